@@ -1,0 +1,4 @@
+//! A sidecar that answers the CPU-heavy reads of a gRPC service from immutable versions of a ledger.
+
+pub mod model;
+pub mod proto;

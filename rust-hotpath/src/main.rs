@@ -1,0 +1,6 @@
+//! `hotpathd`: see `hotpath::app`.
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {}

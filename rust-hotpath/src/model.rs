@@ -1,0 +1,80 @@
+//! The one contract between the engine (versions, feed, sockets) and what it serves.
+//!
+//! The engine never looks into a request, a reply or an event. A model is a set of pure functions: nothing it answers
+//! may depend on the clock, on iteration order of a hash map or on anything but (state, request).
+
+/// What a ledger is and how its hot methods are answered.
+pub trait Model: Send + Sync + 'static {
+    /// Fully qualified gRPC service, e.g. `wallet.v1.WalletService`.
+    const SERVICE: &'static str;
+    /// Names of the hot methods, in the order of their index.
+    const METHODS: &'static [&'static str];
+    /// Encoded `FileDescriptorSet` that describes `SERVICE`, for reflection and for the schema hash.
+    const DESCRIPTORS: &'static [u8];
+
+    /// The ledger at one position; `default()` is the empty ledger, position 0. Cloning must be O(1).
+    type State: Clone + Default + Send + Sync + 'static;
+    /// One decoded unit of the feed.
+    type Event: Send + Sync + 'static;
+    /// One checked request; may borrow from its bytes.
+    type Query<'a>: Send + 'a;
+
+    /// Decodes one event and checks what can be checked without a state.
+    ///
+    /// # Errors
+    /// The text says what is wrong with the event.
+    fn decode_event(bytes: &[u8]) -> Result<Self::Event, String>;
+
+    /// The position that the event itself claims.
+    fn position(event: &Self::Event) -> u64;
+
+    /// Applies one event, whole or not at all.
+    ///
+    /// # Errors
+    /// The rule of the ledger that the event breaks; `state` is then unchanged.
+    fn apply(state: &mut Self::State, event: &Self::Event) -> Result<(), String>;
+
+    /// Decodes and checks a request of `METHODS[method]`, before any state is looked at.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] if the bytes are no such message, else the model's own verdict.
+    fn parse(method: usize, request: &[u8]) -> Result<Self::Query<'_>, Refusal>;
+
+    /// Appends the encoded reply to `reply`.
+    ///
+    /// # Errors
+    /// The model's verdict; what was appended is then thrown away.
+    fn answer(
+        state: &Self::State,
+        query: &Self::Query<'_>,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Refusal>;
+
+    /// Sizes worth watching, as (metric name, help, value), e.g. `("accounts", "Accounts with entries", 3)`.
+    fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)>;
+}
+
+/// Why a request has no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes cannot be decoded. Not an answer: the caller's own service decides what to say.
+    Malformed(String),
+    /// An answer: the status that the service itself would have given.
+    Verdict {
+        /// The gRPC status code.
+        code: VerdictCode,
+        /// The status message; the same bytes as the service's own.
+        message: String,
+    },
+}
+
+/// The status codes that a model may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerdictCode {
+    /// A field breaks a rule.
+    InvalidArgument,
+    /// What was asked about does not exist at this position.
+    NotFound,
+    /// A figure of the answer does not fit its field.
+    OutOfRange,
+}
