@@ -1,0 +1,61 @@
+# The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
+# Needs Rust (by rustup), Go and a C compiler; every other tool is fetched by version through cargo or go.
+
+BUF        := go run github.com/bufbuild/buf/cmd/buf@v1.57.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+ROOT       := $(CURDIR)
+BIN        := $(ROOT)/target/bin
+# Real ledgers for `make data-test`; see the README.
+HOTPATH_DATA ?= $(ROOT)/../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-rust test-go data-test lint generate check-generated golden deny clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build hotpathd, walletd and the demo into target/bin
+	cargo build --release --locked --bin hotpathd
+	@mkdir -p $(BIN)
+	ln -sf ../release/hotpathd $(BIN)/hotpathd
+	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/demo
+
+demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
+	$(BIN)/demo --walletd $(BIN)/walletd --hotpathd $(BIN)/hotpathd --out $(ROOT)/target/demo
+
+test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
+
+test-rust:
+	cargo test --workspace --locked --all-targets
+	cargo test --workspace --locked --doc
+
+test-go:
+	cargo build --locked --bin hotpathd
+	cd go-shim && HOTPATHD_BIN=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
+
+data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
+	cd go-shim && HOTPATH_DATA=$(HOTPATH_DATA) HOTPATHD_BIN=$(BIN)/hotpathd WALLETD_BIN=$(BIN)/walletd \
+		go test -tags datatest -count 1 -timeout 30m -v ./examples/wallet/e2e/data/
+
+lint: ## Formatting and lints of both languages and of the protos
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	cd go-shim && go vet ./... && go vet -tags datatest ./examples/wallet/e2e/... && $(STATICCHECK) ./...
+	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
+
+generate: ## Rewrite the generated Go code from proto/
+	cd proto && $(BUF) generate
+
+check-generated: ## Fail if the committed Go code is not what proto/ generates
+	.ci/check-generated
+
+golden: ## Rewrite proto/golden/ from the legacy Go service
+	cd go-shim && go test ./examples/wallet/... -run Golden -update
+
+deny: ## Licences, sources and known vulnerabilities of the dependencies
+	.ci/deny
+
+clean: ## Remove everything that was built
+	rm -rf target
