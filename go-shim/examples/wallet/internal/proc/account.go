@@ -76,8 +76,12 @@ func CPU(pids ...int) (time.Duration, error) {
 	return sum, nil
 }
 
+// nameBytes is how much of a program's name the kernel keeps.
+const nameBytes = 15
+
 // Children are the processes that pid started and that still run, by name of their program.
 func Children(pid int, name string) ([]int, error) {
+	name = name[:min(len(name), nameBytes)]
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil, fmt.Errorf("children of %d: %w", pid, err)
