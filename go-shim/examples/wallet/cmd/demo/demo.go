@@ -92,7 +92,7 @@ func (d *demo) clear() error {
 	}
 	for _, name := range []string{
 		"ledger.db", "ledger.db-wal", "ledger.db-shm", "modes.toml", "report.json", "differences", "generate.log",
-		"walletd.log", "walletd.ready.json", "sidecar.ready.json", "hotpathd.sock",
+		"walletd.log", "walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready",
 	} {
 		if err := os.RemoveAll(d.path(name)); err != nil {
 			return fmt.Errorf("--out: %w", err)

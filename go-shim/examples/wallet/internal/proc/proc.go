@@ -18,8 +18,6 @@ type Spec struct {
 	Name string
 	Bin  string
 	Args []string
-	// Env is added to our own environment.
-	Env []string
 	// Log is the file that gets everything the process prints; it is appended to.
 	Log string
 	// Lifeline gives the process a standard input that stays open until it is stopped.
@@ -43,7 +41,6 @@ func Start(spec Spec) (*Process, error) {
 	}
 	defer log.Close()
 	p := &Process{spec: spec, cmd: exec.Command(spec.Bin, spec.Args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), spec.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = ownGroup()
 	if spec.Lifeline {

@@ -53,9 +53,6 @@ type Walletd struct {
 // Log is the file with what walletd and the sidecar that it supervises print.
 func (w *Walletd) Log() string { return filepath.Join(w.spec.Dir, "walletd.log") }
 
-// sidecarReady is the ready file of a supervised sidecar, which inherits walletd's environment.
-func (s WalletdSpec) sidecarReady() string { return filepath.Join(s.Dir, "sidecar.ready.json") }
-
 func (s WalletdSpec) args(ready string) []string {
 	listen := s.Listen
 	if listen == "" {
@@ -81,7 +78,6 @@ func StartWalletd(spec WalletdSpec) (*Walletd, error) {
 	w := &Walletd{spec: spec}
 	process, err := startReady(proc.Spec{
 		Name: "walletd", Bin: spec.Bin, Args: spec.args(ready), Log: w.Log(),
-		Env: []string{"HOTPATHD_READY_FILE=" + spec.sidecarReady(), "HOTPATHD_LISTEN=127.0.0.1:0"},
 	}, ready, spec.StartWithin, w)
 	if err != nil {
 		return nil, err
@@ -97,18 +93,6 @@ func (w *Walletd) SidecarPid() int {
 		return 0
 	}
 	return children[0]
-}
-
-// ErrNoSidecar is returned while a supervised sidecar has not written its ready file.
-var ErrNoSidecar = errors.New("the sidecar has not written its ready file; see walletd's log")
-
-// SupervisedSidecar is what the sidecar that walletd runs says of itself. Its process is not ours.
-func (w *Walletd) SupervisedSidecar() (Addresses, error) {
-	var found Addresses
-	if err := readJSON(w.spec.sidecarReady(), &found); err != nil || found.Pid != w.SidecarPid() {
-		return found, errors.Join(ErrNoSidecar, err)
-	}
-	return found, nil
 }
 
 // Addresses are the ready file of hotpathd.
