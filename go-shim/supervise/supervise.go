@@ -136,10 +136,10 @@ func (s *Supervisor) once(ctx context.Context) error {
 	case err := <-exited:
 		return exit(err)
 	case why := <-s.again:
-		s.stop(command.Process.Pid, exited)
+		s.stop(command.Process, exited)
 		return errors.New(why)
 	case <-ctx.Done():
-		s.stop(command.Process.Pid, exited)
+		s.stop(command.Process, exited)
 		return ctx.Err()
 	}
 }
@@ -156,20 +156,20 @@ func (s *Supervisor) command() *exec.Cmd {
 }
 
 // stop asks for an orderly end and then insists.
-func (s *Supervisor) stop(pid int, exited <-chan error) {
-	_ = syscall.Kill(pid, syscall.SIGTERM) // fails only if it is gone already
+func (s *Supervisor) stop(child *os.Process, exited <-chan error) {
+	_ = child.Signal(syscall.SIGTERM) // fails only if it is gone already
 	patience := time.NewTimer(s.cfg.DrainTimeout)
 	defer patience.Stop()
 	select {
 	case <-exited:
 	case <-patience.C:
-		s.cfg.Log.Warn("the sidecar did not drain in time; killing it", "pid", pid, "after", s.cfg.DrainTimeout)
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
+		s.cfg.Log.Warn("the sidecar did not drain in time; killing it", "pid", child.Pid, "after", s.cfg.DrainTimeout)
+		_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 		<-exited
 		return
 	}
 	// What it may have left behind in its process group.
-	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 }
 
 func exit(err error) error {
