@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 
 	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/transport/unary"
 )
 
 // Run says who starts and stops the sidecar.
@@ -113,6 +116,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics is where the shim's metrics are registered; nowhere if nil.
 	Metrics prometheus.Registerer
+
+	// newTransport makes the transport of a session; unary by default.
+	newTransport func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport
 }
 
 // Supervisor describes the sidecar that Supervise runs.
@@ -144,6 +150,11 @@ func (c Config) withDefaults() Config {
 	set(&c.Breaker.MaxBackoff, 5*time.Second)
 	set(&c.Supervisor.Bin, "hotpathd")
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
+	if c.newTransport == nil {
+		c.newTransport = func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport {
+			return unary.New(conns, maxMessageBytes)
+		}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

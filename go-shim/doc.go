@@ -1,14 +1,11 @@
 // Package shim forwards chosen unary methods of a grpc-go service to a sidecar and answers them itself whenever the
 // sidecar can't: a caller sees an answer, never the hop.
 //
-// Adopting it takes three lines (marked +), next to what every grpc-go service has:
+// Adopting it takes three lines: Open (and Close), the options, and the registrar that wraps the server:
 //
-//	+ side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Methods: hot}, ledger) // check err
-//	+ defer side.Close()
-//	+ server := grpc.NewServer(append(options, side.ServerOptions()...)...)
-//	+ walletv1.RegisterWalletServiceServer(side.Wrap(server), service)
-//
-// where the last two replace the lines that made the server and registered the service.
+//	side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Methods: hot}, ledger)
+//	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+//	walletv1.RegisterWalletServiceServer(side.Wrap(server), service)
 //
 // # What is an answer
 //

@@ -37,6 +37,8 @@ type hop struct {
 	budget  time.Duration
 	// tell is true if the caller wants to know the position.
 	tell bool
+	// admitted is true while the ticket has to be handed back.
+	admitted bool
 }
 
 // staysLocal is what can be said before the request is read.
@@ -57,8 +59,9 @@ func (m *method) staysLocal() bool {
 }
 
 // forward asks the sidecar. With into it also decodes the reply; one that can't be decoded is no answer.
-func (m *method) forward(ctx context.Context, body []byte, into proto.Message) answer {
+func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (out answer) {
 	var h hop
+	defer m.survive(&h, &out)
 	if why := m.route(ctx, body, &h); why != none {
 		m.metrics.Fallback(int(why))
 		return answer{}
@@ -67,19 +70,32 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) a
 	if why != none {
 		// Nobody waits for a fallback, and nothing is known about the sidecar.
 		if cause := ctx.Err(); cause != nil {
-			m.side.breaker.Abandon(h.ticket)
+			m.handBack(&h, blameNobody)
 			return answer{err: status.FromContextError(cause).Err(), served: true}
 		}
 		m.fail(&h, why, err)
 		return answer{}
 	}
-	m.side.breaker.Success(h.ticket)
+	m.handBack(&h, blameRequest)
 	m.metrics.Sidecar()
 	if h.tell {
 		// Fails only if an interceptor sent the header already: then there is no place for the position.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
 	}
 	return answer{body: reply.Body, err: err, served: true}
+}
+
+// survive is deferred: a panic of the forwarding code costs this hop, not the process.
+func (m *method) survive(h *hop, out *answer) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	*out = answer{}
+	m.metrics.Fallback(int(panicked))
+	m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
+		"panic", cause, "stack", string(debug.Stack()))
+	m.handBack(h, blameSidecar)
 }
 
 // route is the policy: the one place that decides whether and how a request is forwarded.
@@ -106,6 +122,7 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	if h.ticket, ok = m.side.breaker.Allow(); !ok {
 		return breakerOpen
 	}
+	h.admitted = true
 	h.tell = want.Asked
 	h.request = transport.Request{
 		Method: m.name, Index: m.index, Body: body,
@@ -138,15 +155,8 @@ func only(values []string) string {
 	return values[0]
 }
 
-// call makes the hop. A panic of the forwarding code costs this hop, not the process.
+// call makes the hop.
 func (m *method) call(ctx context.Context, h *hop, into proto.Message) (reply transport.Reply, err error, why reason) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
-				"panic", cause, "stack", string(debug.Stack()))
-			why = panicked
-		}
-	}()
 	began := time.Now()
 	within, cancel := context.WithTimeout(ctx, h.budget)
 	defer cancel()
@@ -191,7 +201,16 @@ func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
 	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
 		"method", m.name, "reason", why.String(), "error", err)
-	switch m.blame(h, why, err) {
+	m.handBack(h, m.blame(h, why, err))
+}
+
+// handBack gives the ticket, if any, to the breaker: once.
+func (m *method) handBack(h *hop, b blame) {
+	if !h.admitted {
+		return
+	}
+	h.admitted = false
+	switch b {
 	case blameSidecar:
 		m.side.breaker.Failure(h.ticket)
 	case blameNobody:
@@ -207,7 +226,8 @@ const (
 	blameSidecar blame = iota
 	// blameNobody: nothing was learnt.
 	blameNobody
-	// blameRequest: the sidecar is well, it just can't answer this. Else one caller could open the breaker for all.
+	// blameRequest: the sidecar is well, if it didn't answer it just can't answer this. Otherwise one caller could
+	// open the breaker for all.
 	blameRequest
 )
 
@@ -224,6 +244,11 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 		// Undecodable, over-long or unknown there; OK without a position is a broken sidecar.
 		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
 			return blameRequest
+		case codes.Internal:
+			// What the sidecar says of bytes that are no such message, but also of a defect of its own.
+			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
+				return blameRequest
+			}
 		}
 	}
 	return blameSidecar

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -23,8 +22,6 @@ import (
 	"hotpath.dev/go-shim/modes"
 	"hotpath.dev/go-shim/schema"
 	"hotpath.dev/go-shim/supervise"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 // headEvery leaves a margin to the second that feed.proto allows.
@@ -138,9 +135,7 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 	return link.Config{
 		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Connections: s.cfg.Connections,
 		StaleAfter: s.cfg.StaleAfter, HeadEvery: headEvery, Log: s.log,
-		NewTransport: func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport {
-			return unary.New(conns, maxMessageBytes)
-		},
+		NewTransport: s.cfg.newTransport,
 		Events: link.Events{
 			Greeted:       s.breaker.Reset,
 			MethodRefused: s.metrics.SetRefused,

@@ -34,8 +34,8 @@ type method struct {
 	side  *Side
 	index int
 	name  string
-	// newReply makes an empty reply, to show to interceptors.
-	newReply func() proto.Message
+	// newReply makes an empty reply, to show to interceptors; newRequest a request, to see whether bytes are one.
+	newRequest, newReply func() proto.Message
 	mode     atomic.Uint32
 	metrics  *metrics.Method
 
@@ -54,18 +54,20 @@ func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
 	for i, descriptor := range descriptors {
 		s.methods = append(s.methods, &method{
 			side: s, index: i, name: s.cfg.Methods[i], metrics: s.metrics.Method(i),
-			newReply: replyMaker(descriptor.Output()),
+			newRequest: maker(descriptor.Input()), newReply: maker(descriptor.Output()),
 		})
 	}
 }
 
-// replyMaker is settled at the start: the lookup takes a lock.
-func replyMaker(output protoreflect.MessageDescriptor) func() proto.Message {
-	message, err := protoregistry.GlobalTypes.FindMessageByName(output.FullName())
-	if err != nil {
-		return nil
+// maker is settled at the start: the lookup takes a lock. schema.Find has made sure that it succeeds.
+func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
+	message, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
+	return func() proto.Message {
+		if err != nil {
+			return nil
+		}
+		return message.New().Interface()
 	}
-	return func() proto.Message { return message.New().Interface() }
 }
 
 func (s *Side) setModes(table modes.Table) {

@@ -35,6 +35,12 @@ func Find(fullMethod string) (protoreflect.MethodDescriptor, error) {
 	if !ok {
 		return nil, ErrUnknown
 	}
+	// A descriptor without its Go type can't be shown to anyone.
+	for _, message := range []protoreflect.MessageDescriptor{method.Input(), method.Output()} {
+		if _, err := protoregistry.GlobalTypes.FindMessageByName(message.FullName()); err != nil {
+			return nil, ErrUnknown
+		}
+	}
 	return method, nil
 }
 
