@@ -36,8 +36,8 @@ type method struct {
 	name  string
 	// newReply makes an empty reply, to show to interceptors; newRequest a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
-	mode     atomic.Uint32
-	metrics  *metrics.Method
+	mode                 atomic.Uint32
+	metrics              *metrics.Method
 
 	// state is one of the constants below.
 	state atomic.Uint32

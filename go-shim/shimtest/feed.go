@@ -163,7 +163,7 @@ func (s *Sidecar) apply(request *hotpathv1.FeedRequest) error {
 
 // announce sends the newest watermark after each change, the first at once.
 func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
-	stop := context.AfterFunc(stream.Context(), s.changed.Broadcast)
+	stop := context.AfterFunc(stream.Context(), s.wake)
 	defer stop()
 	for said, first := uint64(0), true; ; first = false {
 		s.mu.Lock()
@@ -179,12 +179,19 @@ func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
 	}
 }
 
+// wake holds the lock, so that no waiter can be between its look and its wait.
+func (s *Sidecar) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
+}
+
 // reach waits like the real one, until the minimum is reached or the deadline has passed.
 func (s *Sidecar) reach(ctx context.Context, want position.Want) uint64 {
 	if want.HasAt {
 		return want.At
 	}
-	stop := context.AfterFunc(ctx, s.changed.Broadcast)
+	stop := context.AfterFunc(ctx, s.wake)
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,9 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/position"
@@ -44,10 +46,23 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	err := conn.Invoke(outgoing(ctx, request), request.Method, &message, &reply, options...)
 
 	answer := transport.Reply{Body: reply.Bytes}
-	if answer.Position, answer.Positioned = position.FromAnswer(header); !answer.Positioned {
-		answer.Position, answer.Positioned = position.FromAnswer(trailer)
+	answer.Position, answer.Positioned = position.FromAnswer(trailer)
+	if !answer.Positioned && !madeHere(status.Code(err)) {
+		answer.Position, answer.Positioned = position.FromAnswer(header)
 	}
 	return answer, err
+}
+
+// madeHere is true for codes that grpc-go itself gives to calls that break after the header came, for an over-long
+// reply, say, or a lost connection. For them only a trailer proves that the sidecar meant it.
+func madeHere(code codes.Code) bool {
+	switch code {
+	case codes.Canceled, codes.Unknown, codes.DeadlineExceeded, codes.PermissionDenied, codes.ResourceExhausted,
+		codes.Unimplemented, codes.Internal, codes.Unavailable:
+		return true
+	default:
+		return false
+	}
 }
 
 func outgoing(ctx context.Context, request *transport.Request) context.Context {
