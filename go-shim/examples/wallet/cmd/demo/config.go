@@ -40,7 +40,8 @@ func configure(args []string, env func(string) string, output io.Writer) (config
 	flags.StringVar(&c.hotpathd, "hotpathd", "target/release/hotpathd", "the built hotpathd")
 	flags.StringVar(&c.out, "out", "target/demo", "where the ledger, logs and the report go")
 	flags.Uint64Var(&c.seed, "seed", 1, "seeds the ledger, the questions and the transactions")
-	flags.IntVar(&c.accounts, "accounts", 50_000, "accounts of the ledger")
+	// By Zipf's law some accounts never occur, so that these are about 56,000 with entries.
+	flags.IntVar(&c.accounts, "accounts", 60_000, "accounts that the ledger may have")
 	flags.IntVar(&c.transactions, "transactions", 520_000, "transactions of the ledger")
 	flags.IntVar(&c.postRate, "post-rate", 200, "transactions a second posted meanwhile")
 	if err := flags.Parse(args); err != nil {

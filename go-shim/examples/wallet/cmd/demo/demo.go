@@ -120,11 +120,10 @@ func (d *demo) generate(ctx context.Context) error {
 		return fmt.Errorf("walletd generate wrote no ledger: %w", err)
 	}
 	d.ledger = ledgerFacts{
-		Seed: c.seed, Accounts: c.accounts, Transactions: c.transactions, Bytes: info.Size(),
-		GenerateSeconds: seconds(time.Since(start)),
+		Seed: c.seed, Transactions: c.transactions, Bytes: info.Size(), GenerateSeconds: seconds(time.Since(start)),
 	}
-	d.say.step("ledger generated: %s accounts, %s transactions, %s in %.1f s (seed %d)", count(c.accounts),
-		count(c.transactions), megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
+	d.say.step("ledger generated: %s transactions, %s in %.1f s (seed %d)", count(c.transactions),
+		megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
 	return nil
 }
 
@@ -143,7 +142,12 @@ func (d *demo) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say.step("walletd serves on %s after %.1f s", d.walletd.GRPC, time.Since(start).Seconds())
+	d.ledger.Accounts, d.ledger.Entries, err = d.walletd.Size(ctx)
+	if err != nil {
+		return err
+	}
+	d.say.step("walletd serves %s accounts with %s entries on %s, after %.1f s", count(d.ledger.Accounts),
+		count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
 	_, err = d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
 		d.say.passing("the sidecar loads: position %s of %s", count(s.Position), count(s.Head))
 		return ctx.Err() != nil || s.Ready && s.Head > 0 && s.CaughtUp()

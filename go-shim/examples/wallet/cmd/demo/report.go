@@ -48,7 +48,8 @@ type report struct {
 
 type ledgerFacts struct {
 	Seed            uint64  `json:"seed"`
-	Accounts        int     `json:"accounts"`
+	Accounts        uint64  `json:"accounts"`
+	Entries         uint64  `json:"entries"`
 	Transactions    int     `json:"transactions"`
 	Bytes           int64   `json:"bytes"`
 	GenerateSeconds float64 `json:"generate_seconds"`

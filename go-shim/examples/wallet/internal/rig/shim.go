@@ -59,6 +59,15 @@ func (w *Walletd) Shim(ctx context.Context) (Shim, error) {
 	return shimOf(page), nil
 }
 
+// Size is how many accounts and entries walletd holds.
+func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error) {
+	page, err := probe.Scrape(ctx, w.Admin)
+	if err != nil {
+		return 0, 0, err
+	}
+	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
+}
+
 func shimOf(page probe.Page) Shim {
 	served := func(mode Mode) uint64 {
 		return uint64(page.Value("hotpath_shim_requests_total", probe.Labels{"served_by": string(mode)}))
