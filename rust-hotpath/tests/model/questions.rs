@@ -159,7 +159,11 @@ fn spoil(transaction: &mut p::Transaction, flaw: usize) {
 /// A transaction that comes after `position`, which it adds to its own.
 pub fn transaction() -> impl Strategy<Value = p::Transaction> {
     let flaw = prop_oneof![8 => Just(None), 2 => (0_usize..20).prop_map(Some)];
-    let entries = prop::collection::vec(entry(), 1..6);
+    // Long ones fill several blocks of a log.
+    let entries = prop_oneof![
+        9 => prop::collection::vec(entry(), 1..6),
+        1 => prop::collection::vec(entry(), 100..400),
+    ];
     (entries, time(), any::<bool>(), flaw).prop_map(|(mut entries, at, external, flaw)| {
         if !external {
             let mirrored = entries.clone().into_iter().map(|mut e| {
