@@ -13,7 +13,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Clients are for tests and tools; the hot methods are served as raw bytes, so wallet.v1 needs no server.
     let wallet = protox::compile(WALLET, [PROTO_ROOT])?;
-    fs::write(out.join("wallet.v1.descriptors.bin"), wallet.encode_to_vec())?;
+    fs::write(
+        out.join("wallet.v1.descriptors.bin"),
+        wallet.encode_to_vec(),
+    )?;
     tonic_prost_build::configure()
         .build_server(false)
         .compile_fds(wallet)?;
