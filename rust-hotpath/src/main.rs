@@ -1,6 +1,11 @@
 //! `hotpathd`: see `hotpath::app`.
 
+#[path = "../examples/counter/model.rs"]
+mod model;
+
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hotpath::app::main::<model::Counter>()
+}
