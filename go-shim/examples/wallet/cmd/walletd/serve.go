@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	shim "hotpath.dev/go-shim"
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/examples/wallet/service"
@@ -39,6 +40,7 @@ type serveConfig struct {
 	db, listen, admin, readModel, readyFile string
 	drain                                   time.Duration
 	maxMessageBytes                         int
+	sidecar                                 sidecarConfig
 }
 
 func parseServe(args []string, out streams) (serveConfig, error) {
@@ -51,6 +53,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "how long running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "largest request and reply")
+	c.sidecar.flags(f)
 	f.required = []string{"db"}
 	if _, err := f.parse(args, out); err != nil {
 		return c, err
@@ -101,7 +104,12 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 
 	checks := health.NewServer()
 	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
-	server := newServer(service.New(ledger, model), serverOptions(c, telemetry, log)...)
+	side, err := openSidecar(ctx, c.sidecar, ledger, telemetry, log)
+	if err != nil {
+		return err
+	}
+	defer side.Close()
+	server := newServer(service.New(ledger, model), side, serverOptions(c, telemetry, log)...)
 	healthpb.RegisterHealthServer(server, checks)
 	reflection.Register(server)
 	failed := make(chan error, 1)
@@ -130,9 +138,9 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 }
 
 // newServer is where the wallet meets gRPC.
-func newServer(wallet *service.Service, options ...grpc.ServerOption) *grpc.Server {
-	server := grpc.NewServer(options...)
-	walletv1.RegisterWalletServiceServer(server, wallet)
+func newServer(wallet *service.Service, side *shim.Side, options ...grpc.ServerOption) *grpc.Server {
+	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+	walletv1.RegisterWalletServiceServer(side.Wrap(server), wallet)
 	return server
 }
 
