@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,6 +43,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	defer log.Close()
 	p := &Process{spec: spec, cmd: exec.Command(spec.Bin, spec.Args...), done: make(chan struct{})}
+	p.cmd.Env = environment()
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = ownGroup()
 	if spec.Lifeline {
@@ -59,6 +62,12 @@ func Start(spec Spec) (*Process, error) {
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// environment is ours without the sidecar's settings: what is started depends on its command line alone, and HOTPATHD_BIN,
+// which names the binary to test, is no setting that hotpathd knows.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "HOTPATHD_") })
 }
 
 // Run starts the process and waits for its end; an error carries its last lines.

@@ -130,3 +130,13 @@ func TestLastLinesOfALongLog(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 }
+
+func TestTheSidecarsSettingsAreNotInherited(t *testing.T) {
+	t.Setenv("HOTPATHD_BIN", "x")
+	t.Setenv("PROC_TEST", "y")
+	p, log := shell(t, "echo [$HOTPATHD_BIN$PROC_TEST]")
+	<-p.Done()
+	if got := LastLines(log, 1); got != "[y]" {
+		t.Fatalf("got %s", got)
+	}
+}
