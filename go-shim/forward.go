@@ -66,7 +66,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		m.metrics.Fallback(int(why))
 		return answer{}
 	}
-	reply, err, why := m.call(ctx, &h, into)
+	reply, why, err := m.call(ctx, &h, into)
 	if why != none {
 		// Nobody waits for a fallback, and nothing is known about the sidecar.
 		if cause := ctx.Err(); cause != nil {
@@ -156,18 +156,19 @@ func only(values []string) string {
 }
 
 // call makes the hop.
-func (m *method) call(ctx context.Context, h *hop, into proto.Message) (reply transport.Reply, err error, why reason) {
+func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transport.Reply, reason, error) {
 	began := time.Now()
 	within, cancel := context.WithTimeout(ctx, h.budget)
 	defer cancel()
-	reply, err = h.session.Transport.Call(within, &h.request)
+	reply, err := h.session.Transport.Call(within, &h.request)
 	m.metrics.Hop(time.Since(began))
-	if why = judge(&h.request, reply, err); why == none && err == nil && into != nil {
+	why := judge(&h.request, reply, err)
+	if why == none && err == nil && into != nil {
 		if codec.Decode(m.side.codec, reply.Body, into) != nil {
 			why = badReply
 		}
 	}
-	return reply, err, why
+	return reply, why, err
 }
 
 // judge tells an answer, whose reason is none, from a failure. An answer has a position, and one that was asked for.

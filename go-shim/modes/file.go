@@ -13,9 +13,10 @@ import (
 // maxFileBytes keeps a wrong path, such as a device, from being read for ever.
 const maxFileBytes = 1 << 20
 
+// file takes values of any type: the decoder's own errors of type name no line.
 type file struct {
-	Default *string           `toml:"default"`
-	Methods map[string]string `toml:"methods"`
+	Default any `toml:"default"`
+	Methods any `toml:"methods"`
 }
 
 // Load reads a file such as
@@ -59,19 +60,26 @@ func parse(path string, content []byte, methods []string, fallback Mode) (Table,
 		mistakes = append(mistakes, &Mistake{path, lineOf(content, key), key, rule})
 	}
 	for _, key := range meta.Undecoded() {
+		if key[0] == "methods" {
+			continue // judged below
+		}
 		report(key[len(key)-1], "is not a known key: use default and [methods]")
 	}
 	if f.Default != nil {
-		if fallback, err = Parse(*f.Default); err != nil {
+		if fallback, err = parseAny(f.Default); err != nil {
 			report("default", err.Error())
 		}
+	}
+	named, isTable := f.Methods.(map[string]any)
+	if f.Methods != nil && !isTable {
+		report("methods", "must be a table: [methods]")
 	}
 	table := Uniform(len(methods), fallback)
 	for _, key := range meta.Keys() {
 		if len(key) != 2 || key[0] != "methods" {
 			continue
 		}
-		mode, err := Parse(f.Methods[key[1]])
+		mode, err := parseAny(named[key[1]])
 		if err != nil {
 			report(key[1], err.Error())
 		}
@@ -85,6 +93,14 @@ func parse(path string, content []byte, methods []string, fallback Mode) (Table,
 		return nil, errors.Join(mistakes...)
 	}
 	return table, nil
+}
+
+func parseAny(value any) (Mode, error) {
+	text, isString := value.(string)
+	if !isString {
+		return 0, ErrUnknownMode
+	}
+	return Parse(text)
 }
 
 func syntaxMistake(path string, err error) error {

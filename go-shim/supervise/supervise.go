@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -117,7 +118,9 @@ func (s *Supervisor) once(ctx context.Context) error {
 	}
 	// Whoever waits for the file shall not read that of a dead process.
 	_ = os.Remove(s.cfg.ReadyFile)
-	command := s.command()
+	out := &lines{log: s.cfg.Log}
+	defer out.flush()
+	command := s.command(out)
 	lifeline, err := command.StdinPipe()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", s.path, err)
@@ -144,11 +147,10 @@ func (s *Supervisor) once(ctx context.Context) error {
 	}
 }
 
-func (s *Supervisor) command() *exec.Cmd {
+func (s *Supervisor) command(out io.Writer) *exec.Cmd {
 	args := append([]string{"--socket", s.cfg.Socket, "--lifeline", "--ready-file", s.cfg.ReadyFile}, s.cfg.Args...)
 	command := exec.Command(s.path, args...)
 	command.SysProcAttr = attributes()
-	out := &lines{log: s.cfg.Log}
 	command.Stdout, command.Stderr = out, out
 	// A grandchild that holds the pipe open must not keep Wait from returning.
 	command.WaitDelay = time.Second
