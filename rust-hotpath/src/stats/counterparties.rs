@@ -1,13 +1,10 @@
 //! Who was on the other side.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-
 use super::Window;
-use crate::ledger::{Log, Names, Slot};
+use crate::ledger::{Log, Logged, Names, Slot};
 
-/// Sets of slots are bit maps if they are at least this dense, else sorted lists.
-const SLOTS_PER_ENTRY: usize = 64;
+/// Slots are looked up in tables while there are fewer of them to an entry, else entries are sorted by slot.
+const SLOTS_PER_ENTRY: usize = 16;
 
 /// What passed between an account and one counterparty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,17 +36,15 @@ impl Total {
 /// How many different counterparties a window names; nobody is not one.
 #[must_use]
 pub fn distinct(log: &Log, window: Window) -> u64 {
-    let slots = window.entries(log).filter_map(|entry| entry.counterparty());
+    let slots = window.entries(log).filter_map(Logged::counterparty);
     let mut slots: Vec<Slot> = slots.collect();
-    let Some(&highest) = slots.iter().max() else {
-        return 0;
-    };
-    if highest as usize / SLOTS_PER_ENTRY > slots.len() {
+    let highest = slots.iter().max().map_or(0, |&slot| slot as usize);
+    if is_sparse(slots.len(), highest) {
         slots.sort_unstable();
         slots.dedup();
         return slots.len() as u64;
     }
-    let mut seen = vec![0_u64; highest as usize / 64 + 1];
+    let mut seen = vec![0_u64; highest / 64 + 1];
     for slot in slots {
         seen[slot as usize / 64] |= 1 << (slot % 64);
     }
@@ -59,16 +54,12 @@ pub fn distinct(log: &Log, window: Window) -> u64 {
 /// The counterparties with the largest sum of |amount|, largest first, equals by the bytes of their id.
 #[must_use]
 pub fn top<'a>(log: &Log, window: Window, limit: usize, ids: &'a Names) -> Vec<(&'a str, Total)> {
-    let mut totals = HashMap::<Slot, Total, ahash::RandomState>::default();
-    for entry in window.entries(log) {
-        if let Some(slot) = entry.counterparty() {
-            totals.entry(slot).or_default().add(entry.amount);
-        }
-    }
-    let mut totals: Vec<(Slot, Total)> = totals.into_iter().collect();
-    // Names differ, so this is a total order and the map's own order leaves no trace.
+    let entries = window.entries(log);
+    let amounts = entries.filter_map(|entry| Some((entry.counterparty()?, entry.amount)));
+    let mut totals = totals(amounts.collect());
+    // Names differ, so this order is total.
     let rank = |a: &(Slot, Total), b: &(Slot, Total)| {
-        let by_size = Reverse(a.1.size()).cmp(&Reverse(b.1.size()));
+        let by_size = b.1.size().cmp(&a.1.size());
         by_size.then_with(|| ids.name(a.0).cmp(ids.name(b.0)))
     };
     if limit < totals.len() {
@@ -78,6 +69,38 @@ pub fn top<'a>(log: &Log, window: Window, limit: usize, ids: &'a Names) -> Vec<(
     totals.sort_unstable_by(rank);
     let named = totals.into_iter();
     named.map(|(slot, total)| (ids.name(slot), total)).collect()
+}
+
+/// One total for each slot, in any order.
+fn totals(mut amounts: Vec<(Slot, i64)>) -> Vec<(Slot, Total)> {
+    let highest = amounts.iter().map(|&(slot, _)| slot as usize).max();
+    let highest = highest.unwrap_or(0);
+    let mut totals: Vec<(Slot, Total)> = Vec::new();
+    if is_sparse(amounts.len(), highest) {
+        amounts.sort_unstable_by_key(|&(slot, _)| slot);
+        for same in amounts.chunk_by(|a, b| a.0 == b.0) {
+            let mut total = Total::default();
+            same.iter().for_each(|&(_, amount)| total.add(amount));
+            totals.extend(same.first().map(|&(slot, _)| (slot, total)));
+        }
+        return totals;
+    }
+    // Where each slot's total stands, counted from 1.
+    let mut places = vec![0; highest + 1];
+    for (slot, amount) in amounts {
+        let place: &mut usize = &mut places[slot as usize];
+        if *place == 0 {
+            totals.push((slot, Total::default()));
+            *place = totals.len();
+        }
+        totals[*place - 1].1.add(amount);
+    }
+    totals
+}
+
+/// True if a table by slot would cost more than sorting the entries.
+fn is_sparse(entries: usize, highest_slot: usize) -> bool {
+    highest_slot / SLOTS_PER_ENTRY >= entries
 }
 
 #[cfg(test)]
@@ -142,6 +165,16 @@ mod tests {
         for (from_us, to_us, expected) in [(998, 1_000, 2), (500, 1_000, 500), (0, 1, 1)] {
             let window = Window { from_us, to_us };
             assert_eq!(distinct(log(&ledger), window), expected);
+            let rows = top(log(&ledger), window, 1_000, ledger.ids());
+            assert_eq!(rows.len() as u64, expected);
+            let counted: u64 = rows.iter().map(|(_, total)| total.count).sum();
+            assert_eq!(
+                counted,
+                window
+                    .entries(log(&ledger))
+                    .filter(|e| e.counterparty().is_some())
+                    .count() as u64
+            );
         }
     }
 }

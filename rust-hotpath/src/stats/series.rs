@@ -56,6 +56,8 @@ impl Buckets {
         };
         let mut buckets: Vec<Bucket> = starts.map(empty).collect();
         let mut balance = 0;
+        // Histories are mostly in order of time, and to stay in a bucket is cheaper than to find it again.
+        let (mut near, mut index) = (0..0, None);
         for entry in log.into_iter().flat_map(Log::iter) {
             if entry.phase != Phase::Posted || entry.occurred_at_us >= window.to_us {
                 continue;
@@ -64,8 +66,11 @@ impl Buckets {
                 balance += i128::from(entry.amount);
                 continue;
             }
-            let index = self.step.bucket(entry.occurred_at_us) - self.first;
-            let index = usize::try_from(index).ok();
+            if !near.contains(&entry.occurred_at_us) {
+                let bucket = self.step.bucket(entry.occurred_at_us);
+                near = self.step.start_us(bucket)..self.step.start_us(bucket + 1);
+                index = usize::try_from(bucket - self.first).ok();
+            }
             if let Some(bucket) = index.and_then(|index| buckets.get_mut(index)) {
                 bucket.add(entry.amount);
             }

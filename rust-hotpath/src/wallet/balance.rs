@@ -3,7 +3,7 @@
 use super::{check, codec, lookup};
 use crate::ledger::{Account, Holding, Ledger};
 use crate::model::Refusal;
-use crate::proto::wallet::{Balance, GetBalanceRequest, GetBalanceResponse};
+use crate::proto::wallet::{Balance, GetBalanceRequest};
 use crate::stats::asof::Standing;
 
 pub(super) fn parse(request: &[u8]) -> Result<GetBalanceRequest, Refusal> {
@@ -22,31 +22,42 @@ pub(super) fn answer(
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let account = lookup::account(ledger, &query.account_id)?;
-    let balances = rows(ledger, account, query.asset.as_deref(), query.as_of_us)?;
-    codec::encode(&GetBalanceResponse { balances }, reply)
+    each_row(
+        ledger,
+        account,
+        query.asset.as_deref(),
+        query.as_of_us,
+        |row| codec::append_row(&row, reply),
+    )
 }
 
 /// The named asset, or all that the account has had, ascending by bytes.
-pub(super) fn rows(
+pub(super) fn each_row(
     ledger: &Ledger,
     account: &Account,
     asset: Option<&str>,
     as_of_us: Option<i64>,
-) -> Result<Vec<Balance>, Refusal> {
+    mut take: impl FnMut(Balance),
+) -> Result<(), Refusal> {
+    let assets = ledger.assets();
     if let Some(name) = asset {
-        let slot = ledger.assets().slot(name);
-        let holding = slot.and_then(|slot| account.holding(slot));
-        return Ok(vec![row(name, holding, as_of_us)?]);
+        let holding = assets.slot(name).and_then(|slot| account.holding(slot));
+        take(row(name, holding, as_of_us)?);
+        return Ok(());
     }
-    let mut named: Vec<(&str, &Holding)> = account
-        .holdings()
-        .iter()
-        .map(|holding| (ledger.assets().name(holding.asset), &**holding))
+    if let [only] = account.holdings() {
+        take(row(assets.name(only.asset), Some(only), as_of_us)?);
+        return Ok(());
+    }
+    let holdings = account.holdings().iter();
+    let mut named: Vec<(&str, &Holding)> = holdings
+        .map(|holding| (assets.name(holding.asset), &**holding))
         .collect();
     named.sort_unstable_by_key(|&(name, _)| name);
-    let rows = named.into_iter();
-    rows.map(|(name, holding)| row(name, Some(holding), as_of_us))
-        .collect()
+    for (name, holding) in named {
+        take(row(name, Some(holding), as_of_us)?);
+    }
+    Ok(())
 }
 
 fn row(asset: &str, holding: Option<&Holding>, as_of_us: Option<i64>) -> Result<Balance, Refusal> {

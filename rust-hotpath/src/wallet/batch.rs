@@ -3,7 +3,7 @@
 use super::{balance, check, codec};
 use crate::ledger::Ledger;
 use crate::model::Refusal;
-use crate::proto::wallet::{AccountBalances, BatchGetBalancesRequest, BatchGetBalancesResponse};
+use crate::proto::wallet::{AccountBalances, BatchGetBalancesRequest};
 
 pub(super) fn parse(request: &[u8]) -> Result<BatchGetBalancesRequest, Refusal> {
     let request: BatchGetBalancesRequest = codec::decode(request)?;
@@ -17,21 +17,21 @@ pub(super) fn answer(
     query: &BatchGetBalancesRequest,
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    let rows = query.account_ids.iter();
-    let accounts = rows
-        .map(|id| row(ledger, id, query.asset.as_deref()))
-        .collect::<Result<_, _>>()?;
-    codec::encode(&BatchGetBalancesResponse { accounts }, reply)
+    for id in &query.account_ids {
+        codec::append_row(&row(ledger, id, query.asset.as_deref())?, reply);
+    }
+    Ok(())
 }
 
 fn row(ledger: &Ledger, id: &str, asset: Option<&str>) -> Result<AccountBalances, Refusal> {
     let account = ledger.account(id);
+    let mut balances = Vec::new();
+    if let Some(account) = account {
+        balance::each_row(ledger, account, asset, None, |row| balances.push(row))?;
+    }
     Ok(AccountBalances {
         account_id: id.to_owned(),
         found: account.is_some(),
-        balances: match account {
-            Some(account) => balance::rows(ledger, account, asset, None)?,
-            None => Vec::new(),
-        },
+        balances,
     })
 }

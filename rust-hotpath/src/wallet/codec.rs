@@ -1,8 +1,12 @@
 //! Between bytes and messages.
 
 use prost::Message;
+use prost::encoding::message;
 
 use crate::model::Refusal;
+
+/// The field of every reply that is a list.
+const ROWS_TAG: u32 = 1;
 
 pub(super) fn decode<M: Message + Default>(request: &[u8]) -> Result<M, Refusal> {
     M::decode(request).map_err(|error| Refusal::Malformed(error.to_string()))
@@ -16,10 +20,18 @@ pub(super) fn encode<M: Message>(message: &M, reply: &mut Vec<u8>) -> Result<(),
         .map_err(|error| Refusal::Malformed(error.to_string()))
 }
 
+/// Appends one row of a reply whose only field is a list: the same bytes as encoding the whole, without building it.
+pub(super) fn append_row<M: Message>(row: &M, reply: &mut Vec<u8>) {
+    message::encode(ROWS_TAG, row, reply);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::wallet::{Balance, GetStatisticsResponse, Percentile};
+    use crate::proto::wallet::{
+        Balance, BatchGetBalancesResponse, GetBalanceResponse, GetStatisticsResponse,
+        GetTimeSeriesResponse, GetTopCounterpartiesResponse, Percentile,
+    };
 
     fn encoded<M: Message>(message: &M) -> Vec<u8> {
         let mut reply = vec![0xff];
@@ -44,6 +56,21 @@ mod tests {
         };
         let expected = [6 << 3, 0, 9 << 3, 0, 10 << 3 | 2, 0, 12 << 3, 0];
         assert_eq!(encoded(&statistics), expected);
+    }
+
+    #[test]
+    fn rows_one_by_one_are_the_bytes_of_the_whole() {
+        fn check<M: Message, R: Message + Default>(response: impl Fn(Vec<R>) -> M) {
+            let mut reply = Vec::new();
+            append_row(&R::default(), &mut reply);
+            append_row(&R::default(), &mut reply);
+            let whole = response(vec![R::default(), R::default()]);
+            assert_eq!(reply, whole.encode_to_vec());
+        }
+        check(|balances| GetBalanceResponse { balances });
+        check(|accounts| BatchGetBalancesResponse { accounts });
+        check(|counterparties| GetTopCounterpartiesResponse { counterparties });
+        check(|buckets| GetTimeSeriesResponse { buckets });
     }
 
     #[test]

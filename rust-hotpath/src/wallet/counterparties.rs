@@ -3,9 +3,7 @@
 use super::{check, codec, lookup};
 use crate::ledger::Ledger;
 use crate::model::Refusal;
-use crate::proto::wallet::{
-    CounterpartyTotal, GetTopCounterpartiesRequest, GetTopCounterpartiesResponse,
-};
+use crate::proto::wallet::{CounterpartyTotal, GetTopCounterpartiesRequest};
 use crate::stats::Window;
 use crate::stats::counterparties::{Total, top};
 
@@ -33,12 +31,10 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
     let totals = log.map(|log| top(log, query.window, query.limit, ledger.ids()));
-    let counterparties = totals
-        .into_iter()
-        .flatten()
-        .map(row)
-        .collect::<Result<_, _>>()?;
-    codec::encode(&GetTopCounterpartiesResponse { counterparties }, reply)
+    for total in totals.into_iter().flatten() {
+        codec::append_row(&row(total)?, reply);
+    }
+    Ok(())
 }
 
 fn row((id, total): (&str, Total)) -> Result<CounterpartyTotal, Refusal> {

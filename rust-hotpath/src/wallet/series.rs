@@ -3,7 +3,7 @@
 use super::{check, codec, lookup};
 use crate::ledger::Ledger;
 use crate::model::Refusal;
-use crate::proto::wallet::{GetTimeSeriesRequest, GetTimeSeriesResponse, TimeBucket};
+use crate::proto::wallet::{GetTimeSeriesRequest, TimeBucket};
 use crate::stats::Window;
 use crate::stats::series::{Bucket, Buckets};
 
@@ -35,9 +35,10 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
 
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
-    let filled = query.buckets.fill(log, query.window).into_iter();
-    let buckets = filled.map(row).collect::<Result<_, _>>()?;
-    codec::encode(&GetTimeSeriesResponse { buckets }, reply)
+    for bucket in query.buckets.fill(log, query.window) {
+        codec::append_row(&row(bucket)?, reply);
+    }
+    Ok(())
 }
 
 fn row(bucket: Bucket) -> Result<TimeBucket, Refusal> {
