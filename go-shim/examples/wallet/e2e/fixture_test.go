@@ -67,9 +67,9 @@ func (p *place) walletd(sidecar rig.Sidecar) *service {
 	return &service{Walletd: w, t: p.t, conn: dial(p.t, w.GRPC), wallet: walletv1.NewWalletServiceClient(dial(p.t, w.GRPC))}
 }
 
-func (p *place) hotpathd() *rig.Hotpathd {
+func (p *place) hotpathd(args ...string) *rig.Hotpathd {
 	p.t.Helper()
-	h, err := rig.StartHotpathd(rig.HotpathdSpec{Bin: binaries.hotpathd, Dir: p.dir, Socket: p.socket})
+	h, err := rig.StartHotpathd(rig.HotpathdSpec{Bin: binaries.hotpathd, Dir: p.dir, Socket: p.socket, Args: args})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func (s *service) post(id, account string, amount int64) uint64 {
 }
 
 func (s *service) tryPost(id, account string, amount int64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patiently()
 	defer cancel()
 	reply, err := s.wallet.PostTransaction(ctx, &walletv1.PostTransactionRequest{
 		TransactionId: id, External: true, OccurredAtUs: amount * 1000, Entries: []*walletv1.Entry{{
@@ -147,8 +147,12 @@ func (s *service) balance(account string) ask.Answer {
 	return put(s.conn, ask.New(0, &walletv1.GetBalanceRequest{AccountId: account}), false, 0)
 }
 
+func patiently() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
 func put(conn *grpc.ClientConn, q ask.Question, exact bool, at uint64) ask.Answer {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patiently()
 	defer cancel()
 	if exact {
 		return ask.Put(ctx, conn, q, ask.At(at))
