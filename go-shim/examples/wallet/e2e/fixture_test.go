@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -80,6 +81,9 @@ func (p *place) hotpathd(args ...string) *rig.Hotpathd {
 // end stops a process, and shows what it printed if the test failed.
 func (p *place) end(process *proc.Process, log string) {
 	process.Stop(10 * time.Second)
+	if text, err := os.ReadFile(log); err != nil || bytes.Contains(text, []byte("DATA RACE")) {
+		p.t.Errorf("%s: a data race, or no log (%v):\n%s", filepath.Base(log), err, text)
+	}
 	if p.t.Failed() {
 		p.t.Logf("%s:\n%s", filepath.Base(log), proc.LastLines(log, 40))
 	}

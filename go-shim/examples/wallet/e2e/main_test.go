@@ -22,7 +22,7 @@ func withBinaries(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	if binaries.hotpathd, err = rig.FindHotpathd(); err == nil {
-		binaries.walletd, err = rig.FindWalletd(dir)
+		binaries.walletd, err = rig.FindWalletd(dir, buildFlags...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL: e2e needs both binaries:", err)

@@ -55,7 +55,7 @@ func (t *traffic) compare(stop context.Context, samples [methods][]sample, found
 	var mu sync.Mutex
 	var all tally
 	var group sync.WaitGroup
-	for n := range askers {
+	for n := range manyAskers {
 		group.Go(func() {
 			for s := range queue {
 				mu.Lock()

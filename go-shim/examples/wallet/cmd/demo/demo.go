@@ -38,7 +38,7 @@ const (
 	backWithin  = time.Minute
 	stopGrace   = 10 * time.Second
 	// surveyed is how many transactions are read to learn which accounts are busy.
-	surveyed = 4000
+	surveyed = 3000
 )
 
 func newDemo(c config, say *console) *demo {
@@ -183,8 +183,7 @@ func (d *demo) survey(ctx context.Context) error {
 	makes := &transactions{mix: d.traffic.mix, random: random, nowUs: d.traffic.mix.LastUs()}
 	d.poster.wallet, d.poster.next = wallet, makes.next
 	d.poster.every = time.Second / time.Duration(d.config.postRate)
-	d.say.step("posting %d transactions a second from now on; %d askers on %d connections", d.config.postRate,
-		askers, connections)
+	d.say.step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
 	return nil
 }
 

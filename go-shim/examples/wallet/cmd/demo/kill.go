@@ -47,7 +47,7 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	defer cancel()
 	var group sync.WaitGroup
 	var got haul
-	group.Go(func() { got = d.traffic.ask(asking, mixed, 0) })
+	group.Go(func() { got = d.traffic.ask(asking, fewAskers, mixed, 0) })
 	pause(ctx, d.plan.beforeKill)
 	before, err := d.walletd.Shim(ctx)
 	if err == nil {
@@ -115,7 +115,7 @@ func (d *demo) afterwards(ctx context.Context, k *kill) error {
 	err := d.undisturbed(ctx, rig.SidecarMode, func() int {
 		stop, cancel := context.WithTimeout(ctx, d.plan.afterReturn)
 		defer cancel()
-		fresh = d.traffic.ask(stop, mixed, d.plan.keep)
+		fresh = d.traffic.ask(stop, fewAskers, mixed, d.plan.keep)
 		return fresh.total()
 	})
 	if err != nil {

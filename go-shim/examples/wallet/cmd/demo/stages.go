@@ -116,7 +116,7 @@ func (d *demo) window(ctx context.Context, side rig.Mode) (haul, error) {
 	err := d.undisturbed(ctx, side, func() int {
 		stop, cancel := context.WithTimeout(ctx, d.plan.mixed)
 		defer cancel()
-		got = d.traffic.ask(stop, mixed, d.plan.keep)
+		got = d.traffic.ask(stop, fewAskers, mixed, d.plan.keep)
 		d.results.latency[side].merge(haul{asked: got.asked, latency: got.latency, took: got.took})
 		return got.total()
 	})
@@ -144,7 +144,7 @@ func (d *demo) pureWindow(ctx context.Context, side rig.Mode, method int) (int, 
 	stop, cancel := context.WithTimeout(ctx, d.plan.pure)
 	defer cancel()
 	used, err := measure(d.pids(), func() int {
-		h := d.traffic.ask(stop, method, 0)
+		h := d.traffic.ask(stop, manyAskers, method, 0)
 		return h.asked[method]
 	})
 	d.results.pure[side][method].merge(used)

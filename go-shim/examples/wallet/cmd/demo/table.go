@@ -96,9 +96,7 @@ func (r *report) summary() string {
 		fmt.Fprintf(&b, "kill %d: %d failed, Go answered %s, the sidecar had all %s transactions again after %s\n", i+1,
 			k.Failed, count(k.AnsweredByGo), count(k.Reloaded), milliseconds(k.CaughtUpMs))
 	}
-	fmt.Fprintf(&b, "latency is under the mix; CPU per request is user and system time of walletd and hotpathd together with one method asked "+
-		"alone,\nless the %.0f%% (Go) and %.0f%% (sidecar) of a core that posting alone takes; %d cores, shared with the askers\n",
-		100*r.BaselineCores[rig.Legacy], 100*r.BaselineCores[rig.SidecarMode], r.Machine.Cores)
+	b.WriteString(r.howMeasured())
 	fmt.Fprintf(&b, "memory: walletd %s, hotpathd %s; %.0f s of traffic, %.0f s in all\n", megabytes(r.WalletdRSS),
 		megabytes(r.SidecarRSS), r.TrafficSeconds, r.TotalSeconds)
 	for _, failure := range r.FirstFailures {
@@ -111,4 +109,22 @@ func (r *report) summary() string {
 		b.WriteString("PASSED\n")
 	}
 	return b.String()
+}
+
+// howMeasured says what the columns of the table hold, and what a reader may wonder about.
+func (r *report) howMeasured() string {
+	text := fmt.Sprintf("p50 and p99: the mix, %d questions in flight. CPU: user and system time of walletd and hotpathd together per\n"+
+		"request, one method alone, %d in flight, less the %.0f%% (Go) and %.0f%% (sidecar) of a core that posting alone takes.\n"+
+		"The askers share the %d cores.\n", fewAskers, manyAskers, 100*r.BaselineCores[rig.Legacy],
+		100*r.BaselineCores[rig.SidecarMode], r.Machine.Cores)
+	var cheap []string
+	for _, m := range r.Methods {
+		if m.Legacy.CPUUs > 0 && m.Legacy.CPUUs < m.Sidecar.CPUUs {
+			cheap = append(cheap, m.Method)
+		}
+	}
+	if len(cheap) > 0 {
+		text += "Here the hop to the sidecar, a unary call, costs more CPU than it saves: " + strings.Join(cheap, ", ") + ".\n"
+	}
+	return text
 }

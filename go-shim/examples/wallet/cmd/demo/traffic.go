@@ -18,8 +18,10 @@ const (
 	mixed = -1
 
 	connections = 4
-	// askers each wait for an answer before they ask again: so the load is bounded by itself.
-	askers     = 8
+	// Askers each wait for an answer before they ask again: so the load is bounded by itself. Few show what a caller
+	// waits; many keep both processes busy, as a service is, so that CPU time is not mostly waking up.
+	fewAskers  = 8
+	manyAskers = 32
 	askTimeout = 5 * time.Second
 )
 
@@ -68,7 +70,7 @@ type traffic struct {
 }
 
 // ask asks questions of one method, or mixed ones, until stop is done, and keeps up to keep answers per method.
-func (t *traffic) ask(stop context.Context, method, keep int) haul {
+func (t *traffic) ask(stop context.Context, askers, method, keep int) haul {
 	t.stretches++
 	var mu sync.Mutex
 	var all haul

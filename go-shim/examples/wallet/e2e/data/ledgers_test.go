@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -32,7 +34,7 @@ func TestBerkaEveryRowHasTheBanksOwnBalance(t *testing.T) {
 	if len(all) != 46_997 {
 		t.Fatalf("%d rows, not 46,997", len(all))
 	}
-	skipped := skippedRows(t, imported(t, dir, "berka", "berka"))
+	skipped := skippedRows(t, imported(t, dir, "berka", "berka", len(all)))
 	if want := len(all) - int(kept(all)); skipped != want {
 		t.Errorf("%d rows skipped, not %d", skipped, want)
 	}
@@ -52,7 +54,7 @@ func TestBerkaEveryRowHasTheBanksOwnBalance(t *testing.T) {
 
 func TestCdnowBalancesAndSkippedRows(t *testing.T) {
 	dir, all := shortDir(t), rows(t, "cdnow")
-	if skipped := skippedRows(t, imported(t, dir, "cdnow", "cdnow")); skipped != 80 {
+	if skipped := skippedRows(t, imported(t, dir, "cdnow", "cdnow", len(all))); skipped != 80 {
 		t.Errorf("%d rows skipped, not 80", skipped)
 	}
 	final := make(map[string]int64)
@@ -78,7 +80,7 @@ const (
 
 func TestUKSpendingIsLoadedAndAnsweredAlike(t *testing.T) {
 	dir := shortDir(t)
-	if skipped := skippedRows(t, imported(t, dir, "uk_spending", "uk")); skipped != ukSkipped {
+	if skipped := skippedRows(t, imported(t, dir, "uk_spending", "uk", ukRows)); skipped != ukSkipped {
 		t.Errorf("%d rows skipped, not %d", skipped, ukSkipped)
 	}
 	s := serve(t, dir, ukRows-ukSkipped)
@@ -89,20 +91,29 @@ func TestUKSpendingIsLoadedAndAnsweredAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	for m := range ask.Hot {
+		var took [2]atomic.Int64
+		timed := func(side int, conn *grpc.ClientConn, question ask.Question) ask.Answer {
+			start := time.Now()
+			defer func() { took[side].Add(int64(time.Since(start))) }()
+			return put(conn, question, ask.At(s.head))
+		}
 		s.each(ofEach, ask.Name(m)+": equal answers", func(n, asker int) string {
 			random := rand.New(rand.NewPCG(seed, uint64(m*ofEach+n+1)))
 			question := questions.Question(random, m)
 			if n%10 == 0 {
 				question = questions.About(random, m, questions.Busiest(biggest)[n/10%biggest])
 			}
-			sidecar := put(s.direct[asker%len(s.direct)], question, ask.At(s.head))
-			legacy := put(s.legacy[asker%len(s.legacy)], question, ask.At(s.head))
+			sidecar := timed(0, s.direct[asker%len(s.direct)], question)
+			legacy := timed(1, s.legacy[asker%len(s.legacy)], question)
 			if what := ask.Differ(legacy, sidecar); what != "" || !sidecar.Decided() {
 				return fmt.Sprintf("seed %d, question %d: %s\n%s\nlegacy %s\nsidecar %s", seed, n, what, question.Text(),
 					question.AnswerText(legacy), question.AnswerText(sidecar))
 			}
 			return ""
 		})
+		t.Logf("%s: mean time to an answer: sidecar %v, legacy %v (%d in flight together)", ask.Name(m),
+			time.Duration(took[0].Load()/ofEach).Round(time.Microsecond),
+			time.Duration(took[1].Load()/ofEach).Round(time.Microsecond), askers)
 	}
 	s.ukFinalBalances(t)
 }

@@ -44,7 +44,7 @@ type served struct {
 }
 
 // imported runs `walletd import` and returns what it printed.
-func imported(t *testing.T, dir, ledger, format string) string {
+func imported(t *testing.T, dir, ledger, format string, rows int) string {
 	t.Helper()
 	log := filepath.Join(dir, "import.log")
 	start := time.Now()
@@ -55,7 +55,8 @@ func imported(t *testing.T, dir, ledger, format string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: imported in %.1f s", ledger, time.Since(start).Seconds())
+	took := time.Since(start).Seconds()
+	t.Logf("%s: %d rows imported in %.1f s (%.0f/s)", ledger, rows, took, float64(rows)/took)
 	text, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
@@ -135,8 +136,9 @@ func (s *served) connect() {
 
 func (s *served) sizes(listening, loaded time.Duration) {
 	s.t.Helper()
-	s.t.Logf("walletd listens after %.1f s; the sidecar has %d transactions after %.1f s", listening.Seconds(), s.head,
-		loaded.Seconds())
+	// The feed begins when walletd has loaded the ledger itself.
+	s.t.Logf("walletd has loaded the ledger after %.1f s; the sidecar has all %d transactions %.1f s later (%.0f/s)",
+		listening.Seconds(), s.head, (loaded - listening).Seconds(), float64(s.head)/(loaded-listening).Seconds())
 	for name, pid := range map[string]int{"walletd": s.walletd.Pid(), "hotpathd": s.sidecar.Pid()} {
 		account, err := proc.AccountOf(pid)
 		if err != nil {

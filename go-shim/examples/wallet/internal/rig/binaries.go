@@ -54,8 +54,8 @@ func FindHotpathd() (string, error) {
 	return filepath.Abs(path)
 }
 
-// FindWalletd is the service to test: that of WALLETD_BIN, else one built into dir.
-func FindWalletd(dir string) (string, error) {
+// FindWalletd is the service to test: that of WALLETD_BIN, else one built into dir with the given flags of go build.
+func FindWalletd(dir string, flags ...string) (string, error) {
 	if path := os.Getenv(WalletdVariable); path != "" {
 		return filepath.Abs(path)
 	}
@@ -64,7 +64,8 @@ func FindWalletd(dir string) (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "walletd")
-	build := exec.Command("go", "build", "-o", bin, "./examples/wallet/cmd/walletd")
+	arguments := append([]string{"build", "-o", bin}, flags...)
+	build := exec.Command("go", append(arguments, "./examples/wallet/cmd/walletd")...)
 	build.Dir = filepath.Join(root, "go-shim")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build walletd: %w\n%s", err, output)
