@@ -41,6 +41,11 @@ const (
 	surveyed = 3000
 )
 
+// endsTooOften is how many restarts a sidecar may need before it serves for the first time.
+const endsTooOften = 3
+
+var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")
+
 func newDemo(c config, say *console) *demo {
 	return &demo{
 		config: c, say: say, plan: planFor(c.traffic),
@@ -148,12 +153,15 @@ func (d *demo) serve(ctx context.Context) error {
 	}
 	d.say.step("walletd serves %s accounts with %s entries on %s, after %.1f s", count(d.ledger.Accounts),
 		count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
-	_, err = d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
+	loaded, err := d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
 		d.say.passing("the sidecar loads: position %s of %s", count(s.Position), count(s.Head))
-		return ctx.Err() != nil || s.Ready && s.Head > 0 && s.CaughtUp()
+		return ctx.Err() != nil || s.Restarts >= endsTooOften || s.Ready && s.Head > 0 && s.CaughtUp()
 	})
 	if err != nil {
 		return err
+	}
+	if !loaded.Ready && loaded.Restarts >= endsTooOften {
+		return d.walletd.Explain(errSidecarEnds)
 	}
 	d.ledger.LoadSeconds = seconds(time.Since(start))
 	d.say.step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.ledger.LoadSeconds)
