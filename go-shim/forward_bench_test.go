@@ -18,7 +18,9 @@ import (
 // instant answers without a hop.
 type instant struct{ reply transport.Reply }
 
-func (i instant) Call(context.Context, *transport.Request) (transport.Reply, error) { return i.reply, nil }
+func (i instant) Call(context.Context, *transport.Request) (transport.Reply, error) {
+	return i.reply, nil
+}
 
 // BenchmarkPolicy is what the shim itself adds to a forwarded request: all but the transport.
 func BenchmarkPolicy(b *testing.B) {
