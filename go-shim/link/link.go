@@ -30,6 +30,8 @@ const (
 	pingEvery, pingTimeout = 10 * time.Second, 5 * time.Second
 	// quietAfter is how long a session or a feed must have lasted for the next attempt to be quick again.
 	quietAfter = 10 * time.Second
+	// startGrace is how long nobody is told that there is no sidecar yet.
+	startGrace = time.Second
 )
 
 // Config is what a Link needs.
@@ -121,6 +123,7 @@ func (l *Link) Run(ctx context.Context) {
 	quick := backoff.Backoff{Min: 20 * time.Millisecond, Max: 250 * time.Millisecond}
 	slow := backoff.Backoff{Min: time.Second, Max: 30 * time.Second}
 	defer context.AfterFunc(ctx, func() { l.stopping.Store(true) })()
+	started := time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := l.session(ctx)
@@ -140,7 +143,10 @@ func (l *Link) Run(ctx context.Context) {
 			}
 		} else {
 			l.judgeSilence(err)
-			l.quiet.Warn("session", "no sidecar: hot methods are answered locally", "socket", l.cfg.Socket, "cause", err)
+			// A sidecar that is started with the service is absent at first.
+			if time.Since(started) > startGrace {
+				l.quiet.Warn("session", "no sidecar: hot methods are answered locally", "socket", l.cfg.Socket, "cause", err)
+			}
 		}
 		_ = backoff.Sleep(ctx, wait) // cancelled: the loop ends
 	}
