@@ -27,6 +27,9 @@ import (
 // headEvery leaves a margin to the second that feed.proto allows.
 const headEvery = 900 * time.Millisecond
 
+// hungAfter is long enough for a machine that was busy, or asleep.
+const hungAfter = 15 * time.Second
+
 // Side is a shim at work. Its methods may be called from any goroutine.
 type Side struct {
 	cfg     Config
@@ -134,7 +137,7 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 	}
 	return link.Config{
 		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Connections: s.cfg.Connections,
-		StaleAfter: s.cfg.StaleAfter, HeadEvery: headEvery, Log: s.log,
+		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
 		NewTransport: s.cfg.newTransport,
 		Events: link.Events{
 			Greeted:       s.breaker.Reset,

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/feed"
 	"hotpath.dev/go-shim/internal/backoff"
@@ -24,8 +26,12 @@ import (
 const (
 	// greetTimeout bounds dialling and Hello together; a hung sidecar takes connections but greets nobody.
 	greetTimeout = 2 * time.Second
+	// pingEvery and pingTimeout end the session with a sidecar that hangs; grpc-go allows no more frequent pings.
+	pingEvery, pingTimeout = 10 * time.Second, 5 * time.Second
 	// quietAfter is how long a session or a feed must have lasted for the next attempt to be quick again.
 	quietAfter = 10 * time.Second
+	// startGrace is how long nobody is told that there is no sidecar yet.
+	startGrace = time.Second
 )
 
 // Config is what a Link needs.
@@ -36,6 +42,8 @@ type Config struct {
 	// Connections for requests; the feed has one more for itself.
 	Connections int
 	StaleAfter  time.Duration
+	// HungAfter is how long a sidecar may take connections without answering Hello before it counts as unusable.
+	HungAfter time.Duration
 	// HeadEvery is how often an idle feed says where the ledger is.
 	HeadEvery time.Duration
 	Log       *slog.Logger
@@ -60,7 +68,7 @@ type Events struct {
 	Refused func(reason string)
 	// FeedReopened is for each feed but the first.
 	FeedReopened func()
-	// Unusable is called if the sidecar's state can't be mended by any feed; true means that it will be restarted.
+	// Unusable is called if only a restart can mend the sidecar; true means that there will be one.
 	Unusable func(why string) bool
 }
 
@@ -82,12 +90,15 @@ type Link struct {
 	readiness feed.Readiness
 	serving   atomic.Pointer[Session]
 	connected atomic.Bool
+	stopping  atomic.Bool
 
 	feedsOpened atomic.Uint64
 
 	// Only Run's goroutine writes these, and only between sessions.
 	current  *Session
 	refusals []string
+	// silentSince is when Hello first timed out since it was last answered.
+	silentSince time.Time
 }
 
 // New makes a link; Run brings it up.
@@ -111,6 +122,8 @@ func (l *Link) Position() uint64 { return l.readiness.Position() }
 func (l *Link) Run(ctx context.Context) {
 	quick := backoff.Backoff{Min: 20 * time.Millisecond, Max: 250 * time.Millisecond}
 	slow := backoff.Backoff{Min: time.Second, Max: 30 * time.Second}
+	defer context.AfterFunc(ctx, func() { l.stopping.Store(true) })()
+	started := time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := l.session(ctx)
@@ -129,9 +142,27 @@ func (l *Link) Run(ctx context.Context) {
 				wait = slow.Next()
 			}
 		} else {
-			l.quiet.Warn("session", "no sidecar: hot methods are answered locally", "socket", l.cfg.Socket, "cause", err)
+			l.judgeSilence(err)
+			// A sidecar that is started with the service is absent at first.
+			if time.Since(started) > startGrace {
+				l.quiet.Warn("session", "no sidecar: hot methods are answered locally", "socket", l.cfg.Socket, "cause", err)
+			}
 		}
 		_ = backoff.Sleep(ctx, wait) // cancelled: the loop ends
+	}
+}
+
+// judgeSilence has a sidecar restarted that is there but answers nothing. One that is absent may be starting.
+func (l *Link) judgeSilence(err error) {
+	silent := errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
+	switch {
+	case !silent:
+		l.silentSince = time.Time{}
+	case l.silentSince.IsZero():
+		l.silentSince = time.Now()
+	case time.Since(l.silentSince) > l.cfg.HungAfter:
+		l.silentSince = time.Time{}
+		l.cfg.Events.Unusable("it takes connections but does not answer")
 	}
 }
 
@@ -192,6 +223,9 @@ func (l *Link) readyChanged(ready bool) {
 		return
 	}
 	l.serving.Store(nil)
+	if l.stopping.Load() {
+		return
+	}
 	l.quiet.Warn("unready", "the sidecar is not ready: hot methods are answered locally",
 		"position", l.Position(), "head", l.cfg.Source.Head())
 }

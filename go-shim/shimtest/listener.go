@@ -33,19 +33,28 @@ func (l *tracking) drop() {
 }
 
 // Deaf listens and takes connections but never says a word, like a stopped process.
-func Deaf(t testing.TB, socket string) {
+func Deaf(t testing.TB, socket string) { listen(t, socket, nil) }
+
+// Babbling is like Deaf, but says something that is no HTTP/2.
+func Babbling(t testing.TB, socket string) {
+	listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+}
+
+func listen(t testing.TB, socket string, greeting []byte) {
 	t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
-		t.Fatalf("deaf sidecar: %v", err)
+		t.Fatalf("fake sidecar: %v", err)
 	}
 	l := &tracking{Listener: listener}
 	t.Cleanup(func() { _ = listener.Close(); l.drop() })
 	go func() {
 		for {
-			if _, err := l.Accept(); err != nil {
+			conn, err := l.Accept()
+			if err != nil {
 				return
 			}
+			_, _ = conn.Write(greeting) // the peer may be gone
 		}
 	}()
 }

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -91,7 +92,9 @@ func Listen(socket string) (*Sidecar, error) {
 	s.changed = sync.NewCond(&s.mu)
 	s.script = func(Call) Answer { return Answer{} }
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(codec.New(nil)), grpc.UnknownServiceHandler(s.serve),
-		grpc.MaxRecvMsgSize(64<<20))
+		grpc.MaxRecvMsgSize(64<<20),
+		// grpc-go servers resent the shim's pings; hotpathd does not.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	hotpathv1.RegisterControlServiceServer(s.server, s)
 	hotpathv1.RegisterFeedServiceServer(s.server, s)
 	go func() { _ = s.server.Serve(s.listener) }()
