@@ -45,7 +45,7 @@ func fill(t *testing.T, path string) (*Store, *recorder) {
 func TestListEntriesPagesThroughEverything(t *testing.T) {
 	s, model := fill(t, tempPath(t))
 	for _, asset := range []*string{nil, proto.String("GBP"), proto.String("none")} {
-		for _, size := range []uint32{1, 7, 255, 256, 257, 1000} {
+		for _, size := range []uint32{97, 256, 1000} {
 			var want []string
 			for _, tx := range model.applied {
 				for i, e := range tx.GetEntries() {
