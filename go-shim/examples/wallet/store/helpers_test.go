@@ -78,3 +78,12 @@ func mustPost(t testing.TB, s *Store, tx *walletv1.Transaction) uint64 {
 	}
 	return position
 }
+
+// txs are count deposits from number first on.
+func txs(first, count int) []*walletv1.Transaction {
+	made := make([]*walletv1.Transaction, count)
+	for i := range made {
+		made[i] = deposit(first + i)
+	}
+	return made
+}

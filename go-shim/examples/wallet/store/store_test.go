@@ -64,6 +64,9 @@ func TestReopeningFindsEverything(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a closed store is one file, to be copied as such: %v", err)
+	}
 	again, model := openLoaded(t, path, Options{})
 	if again.LedgerID() != id || again.Head() != 21 || model.count() != 21 {
 		t.Errorf("id %s, head %d, loaded %d", again.LedgerID(), again.Head(), model.count())
