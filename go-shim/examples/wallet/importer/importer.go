@@ -23,8 +23,8 @@ var (
 )
 
 const (
-	// batchSize makes an fsync, and a rewrite of the index pages that a batch touches, cheap per transaction.
-	batchSize = 50_000
+	// DefaultBatchSize makes an fsync, and a rewrite of the index pages that a batch touches, cheap per transaction.
+	DefaultBatchSize = 50_000
 	// MaxBadRows are reported before an import gives up.
 	MaxBadRows = 20
 )
@@ -41,6 +41,8 @@ type Options struct {
 	Files  []string
 	// KeepGoing leaves bad rows out instead of stopping at the first. The import fails in the end all the same.
 	KeepGoing bool
+	// BatchSize is how many transactions are made durable at once; 0 means DefaultBatchSize.
+	BatchSize int
 	// Progress, if set, is told now and then how far the import is.
 	Progress func(Progress)
 }
@@ -81,6 +83,9 @@ func (b BadRow) String() string {
 func Run(ctx context.Context, ledger Ledger, options Options) ([]Report, error) {
 	var reports []Report
 	bad := false
+	if options.BatchSize < 1 {
+		options.BatchSize = DefaultBatchSize
+	}
 	for _, name := range options.Files {
 		run := fileRun{ledger: ledger, options: options, report: Report{File: name}}
 		err := run.do(ctx)

@@ -80,7 +80,7 @@ func (p *parser) run(ctx context.Context, batches chan<- parsedBatch) (err error
 		if err := p.step(); err != nil {
 			return err
 		}
-		if len(p.batch.txs) < batchSize && !p.batch.last {
+		if len(p.batch.txs) < p.options.BatchSize && !p.batch.last {
 			continue
 		}
 		p.batch.dealtWith, p.batch.beforeBad, p.batch.bytes = p.dealtWith, p.beforeBad, p.file.read.Load()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
+	sqlite3 "modernc.org/sqlite/lib"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
@@ -97,6 +98,9 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	}
 	s.writeDB.SetMaxOpenConns(1)
 	conn, err := s.writeDB.Conn(ctx)
+	if primaryCode(err) == sqlite3.SQLITE_NOTADB {
+		return nil, ErrNotStore
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,11 @@ func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
 		}
 	}
 	last, err := w.lastPosition(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w.next = last + 1
-	return w, err
+	return w, nil
 }
 
 func (w *writer) lastPosition(ctx context.Context) (uint64, error) {
@@ -53,7 +56,18 @@ func (w *writer) lastPosition(ctx context.Context) (uint64, error) {
 	return uint64(last.Int64), nil
 }
 
-func (w *writer) close() error { return w.conn.Close() }
+// close folds the write-ahead log into the database, so that the one file is the whole store.
+func (w *writer) close() error {
+	errs := make([]error, 0, 12)
+	for _, stmt := range []*sql.Stmt{
+		w.findID, w.findEvent, w.findPending, w.insertEvent, w.insertID, w.insertRefs, w.putPending, w.dropPending, w.putMark,
+	} {
+		errs = append(errs, stmt.Close())
+	}
+	// On a full disk this fails and harms nothing: the log is read when the store is opened next.
+	_, _ = w.conn.ExecContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return errors.Join(append(errs, w.conn.Close())...)
+}
 
 // transact makes a batch durable, whole or not at all: fill stages it, then it is written and committed. All of it is
 // one SQLite transaction, lookups included, because taking SQLite's locks anew for each would cost more than they do.
