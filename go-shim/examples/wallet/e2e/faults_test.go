@@ -72,6 +72,26 @@ func TestAHungSidecarCostsNoAnswer(t *testing.T) {
 	l.end()
 }
 
+func TestAHungSupervisedSidecarIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newPlace(t).walletd(rig.Supervise)
+	s.caughtUp()
+	l := s.busy("stuck", callers)
+	l.more(200)
+	pid, before := s.SidecarPid(), s.shim()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.await("another sidecar has caught up", func(now rig.Shim) bool {
+		return now.Ready && now.Restarts > before.Restarts && now.Position >= before.Head
+	})
+	if now := s.SidecarPid(); now == pid || now == 0 {
+		t.Errorf("process %d after %d", now, pid)
+	}
+	s.mustServe("stuck-0")
+	l.end()
+}
+
 func TestASidecarThatRestartsEmptyIsRefilled(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
