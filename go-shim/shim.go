@@ -1,5 +1,3 @@
-// Package shim forwards chosen unary methods of a grpc-go service to a sidecar and answers them itself whenever the
-// sidecar can't.
 package shim
 
 import "context"

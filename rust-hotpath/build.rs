@@ -1,24 +1,40 @@
-//! Compiles `proto/` with protox, so that building needs no protoc.
+//! Compiles the `.proto` files with protox, so that building needs no protoc.
 
 use prost::Message as _;
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{env, error::Error, fs, path::Path};
 
 const PROTO_ROOT: &str = "../proto";
-const WALLET: &[&str] = &["wallet/v1/wallet_service.proto"];
-const HOTPATH: &[&str] = &["hotpath/v1/control.proto", "hotpath/v1/feed.proto"];
+const EXAMPLES_ROOT: &str = "examples/counter";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO_ROOT}");
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed={EXAMPLES_ROOT}");
+    // Clients are for tests and tools; hot methods are served as raw bytes, so their services need no server.
+    compile(
+        PROTO_ROOT,
+        "wallet.v1",
+        &["wallet/v1/wallet_service.proto"],
+        false,
+    )?;
+    compile(EXAMPLES_ROOT, "counter.v1", &["counter.proto"], false)?;
+    compile(
+        PROTO_ROOT,
+        "hotpath.v1",
+        &["hotpath/v1/control.proto", "hotpath/v1/feed.proto"],
+        true,
+    )
+}
 
-    // Clients are for tests and tools; the hot methods are served as raw bytes, so wallet.v1 needs no server.
-    let wallet = protox::compile(WALLET, [PROTO_ROOT])?;
-    fs::write(out.join("wallet.v1.descriptors.bin"), wallet.encode_to_vec())?;
+/// Writes the Rust types and the encoded `FileDescriptorSet` of one package.
+fn compile(root: &str, package: &str, files: &[&str], server: bool) -> Result<(), Box<dyn Error>> {
+    let descriptors = protox::compile(files, [root])?;
+    let out = env::var("OUT_DIR")?;
+    fs::write(
+        Path::new(&out).join(format!("{package}.descriptors.bin")),
+        descriptors.encode_to_vec(),
+    )?;
     tonic_prost_build::configure()
-        .build_server(false)
-        .compile_fds(wallet)?;
-
-    let hotpath = protox::compile(HOTPATH, [PROTO_ROOT])?;
-    tonic_prost_build::configure().compile_fds(hotpath)?;
+        .build_server(server)
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -102,6 +102,12 @@ func parse(md metadata.MD, key string) (uint64, bool, error) {
 	return n, true, nil
 }
 
+// FromAnswer is the position in the header or trailer of an answer; false if there is none, or none that is a number.
+func FromAnswer(md metadata.MD) (uint64, bool) {
+	n, ok, err := parse(md, Key)
+	return n, ok && err == nil
+}
+
 // NotReached is the status of a bound that lies ahead of the ledger.
 func NotReached(asked, head uint64) error {
 	return refusal(ReasonNotReached, fmt.Sprintf("position %d is not reached: the ledger is at %d", asked, head))

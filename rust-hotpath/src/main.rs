@@ -3,4 +3,6 @@
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hotpath::app::main::<hotpath::wallet::Wallet>()
+}

@@ -14,4 +14,8 @@ pub mod wallet {
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod hotpath {
     tonic::include_proto!("hotpath.v1");
+
+    /// The encoded `FileDescriptorSet` of `hotpath.v1`.
+    pub const DESCRIPTORS: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/hotpath.v1.descriptors.bin"));
 }

@@ -1,0 +1,62 @@
+package shim_test
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/shimtest"
+)
+
+// BenchmarkForward compares whole requests over Unix sockets, with client, service and sidecar in this process: the
+// plain service, the shim out of the way, and the shim forwarding by unary call to a sidecar that is grpc-go too.
+func BenchmarkForward(b *testing.B) {
+	b.Run("plain", func(b *testing.B) {
+		server := grpc.NewServer()
+		walletv1.RegisterWalletServiceServer(server, trivial{})
+		measure(b, walletv1.NewWalletServiceClient(dial(b, server)))
+	})
+	b.Run("legacy", func(b *testing.B) {
+		r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode = shim.Legacy }})
+		measure(b, trivialClient(b, r))
+	})
+	b.Run("sidecar", func(b *testing.B) {
+		r := newRig(b, setup{})
+		body := encode(b, balances("SIDECAR"))
+		r.sidecar.Forget()
+		r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
+		measure(b, trivialClient(b, r))
+	})
+}
+
+// trivial answers without the bookkeeping of service.
+type trivial struct {
+	walletv1.UnimplementedWalletServiceServer
+}
+
+func (trivial) GetBalance(context.Context, *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
+	return balances("LOCAL"), nil
+}
+
+func trivialClient(b *testing.B, r *rig) walletv1.WalletServiceClient {
+	server := grpc.NewServer(r.side.ServerOptions()...)
+	walletv1.RegisterWalletServiceServer(r.side.Wrap(server), trivial{})
+	return walletv1.NewWalletServiceClient(dial(b, server))
+}
+
+func measure(b *testing.B, client walletv1.WalletServiceClient) {
+	request := &walletv1.GetBalanceRequest{AccountId: "account-1"}
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := client.GetBalance(b.Context(), request); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

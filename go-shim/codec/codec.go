@@ -1,0 +1,63 @@
+// Package codec lets chosen messages pass through grpc-go without being decoded.
+package codec
+
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// Raw is an encoded message. Handed to grpc-go where a message is due, its bytes go in and out as they are.
+type Raw struct {
+	Bytes []byte
+}
+
+// passThrough must bear the name of the codec that it wraps: grpc-go finds codecs by the name in the content type.
+type passThrough struct {
+	encoding.CodecV2
+}
+
+// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw is treated differently.
+func New(base encoding.CodecV2) encoding.CodecV2 {
+	if base == nil {
+		base = encoding.GetCodecV2(proto.Name)
+	}
+	return passThrough{base}
+}
+
+// Marshal hands out the bytes themselves: a SliceBuffer is never pooled, so that the Free of grpc-go leaves them alone.
+func (c passThrough) Marshal(v any) (mem.BufferSlice, error) {
+	if raw, ok := v.(*Raw); ok {
+		return mem.BufferSlice{mem.SliceBuffer(raw.Bytes)}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+// Unmarshal copies: grpc-go frees data when it returns, and the bytes must outlive a failed hop.
+func (c passThrough) Unmarshal(data mem.BufferSlice, v any) error {
+	if raw, ok := v.(*Raw); ok {
+		raw.Bytes = data.Materialize()
+		return nil
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+// Encode is Marshal into bytes that belong to the caller.
+func Encode(c encoding.CodecV2, v any) ([]byte, error) {
+	data, err := c.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 1 {
+		if own, ok := data[0].(mem.SliceBuffer); ok {
+			return own, nil
+		}
+	}
+	defer data.Free()
+	return data.Materialize(), nil
+}
+
+// Decode is Unmarshal from bytes that stay the caller's.
+func Decode(c encoding.CodecV2, body []byte, v any) error {
+	return c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
+}

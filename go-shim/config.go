@@ -1,0 +1,169 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/transport/unary"
+)
+
+// Run says who starts and stops the sidecar.
+type Run uint8
+
+const (
+	// Off leaves the service as it is: Wrap and ServerOptions change nothing.
+	Off Run = iota
+	// Supervise starts a sidecar, restarts it, and ends it with this process.
+	Supervise
+	// Attach uses one that something else runs; it is never started or stopped.
+	Attach
+)
+
+// ErrUnknownRun is what ParseRun says of any other word.
+var ErrUnknownRun = errors.New("must be off, supervise or attach")
+
+// ParseRun reads a Run as String writes it.
+func ParseRun(text string) (Run, error) {
+	for _, run := range []Run{Off, Supervise, Attach} {
+		if text == run.String() {
+			return run, nil
+		}
+	}
+	return Off, ErrUnknownRun
+}
+
+func (r Run) String() string {
+	switch r {
+	case Off:
+		return "off"
+	case Supervise:
+		return "supervise"
+	case Attach:
+		return "attach"
+	default:
+		return fmt.Sprintf("run(%d)", uint8(r))
+	}
+}
+
+// Mode is who answers a hot method.
+type Mode = modes.Mode
+
+const (
+	// Legacy leaves a method to the local handler.
+	Legacy = modes.Legacy
+	// Sidecar forwards it, with the local handler as the fallback.
+	Sidecar = modes.Sidecar
+)
+
+// Interceptors says what server interceptors see of a forwarded request.
+type Interceptors uint8
+
+const (
+	// Decoded shows them the typed request and reply, as before. What they pass on is what is forwarded.
+	Decoded Interceptors = iota
+	// Raw shows them a *codec.Raw: cheaper, for services whose interceptors look at no messages.
+	Raw
+)
+
+// Freshness says how old an answer may be, in positions behind the last event that this process committed.
+type Freshness uint64
+
+// ReadYourWrites lets no answer be older than the last event that this process committed.
+const ReadYourWrites Freshness = 0
+
+// MaxLag lets answers be up to positions older than that.
+func MaxLag(positions uint64) Freshness { return Freshness(positions) }
+
+// Config describes a shim. Zero values mean the default, if one is named.
+type Config struct {
+	Run Run
+	// Methods are the hot methods as "/package.Service/Method": the one place where they are named. At most 256.
+	Methods []string
+	// Socket is the sidecar's Unix socket. Attach needs it; Supervise makes a private directory without it.
+	Socket string
+	// Supervisor is for Run = Supervise.
+	Supervisor Supervisor
+
+	// ModesFile holds a mode per method and is read again when it changes; none if empty.
+	ModesFile string
+	// ModesPoll is how often it is looked at; default 250 ms.
+	ModesPoll time.Duration
+	// DefaultMode is for methods that the file doesn't name; default Sidecar.
+	DefaultMode Mode
+
+	// HopTimeout is the longest that a request waits for the sidecar; default 100 ms. It also never gets more than
+	// half of the caller's remaining time, so that the local handler has the other half.
+	HopTimeout time.Duration
+	// Freshness is ReadYourWrites by default.
+	Freshness Freshness
+	// Interceptors is Decoded by default.
+	Interceptors Interceptors
+	// Connections for requests, 1-64; default 2.
+	Connections int
+	// StaleAfter is how long the sidecar may make no progress towards the ledger's head; default 1 s.
+	StaleAfter time.Duration
+	// Breaker keeps requests from a sidecar that keeps failing.
+	Breaker Breaker
+
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Metrics is where the shim's metrics are registered; nowhere if nil.
+	Metrics prometheus.Registerer
+
+	// newTransport makes the transport of a session; unary by default.
+	newTransport func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport
+}
+
+// Supervisor describes the sidecar that Supervise runs.
+type Supervisor struct {
+	// Bin is a name to look up on PATH, or a path; default "hotpathd".
+	Bin string
+	// Args follow --socket, --lifeline and --ready-file, which the shim gives.
+	Args []string
+	// DrainTimeout is the time between SIGTERM and SIGKILL; default 5 s.
+	DrainTimeout time.Duration
+}
+
+// Breaker says when to stop asking a failing sidecar.
+type Breaker struct {
+	// Failures in a row that open it; default 5.
+	Failures int
+	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.ModesPoll, 250*time.Millisecond)
+	set(&c.DefaultMode, Sidecar)
+	set(&c.HopTimeout, 100*time.Millisecond)
+	set(&c.Connections, 2)
+	set(&c.StaleAfter, time.Second)
+	set(&c.Breaker.Failures, 5)
+	set(&c.Breaker.MinBackoff, 100*time.Millisecond)
+	set(&c.Breaker.MaxBackoff, 5*time.Second)
+	set(&c.Supervisor.Bin, "hotpathd")
+	set(&c.Supervisor.DrainTimeout, 5*time.Second)
+	if c.newTransport == nil {
+		c.newTransport = func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport {
+			return unary.New(conns, maxMessageBytes)
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,135 @@
+package shim_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/shimtest"
+	"hotpath.dev/go-shim/supervise"
+)
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	modes := filepath.Join(t.TempDir(), "modes.toml")
+	if err := os.WriteFile(modes, []byte("default = \"sidecar\"\n\n[methods]\n\"/x.Y/Z\" = \"quick\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65,
+		Methods: []string{"GetBalance", "/wallet.v1.WalletService/Nope", getBalance, getBalance,
+			"/grpc.health.v1.Health/Watch"}}
+	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("with space"))
+	if !errors.Is(err, shim.ErrConfig) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{
+		"Socket: must name the sidecar's socket to attach to",
+		"HopTimeout: must be above zero", "Connections: must be 1-64",
+		"Source.LedgerID: must be 1-64 bytes of printable ASCII without spaces",
+		`Methods[0]: "GetBalance" must be "/package.Service/Method"`,
+		`Methods[1]: "/wallet.v1.WalletService/Nope" is not in any linked .pb.go`,
+		"Methods[3]: " + getBalance + " must not repeat",
+		modes + `:4: /x.Y/Z: must be "legacy" or "sidecar"`, modes + ":4: /x.Y/Z: is not one of the hot methods",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(err)
+	}
+}
+
+func TestStreamingMethodCannotBeHot(t *testing.T) {
+	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{"/hotpath.v1.FeedService/Feed"}}
+	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
+	if err == nil || !strings.Contains(err.Error(), "is streaming: only unary methods can be hot") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestMissingProgramIsAnErrorOfOpen(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	cfg := shim.Config{Run: shim.Supervise, Methods: []string{getBalance}, Metrics: registry,
+		Supervisor: shim.Supervisor{Bin: filepath.Join(t.TempDir(), "absent")}}
+	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
+	if !errors.Is(err, supervise.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestCheckNamesMethodsThatCannotBeForwarded(t *testing.T) {
+	open := func() *shim.Side {
+		side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance},
+			Socket: filepath.Join(t.TempDir(), "s"), Logger: slog.New(slog.DiscardHandler)}, shimtest.NewLedger("l"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = side.Close() })
+		return side
+	}
+	if err := open().Check(); !errors.Is(err, shim.ErrNotRegistered) || !strings.Contains(err.Error(), getBalance) {
+		t.Errorf("unregistered: %v", err)
+	}
+	side := open()
+	walletv1.RegisterWalletServiceServer(side.Wrap(grpc.NewServer()), &service{})
+	if err := side.Check(); !errors.Is(err, shim.ErrNoOptions) {
+		t.Errorf("without options: %v", err)
+	}
+	side = open()
+	server := grpc.NewServer(side.ServerOptions()...)
+	side.Wrap(server).RegisterService(&grpc.ServiceDesc{ServiceName: "wallet.v1.WalletService",
+		Streams: []grpc.StreamDesc{{StreamName: "GetBalance"}}}, nil)
+	if err := side.Check(); !errors.Is(err, shim.ErrStreaming) {
+		t.Errorf("streaming: %v", err)
+	}
+}
+
+func TestSharedDescriptionIsNotChanged(t *testing.T) {
+	before := walletv1.WalletService_ServiceDesc.Methods
+	r := newRig(t, setup{})
+	r.ask(t, t.Context())
+	server := grpc.NewServer()
+	walletv1.RegisterWalletServiceServer(server, &service{})
+	if &before[0] != &walletv1.WalletService_ServiceDesc.Methods[0] {
+		t.Fatal("replaced")
+	}
+	plain := rig{conn: dial(t, server)}
+	plain.client = walletv1.NewWalletServiceClient(plain.conn)
+	if who := plain.ask(t, t.Context()); who != "LOCAL" {
+		t.Fatalf("a server without the shim is answered by %s", who)
+	}
+}
+
+func TestOffChangesNothing(t *testing.T) {
+	side, err := shim.Open(t.Context(), shim.Config{Methods: []string{getBalance}}, shimtest.NewLedger("l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	if side.Wrap(server) != grpc.ServiceRegistrar(server) || side.ServerOptions() != nil || side.Check() != nil {
+		t.Fatal("something is changed")
+	}
+	if side.Status().Socket != "" || side.Close() != nil {
+		t.Fatal("something is open")
+	}
+}
+
+func TestRunWords(t *testing.T) {
+	for _, run := range []shim.Run{shim.Off, shim.Supervise, shim.Attach} {
+		if got, err := shim.ParseRun(run.String()); err != nil || got != run {
+			t.Errorf("%v: got %v, %v", run, got, err)
+		}
+	}
+	if _, err := shim.ParseRun("on"); !errors.Is(err, shim.ErrUnknownRun) {
+		t.Errorf("got %v", err)
+	}
+}

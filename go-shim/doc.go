@@ -1,0 +1,28 @@
+// Package shim forwards chosen unary methods of a grpc-go service to a sidecar and answers them itself whenever the
+// sidecar can't: a caller sees an answer, never the hop.
+//
+// Adopting it takes three lines: Open (and Close), the options, and the registrar that wraps the server:
+//
+//	side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Methods: hot}, ledger)
+//	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+//	walletv1.RegisterWalletServiceServer(side.Wrap(server), service)
+//
+// # What is an answer
+//
+// A status is an answer if the sidecar names the ledger position that decided it, in header or trailer, and if that
+// position is one that was asked for. Everything else is a failure of the infrastructure: the same request bytes then go
+// to the local handler, within what is left of the caller's deadline. A caller sees x-hotpath-position only if its own
+// request carried an x-hotpath-* key.
+//
+// # Who sees what
+//
+// Without server interceptors, bytes pass through undecoded. With them, Config.Interceptors decides. A method in mode
+// Legacy, or without a ready sidecar, runs through the untouched generated handler. stats.Handlers see *codec.Raw as the
+// payload of a forwarded message.
+//
+// # Parts
+//
+// This package composes; each technology has a sub-package that knows none above it: codec, schema, modes, breaker,
+// metrics, transport and transport/unary, feed, link (connections and Hello), supervise, and position for the
+// metadata that the service itself reads.
+package shim

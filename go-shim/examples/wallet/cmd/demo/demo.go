@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/mix"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// demo is one run.
+type demo struct {
+	config  config
+	say     *console
+	plan    plan
+	walletd *rig.Walletd
+	traffic traffic
+	poster  poster
+	found   differences
+	// results grow as the run goes on.
+	results results
+	ledger  ledgerFacts
+}
+
+// Waits that only a broken set-up reaches.
+const (
+	startWithin = 2 * time.Minute
+	modeWithin  = 30 * time.Second
+	backWithin  = time.Minute
+	stopGrace   = 10 * time.Second
+	// surveyed is how many transactions are read to learn which accounts are busy.
+	surveyed = 3000
+)
+
+// endsTooOften is how many restarts a sidecar may need before it serves for the first time.
+const endsTooOften = 3
+
+var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")
+
+func newDemo(c config, say *console) *demo {
+	return &demo{
+		config: c, say: say, plan: planFor(c.traffic),
+		found: differences{dir: filepath.Join(c.out, "differences")},
+	}
+}
+
+func (d *demo) path(name string) string { return filepath.Join(d.config.out, name) }
+
+// run is the whole demonstration. An error means that it could not be carried out; what it found is in the report.
+func (d *demo) run(ctx context.Context) (*report, error) {
+	start := time.Now()
+	d.say.line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.out)
+	if err := d.clear(); err != nil {
+		return nil, err
+	}
+	if err := d.generate(ctx); err != nil {
+		return nil, err
+	}
+	defer d.stop()
+	if err := d.serve(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.survey(ctx); err != nil {
+		return nil, err
+	}
+	stopPosting, cancel := context.WithCancel(ctx)
+	var posting sync.WaitGroup
+	posting.Go(func() { d.poster.run(stopPosting) })
+	trafficStart := time.Now()
+	err := d.ask(ctx)
+	d.results.trafficTook = time.Since(trafficStart)
+	cancel()
+	posting.Wait()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.account(ctx); err != nil {
+		return nil, err
+	}
+	d.results.took = time.Since(start)
+	return d.finish()
+}
+
+// clear removes what an earlier run left, by name: --out may hold other things.
+func (d *demo) clear() error {
+	if err := os.MkdirAll(d.config.out, 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, name := range []string{
+		"ledger.db", "ledger.db-wal", "ledger.db-shm", "modes.toml", "report.json", "differences", "generate.log",
+		"walletd.log", "walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready",
+	} {
+		if err := os.RemoveAll(d.path(name)); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *demo) generate(ctx context.Context) error {
+	c := d.config
+	d.say.passing("generating a ledger of %s accounts (seed %d) …", count(c.accounts), c.seed)
+	start := time.Now()
+	err := proc.Run(proc.Spec{
+		Name: "walletd generate", Bin: c.walletd, Log: d.path("generate.log"),
+		Args: []string{
+			"generate", "--db", d.path("ledger.db"), "--seed", fmt.Sprint(c.seed),
+			"--accounts", fmt.Sprint(c.accounts), "--transactions", fmt.Sprint(c.transactions),
+		},
+	}, ctx.Done())
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(d.path("ledger.db"))
+	if err != nil {
+		return fmt.Errorf("walletd generate wrote no ledger: %w", err)
+	}
+	d.ledger = ledgerFacts{
+		Seed: c.seed, Transactions: c.transactions, Bytes: info.Size(), GenerateSeconds: seconds(time.Since(start)),
+	}
+	d.say.step("ledger generated: %s transactions, %s in %.1f s (seed %d)", count(c.transactions),
+		megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
+	return nil
+}
+
+func (d *demo) serve(ctx context.Context) error {
+	modes := d.path("modes.toml")
+	if err := rig.WriteModes(modes, rig.SidecarMode); err != nil {
+		return err
+	}
+	d.say.passing("starting walletd …")
+	start := time.Now()
+	var err error
+	d.walletd, err = rig.StartWalletd(rig.WalletdSpec{
+		Bin: d.config.walletd, Dir: d.config.out, DB: d.path("ledger.db"), Sidecar: rig.Supervise,
+		SidecarBin: d.config.hotpathd, Socket: d.path("hotpathd.sock"), Modes: modes, StartWithin: startWithin,
+	})
+	if err != nil {
+		return err
+	}
+	d.ledger.Accounts, d.ledger.Entries, err = d.walletd.Size(ctx)
+	if err != nil {
+		return err
+	}
+	d.say.step("walletd serves %s accounts with %s entries on %s, after %.1f s", count(d.ledger.Accounts),
+		count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
+	loaded, err := d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
+		d.say.passing("the sidecar loads: position %s of %s", count(s.Position), count(s.Head))
+		return ctx.Err() != nil || s.Restarts >= endsTooOften || s.Ready && s.Head > 0 && s.CaughtUp()
+	})
+	if err != nil {
+		return err
+	}
+	if !loaded.Ready && loaded.Restarts >= endsTooOften {
+		return d.walletd.Explain(errSidecarEnds)
+	}
+	d.ledger.LoadSeconds = seconds(time.Since(start))
+	d.say.step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.ledger.LoadSeconds)
+	return ctx.Err()
+}
+
+// survey learns which accounts are busy, and makes ready who asks and who posts.
+func (d *demo) survey(ctx context.Context) error {
+	for range connections {
+		conn, err := ask.Dial(d.walletd.GRPC)
+		if err != nil {
+			return err
+		}
+		d.traffic.conns = append(d.traffic.conns, conn)
+	}
+	wallet := walletv1.NewWalletServiceClient(d.traffic.conns[0])
+	shim, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	random := rand.New(rand.NewPCG(d.config.seed, 0))
+	d.traffic.mix, err = mix.Survey(ctx, wallet, shim.Head, surveyed, random)
+	if err != nil {
+		return err
+	}
+	d.traffic.seed = d.config.seed
+	makes := &transactions{mix: d.traffic.mix, random: random, nowUs: d.traffic.mix.LastUs()}
+	d.poster.wallet, d.poster.next = wallet, makes.next
+	d.poster.every = time.Second / time.Duration(d.config.postRate)
+	d.say.step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
+	return nil
+}
+
+// account reads the sizes of both processes, while they still run.
+func (d *demo) account(ctx context.Context) error {
+	shim, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	d.results.served = shim.Served
+	for i, pid := range []int{d.walletd.Pid(), d.walletd.SidecarPid()} {
+		account, err := proc.AccountOf(pid)
+		if err != nil {
+			return err
+		}
+		d.results.rss[i] = account.RSS
+	}
+	return nil
+}
+
+func (d *demo) stop() {
+	for _, conn := range d.traffic.conns {
+		_ = conn.Close()
+	}
+	if d.walletd != nil {
+		d.walletd.Stop(stopGrace)
+	}
+}
+
+// finish writes the report and shows the table.
+func (d *demo) finish() (*report, error) {
+	r := d.report()
+	if err := r.write(d.path("report.json")); err != nil {
+		return nil, err
+	}
+	d.say.line("\n%s", r.table())
+	d.say.line("%s", r.summary())
+	d.say.line("%s", d.nextSteps())
+	return r, errors.Join(d.found.problem)
+}
+
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

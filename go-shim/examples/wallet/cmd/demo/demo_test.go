@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/mix"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+func noEnv(string) string { return "" }
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	env := func(string) string { return "soon" }
+	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--accounts", "0", "x"},
+		env, io.Discard)
+	if !errors.Is(err, errUsage) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--accounts: must be at least 1",
+		`unexpected argument "x"`, "DEMO_SECONDS=soon: must be a whole number from 5 to 3600"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestTheEnvironmentShortensTheTraffic(t *testing.T) {
+	bin, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--walletd", bin, "--hotpathd", bin}
+	c, err := configure(args, noEnv, io.Discard)
+	if err != nil || c.traffic != 35*time.Second || c.accounts < 50_000 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	c, err = configure(args, func(string) string { return "8" }, io.Discard)
+	if err != nil || c.traffic != 8*time.Second {
+		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
+func TestThePlanFillsTheTimeAndNoMore(t *testing.T) {
+	for _, traffic := range []time.Duration{5, 8, 20, 35, 60, 300} {
+		traffic *= time.Second
+		p := planFor(traffic)
+		took := 2*p.baseline + p.longest() + time.Duration(p.kills)*traffic/5
+		if took > traffic || took < traffic*9/10 {
+			t.Errorf("%v: plan %+v takes %v", traffic, p, took)
+		}
+		if p.pure < 40*time.Millisecond || p.kills < 1 || p.rounds < 1 {
+			t.Errorf("%v: %+v", traffic, p)
+		}
+	}
+}
+
+func TestThePaceHoldsOnAverageThoughASendIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second+time.Millisecond)
+		defer cancel()
+		sent := 0
+		pace(stop, 5*time.Millisecond, func() {
+			if sent == 100 {
+				time.Sleep(time.Second)
+			}
+			sent++
+		})
+		if sent != 2000 {
+			t.Errorf("sent %d, not 2000", sent)
+		}
+	})
+}
+
+func TestTransactionsAreWithinTheRules(t *testing.T) {
+	places := []mix.Place{{Account: "a", Asset: "GBP"}, {Account: "b", Asset: "EUR"}, {Account: "a", Asset: "EUR"}}
+	makes := &transactions{mix: mix.New(places, []int64{0, 5}), random: rand.New(rand.NewPCG(1, 2))}
+	held := make(map[string]int64)
+	ids := make(map[string]bool)
+	for range 20_000 {
+		request := makes.next()
+		if ids[request.TransactionId] {
+			t.Fatalf("%s twice", request.TransactionId)
+		}
+		ids[request.TransactionId] = true
+		var sum int64
+		for _, e := range request.Entries {
+			sum += e.Amount
+			if e.Amount == 0 || e.AccountId == e.Counterparty {
+				t.Fatalf("%v", e)
+			}
+			switch e.Phase {
+			case walletv1.Phase_PHASE_HOLD:
+				held[e.AccountId+e.Asset] += e.Amount
+			case walletv1.Phase_PHASE_RELEASE:
+				held[e.AccountId+e.Asset] -= e.Amount
+			}
+		}
+		if sum != 0 && !request.External {
+			t.Fatalf("does not sum to zero: %v", request)
+		}
+		for where, amount := range held {
+			if amount > 0 {
+				t.Fatalf("%s: more released than held", where)
+			}
+		}
+	}
+}
+
+func TestPercentilesAreOfNearestRank(t *testing.T) {
+	var sorted []time.Duration
+	for n := range 200 {
+		sorted = append(sorted, time.Duration(n+1))
+	}
+	for basisPoints, want := range map[int]time.Duration{1: 1, 5000: 100, 5001: 101, 9900: 198, 10000: 200} {
+		if got := percentile(sorted, basisPoints); got != want {
+			t.Errorf("%d: got %d, not %d", basisPoints, got, want)
+		}
+	}
+	if got := percentile(nil, 5000); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestCPUPerRequestIsLessTheBaseline(t *testing.T) {
+	used := spent{cpu: 1500 * time.Millisecond, span: time.Second, asked: 1000}
+	if got := used.perRequest(0.5); got != time.Millisecond {
+		t.Errorf("got %v", got)
+	}
+	if got := used.perRequest(2); got != 0 {
+		t.Errorf("never negative: got %v", got)
+	}
+	if got := (spent{}).perRequest(1); got != 0 {
+		t.Errorf("of nothing: got %v", got)
+	}
+}
+
+func TestTheReservoirKeepsAFairSample(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	var h haul
+	var late int
+	for n := range 10_000 {
+		h.asked[2]++
+		h.keep(random, sample{ask.Question{Method: 2}, ask.Answer{Position: uint64(n)}}, 500)
+	}
+	for _, s := range h.samples[2] {
+		if s.answer.Position >= 5000 {
+			late++
+		}
+	}
+	if len(h.samples[2]) != 500 || late < 200 || late > 300 {
+		t.Errorf("%d kept, %d of the second half", len(h.samples[2]), late)
+	}
+}
+
+func TestComparesSeeEveryMethodEarly(t *testing.T) {
+	var samples [methods][]sample
+	for m, n := range []int{9, 1, 3, 0, 3} {
+		for range n {
+			samples[m] = append(samples[m], sample{question: ask.Question{Method: m}})
+		}
+	}
+	var order []int
+	for _, s := range interleave(samples) {
+		order = append(order, s.question.Method)
+	}
+	want := []int{0, 1, 2, 4, 0, 2, 4, 0, 2, 4, 0, 0, 0, 0, 0, 0}
+	if len(order) != len(want) {
+		t.Fatalf("got %v", order)
+	}
+	for i := range want {
+		if order[i] != want[i] {
+			t.Fatalf("got %v", order)
+		}
+	}
+}
+
+func TestDifferencesAreSavedAsBytesAndText(t *testing.T) {
+	d := differences{dir: filepath.Join(t.TempDir(), "differences")}
+	q := ask.New(0, &walletv1.GetBalanceRequest{AccountId: "acc-1"})
+	for range mostSaved + 5 {
+		d.save(difference{
+			sample{q, ask.Answer{Position: 7, HasPosition: true, Reply: []byte{10, 0}}},
+			ask.Answer{Code: codes.NotFound, Message: "account_id: has no entries"}, "code: NotFound, not OK",
+			"sidecar", "legacy",
+		})
+	}
+	if d.problem != nil || d.saved != mostSaved {
+		t.Fatalf("%d saved, %v", d.saved, d.problem)
+	}
+	one := filepath.Join(d.dir, "01-GetBalance")
+	for name, want := range map[string]string{
+		"about.txt": "asked at position 7", "question.txt": `"acc-1"`, "1-sidecar.bin": "\n\x00",
+		"1-sidecar.txt": "balances", "2-legacy.txt": "has no entries",
+	} {
+		text, err := os.ReadFile(filepath.Join(one, name))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+// good is a report that passes.
+func good() *report {
+	r := &report{
+		AnswersCompared: 50, SidecarShare: 1, LegacyShare: 1, ServedBySidecar: 1, SidecarKills: 1,
+		Kills: []kill{{ComparedAfter: 1, Asked: 1234, CaughtUpMs: 2345, Reloaded: 520_000}},
+	}
+	for m := range methods {
+		r.Methods = append(r.Methods, methodRow{
+			Method: ask.Name(m), Asked: 12_345 * (m + 1), Equal: 10, Legacy: sideFigure{9, 56.78, 1234.4, 300},
+			Sidecar: sideFigure{9, 31.26, 99, 60},
+		})
+	}
+	return r
+}
+
+func TestTheVerdictNamesEachProblem(t *testing.T) {
+	if problems := good().judge(); len(problems) > 0 {
+		t.Fatalf("a good run: %v", problems)
+	}
+	for want, spoil := range map[string]func(*report){
+		"differ":                          func(r *report) { r.AnswersDifferent = 1 },
+		"requests failed":                 func(r *report) { r.RequestsFailed = 1 },
+		"nothing was compared":            func(r *report) { r.AnswersCompared = 0 },
+		"no answer of GetTimeSeries":      func(r *report) { r.Methods[4].Equal = 0 },
+		"never served":                    func(r *report) { r.ServedBySidecar = 0 },
+		"the sidecar answered only":       func(r *report) { r.SidecarShare = 0.98 },
+		"Go answered only":                func(r *report) { r.LegacyShare = 0.5 },
+		"never killed":                    func(r *report) { r.SidecarKills = 0 },
+		"nothing was compared after kill": func(r *report) { r.Kills[0].ComparedAfter = 0 },
+	} {
+		r := good()
+		spoil(r)
+		if problems := strings.Join(r.judge(), "; "); !strings.Contains(problems, want) {
+			t.Errorf("%q: got %q", want, problems)
+		}
+	}
+}
+
+func TestTheTableIsAligned(t *testing.T) {
+	table := good().table()
+	lines := strings.Split(strings.TrimRight(table, "\n"), "\n")
+	if len(lines) != 2+methods+1+2 {
+		t.Fatalf("%d lines:\n%s", len(lines), table)
+	}
+	width := len([]rune(lines[1]))
+	for _, line := range lines[2 : len(lines)-1] {
+		if len([]rune(line)) != width {
+			t.Errorf("%d wide, not %d: %s", len([]rune(line)), width, line)
+		}
+	}
+	for _, want := range []string{"p99 µs", "1,234", "31.3", "5.0x", "185,175"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("%q is missing in\n%s", want, table)
+		}
+	}
+}
+
+func TestTheReportHasTheNamesThatOthersRead(t *testing.T) {
+	r := (&demo{
+		results: newResults(), config: config{out: "o"}, traffic: traffic{mix: mix.New([]mix.Place{{}}, []int64{0})},
+	}).report()
+	if r.Passed {
+		t.Error("a run without anything passed")
+	}
+	path := filepath.Join(t.TempDir(), "report.json")
+	if err := r.write(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"answers_compared", "answers_different", "requests_failed", "sidecar_kills",
+		"served_by_sidecar", "served_by_legacy", "methods", "machine", "seed"} {
+		if _, ok := fields[name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+func TestNumbersAndLinesForPeople(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -100: "-100"} {
+		if got := count(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+	var out bytes.Buffer
+	c := &console{to: &out, terminal: true, start: time.Now()}
+	c.passing("half way")
+	c.line("done")
+	if got := out.String(); !strings.HasSuffix(got, "\rdone\n") {
+		t.Errorf("got %q", got)
+	}
+	out.Reset()
+	c.terminal = false
+	c.passing("half way")
+	if out.Len() > 0 {
+		t.Errorf("progress in a file: %q", out.String())
+	}
+}
+
+func TestTheNextStepsNameThisRun(t *testing.T) {
+	d := newDemo(config{out: "target/demo", walletd: "target/bin/walletd", hotpathd: "h", traffic: time.Minute}, nil)
+	d.traffic.mix = mix.New([]mix.Place{{Account: "acc-7", Asset: "GBP"}}, []int64{0})
+	text := d.nextSteps()
+	for _, want := range []string{"target/bin/walletd serve --db target/demo/ledger.db", `"acc-7"`,
+		"pprof", "modes.toml", string(rig.Legacy)} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "%!") {
+		t.Errorf("bad format:\n%s", text)
+	}
+}

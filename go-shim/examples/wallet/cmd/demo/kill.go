@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// kill is what one SIGKILL of the sidecar under load did.
+type kill struct {
+	Pid int `json:"pid"`
+	// StartedAgainMs is from the signal to a new process, CaughtUpMs to its having every transaction and serving,
+	// ServingMs to its first answers.
+	StartedAgainMs int64 `json:"started_again_ms"`
+	CaughtUpMs     int64 `json:"caught_up_ms"`
+	ServingMs      int64 `json:"serving_ms"`
+	// Asked and Failed count the questions around the kill; AnsweredByGo those that Go took over.
+	Asked        int    `json:"asked"`
+	Failed       int    `json:"failed"`
+	AnsweredByGo uint64 `json:"answered_by_go"`
+	// Reloaded is the position that the new process was filled to.
+	Reloaded          uint64 `json:"reloaded_position"`
+	ComparedAfter     int    `json:"compared_after"`
+	DifferentAfter    int    `json:"different_after"`
+	took              time.Duration
+	failedBeforeStart int
+}
+
+var errNoSidecarToKill = errors.New("no sidecar process under walletd: nothing to kill")
+
+// kill ends the sidecar with SIGKILL while questions are asked, waits until it is back, and compares again.
+func (d *demo) kill(ctx context.Context, n int) error {
+	start := time.Now()
+	if err := d.walletd.Switch(rig.SidecarMode, modeWithin); err != nil {
+		return err
+	}
+	k := kill{Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.count() + d.poster.failed.count()}
+	if k.Pid == 0 {
+		return errNoSidecarToKill
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	var got haul
+	group.Go(func() { got = d.traffic.ask(asking, fewAskers, mixed, 0) })
+	pause(ctx, d.plan.beforeKill)
+	before, err := d.walletd.Shim(ctx)
+	if err == nil {
+		err = d.killAndWatch(ctx, &k, before)
+	}
+	if err == nil {
+		pause(ctx, d.plan.afterReturn)
+	}
+	cancel()
+	group.Wait()
+	if err != nil {
+		return err
+	}
+	after, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	k.AnsweredByGo = after.Served[rig.Legacy] - before.Served[rig.Legacy]
+	k.Asked = got.total()
+	if err := d.afterwards(ctx, &k); err != nil {
+		return err
+	}
+	k.Failed = d.traffic.failed.count() + d.poster.failed.count() - k.failedBeforeStart
+	k.took = time.Since(start)
+	d.results.kills = append(d.results.kills, k)
+	d.say.step("%s", k.text(n))
+	return ctx.Err()
+}
+
+// killAndWatch follows the way back by the processes and by the shim's metrics.
+func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error {
+	if err := syscall.Kill(k.Pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("SIGKILL to the sidecar: %w", err)
+	}
+	killed := time.Now()
+	since := func() int64 { return time.Since(killed).Milliseconds() }
+	err := d.walletd.Await("a new sidecar process", backWithin, func() bool {
+		pid := d.walletd.SidecarPid()
+		return ctx.Err() != nil || pid != 0 && pid != k.Pid
+	})
+	if err != nil {
+		return err
+	}
+	k.StartedAgainMs = since()
+	d.say.passing("sidecar %d killed; a new one started after %d ms", k.Pid, k.StartedAgainMs)
+	// The old sidecar may have counted answers until it died, so that serving is judged from being ready on.
+	ready, err := d.walletd.AwaitShim("the sidecar is back and has caught up", backWithin, func(s rig.Shim) bool {
+		d.say.passing("sidecar killed; the new one is at position %s of %s", count(s.Position), count(s.Head))
+		return ctx.Err() != nil || s.Ready && s.Restarts > before.Restarts && s.Position >= before.Head
+	})
+	if err != nil {
+		return err
+	}
+	k.CaughtUpMs, k.Reloaded = since(), ready.Position
+	_, err = d.walletd.AwaitShim("the sidecar answers again", backWithin, func(s rig.Shim) bool {
+		return ctx.Err() != nil || s.Served[rig.SidecarMode] > ready.Served[rig.SidecarMode]
+	})
+	k.ServingMs = since()
+	return err
+}
+
+// afterwards compares answers of the new sidecar with those of Go.
+func (d *demo) afterwards(ctx context.Context, k *kill) error {
+	var fresh haul
+	err := d.undisturbed(ctx, rig.SidecarMode, func() int {
+		stop, cancel := context.WithTimeout(ctx, d.plan.afterReturn)
+		defer cancel()
+		fresh = d.traffic.ask(stop, fewAskers, mixed, d.plan.keep)
+		return fresh.total()
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.walletd.Switch(rig.Legacy, modeWithin); err != nil {
+		return err
+	}
+	t, err := d.compare(ctx, fresh.samples, rig.SidecarMode, rig.Legacy)
+	k.ComparedAfter, k.DifferentAfter = t.compared(), t.unequal()
+	return err
+}
+
+func (k kill) text(n int) string {
+	return fmt.Sprintf("kill %d: SIGKILL under load; %s questions asked meanwhile, %d failed, Go answered %s of them;\n"+
+		"           new process after %s, caught up after %s, answering again after %s; %s answers compared, %d differ",
+		n+1, count(k.Asked), k.Failed, count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),
+		milliseconds(k.ServingMs), count(k.ComparedAfter), k.DifferentAfter)
+}
+
+func milliseconds(n int64) string { return fmt.Sprintf("%.2f s", float64(n)/1000) }

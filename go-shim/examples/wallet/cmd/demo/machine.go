@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// machine is what the figures depend on.
+type machine struct {
+	Cores    int    `json:"cores"`
+	CPU      string `json:"cpu"`
+	Memory   string `json:"memory"`
+	Kernel   string `json:"kernel"`
+	Go       string `json:"go"`
+	Walletd  string `json:"walletd"`
+	Hotpathd string `json:"hotpathd"`
+}
+
+func thisMachine(walletd, hotpathd string) machine {
+	return machine{
+		Cores:    runtime.NumCPU(),
+		CPU:      field("/proc/cpuinfo", "model name"),
+		Memory:   field("/proc/meminfo", "MemTotal"),
+		Kernel:   firstLine(read("/proc/sys/kernel/osrelease")),
+		Go:       runtime.Version(),
+		Walletd:  version(walletd, "version"),
+		Hotpathd: version(hotpathd, "--version"),
+	}
+}
+
+func version(bin, argument string) string {
+	output, err := exec.Command(bin, argument).Output()
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	return firstLine(string(output))
+}
+
+// field is the first "name : value" of a file of /proc, or "".
+func field(path, name string) string {
+	for line := range strings.Lines(read(path)) {
+		key, value, found := strings.Cut(line, ":")
+		if found && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func read(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(line)
+}

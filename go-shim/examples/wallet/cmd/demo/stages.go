@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// results are what the stages measured and counted.
+type results struct {
+	tally    tally
+	latency  map[rig.Mode]*haul
+	pure     map[rig.Mode]*[methods]spent
+	baseline map[rig.Mode]*spent
+	// meant counts, per mode, the questions asked while that mode was on and undisturbed; kept, those that its side
+	// answered by the shim's own count.
+	meant, kept map[rig.Mode]uint64
+	// sameSide counts comparisons that may have been of one side with itself.
+	sameSide    int
+	kills       []kill
+	served      map[rig.Mode]uint64
+	rss         [2]int64
+	trafficTook time.Duration
+	took        time.Duration
+}
+
+func newResults() results {
+	r := results{
+		latency: make(map[rig.Mode]*haul), pure: make(map[rig.Mode]*[methods]spent),
+		baseline: make(map[rig.Mode]*spent), meant: make(map[rig.Mode]uint64), kept: make(map[rig.Mode]uint64),
+	}
+	for _, side := range sides {
+		r.latency[side], r.pure[side], r.baseline[side] = new(haul), new([methods]spent), new(spent)
+	}
+	return r
+}
+
+// ask is the part with traffic: baselines, rounds of windows, kills.
+func (d *demo) ask(ctx context.Context) error {
+	d.results = newResults()
+	start := time.Now()
+	if err := d.baselines(ctx); err != nil {
+		return err
+	}
+	for round := range d.plan.rounds {
+		if err := d.round(ctx, round); err != nil {
+			return err
+		}
+	}
+	for n := range d.plan.kills {
+		// A further kill needs about as long as the first took.
+		if n > 0 && time.Since(start)+d.results.kills[n-1].took > d.config.traffic {
+			break
+		}
+		if err := d.kill(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// baselines measures what both processes use while only transactions are posted.
+func (d *demo) baselines(ctx context.Context) error {
+	for _, side := range sides {
+		if err := d.walletd.Switch(side, modeWithin); err != nil {
+			return err
+		}
+		used, err := measure(d.pids(), func() int {
+			pause(ctx, d.plan.baseline)
+			return 0
+		})
+		if err != nil {
+			return err
+		}
+		d.results.baseline[side].merge(used)
+	}
+	base := d.results.baseline
+	d.say.step("baseline, posting only: %.0f%% of a core in legacy mode, %.0f%% in sidecar mode",
+		100*base[rig.Legacy].share(), 100*base[rig.SidecarMode].share())
+	return ctx.Err()
+}
+
+// round is sidecar, legacy, legacy, sidecar: each change of side re-asks the answers of the window before.
+func (d *demo) round(ctx context.Context, n int) error {
+	var samples [methods][]sample
+	for i, side := range []rig.Mode{rig.SidecarMode, rig.Legacy, rig.Legacy, rig.SidecarMode} {
+		if i != 2 {
+			if err := d.walletd.Switch(side, modeWithin); err != nil {
+				return err
+			}
+		}
+		compared := ""
+		if i == 1 || i == 3 {
+			t, err := d.compare(ctx, samples, other(side), side)
+			if err != nil {
+				return err
+			}
+			compared = fmt.Sprintf("; %s answers of %s compared, %d differ", count(t.compared()), other(side), t.unequal())
+		}
+		got, err := d.window(ctx, side)
+		if err != nil {
+			return err
+		}
+		samples = got.samples
+		d.say.step("round %d, window %d: %-7s answered %7s questions%s", n+1, i+1, side, count(got.total()), compared)
+	}
+	return ctx.Err()
+}
+
+// window asks the mix, for latencies and answers to compare, and then each method alone, for its CPU time.
+func (d *demo) window(ctx context.Context, side rig.Mode) (haul, error) {
+	var got haul
+	err := d.undisturbed(ctx, side, func() int {
+		stop, cancel := context.WithTimeout(ctx, d.plan.mixed)
+		defer cancel()
+		got = d.traffic.ask(stop, fewAskers, mixed, d.plan.keep)
+		d.results.latency[side].merge(haul{asked: got.asked, latency: got.latency, took: got.took})
+		return got.total()
+	})
+	if err != nil {
+		return got, err
+	}
+	for m := range methods {
+		d.say.passing("%s: %s alone", side, ask.Name(m))
+		err := d.undisturbed(ctx, side, func() int {
+			asked, err := d.pureWindow(ctx, side, m)
+			got.asked[m] += asked
+			if err != nil {
+				d.traffic.failed.add("CPU accounts: %v", err)
+			}
+			return asked
+		})
+		if err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+func (d *demo) pureWindow(ctx context.Context, side rig.Mode, method int) (int, error) {
+	stop, cancel := context.WithTimeout(ctx, d.plan.pure)
+	defer cancel()
+	used, err := measure(d.pids(), func() int {
+		h := d.traffic.ask(stop, manyAskers, method, 0)
+		return h.asked[method]
+	})
+	d.results.pure[side][method].merge(used)
+	return used.asked, err
+}
+
+// undisturbed checks by the shim's own count who answered the questions that do asked.
+func (d *demo) undisturbed(ctx context.Context, side rig.Mode, do func() int) error {
+	before, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	asked := do()
+	after, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	d.results.meant[side] += uint64(asked)
+	d.results.kept[side] += after.Served[side] - before.Served[side]
+	return nil
+}
+
+// compare re-asks answers of one side of the other, which must be the one that is on.
+func (d *demo) compare(ctx context.Context, samples [methods][]sample, from, to rig.Mode) (tally, error) {
+	d.say.passing("asking %s what %s answered", to, from)
+	before, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return tally{}, err
+	}
+	stop, cancel := context.WithTimeout(ctx, d.plan.compare)
+	defer cancel()
+	t := d.traffic.compare(stop, samples, &d.found, string(from), string(to))
+	after, err := d.walletd.Shim(ctx)
+	if err != nil {
+		return t, err
+	}
+	d.results.tally.merge(t)
+	d.results.meant[to] += uint64(t.compared())
+	d.results.kept[to] += after.Served[to] - before.Served[to]
+	d.results.sameSide += int(after.Served[from] - before.Served[from])
+	return t, nil
+}
+
+// pids are both processes, or only walletd while the sidecar is away.
+func (d *demo) pids() []int {
+	pids := []int{d.walletd.Pid()}
+	if sidecar := d.walletd.SidecarPid(); sidecar != 0 {
+		pids = append(pids, sidecar)
+	}
+	return pids
+}
+
+func other(side rig.Mode) rig.Mode {
+	if side == rig.Legacy {
+		return rig.SidecarMode
+	}
+	return rig.Legacy
+}
+
+func pause(ctx context.Context, span time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(span):
+	}
+}

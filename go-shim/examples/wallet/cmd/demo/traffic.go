@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/mix"
+)
+
+const (
+	methods = len(ask.Hot)
+	// mixed asks all methods by weight.
+	mixed = -1
+
+	connections = 4
+	// Askers each wait for an answer before they ask again: so the load is bounded by itself. Few show what a caller
+	// waits; many keep both processes busy, as a service is, so that CPU time is not mostly waking up.
+	fewAskers  = 8
+	manyAskers = 32
+	askTimeout = 5 * time.Second
+)
+
+// sample is a question with an answer to compare with.
+type sample struct {
+	question ask.Question
+	answer   ask.Answer
+}
+
+// haul is what a stretch of traffic brought.
+type haul struct {
+	asked   [methods]int
+	latency [methods][]time.Duration
+	samples [methods][]sample
+	took    time.Duration
+}
+
+func (h *haul) total() int {
+	n := 0
+	for _, asked := range h.asked {
+		n += asked
+	}
+	return n
+}
+
+// merge adds another stretch, or what another asker brought.
+func (h *haul) merge(other haul) {
+	for m := range methods {
+		h.asked[m] += other.asked[m]
+		h.latency[m] = append(h.latency[m], other.latency[m]...)
+		h.samples[m] = append(h.samples[m], other.samples[m]...)
+	}
+	h.took += other.took
+}
+
+// traffic asks questions over a few connections.
+type traffic struct {
+	conns  []*grpc.ClientConn
+	mix    *mix.Mix
+	seed   uint64
+	failed failures
+	// stretches makes each stretch ask other questions.
+	stretches uint64
+	// asked counts all questions, comparisons included.
+	asked [methods]int
+}
+
+// ask asks questions of one method, or mixed ones, until stop is done, and keeps up to keep answers per method.
+func (t *traffic) ask(stop context.Context, askers, method, keep int) haul {
+	t.stretches++
+	var mu sync.Mutex
+	var all haul
+	var group sync.WaitGroup
+	start := time.Now()
+	for n := range askers {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(t.seed, t.stretches<<16|uint64(n)))
+			own := t.asker(stop, random, t.conns[n%len(t.conns)], method, (keep+askers-1)/askers)
+			mu.Lock()
+			defer mu.Unlock()
+			all.merge(own)
+		})
+	}
+	group.Wait()
+	all.took = time.Since(start)
+	for m := range methods {
+		t.asked[m] += all.asked[m]
+	}
+	return all
+}
+
+func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.ClientConn, method, keep int) haul {
+	var h haul
+	for stop.Err() == nil {
+		var q ask.Question
+		if method == mixed {
+			q = t.mix.Any(random)
+		} else {
+			q = t.mix.Question(random, method)
+		}
+		start := time.Now()
+		answer := t.put(conn, q, false, 0)
+		h.latency[q.Method] = append(h.latency[q.Method], time.Since(start))
+		h.asked[q.Method]++
+		if !answer.Decided() {
+			t.failed.add("%s: %s", ask.Name(q.Method), answer)
+			continue
+		}
+		h.keep(random, sample{q, answer}, keep)
+	}
+	return h
+}
+
+// keep is reservoir sampling: each answer of a method has the same chance to stay.
+func (h *haul) keep(random *rand.Rand, s sample, atMost int) {
+	m := s.question.Method
+	if len(h.samples[m]) < atMost {
+		h.samples[m] = append(h.samples[m], s)
+		return
+	}
+	if at := random.IntN(h.asked[m]); at < atMost {
+		h.samples[m][at] = s
+	}
+}
+
+func (t *traffic) put(conn *grpc.ClientConn, q ask.Question, exact bool, at uint64) ask.Answer {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	if exact {
+		return ask.Put(ctx, conn, q, ask.At(at))
+	}
+	return ask.Put(ctx, conn, q, ask.Want())
+}

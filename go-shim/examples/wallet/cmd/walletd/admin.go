@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// errReadyFile: whoever waits for the file would wait for ever, so serving without it makes no sense.
+var errReadyFile = errors.New("cannot write the ready file: check that its folder exists and is writable")
+
+// admin is the HTTP server beside the gRPC one.
+type admin struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+func startAdmin(address string, t *telemetry) (*admin, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the admin pages: %w", err)
+	}
+	a := &admin{listener, &http.Server{Handler: adminPages(t), ReadHeaderTimeout: 5 * time.Second}}
+	go func() { _ = a.server.Serve(listener) }()
+	return a, nil
+}
+
+func (a *admin) address() net.Addr { return a.listener.Addr() }
+
+func (a *admin) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+}
+
+func adminPages(t *telemetry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !t.loaded.Load() {
+			http.Error(w, "the ledger is being loaded", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// writeReadyFile renames the file into place, so that nobody reads half of it.
+func writeReadyFile(path string, grpcAddress, adminAddress net.Addr) error {
+	content, err := json.Marshal(struct {
+		PID   int    `json:"pid"`
+		GRPC  string `json:"grpc"`
+		Admin string `json:"admin"`
+	}{os.Getpid(), grpcAddress.String(), adminAddress.String()})
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReadyFile, err)
+	}
+	_, err = temporary.Write(append(content, '\n'))
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReadyFile, errors.Join(err, os.Remove(temporary.Name())))
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"hotpath.dev/go-shim/examples/wallet/importer"
+	"hotpath.dev/go-shim/examples/wallet/store"
+)
+
+// Exit codes as in sysexits.h, so that scripts can tell a typing mistake from a full disk.
+const (
+	exitOK          = 0
+	exitUsage       = 64
+	exitData        = 65
+	exitNoInput     = 66
+	exitUnavailable = 69
+	exitCreate      = 73
+	exitIO          = 74
+	exitInterrupted = 130
+)
+
+// errHelp says that help was asked for and given.
+var errHelp = errors.New("help was given")
+
+// usageError is a message about the command line.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, importer.ErrBadData),
+		errors.Is(err, store.ErrNotStore), errors.Is(err, store.ErrVersion), errors.Is(err, store.ErrCorrupt):
+		return exitData
+	case errors.Is(err, importer.ErrNoInput):
+		return exitNoInput
+	case errors.Is(err, store.ErrLocked), errors.Is(err, syscall.EADDRINUSE):
+		return exitUnavailable
+	case errors.Is(err, store.ErrCreate), errors.Is(err, errReadyFile), errors.Is(err, fs.ErrPermission):
+		return exitCreate
+	default:
+		return exitIO
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hotpath.dev/go-shim/examples/wallet/generate"
+	"hotpath.dev/go-shim/examples/wallet/store"
+)
+
+const generateUsage = `usage: walletd generate --db PATH [--seed N] [--accounts N] [--transactions N]
+
+Posts a made-up ledger to the store at PATH: payments between accounts of very unequal popularity (Zipf), deposits and
+withdrawals, holds with their releases and captures, credit notes, several assets, some bookings back-dated. The same
+flags always give the same transactions; running it again posts nothing twice.
+
+example:
+  walletd generate --db wallet.db --seed 1 --accounts 50000 --transactions 500000`
+
+func runGenerate(ctx context.Context, args []string, out streams) error {
+	f := newFlags("generate", generateUsage, false)
+	db := f.String("db", "", "the store, a file that is created if need be")
+	seed := f.number("seed", 1, 0, 1<<62, "another seed, another ledger")
+	accounts := f.number("accounts", 10_000, 1, 10_000_000, "how many accounts may take part")
+	transactions := f.number("transactions", 100_000, 1, 100_000_000, "how many transactions to make")
+	f.required = []string{"db"}
+	if _, err := f.parse(args, out); err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	ledger, err := store.Open(ctx, *db, store.Options{})
+	if err != nil {
+		return err
+	}
+	bar := newProgress(out.stderr)
+	total, err := generate.Run(ctx, ledger, generate.Options{
+		Seed: uint64(*seed), Accounts: int(*accounts), Transactions: int(*transactions),
+		Progress: func(done int) { bar.show(*db, int64(done), *transactions, int64(done), "transactions") },
+	})
+	bar.done()
+	if err == nil {
+		fmt.Fprintf(out.stdout, "%s: %d transactions posted, %d posted before\n", *db, total.Posted, total.Repeated)
+	}
+	return errors.Join(err, ledger.Close())
+}

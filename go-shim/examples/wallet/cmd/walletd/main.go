@@ -1,0 +1,96 @@
+// Walletd is a double-entry wallet: a gRPC service over a durable ledger.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// version is set at link time: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+// command is one thing that walletd can do.
+type command struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, args []string, out streams) error
+}
+
+// streams are what a command may write to; standard output is for results, standard error for everything else.
+type streams struct{ stdout, stderr io.Writer }
+
+func commands() []command {
+	return []command{
+		{"serve", "answer the wallet API over gRPC", runServe},
+		{"import", "post transactions from CSV files", runImport},
+		{"generate", "post a made-up ledger, the same for the same seed", runGenerate},
+		{"version", "print the version", runVersion},
+		{"help", "explain a command", runHelp},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr})
+	stop()
+	if errors.Is(err, errHelp) {
+		err = nil
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "walletd:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+func run(ctx context.Context, args []string, out streams) error {
+	if len(args) == 0 {
+		return usageError(overview())
+	}
+	name := args[0]
+	switch name {
+	case "--help", "-help", "-h":
+		name = "help"
+	case "--version", "-version":
+		name = "version"
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(ctx, args[1:], out)
+		}
+	}
+	return usageError(fmt.Sprintf("there is no command %q\n\n%s", args[0], overview()))
+}
+
+func runVersion(_ context.Context, _ []string, out streams) error {
+	_, err := fmt.Fprintln(out.stdout, "walletd", version)
+	return err
+}
+
+func runHelp(ctx context.Context, args []string, out streams) error {
+	if len(args) == 0 {
+		_, err := fmt.Fprintln(out.stdout, overview())
+		return err
+	}
+	if args[0] == "help" || args[0] == "version" {
+		return runHelp(ctx, nil, out)
+	}
+	return run(ctx, []string{args[0], "--help"}, out)
+}
+
+func overview() string {
+	var b strings.Builder
+	b.WriteString("usage: walletd COMMAND [flags]\n\ncommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\n\"walletd help COMMAND\" explains one. A first try:\n" +
+		"  walletd generate --db wallet.db --seed 1 --accounts 1000 --transactions 10000\n" +
+		"  walletd serve --db wallet.db")
+	return b.String()
+}

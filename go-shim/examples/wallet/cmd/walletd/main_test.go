@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// asWalletd makes this test binary be walletd itself: the real program, without building it twice.
+const asWalletd = "WALLETD_TEST_AS_WALLETD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asWalletd) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func walletd(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asWalletd+"=1")
+	return cmd
+}
+
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func runWalletd(t *testing.T, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := walletd(t, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func (r result) want(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, want %d\n%s%s", r.code, code, r.stdout, r.stderr)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.stdout+r.stderr, text) {
+			t.Errorf("%q is missing from\n%s%s", text, r.stdout, r.stderr)
+		}
+	}
+}
+
+func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
+	runWalletd(t).want(t, 64, "usage: walletd COMMAND")
+	runWalletd(t, "post").want(t, 64, `there is no command "post"`, "usage:")
+	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=best", "--drain-ms", "-1", "extra", "--admin").
+		want(t, 64, "there is no flag --bad", `--read-model "best": must be one of legacy`, `--drain-ms "-1": must be a number`,
+			`unexpected argument "extra"`, "--admin needs a value", "--db is required", `--listen "nowhere": must be host:port`)
+	runWalletd(t, "import", "--format", "excel", "--db", "a", "--db", "b").
+		want(t, 64, "--db is given twice", `--format "excel": must be one of berka, cdnow, uk, generic`, "name at least one file")
+	runWalletd(t, "generate", "--db", "x", "--accounts", "0", "--transactions", "many").
+		want(t, 64, `--accounts "0"`, `--transactions "many"`)
+}
+
+func TestHelpTeaches(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "help"}} {
+		runWalletd(t, args...).want(t, 0, "usage: walletd COMMAND", "serve", "import", "generate", "A first try")
+	}
+	for _, command := range []string{"serve", "import", "generate"} {
+		for _, args := range [][]string{{"help", command}, {command, "--help"}, {command, "-h", "--nonsense"}} {
+			runWalletd(t, args...).want(t, 0, "usage: walletd "+command, "example:", "flags:", "--db")
+		}
+	}
+	runWalletd(t, "version").want(t, 0, "walletd "+version)
+}
+
+func TestExitCodesOfStoreAndFiles(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	write := func(name, text string) string {
+		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return in(name)
+	}
+	const header = "account_id,seq,timestamp,amount_minor,kind,counterparty,balance_after\n"
+	good := write("good.csv", header+"1,1,2000-01-01,5,k,,\n1,2,2000-01-01,0,k,,\n")
+	bad := write("bad.csv", header+"1,1,2000-01-01,5,k,,\n1,2,2000-01-01,x,k,,\n")
+	letter := write("letter.txt", strings.Repeat("dear reader, this is not a database ", 40))
+	imports := func(db, file string) result {
+		return runWalletd(t, "import", "--db", db, "--format", "cdnow", file)
+	}
+	imports(in("a.db"), good).want(t, 0, "1 transactions posted", "1 rows skipped without an amount", "0 bad")
+	imports(in("a.db"), good).want(t, 0, "0 transactions posted", "2 rows were dealt with")
+	imports(in("b.db"), bad).want(t, 65, bad+":3:16: amount_minor: must be a whole number", "run the same import again")
+	imports(in("c.db"), in("missing.csv")).want(t, 66, "cannot open the file")
+	imports(letter, good).want(t, 65, "not a walletd store")
+	imports(filepath.Join(folder, "none", "d.db"), good).want(t, 73, "check that the folder exists")
+	serve := []string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--db"}
+	runWalletd(t, append(serve, in("a.db"), "--ready-file", filepath.Join(folder, "none", "ready"))...).want(t, 73, "ready file")
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	runWalletd(t, "serve", "--db", in("a.db"), "--listen", taken.Addr().String(), "--admin", "127.0.0.1:0").want(t, 69, "in use")
+}
+
+func TestGenerateIsTheSameForTheSameSeed(t *testing.T) {
+	folder := t.TempDir()
+	generate := func(name string, seed int) result {
+		return runWalletd(t, "generate", "--db", filepath.Join(folder, name), "--seed", fmt.Sprint(seed), "--accounts", "50", "--transactions", "2000")
+	}
+	generate("a.db", 1).want(t, 0, "2000 transactions posted, 0 posted before")
+	generate("a.db", 1).want(t, 0, "0 transactions posted, 2000 posted before")
+}

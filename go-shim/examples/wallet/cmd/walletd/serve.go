@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
+	"hotpath.dev/go-shim/examples/wallet/service"
+	"hotpath.dev/go-shim/examples/wallet/store"
+)
+
+const serveUsage = `usage: walletd serve --db PATH [flags]
+
+Answers the wallet API over gRPC, with reflection and health checks. The ledger is loaded into memory first; until then
+calls are UNAVAILABLE and health is NOT_SERVING. SIGTERM and SIGINT let running calls finish, for up to --drain-ms.
+
+The admin address serves /metrics (Prometheus), /healthz, /readyz and /debug/pprof/. Anyone who reaches it can read
+them: keep it on loopback.
+
+example:
+  walletd serve --db wallet.db
+  grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
+
+// serveConfig is the command line of serve, checked.
+type serveConfig struct {
+	db, listen, admin, readModel, readyFile string
+	drain                                   time.Duration
+	maxMessageBytes                         int
+	sidecar                                 sidecarConfig
+}
+
+func parseServe(args []string, out streams) (serveConfig, error) {
+	var c serveConfig
+	f := newFlags("serve", serveUsage, false)
+	f.StringVar(&c.db, "db", "", "the store, a file that is created if need be")
+	f.StringVar(&c.listen, "listen", "127.0.0.1:7450", "host:port for gRPC; port 0 takes a free one")
+	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
+	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(readmodel.Names(), ", "))
+	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
+	drainMS := f.number("drain-ms", 5000, 0, 600_000, "how long running calls may take to finish on shutdown")
+	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "largest request and reply")
+	c.sidecar.flags(f)
+	f.required = []string{"db"}
+	if _, err := f.parse(args, out); err != nil {
+		return c, err
+	}
+	if !slices.Contains(readmodel.Names(), c.readModel) {
+		f.mistake("--read-model %q: must be one of %s", c.readModel, strings.Join(readmodel.Names(), ", "))
+	}
+	for name, address := range map[string]string{"listen": c.listen, "admin": c.admin} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			f.mistake("--%s %q: must be host:port", name, address)
+		}
+	}
+	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
+	return c, f.check()
+}
+
+func runServe(ctx context.Context, args []string, out streams) error {
+	c, err := parseServe(args, out)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(out.stderr, nil))
+	telemetry := newTelemetry()
+	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed})
+	if err != nil {
+		return err
+	}
+	err = serve(ctx, c, ledger, telemetry, log)
+	return errors.Join(err, ledger.Close())
+}
+
+func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *telemetry, log *slog.Logger) error {
+	model, err := readmodel.New(c.readModel)
+	if err != nil {
+		return err
+	}
+	telemetry.watch(ledger, model)
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	defer listener.Close()
+	admin, err := startAdmin(c.admin, telemetry)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+
+	checks := health.NewServer()
+	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
+	side, err := openSidecar(ctx, c.sidecar, ledger, telemetry, log)
+	if err != nil {
+		return err
+	}
+	defer side.Close()
+	server := newServer(service.New(ledger, model), side, serverOptions(c, telemetry, log)...)
+	healthpb.RegisterHealthServer(server, checks)
+	reflection.Register(server)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	defer server.Stop()
+
+	if err := load(ctx, ledger, model, log); err != nil {
+		return err
+	}
+	telemetry.loaded.Store(true)
+	setHealth(checks, healthpb.HealthCheckResponse_SERVING)
+	if c.readyFile != "" {
+		if err := writeReadyFile(c.readyFile, listener.Addr(), admin.address()); err != nil {
+			return err
+		}
+	}
+	log.Info("serving", "grpc", listener.Addr().String(), "admin", admin.address().String(), "position", ledger.Head())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve gRPC: %w", err)
+	case <-ctx.Done():
+	}
+	checks.Shutdown()
+	drain(server, c.drain, log)
+	return nil
+}
+
+// newServer is where the wallet meets gRPC.
+func newServer(wallet *service.Service, side *shim.Side, options ...grpc.ServerOption) *grpc.Server {
+	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+	walletv1.RegisterWalletServiceServer(side.Wrap(server), wallet)
+	return server
+}
+
+func serverOptions(c serveConfig, telemetry *telemetry, log *slog.Logger) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(service.Interceptors(telemetry.calls, &telemetry.loaded, log)...),
+		grpc.MaxRecvMsgSize(c.maxMessageBytes),
+		grpc.MaxSendMsgSize(c.maxMessageBytes),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	}
+}
+
+func setHealth(checks *health.Server, state healthpb.HealthCheckResponse_ServingStatus) {
+	checks.SetServingStatus("", state)
+	checks.SetServingStatus(walletv1.WalletService_ServiceDesc.ServiceName, state)
+}
+
+func load(ctx context.Context, ledger *store.Store, model readmodel.ReadModel, log *slog.Logger) error {
+	start := time.Now()
+	reported := start
+	err := ledger.Load(ctx, model, func(done, total uint64) {
+		if time.Since(reported) >= time.Second {
+			reported = time.Now()
+			log.Info("loading the ledger", "position", done, "of", total)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	size := model.Size()
+	log.Info("loaded the ledger", "id", ledger.LedgerID(), "position", ledger.Head(), "accounts", size.Accounts,
+		"entries", size.Entries, "took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// drain lets running calls finish, but not for ever.
+func drain(server *grpc.Server, longest time.Duration, log *slog.Logger) {
+	log.Info("stopping: finishing the calls that run", "longest", longest)
+	timer := time.AfterFunc(longest, server.Stop)
+	defer timer.Stop()
+	server.GracefulStop()
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+)
+
+// served is a walletd process that serves.
+type served struct {
+	cmd   *exec.Cmd
+	conn  *grpc.ClientConn
+	ready struct {
+		PID   int    `json:"pid"`
+		GRPC  string `json:"grpc"`
+		Admin string `json:"admin"`
+	}
+}
+
+func startServing(t *testing.T, db string) *served {
+	t.Helper()
+	s := new(served)
+	file := filepath.Join(t.TempDir(), "ready.json")
+	s.cmd = walletd(t, "serve", "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", file)
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		text, err := os.ReadFile(file)
+		if err == nil && json.Unmarshal(text, &s.ready) == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("walletd did not get ready within a minute")
+		}
+	}
+	var err error
+	if s.conn, err = grpc.NewClient(s.ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.conn.Close() })
+	return s
+}
+
+func (s *served) page(t *testing.T, path string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + s.ready.Admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s, %v", path, resp.Status, err)
+	}
+	return string(body)
+}
+
+func TestServeFromStartToStop(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "wallet.db")
+	runWalletd(t, "generate", "--db", db, "--accounts", "20", "--transactions", "500").want(t, 0)
+	s := startServing(t, db)
+	if s.ready.PID != s.cmd.Process.Pid {
+		t.Errorf("pid %d, want %d", s.ready.PID, s.cmd.Process.Pid)
+	}
+	wallet := walletv1.NewWalletServiceClient(s.conn)
+	posted, err := wallet.PostTransaction(t.Context(), &walletv1.PostTransactionRequest{
+		TransactionId: "mine", External: true,
+		Entries: []*walletv1.Entry{{AccountId: "me", Asset: "GBP", Amount: 7, Phase: walletv1.Phase_PHASE_POSTED}},
+	})
+	if err != nil || posted.GetPosition() != 501 {
+		t.Fatalf("%v, %v", posted, err)
+	}
+	for _, name := range []string{"", "wallet.v1.WalletService"} {
+		health, err := healthpb.NewHealthClient(s.conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if err != nil || health.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("health of %q: %v, %v", name, health, err)
+		}
+	}
+	checkReflection(t, s.conn)
+	for _, want := range []string{"walletd_position 501", "walletd_commits_total 1", "walletd_entries", `walletd_requests_total{code="OK"`, "process_cpu"} {
+		if !strings.Contains(s.page(t, "/metrics"), want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/debug/pprof/", "/debug/pprof/heap"} {
+		s.page(t, path)
+	}
+	runWalletd(t, "import", "--db", db, "--format", "uk", "x.csv").want(t, 69, "another process has the store open")
+
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM must end it in good order: %v", err)
+	}
+	again := startServing(t, db)
+	balance, err := walletv1.NewWalletServiceClient(again.conn).GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "me"})
+	if err != nil || balance.GetBalances()[0].GetPosted() != 7 {
+		t.Errorf("after a restart: %v, %v", balance, err)
+	}
+}
+
+func checkReflection(t *testing.T, conn *grpc.ClientConn) {
+	t.Helper()
+	stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = stream.Send(&reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := stream.Recv()
+	if err != nil || !strings.Contains(fmt.Sprint(resp.GetListServicesResponse()), "wallet.v1.WalletService") {
+		t.Errorf("%v, %v", resp, err)
+	}
+	_ = stream.CloseSend()
+}

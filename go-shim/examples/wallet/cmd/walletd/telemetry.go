@@ -1,0 +1,70 @@
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
+	"hotpath.dev/go-shim/examples/wallet/service"
+	"hotpath.dev/go-shim/examples/wallet/store"
+)
+
+// telemetry is what the process tells about itself.
+type telemetry struct {
+	registry *prometheus.Registry
+	calls    *service.Metrics
+	loaded   atomic.Bool
+
+	commits        prometheus.Counter
+	commitFailures prometheus.Counter
+	commitSize     prometheus.Histogram
+	commitSeconds  prometheus.Histogram
+}
+
+func newTelemetry() *telemetry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	t := &telemetry{
+		registry: registry,
+		calls:    service.NewMetrics(registry),
+		commits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "walletd_commits_total", Help: "Group commits made durable.",
+		}),
+		commitFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "walletd_commit_failures_total", Help: "Group commits that failed; none of their transactions was posted.",
+		}),
+		commitSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "walletd_commit_transactions", Help: "Transactions in a group commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "walletd_commit_seconds", Help: "Time to gather a group and make it durable.",
+			Buckets: prometheus.ExponentialBuckets(100e-6, 2, 16),
+		}),
+	}
+	registry.MustRegister(t.commits, t.commitFailures, t.commitSize, t.commitSeconds)
+	return t
+}
+
+func (t *telemetry) committed(c store.Commit) {
+	if c.Err != nil {
+		t.commitFailures.Inc()
+		return
+	}
+	t.commits.Inc()
+	t.commitSize.Observe(float64(c.Transactions))
+	t.commitSeconds.Observe(c.Took.Seconds())
+}
+
+// watch adds what is read off the ledger and the model when somebody asks.
+func (t *telemetry) watch(ledger *store.Store, model readmodel.ReadModel) {
+	gauge := func(name, help string, value func() uint64) {
+		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value()) }))
+	}
+	gauge("walletd_position", "The last durable position that reads show.", ledger.Head)
+	gauge("walletd_accounts", "Accounts with entries.", func() uint64 { return model.Size().Accounts })
+	gauge("walletd_entries", "Entries in the read model.", func() uint64 { return model.Size().Entries })
+}

@@ -1,0 +1,220 @@
+//go:build datatest
+
+package data
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+const (
+	// patience is for waits that only a broken program reaches.
+	patience = 5 * time.Minute
+	askers   = 16
+)
+
+// served is an imported ledger, served by walletd with an attached sidecar that retains every version.
+type served struct {
+	t       *testing.T
+	walletd *rig.Walletd
+	sidecar *rig.Hotpathd
+	// legacy are connections to walletd in legacy mode, direct to the sidecar itself: so it is never in doubt who
+	// answered.
+	legacy, direct []*grpc.ClientConn
+	head           uint64
+}
+
+// imported runs `walletd import` and returns what it printed.
+func imported(t *testing.T, dir, ledger, format string, rows int) string {
+	t.Helper()
+	log := filepath.Join(dir, "import.log")
+	start := time.Now()
+	err := proc.Run(proc.Spec{
+		Name: "walletd import", Bin: found.walletd, Log: log,
+		Args: []string{"import", "--db", filepath.Join(dir, "ledger.db"), "--format", format, file(found.data, ledger)},
+	}, t.Context().Done())
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start).Seconds()
+	t.Logf("%s: %d rows imported in %.1f s (%.0f/s)", ledger, rows, took, float64(rows)/took)
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// skippedRows reads the number of skipped rows from what the import printed.
+func skippedRows(t *testing.T, printed string) int {
+	t.Helper()
+	plain := strings.ReplaceAll(printed, ",", "")
+	match := regexp.MustCompile(`(\d+) (?:rows? )?skipped|skipped[:= ]+(\d+)`).FindAllStringSubmatch(plain, -1)
+	if match == nil {
+		t.Fatalf("the import does not say how many rows it skipped:\n%s", printed)
+	}
+	last := match[len(match)-1]
+	n, err := strconv.Atoi(last[1] + last[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// serve starts both on an imported ledger and waits until the sidecar has all of it.
+func serve(t *testing.T, dir string, want uint64) *served {
+	t.Helper()
+	s := &served{t: t}
+	socket, modes := filepath.Join(dir, "s.sock"), filepath.Join(dir, "modes.toml")
+	if err := rig.WriteModes(modes, rig.Legacy); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	s.sidecar, err = rig.StartHotpathd(rig.HotpathdSpec{
+		Bin: found.hotpathd, Dir: dir, Socket: socket,
+		Args: []string{"--retain-versions", "1000000", "--retain-ms", "3600000"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.sidecar.Stop(10 * time.Second) })
+	start := time.Now()
+	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
+		Bin: found.walletd, Dir: dir, DB: filepath.Join(dir, "ledger.db"), Sidecar: rig.Attach, Socket: socket,
+		Modes: modes, StartWithin: patience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.walletd.Stop(10 * time.Second) })
+	listening := time.Since(start)
+	shim, err := s.walletd.AwaitShim("the sidecar has the whole ledger", patience, func(now rig.Shim) bool {
+		return now.CaughtUp() && now.Head >= want
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.head = shim.Head; s.head != want {
+		t.Fatalf("the ledger is at %d, not %d", s.head, want)
+	}
+	s.connect()
+	s.sizes(listening, time.Since(start))
+	return s
+}
+
+func (s *served) connect() {
+	for range 4 {
+		for into, target := range map[*[]*grpc.ClientConn]string{&s.legacy: s.walletd.GRPC, &s.direct: s.sidecar.Listen} {
+			conn, err := ask.Dial(target)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.t.Cleanup(func() { _ = conn.Close() })
+			*into = append(*into, conn)
+		}
+	}
+}
+
+func (s *served) sizes(listening, loaded time.Duration) {
+	s.t.Helper()
+	// The feed begins when walletd has loaded the ledger itself.
+	s.t.Logf("walletd has loaded the ledger after %.1f s; the sidecar has all %d transactions %.1f s later (%.0f/s)",
+		listening.Seconds(), s.head, (loaded - listening).Seconds(), float64(s.head)/(loaded-listening).Seconds())
+	for name, pid := range map[string]int{"walletd": s.walletd.Pid(), "hotpathd": s.sidecar.Pid()} {
+		account, err := proc.AccountOf(pid)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Logf("%s: %.0f MB resident, %.1f s of CPU", name, float64(account.RSS)/1e6, account.CPU.Seconds())
+	}
+}
+
+// each runs check for 0 to n-1 on several goroutines until one says what is wrong.
+func (s *served) each(n int, what string, check func(n, asker int) string) {
+	s.t.Helper()
+	start := time.Now()
+	var next atomic.Int64
+	var wrong atomic.Pointer[string]
+	var group sync.WaitGroup
+	for asker := range askers {
+		group.Go(func() {
+			for at := int(next.Add(1)) - 1; at < n && wrong.Load() == nil; at = int(next.Add(1)) - 1 {
+				if text := check(at, asker); text != "" {
+					wrong.CompareAndSwap(nil, &text)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if text := wrong.Load(); text != nil {
+		s.t.Fatalf("%s: %s", what, *text)
+	}
+	took := time.Since(start)
+	s.t.Logf("%s: %d in %.1f s (%.0f/s)", what, n, took.Seconds(), float64(n)/took.Seconds())
+}
+
+func put(conn *grpc.ClientConn, q ask.Question, md metadata.MD) ask.Answer {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return ask.Put(ctx, conn, q, md)
+}
+
+// balanceAt says why the posted balance at a position is another one, or "".
+func balanceAt(conn *grpc.ClientConn, account string, at uint64, posted int64) string {
+	question := ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
+	answer := put(conn, question, ask.At(at))
+	reply := new(walletv1.GetBalanceResponse)
+	if answer.Code != codes.OK || proto.Unmarshal(answer.Reply, reply) != nil || answer.Position != at {
+		return fmt.Sprintf("%s at %d: %s", account, at, question.AnswerText(answer))
+	}
+	if rows := reply.GetBalances(); len(rows) != 1 || rows[0].GetPosted() != posted {
+		return fmt.Sprintf("%s at %d: %v, not %d", account, at, rows, posted)
+	}
+	return ""
+}
+
+// finalBalances checks all accounts, a thousand to a question, on both sides.
+func (s *served) finalBalances(expected map[string]int64) {
+	s.t.Helper()
+	var ids []string
+	for id := range expected {
+		ids = append(ids, id)
+	}
+	batches := (len(ids) + 999) / 1000
+	for name, conns := range map[string][]*grpc.ClientConn{"sidecar": s.direct, "legacy": s.legacy} {
+		s.each(batches, name+": batches of final balances", func(n, asker int) string {
+			batch := ids[n*1000 : min(len(ids), (n+1)*1000)]
+			question := ask.New(1, &walletv1.BatchGetBalancesRequest{AccountIds: batch})
+			answer := put(conns[asker%len(conns)], question, ask.At(s.head))
+			reply := new(walletv1.BatchGetBalancesResponse)
+			if answer.Code != codes.OK || proto.Unmarshal(answer.Reply, reply) != nil {
+				return question.AnswerText(answer)
+			}
+			for i, one := range reply.GetAccounts() {
+				if rows := one.GetBalances(); len(rows) != 1 || rows[0].GetPosted() != expected[batch[i]] {
+					return fmt.Sprintf("%s: %v, not %d", batch[i], rows, expected[batch[i]])
+				}
+			}
+			return ""
+		})
+	}
+}

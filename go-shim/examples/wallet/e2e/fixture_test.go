@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// patience is for waits that only a broken program reaches.
+const patience = time.Minute
+
+// place is a directory with a ledger and a socket; services come and go in it.
+type place struct {
+	t      *testing.T
+	dir    string
+	db     string
+	socket string
+	modes  string
+}
+
+// newPlace uses a short directory: the path of a Unix socket has about 100 bytes.
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := &place{
+		t: t, dir: dir, db: filepath.Join(dir, "ledger.db"), socket: filepath.Join(dir, "s.sock"),
+		modes: filepath.Join(dir, "modes.toml"),
+	}
+	if err := rig.WriteModes(p.modes, rig.SidecarMode); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// service is a running walletd with a connection to it.
+type service struct {
+	*rig.Walletd
+	t      *testing.T
+	conn   *grpc.ClientConn
+	wallet walletv1.WalletServiceClient
+}
+
+func (p *place) walletd(sidecar rig.Sidecar) *service {
+	p.t.Helper()
+	w, err := rig.StartWalletd(rig.WalletdSpec{
+		Bin: binaries.walletd, Dir: p.dir, DB: p.db, Sidecar: sidecar, SidecarBin: binaries.hotpathd,
+		Socket: p.socket, Modes: p.modes,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { p.end(w.Process, w.Log()) })
+	return &service{Walletd: w, t: p.t, conn: dial(p.t, w.GRPC), wallet: walletv1.NewWalletServiceClient(dial(p.t, w.GRPC))}
+}
+
+func (p *place) hotpathd(args ...string) *rig.Hotpathd {
+	p.t.Helper()
+	h, err := rig.StartHotpathd(rig.HotpathdSpec{Bin: binaries.hotpathd, Dir: p.dir, Socket: p.socket, Args: args})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { p.end(h.Process, filepath.Join(p.dir, "hotpathd.log")) })
+	return h
+}
+
+// end stops a process, and shows what it printed if the test failed.
+func (p *place) end(process *proc.Process, log string) {
+	process.Stop(10 * time.Second)
+	if text, err := os.ReadFile(log); err != nil || bytes.Contains(text, []byte("DATA RACE")) {
+		p.t.Errorf("%s: a data race, or no log (%v):\n%s", filepath.Base(log), err, text)
+	}
+	if p.t.Failed() {
+		p.t.Logf("%s:\n%s", filepath.Base(log), proc.LastLines(log, 40))
+	}
+}
+
+func dial(t *testing.T, target string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := ask.Dial(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (s *service) caughtUp() {
+	s.t.Helper()
+	if _, err := s.AwaitCaughtUp(patience); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *service) shim() rig.Shim {
+	s.t.Helper()
+	now, err := s.Shim(context.Background())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return now
+}
+
+func (s *service) await(what string, good func(rig.Shim) bool) {
+	s.t.Helper()
+	if _, err := s.AwaitShim(what, patience, good); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// post credits an account from outside and returns the position.
+func (s *service) post(id, account string, amount int64) uint64 {
+	s.t.Helper()
+	p, err := s.tryPost(id, account, amount)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+func (s *service) tryPost(id, account string, amount int64) (uint64, error) {
+	ctx, cancel := patiently()
+	defer cancel()
+	reply, err := s.wallet.PostTransaction(ctx, &walletv1.PostTransactionRequest{
+		TransactionId: id, External: true, OccurredAtUs: amount * 1000, Entries: []*walletv1.Entry{{
+			AccountId: account, Asset: "GBP", Amount: amount, Phase: walletv1.Phase_PHASE_POSTED, Kind: "gift",
+		}},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("post %s: %w", id, err)
+	}
+	return reply.GetPosition(), nil
+}
+
+// balance asks with all the time in the world: what is tested is that there is an answer, and which.
+func (s *service) balance(account string) ask.Answer {
+	return put(s.conn, ask.New(0, &walletv1.GetBalanceRequest{AccountId: account}), false, 0)
+}
+
+func patiently() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
+func put(conn *grpc.ClientConn, q ask.Question, exact bool, at uint64) ask.Answer {
+	ctx, cancel := patiently()
+	defer cancel()
+	if exact {
+		return ask.Put(ctx, conn, q, ask.At(at))
+	}
+	return ask.Put(ctx, conn, q, ask.Want())
+}
+
+// mustServe asks until the sidecar has answered one question more.
+func (s *service) mustServe(account string) {
+	s.t.Helper()
+	before := s.shim().Served[rig.SidecarMode]
+	s.await("the sidecar answers", func(now rig.Shim) bool {
+		if answer := s.balance(account); !answer.Decided() {
+			s.t.Fatalf("while waiting for the sidecar: %s", answer)
+		}
+		return now.Served[rig.SidecarMode] > before
+	})
+}

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+func balanceOf(account string) ask.Question {
+	return ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
+}
+
+// Every caller of busy reads its own write at once and fails if it is not there.
+func TestOwnWritesAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newPlace(t).walletd(rig.Supervise)
+	s.caughtUp()
+	before := s.shim()
+	l := s.busy("own", 16)
+	l.more(9000)
+	l.end()
+	now := s.shim()
+	sidecar, legacy := now.Served[rig.SidecarMode]-before.Served[rig.SidecarMode], now.Served[rig.Legacy]-before.Served[rig.Legacy]
+	if sidecar < legacy {
+		t.Errorf("the sidecar answered %d, Go %d: own writes were mostly read from Go", sidecar, legacy)
+	}
+	t.Logf("%d transactions read back; %d answers by the sidecar, %d by Go", now.Head, sidecar, legacy)
+}
+
+// A position that a caller has seen is a bound that it may set for others.
+func TestABoundIsKeptAndAnUnreachableOneIsAnError(t *testing.T) {
+	t.Parallel()
+	s := newPlace(t).walletd(rig.Supervise)
+	s.caughtUp()
+	for n := range 200 {
+		at := s.post(fmt.Sprintf("t-%d", n), "acc", 1)
+		answer := put(s.conn, balanceOf("acc"), true, at)
+		if wrong := holds(answer, int64(n+1)); wrong != "" || answer.Position != at {
+			t.Fatalf("at %d: %s %s", at, wrong, answer)
+		}
+	}
+	// Each past position, from who ever still has it.
+	for n := range 200 {
+		answer := put(s.conn, balanceOf("acc"), true, uint64(n+1))
+		if wrong := holds(answer, int64(n+1)); wrong != "" {
+			t.Fatalf("at %d: %s", n+1, wrong)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	ahead := ask.Put(ctx, s.conn, balanceOf("acc"), ask.At(1000))
+	if ahead.Code != codes.FailedPrecondition || ahead.HasPosition || len(ahead.Details) == 0 {
+		t.Errorf("at a position that is not reached: %s %s", ahead, ahead.Details)
+	}
+}

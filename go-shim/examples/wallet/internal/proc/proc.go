@@ -1,0 +1,159 @@
+// Package proc runs the real binaries for the demonstration and the end-to-end tests, and reads what the operating
+// system accounts to them.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Spec says what to start.
+type Spec struct {
+	// Name is how messages call the process.
+	Name string
+	Bin  string
+	Args []string
+	// Log is the file that gets everything the process prints; it is appended to.
+	Log string
+	// Lifeline gives the process a standard input that stays open until it is stopped.
+	Lifeline bool
+}
+
+// Process is a started binary.
+type Process struct {
+	spec     Spec
+	cmd      *exec.Cmd
+	lifeline *os.File
+	done     chan struct{}
+	err      error
+}
+
+// Start starts the process in a process group of its own, so that a Ctrl-C reaches it only through Stop.
+func Start(spec Spec) (*Process, error) {
+	log, err := os.OpenFile(spec.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", spec.Name, err)
+	}
+	defer log.Close()
+	p := &Process{spec: spec, cmd: exec.Command(spec.Bin, spec.Args...), done: make(chan struct{})}
+	p.cmd.Env = environment()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = ownGroup()
+	if spec.Lifeline {
+		read, write, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("lifeline of %s: %w", spec.Name, err)
+		}
+		defer read.Close()
+		p.cmd.Stdin, p.lifeline = read, write
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// environment is ours without the sidecar's settings: what is started depends on its command line alone, and HOTPATHD_BIN,
+// which names the binary to test, is no setting that hotpathd knows.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "HOTPATHD_") })
+}
+
+// Run starts the process and waits for its end; an error carries its last lines.
+func Run(spec Spec, cancel <-chan struct{}) error {
+	p, err := Start(spec)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-cancel:
+		p.Stop(5 * time.Second)
+		return fmt.Errorf("%s: interrupted", spec.Name)
+	}
+	if p.err != nil {
+		return p.Explain(p.err)
+	}
+	return nil
+}
+
+// Pid is the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// ExitCode is the exit code after Done; -1 if a signal ended the process.
+func (p *Process) ExitCode() int {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Signal sends one signal to the process alone.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("%s to %s: %w", sig, p.spec.Name, err)
+	}
+	return nil
+}
+
+// Kill ends the process with SIGKILL and waits for its end. What it started is left alone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	p.closeLifeline()
+}
+
+// Stop asks with SIGTERM, waits for at most grace, then kills the whole process group. It may be called again.
+func (p *Process) Stop(grace time.Duration) {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(grace):
+		_ = syscall.Kill(-p.Pid(), syscall.SIGKILL)
+		<-p.done
+	}
+	p.closeLifeline()
+}
+
+func (p *Process) closeLifeline() {
+	if p.lifeline != nil {
+		_ = p.lifeline.Close()
+	}
+}
+
+// Explain adds the last lines that the process printed to err.
+func (p *Process) Explain(err error) error {
+	return fmt.Errorf("%s (%s %v): %w\n%s", p.spec.Name, filepath.Base(p.spec.Bin), p.spec.Args, err,
+		indent(LastLines(p.spec.Log, 20)))
+}
+
+// ErrEnded is wrapped when a process ended while something was awaited of it.
+var ErrEnded = errors.New("the process ended; its last lines say why")
+
+// Await polls check until it is true, the process ends or the time is up. Both failures carry the last lines.
+func (p *Process) Await(what string, atMost time.Duration, check func() bool) error {
+	deadline := time.Now().Add(atMost)
+	for !check() {
+		select {
+		case <-p.done:
+			return p.Explain(fmt.Errorf("%w (%v), awaited: %s", ErrEnded, p.err, what))
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return p.Explain(fmt.Errorf("not within %v: %s", atMost, what))
+		}
+	}
+	return nil
+}

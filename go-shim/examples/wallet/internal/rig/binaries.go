@@ -1,0 +1,74 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Variables that name built binaries for the tests.
+const (
+	HotpathdVariable = "HOTPATHD_BIN"
+	WalletdVariable  = "WALLETD_BIN"
+)
+
+// Errors of Root and Hotpathd.
+var (
+	ErrNoRoot     = errors.New("not inside the repository: no directory above holds Cargo.toml and go-shim")
+	ErrNoHotpathd = errors.New("no hotpathd: run `cargo build -p hotpath`, or name a built one in " + HotpathdVariable)
+)
+
+// Root is the top of the repository that the working directory is in.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("repository: %w", err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		_, cargo := os.Stat(filepath.Join(dir, "Cargo.toml"))
+		_, shim := os.Stat(filepath.Join(dir, "go-shim"))
+		if cargo == nil && shim == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", ErrNoRoot
+		}
+	}
+}
+
+// FindHotpathd is the sidecar to test: that of HOTPATHD_BIN, else the debug build.
+func FindHotpathd() (string, error) {
+	path := os.Getenv(HotpathdVariable)
+	if path == "" {
+		root, err := Root()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(root, "target", "debug", "hotpathd")
+	}
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		return "", fmt.Errorf("%s: %w", path, ErrNoHotpathd)
+	}
+	return filepath.Abs(path)
+}
+
+// FindWalletd is the service to test: that of WALLETD_BIN, else one built into dir with the given flags of go build.
+func FindWalletd(dir string, flags ...string) (string, error) {
+	if path := os.Getenv(WalletdVariable); path != "" {
+		return filepath.Abs(path)
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "walletd")
+	arguments := append([]string{"build", "-o", bin}, flags...)
+	build := exec.Command("go", append(arguments, "./examples/wallet/cmd/walletd")...)
+	build.Dir = filepath.Join(root, "go-shim")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build walletd: %w\n%s", err, output)
+	}
+	return bin, nil
+}

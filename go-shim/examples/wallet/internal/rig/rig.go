@@ -1,0 +1,170 @@
+// Package rig starts walletd and hotpathd as their users do, by command line, and says what they report of
+// themselves.
+package rig
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+)
+
+// Sidecar says how walletd comes by its sidecar.
+type Sidecar string
+
+// The values of walletd's --sidecar.
+const (
+	Off       Sidecar = "off"
+	Supervise Sidecar = "supervise"
+	Attach    Sidecar = "attach"
+)
+
+// WalletdSpec says how to serve a ledger.
+type WalletdSpec struct {
+	Bin string
+	// Dir takes the log and the ready file.
+	Dir string
+	DB  string
+	// Sidecar is Off if empty.
+	Sidecar    Sidecar
+	SidecarBin string
+	Socket     string
+	// Modes is the modes file; empty passes none.
+	Modes string
+	// Listen is "127.0.0.1:0" if empty.
+	Listen string
+	// StartWithin bounds the wait for the ready file; a minute if zero.
+	StartWithin time.Duration
+}
+
+// Walletd is a running service.
+type Walletd struct {
+	*proc.Process
+	// GRPC and Admin are the addresses that it listens on.
+	GRPC  string `json:"grpc"`
+	Admin string `json:"admin"`
+	spec  WalletdSpec
+}
+
+// Log is the file with what walletd and the sidecar that it supervises print.
+func (w *Walletd) Log() string { return filepath.Join(w.spec.Dir, "walletd.log") }
+
+func (s WalletdSpec) args(ready string) []string {
+	listen := s.Listen
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	args := []string{"serve", "--db", s.DB, "--listen", listen, "--admin", "127.0.0.1:0", "--ready-file", ready}
+	if s.Sidecar == "" || s.Sidecar == Off {
+		return args
+	}
+	args = append(args, "--sidecar", string(s.Sidecar), "--sidecar-socket", s.Socket)
+	if s.Sidecar == Supervise {
+		args = append(args, "--sidecar-bin", s.SidecarBin)
+	}
+	if s.Modes != "" {
+		args = append(args, "--modes", s.Modes)
+	}
+	return args
+}
+
+// StartWalletd serves a ledger and returns once its ready file is written.
+func StartWalletd(spec WalletdSpec) (*Walletd, error) {
+	ready := filepath.Join(spec.Dir, "walletd.ready.json")
+	w := &Walletd{spec: spec}
+	process, err := startReady(proc.Spec{
+		Name: "walletd", Bin: spec.Bin, Args: spec.args(ready), Log: w.Log(),
+	}, ready, spec.StartWithin, w)
+	if err != nil {
+		return nil, err
+	}
+	w.Process = process
+	return w, nil
+}
+
+// SidecarPid is the process id of the sidecar that walletd supervises; 0 if none runs now.
+func (w *Walletd) SidecarPid() int {
+	children, err := proc.Children(w.Pid(), filepath.Base(w.spec.SidecarBin))
+	if err != nil || len(children) == 0 {
+		return 0
+	}
+	return children[0]
+}
+
+// Addresses are the ready file of hotpathd.
+type Addresses struct {
+	Pid    int    `json:"pid"`
+	Socket string `json:"socket"`
+	// Listen is empty without --listen.
+	Listen string `json:"listen"`
+	Admin  string `json:"admin"`
+}
+
+// HotpathdSpec says how to run a sidecar that walletd attaches to.
+type HotpathdSpec struct {
+	Bin    string
+	Dir    string
+	Socket string
+	// Args are added.
+	Args []string
+}
+
+// Hotpathd is a running sidecar.
+type Hotpathd struct {
+	*proc.Process
+	Addresses
+}
+
+// StartHotpathd runs a sidecar and returns once its ready file is written.
+func StartHotpathd(spec HotpathdSpec) (*Hotpathd, error) {
+	ready := filepath.Join(spec.Dir, "hotpathd.ready.json")
+	h := &Hotpathd{}
+	process, err := startReady(proc.Spec{
+		Name: "hotpathd", Bin: spec.Bin, Log: filepath.Join(spec.Dir, "hotpathd.log"), Lifeline: true,
+		Args: append([]string{
+			"--socket", spec.Socket, "--listen", "127.0.0.1:0", "--ready-file", ready, "--lifeline",
+		}, spec.Args...),
+	}, ready, time.Minute, &h.Addresses)
+	if err != nil {
+		return nil, err
+	}
+	h.Process = process
+	return h, nil
+}
+
+// Pid is that of the process, not the one that the ready file names.
+func (h *Hotpathd) Pid() int { return h.Process.Pid() }
+
+func startReady(spec proc.Spec, ready string, atMost time.Duration, into any) (*proc.Process, error) {
+	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("old ready file: %w", err)
+	}
+	process, err := proc.Start(spec)
+	if err != nil {
+		return nil, err
+	}
+	if atMost == 0 {
+		atMost = time.Minute
+	}
+	err = process.Await("ready file "+ready, atMost, func() bool { return readJSON(ready, into) == nil })
+	if err != nil {
+		process.Stop(time.Second)
+		return nil, err
+	}
+	return process, nil
+}
+
+func readJSON(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("ready file %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package rig
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/probe"
+)
+
+// fake is a program that writes the given ready file where the flag says, and then waits.
+func fake(t *testing.T, ready string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fake")
+	script := "#!/bin/sh\n" +
+		"while [ $# -gt 0 ]; do [ \"$1\" = --ready-file ] && file=$2; shift; done\n" +
+		"echo '" + ready + "' > \"$file.new\"; mv \"$file.new\" \"$file\"\nexec sleep 100\n"
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheReadyFilesAreUnderstood(t *testing.T) {
+	w, err := StartWalletd(WalletdSpec{
+		Bin: fake(t, `{"pid":1,"grpc":"127.0.0.1:1234","admin":"127.0.0.1:2345"}`), Dir: t.TempDir(), DB: "x",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop(time.Minute)
+	if w.GRPC != "127.0.0.1:1234" || w.Admin != "127.0.0.1:2345" || w.SidecarPid() != 0 {
+		t.Errorf("got %+v", w)
+	}
+	h, err := StartHotpathd(HotpathdSpec{
+		Bin: fake(t, `{"pid":7,"socket":"/s","listen":null,"admin":"127.0.0.1:9"}`), Dir: t.TempDir(), Socket: "/s",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Stop(time.Minute)
+	if h.Socket != "/s" || h.Listen != "" || h.Addresses.Admin != "127.0.0.1:9" || h.Pid() == 7 {
+		t.Errorf("got %+v", h)
+	}
+}
+
+func TestAnEarlyEndIsReportedWithItsOutput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '--db: no such directory' >&2\nexit 64\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := StartWalletd(WalletdSpec{Bin: path, Dir: t.TempDir(), DB: "x"})
+	if err == nil || !strings.Contains(err.Error(), "--db: no such directory") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestArgumentsFollowTheWayOfRunningTheSidecar(t *testing.T) {
+	spec := WalletdSpec{DB: "l.db", Sidecar: Supervise, SidecarBin: "bin", Socket: "s.sock", Modes: "m.toml"}
+	common := "serve --db l.db --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file r"
+	for sidecar, want := range map[Sidecar]string{
+		"":        common,
+		Off:       common,
+		Supervise: common + " --sidecar supervise --sidecar-socket s.sock --sidecar-bin bin --modes m.toml",
+		Attach:    common + " --sidecar attach --sidecar-socket s.sock --modes m.toml",
+	} {
+		spec.Sidecar = sidecar
+		if got := strings.Join(spec.args("r"), " "); got != want {
+			t.Errorf("%q: got %s", sidecar, got)
+		}
+	}
+}
+
+func TestTheShimsMetricsAreRead(t *testing.T) {
+	text := `hotpath_shim_sidecar_ready 1
+hotpath_shim_sidecar_position 90
+hotpath_shim_head_position 91
+hotpath_shim_requests_total{method="/a",served_by="sidecar"} 10
+hotpath_shim_requests_total{method="/b",served_by="sidecar"} 5
+hotpath_shim_requests_total{method="/b",served_by="legacy"} 3
+hotpath_shim_fallbacks_total{method="/b",reason="timeout"} 2
+hotpath_shim_sidecar_restarts_total 1
+`
+	want := Shim{
+		Ready: true, Position: 90, Head: 91, Served: map[Mode]uint64{SidecarMode: 15, Legacy: 3},
+		Fallbacks: 2, Restarts: 1,
+	}
+	for i, method := range ask.Hot {
+		want.Modes[i] = SidecarMode
+		text += `hotpath_shim_mode{method="` + method + `",mode="sidecar"} 1` + "\n"
+		text += `hotpath_shim_mode{method="` + method + `",mode="legacy"} 0` + "\n"
+	}
+	page, err := probe.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := shimOf(page)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if got.CaughtUp() {
+		t.Error("one position behind is not caught up")
+	}
+}
+
+func TestTheModesFileIsReplacedWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "modes.toml")
+	for _, mode := range []Mode{Legacy, SidecarMode} {
+		if err := WriteModes(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), "default = \""+string(mode)+"\"\n") {
+			t.Fatalf("%s, %v", text, err)
+		}
+	}
+}

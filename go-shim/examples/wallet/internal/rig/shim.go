@@ -1,0 +1,129 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/probe"
+)
+
+// Mode is who answers a hot method.
+type Mode string
+
+// The modes that the modes file knows.
+const (
+	Legacy      Mode = "legacy"
+	SidecarMode Mode = "sidecar"
+)
+
+// WriteModes makes mode the default of the modes file, in one step, so that the poll never sees half a file.
+func WriteModes(path string, mode Mode) error {
+	text := fmt.Sprintf("# Who answers the hot reads: \"legacy\" (Go) or \"sidecar\" (Rust). Re-read on change.\n"+
+		"default = %q\n", mode)
+	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+		return fmt.Errorf("modes file: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("modes file: %w", err)
+	}
+	return nil
+}
+
+// Shim is what the shim in walletd reports.
+type Shim struct {
+	// Ready is true while the sidecar takes requests.
+	Ready bool
+	// Position is the newest that the sidecar has published, Head the newest that walletd has committed.
+	Position, Head uint64
+	// Served counts answered hot requests by who answered them; fallbacks are under Legacy.
+	Served map[Mode]uint64
+	// Fallbacks counts those that were meant for the sidecar and answered by Go.
+	Fallbacks uint64
+	Restarts  uint64
+	// Modes is the mode of each method of ask.Hot.
+	Modes [len(ask.Hot)]Mode
+}
+
+// CaughtUp is true if the sidecar serves and has all that was committed when this was read.
+func (s Shim) CaughtUp() bool { return s.Ready && s.Position >= s.Head }
+
+// Shim reads the metrics of the shim.
+func (w *Walletd) Shim(ctx context.Context) (Shim, error) {
+	page, err := probe.Scrape(ctx, w.Admin)
+	if err != nil {
+		return Shim{}, err
+	}
+	return shimOf(page), nil
+}
+
+// Size is how many accounts and entries walletd holds.
+func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error) {
+	page, err := probe.Scrape(ctx, w.Admin)
+	if err != nil {
+		return 0, 0, err
+	}
+	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
+}
+
+func shimOf(page probe.Page) Shim {
+	served := func(mode Mode) uint64 {
+		return uint64(page.Value("hotpath_shim_requests_total", probe.Labels{"served_by": string(mode)}))
+	}
+	s := Shim{
+		Ready:     page.Value("hotpath_shim_sidecar_ready", nil) == 1,
+		Position:  uint64(page.Value("hotpath_shim_sidecar_position", nil)),
+		Head:      uint64(page.Value("hotpath_shim_head_position", nil)),
+		Served:    map[Mode]uint64{Legacy: served(Legacy), SidecarMode: served(SidecarMode)},
+		Fallbacks: uint64(page.Value("hotpath_shim_fallbacks_total", nil)),
+		Restarts:  uint64(page.Value("hotpath_shim_sidecar_restarts_total", nil)),
+	}
+	for i, method := range ask.Hot {
+		for _, mode := range []Mode{Legacy, SidecarMode} {
+			labels := probe.Labels{"method": method, "mode": string(mode)}
+			if page.Value("hotpath_shim_mode", labels) == 1 {
+				s.Modes[i] = mode
+			}
+		}
+	}
+	return s
+}
+
+// AwaitShim polls the shim's metrics until good is true. A page that can't be read counts as not good.
+func (w *Walletd) AwaitShim(what string, atMost time.Duration, good func(Shim) bool) (Shim, error) {
+	var last Shim
+	err := w.Await(what, atMost, func() bool {
+		now, err := w.Shim(context.Background())
+		if err == nil {
+			last = now
+		}
+		return err == nil && good(now)
+	})
+	if err != nil {
+		return last, fmt.Errorf("shim at the end of the wait: %+v: %w", last, err)
+	}
+	return last, nil
+}
+
+// AwaitCaughtUp waits until the sidecar serves the newest position.
+func (w *Walletd) AwaitCaughtUp(atMost time.Duration) (Shim, error) {
+	return w.AwaitShim("the sidecar serves and has caught up", atMost, Shim.CaughtUp)
+}
+
+// Switch rewrites the modes file and waits until the shim has taken it over for all hot methods.
+func (w *Walletd) Switch(mode Mode, atMost time.Duration) error {
+	if err := WriteModes(w.spec.Modes, mode); err != nil {
+		return err
+	}
+	_, err := w.AwaitShim("mode "+string(mode)+" for all methods", atMost, func(s Shim) bool {
+		for _, now := range s.Modes {
+			if now != mode {
+				return false
+			}
+		}
+		return true
+	})
+	return err
+}

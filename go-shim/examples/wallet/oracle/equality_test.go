@@ -1,0 +1,132 @@
+package oracle_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/oracle"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
+	"hotpath.dev/go-shim/examples/wallet/service"
+	"hotpath.dev/go-shim/examples/wallet/store"
+	"hotpath.dev/go-shim/examples/wallet/walletgen"
+	"hotpath.dev/go-shim/position"
+)
+
+func TestServiceEqualsOracle(t *testing.T) {
+	for seed := range uint64(12) {
+		comparison{t: t, seed: seed, posts: 150, questions: 600}.run()
+	}
+}
+
+func TestServiceEqualsOracleBeyondInt64(t *testing.T) {
+	comparison{t: t, seed: 99, posts: 400, questions: 150, heavy: true}.run()
+}
+
+// comparison posts to both sides and asks both sides; the seed in a failure makes it again.
+type comparison struct {
+	t                *testing.T
+	seed             uint64
+	posts, questions int
+	heavy            bool
+}
+
+func (c comparison) run() {
+	c.t.Helper()
+	ledger, wallet := newWallet(c.t)
+	truth := &oracle.Oracle{}
+	gen := walletgen.New(c.seed, c.heavy)
+	random := rand.New(rand.NewPCG(c.seed, 1))
+	seen := map[codes.Code]int{}
+	for range c.posts {
+		req := gen.Post()
+		want := truth.Post(proto.CloneOf(req))
+		got := answerOf(wallet.PostTransaction(c.t.Context(), req))
+		c.compare("post", req, want, got)
+		seen[got.Code]++
+	}
+	if ledger.Head() != truth.Position() {
+		c.t.Fatalf("seed %d: the ledger is at %d, the oracle at %d", c.seed, ledger.Head(), truth.Position())
+	}
+	for range c.questions {
+		at := random.Uint64N(truth.Position() + 1)
+		if random.IntN(3) == 0 {
+			at = truth.Position()
+		}
+		question := gen.Question()
+		want := truth.Ask(at, question.Method, question.Encoded)
+		got := ask(wallet, at, at == truth.Position() && random.IntN(2) == 0, question)
+		c.compare(question.Method, question.Request, want, got)
+		seen[got.Code]++
+	}
+	if seen[codes.OK] < c.questions/2 || seen[codes.InvalidArgument] == 0 || seen[codes.NotFound] == 0 {
+		c.t.Errorf("seed %d: the questions prove little: %v", c.seed, seen)
+	}
+	if c.heavy && seen[codes.OutOfRange] == 0 {
+		c.t.Errorf("seed %d: nothing passed int64: %v", c.seed, seen)
+	}
+}
+
+func (c comparison) compare(what string, req proto.Message, want, got oracle.Answer) {
+	c.t.Helper()
+	if want.Code != got.Code || want.Message != got.Message || !bytes.Equal(want.Response, got.Response) {
+		c.t.Fatalf("seed %d: %s %v\noracle:  %v %q %x\nservice: %v %q %x", c.seed, what, req,
+			want.Code, want.Message, want.Response, got.Code, got.Message, got.Response)
+	}
+}
+
+func newWallet(t *testing.T) (*store.Store, *service.Service) {
+	t.Helper()
+	ledger, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "wallet.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	model := readmodel.NewLegacy()
+	if err := ledger.Load(t.Context(), model, nil); err != nil {
+		t.Fatal(err)
+	}
+	return ledger, service.New(ledger, model)
+}
+
+// ask goes through the generated method table, as gRPC does; at the newest position it may leave the key out.
+func ask(wallet *service.Service, at uint64, newest bool, question walletgen.Question) oracle.Answer {
+	ctx := context.Background()
+	if !newest {
+		ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(position.AtKey, uintText(at)))
+	}
+	for _, method := range walletv1.WalletService_ServiceDesc.Methods {
+		if "/"+walletv1.WalletService_ServiceDesc.ServiceName+"/"+method.MethodName == question.Method {
+			decode := func(into any) error { return proto.Unmarshal(question.Encoded, into.(proto.Message)) }
+			resp, err := method.Handler(wallet, grpc.NewContextWithServerTransportStream(ctx, discard{}), decode, nil)
+			message, _ := resp.(proto.Message)
+			return answerOf(message, err)
+		}
+	}
+	return answerOf[proto.Message](nil, errors.New("no such method"))
+}
+
+func answerOf[M proto.Message](resp M, err error) oracle.Answer {
+	if err != nil {
+		return oracle.Answer{Code: status.Code(err), Message: status.Convert(err).Message()}
+	}
+	encoded, err := proto.Marshal(resp)
+	if err != nil {
+		return oracle.Answer{Code: codes.Internal, Message: err.Error()}
+	}
+	return oracle.Answer{Response: encoded}
+}

@@ -1,0 +1,17 @@
+package oracle_test
+
+import (
+	"strconv"
+
+	"google.golang.org/grpc/metadata"
+)
+
+// discard is a transport stream whose headers nobody reads.
+type discard struct{}
+
+func (discard) Method() string               { return "" }
+func (discard) SetHeader(metadata.MD) error  { return nil }
+func (discard) SendHeader(metadata.MD) error { return nil }
+func (discard) SetTrailer(metadata.MD) error { return nil }
+
+func uintText(v uint64) string { return strconv.FormatUint(v, 10) }

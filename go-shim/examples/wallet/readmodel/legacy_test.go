@@ -1,0 +1,78 @@
+package readmodel
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+)
+
+func pair(position uint64) *walletv1.Transaction {
+	return &walletv1.Transaction{Position: position, OccurredAtUs: int64(position), Entries: []*walletv1.Entry{
+		{AccountId: "a", Asset: "GBP", Amount: -1, Phase: walletv1.Phase_PHASE_POSTED, Counterparty: "b"},
+		{AccountId: "b", Asset: "GBP", Amount: 1, Phase: walletv1.Phase_PHASE_POSTED, Counterparty: "a"},
+	}}
+}
+
+// The answers themselves are checked against the oracle and the golden files; here, that no reader sees half of a
+// transaction, or an answer that changes after it was given.
+func TestReadersSeeWholeTransactionsWhileTheLedgerGrows(t *testing.T) {
+	const last = 2000
+	m := NewLegacy()
+	m.Apply(pair(1))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for m.Position() < last {
+				checkCut(t, m)
+			}
+		})
+	}
+	for p := uint64(2); p <= last; p++ {
+		m.Apply(pair(p))
+	}
+	wg.Wait()
+	if size := m.Size(); size != (Size{Accounts: 2, Entries: 2 * last}) {
+		t.Errorf("%+v", size)
+	}
+}
+
+func checkCut(t *testing.T, m ReadModel) {
+	t.Helper()
+	both, at, err := m.BatchGetBalances(Newest, &walletv1.BatchGetBalancesRequest{AccountIds: []string{"a", "b"}})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	a, b := both.GetAccounts()[0].GetBalances()[0], both.GetAccounts()[1].GetBalances()[0]
+	if a.GetPosted()+b.GetPosted() != 0 || a.GetEntryCount() != at || a.GetLastOccurredAtUs() != int64(at) {
+		t.Errorf("at %d: %v and %v", at, a, b)
+	}
+	again, _, err := m.BatchGetBalances(at, &walletv1.BatchGetBalancesRequest{AccountIds: []string{"a", "b"}})
+	if err != nil || !proto.Equal(both, again) {
+		t.Errorf("at %d: %v, then %v, %v", at, both, again, err)
+	}
+}
+
+func TestApplyRefusesGaps(t *testing.T) {
+	defer func() {
+		if got := fmt.Sprint(recover()); got != "readmodel: position 2 after 0" {
+			t.Errorf("got %s", got)
+		}
+	}()
+	NewLegacy().Apply(pair(2))
+}
+
+func TestNamesAreThoseThatNewKnows(t *testing.T) {
+	for _, name := range Names() {
+		if _, err := New(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := New("best of all"); err == nil {
+		t.Error("an unknown name must be refused")
+	}
+}

@@ -1,0 +1,143 @@
+package readmodel
+
+import (
+	"math/big"
+	"math/bits"
+	"slices"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+)
+
+// GetStatistics implements [ReadModel].
+func (m *Legacy) GetStatistics(at uint64, req *walletv1.GetStatisticsRequest) (*walletv1.GetStatisticsResponse, uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	position := m.resolve(at)
+	held, err := m.entriesAt(req.GetAccountId(), position)
+	if err != nil {
+		return nil, position, err
+	}
+	var sum summary
+	for i := range held {
+		e := &held[i]
+		if e.isPosted(req.GetAsset()) && req.GetFromUs() <= e.occurredAtUS && e.occurredAtUS < req.GetToUs() {
+			sum.add(e)
+		}
+	}
+	resp, err := sum.response(req.GetPercentiles())
+	return resp, position, err
+}
+
+// summary gathers what one pass over a window can.
+type summary struct {
+	creditCount    uint64
+	debitCount     uint64
+	sums           sides
+	squares        squareSum
+	min, max       int64
+	magnitudes     []int64
+	counterparties map[string]struct{}
+	firstUS        int64
+	lastUS         int64
+}
+
+func (s *summary) add(e *entry) {
+	if len(s.magnitudes) == 0 {
+		s.min, s.max, s.firstUS, s.lastUS = e.amount, e.amount, e.occurredAtUS, e.occurredAtUS
+		s.counterparties = make(map[string]struct{})
+	}
+	if e.amount > 0 {
+		s.creditCount++
+	} else {
+		s.debitCount++
+	}
+	magnitude := ledger.Magnitude(e.amount)
+	s.sums.add(e.amount)
+	s.squares.add(magnitude)
+	s.min, s.max = min(s.min, e.amount), max(s.max, e.amount)
+	s.magnitudes = append(s.magnitudes, int64(magnitude))
+	if e.counterparty != "" {
+		s.counterparties[e.counterparty] = struct{}{}
+	}
+	s.firstUS, s.lastUS = min(s.firstUS, e.occurredAtUS), max(s.lastUS, e.occurredAtUS)
+}
+
+func (s *summary) response(percentiles []uint32) (*walletv1.GetStatisticsResponse, error) {
+	var n narrow
+	resp := &walletv1.GetStatisticsResponse{
+		CreditCount:            s.creditCount,
+		DebitCount:             s.debitCount,
+		CreditSum:              n.fit("credit_sum", s.sums.credits),
+		DebitSum:               n.fit("debit_sum", s.sums.debits),
+		Net:                    n.fit("net", s.sums.net()),
+		DistinctCounterparties: uint64(len(s.counterparties)),
+	}
+	if n.err != nil {
+		return nil, n.err
+	}
+	count := int64(len(s.magnitudes))
+	if count == 0 {
+		return resp, nil
+	}
+	mean, stddev := roundHalfEven(resp.Net, count), s.stddev(count)
+	resp.Min, resp.Max, resp.Mean, resp.Stddev = &s.min, &s.max, &mean, &stddev
+	resp.FirstOccurredAtUs, resp.LastOccurredAtUs = &s.firstUS, &s.lastUS
+	resp.Percentiles = nearestRanks(s.magnitudes, percentiles)
+	return resp, nil
+}
+
+// roundHalfEven is a / n, n > 0.
+func roundHalfEven(a, n int64) int64 {
+	q, r := a/n, a%n
+	if r < 0 {
+		q, r = q-1, r+n
+	}
+	// Compared as r > n-r, because 2r could overflow.
+	if r > n-r || (r == n-r && q&1 == 1) {
+		q++
+	}
+	return q
+}
+
+// stddev is floor(sqrt(n*Σx² - (Σx)²) / n). The radicand needs more than 128 bits.
+func (s *summary) stddev(count int64) int64 {
+	n := big.NewInt(count)
+	sum := s.sums.net().Big()
+	radicand := new(big.Int).Mul(n, s.squares.big())
+	radicand.Sub(radicand, sum.Mul(sum, sum))
+	return radicand.Sqrt(radicand).Quo(radicand, n).Int64()
+}
+
+// nearestRanks sorts magnitudes; percentile p of n is the ceil(p*n/10,000)-th smallest.
+func nearestRanks(magnitudes []int64, percentiles []uint32) []*walletv1.Percentile {
+	if len(percentiles) == 0 {
+		return nil
+	}
+	slices.Sort(magnitudes)
+	answers := make([]*walletv1.Percentile, len(percentiles))
+	for i, p := range percentiles {
+		rank := (int64(p)*int64(len(magnitudes)) + ledger.MaxBasisPoints - 1) / ledger.MaxBasisPoints
+		answers[i] = &walletv1.Percentile{BasisPoints: p, Value: magnitudes[rank-1]}
+	}
+	return answers
+}
+
+// squareSum is an unsigned 192-bit sum of squares, lowest word first.
+type squareSum [3]uint64
+
+func (s *squareSum) add(x uint64) {
+	hi, lo := bits.Mul64(x, x)
+	var carry uint64
+	s[0], carry = bits.Add64(s[0], lo, 0)
+	s[1], carry = bits.Add64(s[1], hi, carry)
+	s[2] += carry
+}
+
+func (s *squareSum) big() *big.Int {
+	v := new(big.Int)
+	for i := len(s) - 1; i >= 0; i-- {
+		v.Lsh(v, 64).Or(v, new(big.Int).SetUint64(s[i]))
+	}
+	return v
+}

@@ -1,0 +1,111 @@
+package service
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
+	"hotpath.dev/go-shim/position"
+)
+
+// GetBalance implements the RPC.
+func (s *Service) GetBalance(ctx context.Context, req *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
+	return answer(ctx, s, req, ledger.CheckGetBalance, s.model.GetBalance)
+}
+
+// BatchGetBalances implements the RPC.
+func (s *Service) BatchGetBalances(ctx context.Context, req *walletv1.BatchGetBalancesRequest) (*walletv1.BatchGetBalancesResponse, error) {
+	return answer(ctx, s, req, ledger.CheckBatchGetBalances, s.model.BatchGetBalances)
+}
+
+// GetStatistics implements the RPC.
+func (s *Service) GetStatistics(ctx context.Context, req *walletv1.GetStatisticsRequest) (*walletv1.GetStatisticsResponse, error) {
+	return answer(ctx, s, req, ledger.CheckGetStatistics, s.model.GetStatistics)
+}
+
+// GetTopCounterparties implements the RPC.
+func (s *Service) GetTopCounterparties(ctx context.Context, req *walletv1.GetTopCounterpartiesRequest) (*walletv1.GetTopCounterpartiesResponse, error) {
+	return answer(ctx, s, req, ledger.CheckGetTopCounterparties, s.model.GetTopCounterparties)
+}
+
+// GetTimeSeries implements the RPC.
+func (s *Service) GetTimeSeries(ctx context.Context, req *walletv1.GetTimeSeriesRequest) (*walletv1.GetTimeSeriesResponse, error) {
+	return answer(ctx, s, req, ledger.CheckGetTimeSeries, s.model.GetTimeSeries)
+}
+
+// answer is what the reads have in common: arguments, then positions, then the model; and the position on every
+// status that the ledger decided.
+func answer[Req, Resp any](
+	ctx context.Context, s *Service, req *Req,
+	check func(*Req) error,
+	read func(at uint64, req *Req) (*Resp, uint64, error),
+) (*Resp, error) {
+	want, badWant := position.FromIncoming(ctx)
+	if err := check(req); err != nil {
+		s.report(ctx, want, s.model.Position())
+		return nil, statusOf(err)
+	}
+	if badWant != nil {
+		s.report(ctx, want, s.model.Position())
+		return nil, status.Error(codes.InvalidArgument, badWant.Error())
+	}
+	at, err := s.reach(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	resp, answeredAt, err := read(at, req)
+	s.report(ctx, want, answeredAt)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return resp, nil
+}
+
+// report puts the position into the response header, which errors carry too.
+func (s *Service) report(ctx context.Context, want position.Want, at uint64) {
+	if want.Asked {
+		// It can only fail if the headers are gone already, and nothing here sends them.
+		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(at, 10)))
+	}
+}
+
+// reach waits until the position that the caller wants exists, and says where to read.
+func (s *Service) reach(ctx context.Context, want position.Want) (at uint64, err error) {
+	at, bound := readmodel.Newest, want.Min
+	if want.HasAt {
+		at, bound = want.At, want.At
+	}
+	if bound == 0 || bound <= s.model.Position() {
+		return at, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.budget(ctx))
+	defer cancel()
+	switch err := s.ledger.WaitHead(waiting, bound); {
+	case err == nil:
+		return at, nil
+	case ctx.Err() != nil:
+		return 0, status.FromContextError(ctx.Err()).Err()
+	case waiting.Err() != nil:
+		return 0, position.NotReached(bound, s.ledger.Head())
+	default:
+		return 0, statusOf(err)
+	}
+}
+
+// budget keeps a tenth of the caller's time for telling them that the wait was in vain.
+func (s *Service) budget(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return s.maxWait
+	}
+	left := time.Until(deadline)
+	return min(s.maxWait, left-left/10)
+}

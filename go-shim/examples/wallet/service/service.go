@@ -1,0 +1,92 @@
+// Package service is the gRPC face of the wallet: it checks arguments, resolves positions, asks the store or the
+// read model, and turns verdicts into statuses.
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
+	"hotpath.dev/go-shim/examples/wallet/store"
+)
+
+// Ledger is the durable side, [store.Store].
+type Ledger interface {
+	Post(ctx context.Context, tx *walletv1.Transaction) (position uint64, alreadyPosted bool, err error)
+	Transaction(ctx context.Context, position uint64) (*walletv1.Transaction, error)
+	TransactionByID(ctx context.Context, transactionID string) (*walletv1.Transaction, error)
+	ListEntries(ctx context.Context, req *walletv1.ListEntriesRequest) (*walletv1.ListEntriesResponse, error)
+	Head() uint64
+	WaitHead(ctx context.Context, position uint64) error
+}
+
+// DefaultMaxWait bounds the wait for a position when the caller has no nearer deadline.
+const DefaultMaxWait = 5 * time.Second
+
+// Service implements wallet.v1.WalletService.
+type Service struct {
+	walletv1.UnimplementedWalletServiceServer
+	ledger  Ledger
+	model   readmodel.ReadModel
+	maxWait time.Duration
+}
+
+// New makes the service over a ledger that applies what it commits to model.
+func New(ledger Ledger, model readmodel.ReadModel) *Service {
+	return &Service{ledger: ledger, model: model, maxWait: DefaultMaxWait}
+}
+
+// PostTransaction implements the RPC.
+func (s *Service) PostTransaction(ctx context.Context, req *walletv1.PostTransactionRequest) (*walletv1.PostTransactionResponse, error) {
+	at, alreadyPosted, err := s.ledger.Post(ctx, &walletv1.Transaction{
+		TransactionId: req.GetTransactionId(),
+		OccurredAtUs:  req.GetOccurredAtUs(),
+		External:      req.GetExternal(),
+		Entries:       req.GetEntries(),
+	})
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &walletv1.PostTransactionResponse{Position: at, AlreadyPosted: alreadyPosted}, nil
+}
+
+// GetTransaction implements the RPC.
+func (s *Service) GetTransaction(ctx context.Context, req *walletv1.GetTransactionRequest) (*walletv1.GetTransactionResponse, error) {
+	if err := ledger.CheckGetTransaction(req); err != nil {
+		return nil, statusOf(err)
+	}
+	var tx *walletv1.Transaction
+	var err error
+	field := "position"
+	if _, byPosition := req.GetKey().(*walletv1.GetTransactionRequest_Position); byPosition {
+		tx, err = s.ledger.Transaction(ctx, req.GetPosition())
+	} else {
+		field = "transaction_id"
+		tx, err = s.ledger.TransactionByID(ctx, req.GetTransactionId())
+	}
+	if errors.Is(err, store.ErrNoTransaction) {
+		return nil, status.Error(codes.NotFound, field+": has no transaction")
+	}
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &walletv1.GetTransactionResponse{Transaction: tx}, nil
+}
+
+// ListEntries implements the RPC.
+func (s *Service) ListEntries(ctx context.Context, req *walletv1.ListEntriesRequest) (*walletv1.ListEntriesResponse, error) {
+	if err := ledger.CheckListEntries(req); err != nil {
+		return nil, statusOf(err)
+	}
+	resp, err := s.ledger.ListEntries(ctx, req)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return resp, nil
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// What can be wrong with a store file or its use. Each text says how to mend it.
+var (
+	// ErrLocked: one process at a time owns a store.
+	ErrLocked = errors.New("another process has the store open: stop it first, or choose another --db")
+	// ErrNotStore: the file holds something else.
+	ErrNotStore = errors.New("the file is not a walletd store: choose another --db; nothing was changed")
+	// ErrVersion: the file was written by another version of walletd.
+	ErrVersion = errors.New("the store has a schema that this walletd does not know: use the walletd that wrote it, or import into a new --db")
+	// ErrCorrupt: positions are missing or an event cannot be read.
+	ErrCorrupt = errors.New("the store is damaged: restore it from a backup")
+	// ErrCreate: the store could not be created where it was asked for.
+	ErrCreate = errors.New("cannot create the store: check that the folder exists and is writable")
+	// ErrClosed: the store is shutting down.
+	ErrClosed = errors.New("the store is closed: post again with the same transaction_id once the service is back")
+	// ErrCommit is wrapped by every error of a post that could not be made durable.
+	ErrCommit = errors.New("nothing was posted")
+	// ErrUnknown: the caller went away before the outcome was known.
+	ErrUnknown = errors.New("gave up waiting, the outcome is unknown: post again with the same transaction_id to learn it")
+	// ErrUse: a programming error, such as posting before Load.
+	ErrUse = errors.New("store used out of order")
+)
+
+// commitError explains a failed commit to whoever posted.
+func commitError(err error) error {
+	advice := "post again with the same transaction_id"
+	switch primaryCode(err) {
+	case sqlite3.SQLITE_FULL:
+		advice = "the disk is full: free space, then " + advice
+	case sqlite3.SQLITE_IOERR:
+		advice = "the disk fails: check it, then " + advice
+	case sqlite3.SQLITE_BUSY:
+		advice = "another program holds the database: close it, then " + advice
+	}
+	return fmt.Errorf("%w: %s (%w)", ErrCommit, advice, err)
+}
+
+// primaryCode is SQLite's result code without its extension, 0 for errors of other origin.
+func primaryCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
+}
+
+// isDuplicate: a key that an INSERT brought is there already.
+func isDuplicate(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) &&
+		(e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE)
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+)
+
+// ErrNoTransaction is answered by the lookups of one transaction.
+var ErrNoTransaction = errors.New("no such transaction")
+
+// TransactionByID finds a transaction by its transaction_id.
+func (s *Store) TransactionByID(ctx context.Context, transactionID string) (*walletv1.Transaction, error) {
+	var position int64
+	err := s.readers.QueryRowContext(ctx,
+		`SELECT position FROM transaction_ids WHERE transaction_id = ?`, transactionID).Scan(&position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNoTransaction
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find transaction_id: %w", err)
+	}
+	return s.Transaction(ctx, uint64(position))
+}
+
+// Transaction finds a transaction by its position. What is durable but not yet shown does not exist yet.
+func (s *Store) Transaction(ctx context.Context, position uint64) (*walletv1.Transaction, error) {
+	if position > s.Head() {
+		return nil, ErrNoTransaction
+	}
+	events, err := s.Read(ctx, position, 1, 0)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.DecodeEvent(events[0])
+}
+
+// ListEntries answers a checked request.
+func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesRequest) (*walletv1.ListEntriesResponse, error) {
+	start, err := parseToken(req)
+	if err != nil {
+		return nil, err
+	}
+	assets, err := s.assets(ctx, req.GetAccountId())
+	if err != nil {
+		return nil, err
+	}
+	if len(assets) == 0 {
+		return nil, ledger.ErrNoEntries
+	}
+	if req.Asset != nil {
+		assets = []string{req.GetAsset()}
+	}
+	// One more than the page shows whether there is another page, and where it starts.
+	want := int(req.GetPageSize()) + 1
+	var refs []ref
+	for _, asset := range assets {
+		if refs, err = s.appendRefs(ctx, refs, accountAsset{req.GetAccountId(), asset}, start, want); err != nil {
+			return nil, fmt.Errorf("list entries: %w", err)
+		}
+	}
+	slices.Sort(refs)
+	resp := new(walletv1.ListEntriesResponse)
+	if len(refs) >= want {
+		resp.NextPageToken = token(req, refs[want-1])
+		refs = refs[:want-1]
+	}
+	resp.Entries, err = s.entries(ctx, refs)
+	return resp, err
+}
+
+// assets lists those that an account has entries in, hopping from one to the next through the primary key.
+func (s *Store) assets(ctx context.Context, accountID string) (assets []string, err error) {
+	last := ""
+	for {
+		var next sql.NullString
+		err := s.readers.QueryRowContext(ctx,
+			`SELECT min(asset) FROM account_refs WHERE account_id = ? AND asset > ?`, accountID, last).Scan(&next)
+		if err != nil {
+			return nil, fmt.Errorf("list assets: %w", err)
+		}
+		if !next.Valid {
+			return assets, nil
+		}
+		last = next.String
+		assets = append(assets, last)
+	}
+}
+
+// appendRefs appends up to want refs of one (account, asset), from start up to the head.
+func (s *Store) appendRefs(ctx context.Context, refs []ref, key accountAsset, start ref, want int) ([]ref, error) {
+	end := refOf(s.Head()+1, 0)
+	rows, err := s.readers.QueryContext(ctx, `
+		SELECT first_ref, refs FROM account_refs WHERE account_id = ?1 AND asset = ?2 AND first_ref >= coalesce(
+			(SELECT max(first_ref) FROM account_refs WHERE account_id = ?1 AND asset = ?2 AND first_ref <= ?3), 0)
+		ORDER BY first_ref`, key.accountID, key.asset, int64(start))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	full := len(refs) + want
+	for rows.Next() {
+		var first int64
+		var packed []byte
+		if err := rows.Scan(&first, &packed); err != nil {
+			return nil, err
+		}
+		unpacked, err := unpackRefs(ref(first), packed)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range unpacked {
+			if r >= end || len(refs) == full {
+				return refs, nil
+			}
+			if r >= start {
+				refs = append(refs, r)
+			}
+		}
+	}
+	return refs, rows.Err()
+}
+
+func (s *Store) entries(ctx context.Context, refs []ref) ([]*walletv1.ListedEntry, error) {
+	listed := make([]*walletv1.ListedEntry, 0, len(refs))
+	var tx *walletv1.Transaction
+	for _, r := range refs {
+		if tx.GetPosition() != r.position() {
+			var err error
+			if tx, err = s.Transaction(ctx, r.position()); err != nil {
+				return nil, err
+			}
+		}
+		if r.index() >= len(tx.GetEntries()) {
+			return nil, fmt.Errorf("%w: no entry %d at %d", ErrCorrupt, r.index(), r.position())
+		}
+		listed = append(listed, &walletv1.ListedEntry{
+			Position:      tx.GetPosition(),
+			TransactionId: tx.GetTransactionId(),
+			OccurredAtUs:  tx.GetOccurredAtUs(),
+			Index:         uint32(r.index()),
+			Entry:         tx.GetEntries()[r.index()],
+		})
+	}
+	return listed, nil
+}

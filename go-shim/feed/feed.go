@@ -1,0 +1,182 @@
+// Package feed pushes the ledger's events to a sidecar: from the position that the sidecar names, then live.
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+
+	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+)
+
+const (
+	// ProtocolVersion is that of the private protocol, in Hello and FeedOpen.
+	ProtocolVersion = 1
+	// MaxBatchEvents and MaxBatchBytes are limits of feed.proto.
+	MaxBatchEvents = 10_000
+	MaxBatchBytes  = 4 << 20
+)
+
+// Errors of Run.
+var (
+	// ErrSource is wrapped by errors of the service's own ledger; the sidecar is not at fault.
+	ErrSource = errors.New("the source of the feed failed")
+	// ErrBadSource is wrapped by those that only a change of the Source can mend.
+	ErrBadSource = errors.New("Source.Read broke its contract")
+	// ErrClosed means that the sidecar ended the feed without a reason.
+	ErrClosed = errors.New("the sidecar closed the feed")
+)
+
+// Source is the ledger; shim.Source documents it.
+type Source interface {
+	LedgerID() string
+	Head() uint64
+	Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error)
+}
+
+// Observer is told how a feed goes, from one goroutine at a time per method.
+type Observer interface {
+	// Opened comes first: the head that the sidecar has to reach, and where it is.
+	Opened(head, watermark uint64)
+	// Watermark is the newest position that the sidecar has published.
+	Watermark(position uint64)
+}
+
+// Feed is what one stream needs.
+type Feed struct {
+	Source   Source
+	Observer Observer
+	// HeadEvery is how often the head is sent; feed.proto wants it at least every second.
+	HeadEvery time.Duration
+}
+
+type batch struct {
+	first  uint64
+	events [][]byte
+}
+
+// Run feeds one sidecar over one stream until that or ctx ends; it never returns nil.
+func (f *Feed) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := hotpathv1.NewFeedServiceClient(conn).Feed(ctx)
+	if err != nil {
+		return fmt.Errorf("open feed: %w", err)
+	}
+	at, err := f.open(stream)
+	if err != nil {
+		return err
+	}
+
+	batches := make(chan batch)
+	done := make(chan struct{}, 2)
+	go func() { cancel(f.receive(stream)); done <- struct{}{} }()
+	go func() { cancel(f.read(ctx, at+1, batches)); done <- struct{}{} }()
+	cancel(f.send(ctx, stream, batches))
+	<-done
+	<-done
+	return context.Cause(ctx)
+}
+
+func (f *Feed) open(stream hotpathv1.FeedService_FeedClient) (uint64, error) {
+	head := f.Source.Head()
+	opening := &hotpathv1.FeedRequest{Kind: &hotpathv1.FeedRequest_Open{Open: &hotpathv1.FeedOpen{
+		ProtocolVersion: ProtocolVersion, LedgerId: f.Source.LedgerID(), HeadPosition: head,
+	}}}
+	// An EOF here means that the stream is over; Recv says why.
+	if err := stream.Send(opening); err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("open feed: %w", err)
+	}
+	watermark, err := stream.Recv()
+	if err != nil {
+		return 0, closed(err)
+	}
+	if id := watermark.GetLedgerId(); id != "" && id != f.Source.LedgerID() {
+		return 0, &Refusal{Reason: LedgerMismatch, Err: fmt.Errorf("the sidecar holds ledger %q", id)}
+	}
+	// Asked anew: it may have grown since the opening, and the sidecar may have been fed by us until just now.
+	if now := f.Source.Head(); watermark.GetPosition() > now {
+		return 0, &Refusal{Reason: Behind, Err: fmt.Errorf("the sidecar is at %d, the ledger at %d", watermark.GetPosition(), now)}
+	}
+	f.Observer.Opened(head, watermark.GetPosition())
+	return watermark.GetPosition(), nil
+}
+
+func (f *Feed) receive(stream hotpathv1.FeedService_FeedClient) error {
+	for {
+		watermark, err := stream.Recv()
+		if err != nil {
+			return closed(err)
+		}
+		f.Observer.Watermark(watermark.GetPosition())
+	}
+}
+
+// read keeps one batch ahead of the sender, and no more.
+func (f *Feed) read(ctx context.Context, from uint64, batches chan<- batch) error {
+	for {
+		events, err := f.Source.Read(ctx, from, MaxBatchEvents, MaxBatchBytes)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSource, err)
+		}
+		if err := check(events); err != nil {
+			return fmt.Errorf("%w: %w: at position %d: %w", ErrSource, ErrBadSource, from, err)
+		}
+		select {
+		case batches <- batch{from, events}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		from += uint64(len(events))
+	}
+}
+
+func check(events [][]byte) error {
+	if len(events) == 0 || len(events) > MaxBatchEvents {
+		return fmt.Errorf("%d events, want 1 to %d", len(events), MaxBatchEvents)
+	}
+	size := 0
+	for _, event := range events {
+		size += len(event)
+	}
+	if size > MaxBatchBytes && len(events) > 1 {
+		return fmt.Errorf("%d events of %d bytes together, want at most %d", len(events), size, MaxBatchBytes)
+	}
+	return nil
+}
+
+// send is the only sender on the stream: grpc-go allows no two at once.
+func (f *Feed) send(ctx context.Context, stream hotpathv1.FeedService_FeedClient, batches <-chan batch) error {
+	ticker := time.NewTicker(f.HeadEvery)
+	defer ticker.Stop()
+	for {
+		var request hotpathv1.FeedRequest
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case b := <-batches:
+			request.Kind = &hotpathv1.FeedRequest_Batch{Batch: &hotpathv1.EventBatch{FirstPosition: b.first, Events: b.events}}
+		case <-ticker.C:
+			request.Kind = &hotpathv1.FeedRequest_Head{Head: &hotpathv1.Head{Position: f.Source.Head()}}
+		}
+		switch err := stream.Send(&request); {
+		case errors.Is(err, io.EOF):
+			// The stream is over; the receiver learns why.
+			<-ctx.Done()
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("send to feed: %w", err)
+		}
+	}
+}
+
+func closed(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrClosed
+	}
+	return AsRefusal(err)
+}

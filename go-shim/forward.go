@@ -1,0 +1,256 @@
+package shim
+
+import (
+	"context"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"hotpath.dev/go-shim/breaker"
+	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/link"
+	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/transport"
+)
+
+// minHop is the least time that a hop is tried with.
+const minHop = time.Millisecond
+
+// answer is the outcome of forward. If served is false the local handler is due.
+type answer struct {
+	body   []byte
+	err    error
+	served bool
+}
+
+// hop is a request on its way.
+type hop struct {
+	session *link.Session
+	ticket  breaker.Ticket
+	request transport.Request
+	budget  time.Duration
+	// tell is true if the caller wants to know the position.
+	tell bool
+	// admitted is true while the ticket has to be handed back.
+	admitted bool
+}
+
+// staysLocal is what can be said before the request is read.
+func (m *method) staysLocal() bool {
+	if Mode(m.mode.Load()) == Legacy {
+		m.metrics.Legacy()
+		return true
+	}
+	switch session := m.side.link.Serving(); {
+	case session == nil:
+		m.metrics.Fallback(int(notReady))
+	case !session.Accepts(m.index):
+		m.metrics.Fallback(int(methodRefused))
+	default:
+		return false
+	}
+	return true
+}
+
+// forward asks the sidecar. With into it also decodes the reply; one that can't be decoded is no answer.
+func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (out answer) {
+	var h hop
+	defer m.survive(&h, &out)
+	if why := m.route(ctx, body, &h); why != none {
+		m.metrics.Fallback(int(why))
+		return answer{}
+	}
+	reply, why, err := m.call(ctx, &h, into)
+	if why != none {
+		// Nobody waits for a fallback, and nothing is known about the sidecar.
+		if cause := ctx.Err(); cause != nil {
+			m.handBack(&h, blameNobody)
+			return answer{err: status.FromContextError(cause).Err(), served: true}
+		}
+		m.fail(&h, why, err)
+		return answer{}
+	}
+	m.handBack(&h, blameRequest)
+	m.metrics.Sidecar()
+	if h.tell {
+		// Fails only if an interceptor sent the header already: then there is no place for the position.
+		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
+	}
+	return answer{body: reply.Body, err: err, served: true}
+}
+
+// survive is deferred: a panic of the forwarding code costs this hop, not the process.
+func (m *method) survive(h *hop, out *answer) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	*out = answer{}
+	m.metrics.Fallback(int(panicked))
+	m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
+		"panic", cause, "stack", string(debug.Stack()))
+	m.handBack(h, blameSidecar)
+}
+
+// route is the policy: the one place that decides whether and how a request is forwarded.
+func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
+	incoming, _ := metadata.FromIncomingContext(ctx)
+	want, err := position.FromMetadata(incoming)
+	if err != nil {
+		return badBounds
+	}
+	head := m.side.source.Head()
+	if want.Min > head || want.HasAt && want.At > head {
+		return aheadOfHead
+	}
+	if h.session = m.side.link.Serving(); h.session == nil {
+		return notReady
+	}
+	if len(body) > h.session.MaxMessageBytes {
+		return tooLarge
+	}
+	if h.budget = m.side.budget(ctx); h.budget < minHop {
+		return deadlineShort
+	}
+	var ok bool
+	if h.ticket, ok = m.side.breaker.Allow(); !ok {
+		return breakerOpen
+	}
+	h.admitted = true
+	h.tell = want.Asked
+	h.request = transport.Request{
+		Method: m.name, Index: m.index, Body: body,
+		Bounds:      transport.Bounds{Min: m.side.oldest(want.Min, head), At: want.At, HasAt: want.HasAt},
+		Traceparent: only(incoming["traceparent"]), Tracestate: only(incoming["tracestate"]),
+	}
+	return none
+}
+
+// budget leaves the local handler at least half of the caller's time.
+func (s *Side) budget(ctx context.Context) time.Duration {
+	budget := s.cfg.HopTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		budget = min(budget, time.Until(deadline)/2)
+	}
+	return budget
+}
+
+// oldest is the lowest position that may answer.
+func (s *Side) oldest(asked, head uint64) uint64 {
+	lag := min(uint64(s.cfg.Freshness), head)
+	return max(asked, head-lag)
+}
+
+// only is the value of a header that may be given once.
+func only(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
+}
+
+// call makes the hop.
+func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transport.Reply, reason, error) {
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, h.budget)
+	defer cancel()
+	reply, err := h.session.Transport.Call(within, &h.request)
+	m.metrics.Hop(time.Since(began))
+	why := judge(&h.request, reply, err)
+	if why == none && err == nil && into != nil {
+		if codec.Decode(m.side.codec, reply.Body, into) != nil {
+			why = badReply
+		}
+	}
+	return reply, why, err
+}
+
+// judge tells an answer, whose reason is none, from a failure. An answer has a position, and one that was asked for.
+func judge(request *transport.Request, reply transport.Reply, err error) reason {
+	code := status.Code(err)
+	if reply.Positioned {
+		// Refused arguments depend on no position: the sidecar names its newest.
+		if code == codes.InvalidArgument || request.Bounds.Admit(reply.Position) {
+			return none
+		}
+		return wrongPosition
+	}
+	switch code {
+	case codes.DeadlineExceeded:
+		return hopTimeout
+	case codes.Unavailable, codes.Canceled:
+		return unavailable
+	case codes.FailedPrecondition:
+		switch position.Reason(err) {
+		case position.ReasonNotReached:
+			return notReached
+		case position.ReasonNotRetained:
+			return notRetained
+		}
+	}
+	return noPosition
+}
+
+// fail tells breaker, metrics and log about a hop without an answer.
+func (m *method) fail(h *hop, why reason, err error) {
+	m.metrics.Fallback(int(why))
+	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
+		"method", m.name, "reason", why.String(), "error", err)
+	m.handBack(h, m.blame(h, why, err))
+}
+
+// handBack gives the ticket, if any, to the breaker: once.
+func (m *method) handBack(h *hop, b blame) {
+	if !h.admitted {
+		return
+	}
+	h.admitted = false
+	switch b {
+	case blameSidecar:
+		m.side.breaker.Failure(h.ticket)
+	case blameNobody:
+		m.side.breaker.Abandon(h.ticket)
+	case blameRequest:
+		m.side.breaker.Success(h.ticket)
+	}
+}
+
+type blame uint8
+
+const (
+	blameSidecar blame = iota
+	// blameNobody: nothing was learnt.
+	blameNobody
+	// blameRequest: the sidecar is well, if it didn't answer it just can't answer this. Otherwise one caller could
+	// open the breaker for all.
+	blameRequest
+)
+
+func (m *method) blame(h *hop, why reason, err error) blame {
+	switch why {
+	case hopTimeout, notReached:
+		if h.budget < m.side.cfg.HopTimeout/10 {
+			return blameNobody
+		}
+	case notRetained:
+		return blameRequest
+	case noPosition:
+		switch status.Code(err) {
+		// Undecodable, over-long or unknown there; OK without a position is a broken sidecar.
+		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
+			return blameRequest
+		case codes.Internal:
+			// What the sidecar says of bytes that are no such message, but also of a defect of its own.
+			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
+				return blameRequest
+			}
+		}
+	}
+	return blameSidecar
+}

@@ -1,0 +1,51 @@
+package shim
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/shimtest"
+	"hotpath.dev/go-shim/transport"
+)
+
+// instant answers without a hop.
+type instant struct{ reply transport.Reply }
+
+func (i instant) Call(context.Context, *transport.Request) (transport.Reply, error) {
+	return i.reply, nil
+}
+
+// BenchmarkPolicy is what the shim itself adds to a forwarded request: all but the transport.
+func BenchmarkPolicy(b *testing.B) {
+	socket := filepath.Join(b.TempDir(), "s.sock")
+	shimtest.Start(b, socket)
+	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
+		Logger: slog.New(slog.DiscardHandler),
+		newTransport: func([]grpc.ClientConnInterface, int) transport.Transport {
+			return instant{transport.Reply{Position: 1, Positioned: true}}
+		}}
+	side, err := Open(b.Context(), cfg, shimtest.NewLedger("l"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer side.Close()
+	for !side.Status().Ready {
+		time.Sleep(time.Millisecond)
+	}
+	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs(":authority", "localhost", "content-type",
+		"application/grpc", "user-agent", "grpc-go/1.85.0", "grpc-accept-encoding", "gzip"))
+	body := []byte("request")
+	b.ReportAllocs()
+	for b.Loop() {
+		if out := side.methods[0].forward(ctx, body, nil); !out.served {
+			b.Fatal("not served")
+		}
+	}
+}

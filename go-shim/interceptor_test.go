@@ -1,0 +1,151 @@
+package shim_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/codec"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/shimtest"
+)
+
+// seen is what an interceptor was shown.
+type seen struct {
+	requests, replies []any
+	methods           []string
+	errors            []error
+}
+
+func (s *seen) option(change func(request, reply any)) grpc.ServerOption {
+	return grpc.UnaryInterceptor(func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		s.requests = append(s.requests, request)
+		s.methods = append(s.methods, info.FullMethod)
+		change(request, nil)
+		reply, err := next(ctx, request)
+		s.replies = append(s.replies, reply)
+		s.errors = append(s.errors, err)
+		if err == nil {
+			change(nil, reply)
+		}
+		return reply, err
+	})
+}
+
+func unchanged(any, any) {}
+
+func TestInterceptorsSeeTypedMessages(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{server: []grpc.ServerOption{s.option(unchanged)}})
+	if who := r.ask(t, t.Context()); who != "SIDECAR" {
+		t.Fatalf("answered by %s", who)
+	}
+	request, ok := s.requests[0].(*walletv1.GetBalanceRequest)
+	if !ok || request.GetAccountId() != "a" || s.methods[0] != getBalance {
+		t.Fatalf("request %T %v of %s", s.requests[0], s.requests[0], s.methods[0])
+	}
+	if reply, ok := s.replies[0].(*walletv1.GetBalanceResponse); !ok || reply.GetBalances()[0].GetAsset() != "SIDECAR" {
+		t.Fatalf("reply %T %v", s.replies[0], s.replies[0])
+	}
+}
+
+func TestWhatInterceptorsPassOnIsForwarded(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{server: []grpc.ServerOption{s.option(func(request, reply any) {
+		if in, ok := request.(*walletv1.GetBalanceRequest); ok {
+			in.AccountId = "rewritten"
+		}
+		if out, ok := reply.(*walletv1.GetBalanceResponse); ok {
+			out.Balances[0].Asset = "MASKED"
+		}
+	})}})
+	if who := r.ask(t, t.Context()); who != "MASKED" {
+		t.Fatalf("answered by %s", who)
+	}
+	want := encode(t, &walletv1.GetBalanceRequest{AccountId: "rewritten"})
+	if got := r.sidecar.Calls()[0].Body; !bytes.Equal(got, want) {
+		t.Fatalf("forwarded %x, want %x", got, want)
+	}
+}
+
+func TestInterceptorsRunOnceEvenIfTheSidecarFails(t *testing.T) {
+	for name, interceptors := range map[string]shim.Interceptors{"decoded": shim.Decoded, "raw": shim.Raw} {
+		t.Run(name, func(t *testing.T) {
+			var s seen
+			r := newRig(t, setup{server: []grpc.ServerOption{s.option(unchanged)},
+				config: func(c *shim.Config) { c.Interceptors = interceptors }})
+			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
+			if who := r.ask(t, t.Context()); who != "LOCAL" || len(s.requests) != 1 || len(r.local.served()) != 1 {
+				t.Fatalf("answered by %s, %d interceptions, %d local", who, len(s.requests), len(r.local.served()))
+			}
+		})
+	}
+}
+
+func TestInterceptorsSeeVerdicts(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{server: []grpc.ServerOption{s.option(unchanged)}})
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
+		return shimtest.Answer{Err: status.Error(codes.NotFound, "account_id: has no entries")}
+	})
+	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+	if status.Code(err) != codes.NotFound || status.Code(s.errors[0]) != codes.NotFound {
+		t.Fatalf("caller %v, interceptor %v", err, s.errors[0])
+	}
+}
+
+func TestUndecodableReplyIsNoAnswer(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{server: []grpc.ServerOption{s.option(unchanged)}})
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: []byte{0x0a, 0x7f}} })
+	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "bad_reply") != 1 {
+		t.Fatalf("answered by %s", who)
+	}
+}
+
+func TestRawInterceptorsSeeBytes(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{server: []grpc.ServerOption{s.option(unchanged)},
+		config: func(c *shim.Config) { c.Interceptors = shim.Raw }})
+	if _, err := r.invokeRaw(t.Context(), odd); err != nil {
+		t.Fatal(err)
+	}
+	if raw, ok := s.requests[0].(*codec.Raw); !ok || !bytes.Equal(raw.Bytes, odd) {
+		t.Fatalf("request %T", s.requests[0])
+	}
+	if _, ok := s.replies[0].(*codec.Raw); !ok || s.methods[0] != getBalance {
+		t.Fatalf("reply %T of %s", s.replies[0], s.methods[0])
+	}
+	if got := r.sidecar.Calls()[0].Body; !bytes.Equal(got, odd) {
+		t.Fatalf("forwarded %x", got)
+	}
+}
+
+func TestRejectingInterceptorKeepsItsSay(t *testing.T) {
+	r := newRig(t, setup{server: []grpc.ServerOption{grpc.UnaryInterceptor(
+		func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+			return nil, status.Error(codes.PermissionDenied, "no")
+		})}})
+	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+	if status.Code(err) != codes.PermissionDenied || len(r.sidecar.Calls()) != 0 {
+		t.Fatalf("%v, %d calls", err, len(r.sidecar.Calls()))
+	}
+}
+
+func TestPositionHeaderWithInterceptors(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{events: 2, server: []grpc.ServerOption{s.option(unchanged)}})
+	var header metadata.MD
+	r.ask(t, outgoing(t.Context(), position.Key, "want"), grpc.Header(&header))
+	if got := header.Get(position.Key); !slices.Equal(got, []string{"2"}) {
+		t.Fatalf("position %q", got)
+	}
+}

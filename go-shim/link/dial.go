@@ -1,0 +1,90 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"hotpath.dev/go-shim/codec"
+)
+
+// Flow control must never be what a local hop waits for.
+const (
+	streamWindowBytes = 1 << 20
+	connWindowBytes   = 4 << 20
+)
+
+// target only has to name a Unix socket, which makes the authority "localhost"; the dialer has the connection already.
+const target = "unix:sidecar"
+
+// ErrLost ends a session.
+var ErrLost = errors.New("a connection to the sidecar was lost")
+
+// dial connects before it makes a ClientConn: an absent sidecar, the commonest failure, then costs one system call.
+func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
+	var dialer net.Dialer
+	wire, err := dialer.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(target,
+		grpc.WithContextDialer(only(wire)),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithIdleTimeout(0),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: pingEvery, Timeout: pingTimeout, PermitWithoutStream: true,
+		}),
+		grpc.WithInitialWindowSize(streamWindowBytes),
+		grpc.WithInitialConnWindowSize(connWindowBytes),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: grpcbackoff.Config{
+				BaseDelay: 20 * time.Millisecond, Multiplier: 2, Jitter: .2, MaxDelay: 250 * time.Millisecond,
+			},
+			MinConnectTimeout: greetTimeout,
+		}),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec.New(nil))))
+	if err != nil {
+		return nil, errors.Join(err, wire.Close())
+	}
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
+			return nil, errors.Join(fmt.Errorf("no HTTP/2 on the socket (%v)", state), ctx.Err(), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// only hands out wire once: a connection that comes later would not have been greeted.
+func only(wire net.Conn) func(context.Context, string) (net.Conn, error) {
+	var used atomic.Bool
+	return func(context.Context, string) (net.Conn, error) {
+		if used.Swap(true) {
+			return nil, ErrLost
+		}
+		return wire, nil
+	}
+}
+
+func awaitLoss(ctx context.Context, conn *grpc.ClientConn) error {
+	if conn.WaitForStateChange(ctx, connectivity.Ready) {
+		return ErrLost
+	}
+	return ctx.Err()
+}
+
+func closeAll(conns []*grpc.ClientConn) {
+	for _, conn := range conns {
+		_ = conn.Close() // fails only if closed already
+	}
+}

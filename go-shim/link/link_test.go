@@ -1,0 +1,107 @@
+package link
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"hotpath.dev/go-shim/feed"
+	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/shimtest"
+	"hotpath.dev/go-shim/transport"
+)
+
+const patience = 30 * time.Second
+
+// up runs a link to the socket; what it calls unusable arrives on the channel.
+func up(t *testing.T, socket string) (*Link, <-chan string) {
+	t.Helper()
+	unusable := make(chan string, 100)
+	l := New(Config{
+		Socket: socket, Source: shimtest.NewLedger("l"), Connections: 1, StaleAfter: time.Second,
+		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
+		NewTransport: func([]grpc.ClientConnInterface, int) transport.Transport { return nil },
+		Events: Events{
+			Greeted: func() {}, MethodRefused: func(int, bool) {}, Refused: func(string) {}, FeedReopened: func() {},
+			Unusable: func(why string) bool { unusable <- why; return true },
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); l.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return l, unusable
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never true: %s", what)
+		}
+	}
+}
+
+func TestSilentSidecarIsUnusable(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	shimtest.Deaf(t, socket)
+	_, unusable := up(t, socket)
+	select {
+	case why := <-unusable:
+		if !strings.Contains(why, "does not answer") {
+			t.Fatalf("got %q", why)
+		}
+	case <-time.After(patience):
+		t.Fatal("nobody noticed")
+	}
+}
+
+func TestWhatSpeaksNoHTTP2IsRetried(t *testing.T) {
+	dir := t.TempDir()
+	shimtest.Babbling(t, filepath.Join(dir, "s"))
+	l, unusable := up(t, filepath.Join(dir, "s"))
+	time.Sleep(50 * time.Millisecond)
+	if l.Connected() || l.Serving() != nil || len(unusable) != 0 {
+		t.Fatal("taken for a sidecar")
+	}
+}
+
+func TestLossEndsTheSessionAtOnce(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	sidecar := shimtest.Start(t, socket)
+	l, _ := up(t, socket)
+	await(t, "serving", func() bool { return l.Serving() != nil })
+	sidecar.Stop()
+	await(t, "lost", func() bool { return l.Serving() == nil && !l.Connected() })
+}
+
+func TestHelloIsJudged(t *testing.T) {
+	request := &hotpathv1.HelloRequest{LedgerId: "l", Methods: []*hotpathv1.HotMethod{{FullMethod: "/a/b"}}}
+	verdict := func(name string, ok bool) []*hotpathv1.MethodVerdict {
+		return []*hotpathv1.MethodVerdict{{FullMethod: name, Accepted: ok}}
+	}
+	for name, c := range map[string]struct {
+		response *hotpathv1.HelloResponse
+		reason   string
+	}{
+		"version":    {&hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", true)}, feed.ProtocolMismatch},
+		"ledger":     {&hotpathv1.HelloResponse{ProtocolVersion: 1, LedgerId: "x"}, feed.LedgerMismatch},
+		"no verdict": {&hotpathv1.HelloResponse{ProtocolVersion: 1, LedgerId: "l"}, feed.ProtocolMismatch},
+		"other name": {&hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/c", true)}, feed.ProtocolMismatch},
+	} {
+		_, err := judge(request, c.response)
+		refusal, ok := err.(*feed.Refusal)
+		if !ok || refusal.Reason != c.reason {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	answer, err := judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/b", false)})
+	if err != nil || answer.refusals[0] == "" || answer.maxMessageBytes() != defaultMaxMessageBytes {
+		t.Errorf("got %v, %v", answer, err)
+	}
+}

@@ -1,0 +1,126 @@
+package modes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxFileBytes keeps a wrong path, such as a device, from being read for ever.
+const maxFileBytes = 1 << 20
+
+// file takes values of any type: the decoder's own errors of type name no line.
+type file struct {
+	Default any `toml:"default"`
+	Methods any `toml:"methods"`
+}
+
+// Load reads a file such as
+//
+//	default = "sidecar"
+//	[methods]
+//	"/wallet.v1.WalletService/GetBalance" = "legacy"
+//
+// fallback is the default of a file that names none. The error joins every Mistake.
+func Load(path string, methods []string, fallback Mode) (Table, error) {
+	content, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, content, methods, fallback)
+}
+
+func read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("modes file: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
+		return nil, &Mistake{Path: path, Rule: "must be a regular file of at most 1 MiB"}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("modes file: %w", err)
+	}
+	return content, nil
+}
+
+func parse(path string, content []byte, methods []string, fallback Mode) (Table, error) {
+	var f file
+	meta, err := toml.Decode(string(content), &f)
+	if err != nil {
+		return nil, syntaxMistake(path, err)
+	}
+	var mistakes []error
+	report := func(key, rule string) {
+		mistakes = append(mistakes, &Mistake{path, lineOf(content, key), key, rule})
+	}
+	for _, key := range meta.Undecoded() {
+		if key[0] == "methods" {
+			continue // judged below
+		}
+		report(key[len(key)-1], "is not a known key: use default and [methods]")
+	}
+	if f.Default != nil {
+		if fallback, err = parseAny(f.Default); err != nil {
+			report("default", err.Error())
+		}
+	}
+	named, isTable := f.Methods.(map[string]any)
+	if f.Methods != nil && !isTable {
+		report("methods", "must be a table: [methods]")
+	}
+	table := Uniform(len(methods), fallback)
+	for _, key := range meta.Keys() {
+		if len(key) != 2 || key[0] != "methods" {
+			continue
+		}
+		mode, err := parseAny(named[key[1]])
+		if err != nil {
+			report(key[1], err.Error())
+		}
+		if i := slices.Index(methods, key[1]); i >= 0 {
+			table[i] = mode
+		} else {
+			report(key[1], "is not one of the hot methods")
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
+	}
+	return table, nil
+}
+
+func parseAny(value any) (Mode, error) {
+	text, isString := value.(string)
+	if !isString {
+		return 0, ErrUnknownMode
+	}
+	return Parse(text)
+}
+
+func syntaxMistake(path string, err error) error {
+	var syntax toml.ParseError
+	if errors.As(err, &syntax) {
+		return &Mistake{path, syntax.Position.Line, syntax.LastKey, syntax.Message}
+	}
+	return &Mistake{Path: path, Rule: err.Error()}
+}
+
+// lineOf finds a key again, because the decoder keeps no positions of keys.
+func lineOf(content []byte, key string) int {
+	for i, line := range bytes.Split(content, []byte("\n")) {
+		name, _, found := bytes.Cut(line, []byte("="))
+		if !found {
+			name = bytes.Trim(bytes.TrimSpace(name), "[]")
+		}
+		if string(bytes.Trim(bytes.TrimSpace(name), `"'`)) == key {
+			return i + 1
+		}
+	}
+	return 0
+}

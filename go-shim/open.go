@@ -1,0 +1,203 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"hotpath.dev/go-shim/breaker"
+	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/ratelog"
+	"hotpath.dev/go-shim/link"
+	"hotpath.dev/go-shim/metrics"
+	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/supervise"
+)
+
+// headEvery leaves a margin to the second that feed.proto allows.
+const headEvery = 900 * time.Millisecond
+
+// hungAfter is long enough for a machine that was busy, or asleep.
+const hungAfter = 15 * time.Second
+
+// Side is a shim at work. Its methods may be called from any goroutine.
+type Side struct {
+	cfg     Config
+	log     *slog.Logger
+	quiet   *ratelog.Limiter
+	source  Source
+	codec   encoding.CodecV2
+	methods []*method
+	metrics *metrics.Set
+	breaker *breaker.Breaker
+	link    *link.Link
+	// supervisor is nil unless Run is Supervise.
+	supervisor *supervise.Supervisor
+	// optionsTaken: without them the server can't hand out raw bytes.
+	optionsTaken atomic.Bool
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	closing    sync.Once
+	// undo takes back what Open made, last first.
+	undo []func()
+}
+
+// Open starts to feed and watch a sidecar in the background and never waits for it: until it is ready, hot methods are
+// answered locally. The error lists every mistake of cfg. ctx bounds Open alone; Close ends what it began.
+func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
+	cfg = cfg.withDefaults()
+	descriptors, table, err := cfg.validate(source)
+	if err != nil {
+		return nil, err
+	}
+	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(nil), stop: func() {}}
+	if cfg.Run == Off {
+		return s, nil
+	}
+	s.quiet = ratelog.New(s.log, time.Second)
+	s.breaker = breaker.New(breaker.Config{Failures: cfg.Breaker.Failures,
+		MinBackoff: cfg.Breaker.MinBackoff, MaxBackoff: cfg.Breaker.MaxBackoff})
+	s.metrics = metrics.New(cfg.Methods, reasonNames(), metrics.Gauges{
+		BreakerOpen: s.breaker.Open,
+		Ready:       func() bool { return s.link.Serving() != nil },
+
+		SidecarPosition: func() uint64 { return s.link.Position() },
+		HeadPosition:    source.Head,
+	})
+	s.makeMethods(descriptors)
+	s.setModes(table)
+	for _, step := range []func() error{s.prepareSocket, s.prepareSupervisor, s.registerMetrics} {
+		if err := step(); err != nil {
+			s.unwind()
+			return nil, err
+		}
+	}
+	s.link = link.New(s.linkConfig(descriptors))
+	s.start(context.WithoutCancel(ctx))
+	return s, nil
+}
+
+func (s *Side) prepareSocket() error {
+	if s.cfg.Socket != "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "hotpath-")
+	if err != nil {
+		return fmt.Errorf("shim: no directory for the sidecar's socket: %w", err)
+	}
+	s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) })
+	s.cfg.Socket = filepath.Join(dir, "sidecar.sock")
+	if len(s.cfg.Socket) > maxSocketBytes {
+		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, maxSocketBytes)
+	}
+	return nil
+}
+
+func (s *Side) prepareSupervisor() error {
+	if s.cfg.Run != Supervise {
+		return nil
+	}
+	supervisor, err := supervise.New(supervise.Config{
+		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
+		DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log, Restarted: s.metrics.SidecarRestarts.Inc,
+	})
+	if err != nil {
+		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
+	}
+	s.supervisor = supervisor
+	return nil
+}
+
+func (s *Side) registerMetrics() error {
+	if s.cfg.Metrics == nil {
+		return nil
+	}
+	if err := s.cfg.Metrics.Register(s.metrics); err != nil {
+		return fmt.Errorf("shim: register metrics: %w", err)
+	}
+	s.undo = append(s.undo, func() { s.cfg.Metrics.Unregister(s.metrics) })
+	return nil
+}
+
+func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Config {
+	hot := make([]link.Method, len(descriptors))
+	for i, descriptor := range descriptors {
+		hot[i] = link.Method{FullName: s.cfg.Methods[i], SchemaSHA256: schema.Hash(descriptor)}
+	}
+	return link.Config{
+		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Connections: s.cfg.Connections,
+		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
+		NewTransport: s.cfg.newTransport,
+		Events: link.Events{
+			Greeted:       s.breaker.Reset,
+			MethodRefused: s.metrics.SetRefused,
+			Refused:       s.metrics.FeedRefused,
+			FeedReopened:  s.metrics.FeedReconnects.Inc,
+			Unusable: func(why string) bool {
+				if s.supervisor == nil {
+					return false
+				}
+				s.supervisor.Restart(why)
+				return true
+			},
+		},
+	}
+}
+
+func (s *Side) start(ctx context.Context) {
+	ctx, s.stop = context.WithCancel(ctx)
+	if s.supervisor != nil {
+		s.supervisor.Start()
+	}
+	s.background.Go(func() { s.link.Run(ctx) })
+	s.background.Go(func() { s.remindOfCheck(ctx) })
+	if s.cfg.ModesFile != "" {
+		s.background.Go(func() { s.watchModes(ctx) })
+	}
+}
+
+func (s *Side) watchModes(ctx context.Context) {
+	watcher := modes.Watcher{
+		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll,
+		Changed: func(table modes.Table) {
+			s.setModes(table)
+			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile)
+		},
+		Failed: func(err error) {
+			s.metrics.ModeReloadErrors.Inc()
+			s.log.Error("the modes file cannot be used; the last good modes stay", "error", err)
+		},
+	}
+	watcher.Run(ctx)
+}
+
+// Close ends the feed and a supervised sidecar. Requests that are under way, and later ones, are answered locally; so
+// stop the server first if the sidecar shall answer to the last.
+func (s *Side) Close() error {
+	s.closing.Do(func() {
+		s.stop()
+		s.background.Wait()
+		if s.supervisor != nil {
+			s.supervisor.Close()
+		}
+		s.unwind()
+	})
+	return nil
+}
+
+func (s *Side) unwind() {
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		s.undo[i]()
+	}
+}

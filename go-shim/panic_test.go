@@ -1,0 +1,43 @@
+package shim
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/shimtest"
+	"hotpath.dev/go-shim/transport"
+)
+
+type panicking struct{}
+
+func (panicking) Call(context.Context, *transport.Request) (transport.Reply, error) { panic("bug") }
+
+func TestPanicOfTheForwardingCodeEndsInTheLocalHandler(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s.sock")
+	shimtest.Start(t, socket)
+	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
+		Logger: slog.New(slog.DiscardHandler), Breaker: Breaker{Failures: 1},
+		newTransport: func([]grpc.ClientConnInterface, int) transport.Transport { return panicking{} }}
+	side, err := Open(t.Context(), cfg, shimtest.NewLedger("l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer side.Close()
+	for end := time.Now().Add(20 * time.Second); !side.Status().Ready; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never ready")
+		}
+	}
+	if out := side.methods[0].forward(t.Context(), []byte("x"), nil); out.served {
+		t.Fatalf("got %+v", out)
+	}
+	if !side.breaker.Open() {
+		t.Fatal("the panic is not counted as a failure")
+	}
+}

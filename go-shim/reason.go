@@ -1,0 +1,56 @@
+package shim
+
+// reason says why the local handler answered a request of a method in mode sidecar.
+type reason uint8
+
+const (
+	// notReady: no sidecar is connected, or it has not caught up.
+	notReady reason = iota
+	// methodRefused: the sidecar refused this method, as one of another schema.
+	methodRefused
+	// breakerOpen: the sidecar kept failing.
+	breakerOpen
+	// deadlineShort: the caller leaves no time for a hop.
+	deadlineShort
+	// tooLarge: the request is longer than the sidecar takes.
+	tooLarge
+	// badBounds: the caller's position metadata is malformed; the service says so in its own words.
+	badBounds
+	// aheadOfHead: the caller asked for a position that the ledger hasn't reached; the sidecar can't have it either.
+	aheadOfHead
+	// unencodable: an interceptor passed on something that can't be encoded.
+	unencodable
+	// hopTimeout: the sidecar didn't answer in time.
+	hopTimeout
+	// unavailable: the connection failed, or the sidecar said UNAVAILABLE.
+	unavailable
+	// notReached: the sidecar was behind the position needed for longer than the hop may take.
+	notReached
+	// notRetained: the sidecar no longer has the position asked for.
+	notRetained
+	// noPosition: any other status without a position.
+	noPosition
+	// wrongPosition: an answer from a position that wasn't asked for.
+	wrongPosition
+	// badReply: the reply could not be decoded.
+	badReply
+	// panicked: the forwarding code did.
+	panicked
+
+	reasonCount
+	// none: the request was, or may be, answered by the sidecar.
+	none = reasonCount
+)
+
+func reasonNames() []string {
+	return []string{"not_ready", "method_refused", "breaker_open", "deadline_short", "too_large", "bad_bounds",
+		"ahead_of_head", "unencodable", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
+		"wrong_position", "bad_reply", "panic"}
+}
+
+func (r reason) String() string {
+	if r == none {
+		return "none"
+	}
+	return reasonNames()[r]
+}

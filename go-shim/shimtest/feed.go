@@ -1,0 +1,209 @@
+package shimtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/position"
+)
+
+// state is the sidecar's ledger; all of it is guarded by Sidecar.mu.
+type state struct {
+	ledgerID string
+	events   [][]byte
+	// held keeps the watermark where it is.
+	held      bool
+	published uint64
+	opened    []uint64 // the heads of the feeds so far
+	heads     []uint64 // those of Head messages
+	busy      bool
+	refusal   error
+}
+
+func (s *state) position() uint64 {
+	if s.held {
+		return s.published
+	}
+	return uint64(len(s.events))
+}
+
+// Refusal is a status as hotpathd refuses with.
+func Refusal(code codes.Code, reason string) error {
+	st, err := status.New(code, "refused by the script").
+		WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: position.Domain})
+	if err != nil {
+		return err
+	}
+	return st.Err()
+}
+
+// Hold stops publishing, or goes on.
+func (s *Sidecar) Hold(held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.published = s.state.position()
+	s.state.held = held
+	s.changed.Broadcast()
+}
+
+// RefuseFeed ends the feed at its next message, and later ones at once, until it is called with nil.
+func (s *Sidecar) RefuseFeed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.refusal = err
+	s.changed.Broadcast()
+}
+
+// Seed gives it a past: a ledger and that many events.
+func (s *Sidecar) Seed(ledgerID string, events int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.ledgerID, s.state.events = ledgerID, make([][]byte, events)
+}
+
+// Events are those applied so far.
+func (s *Sidecar) Events() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([][]byte(nil), s.state.events...)
+}
+
+// Heads are those of the feeds opened so far, and of the Head messages.
+func (s *Sidecar) Heads() (opened, later []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]uint64(nil), s.state.opened...), append([]uint64(nil), s.state.heads...)
+}
+
+// Feed implements the feed service with all the rules of feed.proto.
+func (s *Sidecar) Feed(stream hotpathv1.FeedService_FeedServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if err := s.open(first.GetOpen()); err != nil {
+		return err
+	}
+	defer s.close()
+	// As in the real one, watermarks are sent while batches come in.
+	go s.announce(stream)
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.apply(request); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Sidecar) open(open *hotpathv1.FeedOpen) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case open == nil:
+		return Refusal(codes.InvalidArgument, "FEED_BAD_MESSAGE")
+	case s.state.refusal != nil:
+		return s.state.refusal
+	case s.state.busy:
+		return Refusal(codes.AlreadyExists, "FEED_BUSY")
+	case s.state.ledgerID != "" && s.state.ledgerID != open.GetLedgerId():
+		return Refusal(codes.FailedPrecondition, "LEDGER_MISMATCH")
+	case open.GetHeadPosition() < uint64(len(s.state.events)):
+		return Refusal(codes.FailedPrecondition, "FEED_BEHIND")
+	}
+	s.state.busy = true
+	s.state.ledgerID = open.GetLedgerId()
+	s.state.opened = append(s.state.opened, open.GetHeadPosition())
+	return nil
+}
+
+func (s *Sidecar) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.busy = false
+	s.changed.Broadcast()
+}
+
+func (s *Sidecar) apply(request *hotpathv1.FeedRequest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.changed.Broadcast()
+	if s.state.refusal != nil {
+		return s.state.refusal
+	}
+	if head := request.GetHead(); head != nil {
+		s.state.heads = append(s.state.heads, head.GetPosition())
+		return nil
+	}
+	batch := request.GetBatch()
+	due := uint64(len(s.state.events)) + 1
+	switch {
+	case batch == nil || len(batch.GetEvents()) == 0 || len(batch.GetEvents()) > 10_000:
+		return Refusal(codes.InvalidArgument, "FEED_BAD_MESSAGE")
+	case batch.GetFirstPosition() > due:
+		return Refusal(codes.FailedPrecondition, "FEED_GAP")
+	case batch.GetFirstPosition() < due:
+		return Refusal(codes.FailedPrecondition, "FEED_REPEAT")
+	}
+	s.state.events = append(s.state.events, batch.GetEvents()...)
+	return nil
+}
+
+// announce sends the newest watermark after each change, the first at once.
+func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
+	stop := context.AfterFunc(stream.Context(), s.wake)
+	defer stop()
+	for said, first := uint64(0), true; ; first = false {
+		s.mu.Lock()
+		for !first && s.state.position() == said && stream.Context().Err() == nil {
+			s.changed.Wait()
+		}
+		said = s.state.position()
+		mark := &hotpathv1.Watermark{Position: said, LedgerId: s.state.ledgerID}
+		s.mu.Unlock()
+		if stream.Context().Err() != nil || stream.Send(mark) != nil {
+			return
+		}
+	}
+}
+
+// wake holds the lock, so that no waiter can be between its look and its wait.
+func (s *Sidecar) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
+}
+
+// reach waits like the real one, until the minimum is reached or the deadline has passed.
+func (s *Sidecar) reach(ctx context.Context, want position.Want) uint64 {
+	if want.HasAt {
+		return want.At
+	}
+	stop := context.AfterFunc(ctx, s.wake)
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.state.position() < want.Min && ctx.Err() == nil {
+		s.changed.Wait()
+	}
+	return s.state.position()
+}
+
+func text(answer Answer) string {
+	if answer.Garbled {
+		return "first"
+	}
+	return strconv.FormatUint(answer.Position, 10)
+}

@@ -1,0 +1,60 @@
+package shimtest
+
+import (
+	"net"
+	"sync"
+	"testing"
+)
+
+// tracking remembers its connections, to cut them.
+type tracking struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (l *tracking) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.mu.Lock()
+		l.conns = append(l.conns, conn)
+		l.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (l *tracking) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, conn := range l.conns {
+		_ = conn.Close() // may be closed already
+	}
+	l.conns = nil
+}
+
+// Deaf listens and takes connections but never says a word, like a stopped process.
+func Deaf(t testing.TB, socket string) { listen(t, socket, nil) }
+
+// Babbling is like Deaf, but says something that is no HTTP/2.
+func Babbling(t testing.TB, socket string) {
+	listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+}
+
+func listen(t testing.TB, socket string, greeting []byte) {
+	t.Helper()
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatalf("fake sidecar: %v", err)
+	}
+	l := &tracking{Listener: listener}
+	t.Cleanup(func() { _ = listener.Close(); l.drop() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write(greeting) // the peer may be gone
+		}
+	}()
+}

@@ -1,0 +1,216 @@
+package shimtest
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/codec"
+	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/position"
+)
+
+// MaxMessageBytes is what the sidecar says in its Hello.
+const MaxMessageBytes = 1 << 20
+
+// Call is one forwarded request.
+type Call struct {
+	Method   string
+	Body     []byte
+	Metadata metadata.MD
+	Want     position.Want
+	// Deadline is what the shim gave.
+	Deadline time.Time
+}
+
+// Answer is what the script says of a Call. Its zero value is an empty reply at the sidecar's own position.
+type Answer struct {
+	Body []byte
+	Err  error
+	// Position is said instead of the sidecar's own if it is not 0.
+	Position uint64
+	// Unpositioned says no position at all; InTrailer says it in the trailer; Garbled says one that is no number.
+	Unpositioned, InTrailer, Garbled bool
+	// Delay is waited first; Hang waits until the shim gives up.
+	Delay time.Duration
+	Hang  bool
+	// Drop closes every connection instead of answering.
+	Drop bool
+}
+
+// Script decides on answers; it is called from many goroutines.
+type Script func(Call) Answer
+
+// Sidecar is a scripted hotpathd without a model.
+type Sidecar struct {
+	hotpathv1.UnimplementedControlServiceServer
+	hotpathv1.UnimplementedFeedServiceServer
+
+	server   *grpc.Server
+	listener *tracking
+	changed  *sync.Cond
+
+	mu       sync.Mutex
+	state    state
+	script   Script
+	calls    []Call
+	forgets  bool
+	verdicts map[string]string
+	hellos   []*hotpathv1.HelloRequest
+	helloErr error
+}
+
+// Start serves on the socket until the test ends.
+func Start(t testing.TB, socket string) *Sidecar {
+	t.Helper()
+	s, err := Listen(socket)
+	if err != nil {
+		t.Fatalf("fake sidecar: %v", err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Listen is Start for programs that are no test.
+func Listen(socket string) (*Sidecar, error) {
+	// The sidecar before was killed, and could not remove it.
+	_ = os.Remove(socket)
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sidecar{listener: &tracking{Listener: listener}, verdicts: map[string]string{}}
+	s.changed = sync.NewCond(&s.mu)
+	s.script = func(Call) Answer { return Answer{} }
+	s.server = grpc.NewServer(grpc.ForceServerCodecV2(codec.New(nil)), grpc.UnknownServiceHandler(s.serve),
+		grpc.MaxRecvMsgSize(64<<20),
+		// grpc-go servers resent the shim's pings; hotpathd does not.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
+	hotpathv1.RegisterControlServiceServer(s.server, s)
+	hotpathv1.RegisterFeedServiceServer(s.server, s)
+	go func() { _ = s.server.Serve(s.listener) }()
+	return s, nil
+}
+
+// Stop is a sudden death: connections are cut.
+func (s *Sidecar) Stop() { s.server.Stop() }
+
+// DropConnections cuts them, and goes on listening.
+func (s *Sidecar) DropConnections() { s.listener.drop() }
+
+// Answer sets the script.
+func (s *Sidecar) Answer(script Script) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script = script
+}
+
+// RefuseMethod makes Hello refuse one method from the next connection on.
+func (s *Sidecar) RefuseMethod(fullMethod, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verdicts[fullMethod] = why
+}
+
+// RefuseHello makes Hello fail until it is called with nil.
+func (s *Sidecar) RefuseHello(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.helloErr = err
+}
+
+// Forget stops recording calls, for benchmarks.
+func (s *Sidecar) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgets = true
+}
+
+// Calls are the forwarded requests so far.
+func (s *Sidecar) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Call(nil), s.calls...)
+}
+
+// Hellos are those received so far.
+func (s *Sidecar) Hellos() []*hotpathv1.HelloRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*hotpathv1.HelloRequest(nil), s.hellos...)
+}
+
+// Hello implements the control service.
+func (s *Sidecar) Hello(_ context.Context, request *hotpathv1.HelloRequest) (*hotpathv1.HelloResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hellos = append(s.hellos, request)
+	if s.helloErr != nil {
+		return nil, s.helloErr
+	}
+	response := &hotpathv1.HelloResponse{ProtocolVersion: request.GetProtocolVersion(), LedgerId: s.state.ledgerID,
+		Position: s.state.position(), Build: "shimtest", MaxMessageBytes: MaxMessageBytes}
+	for _, method := range request.GetMethods() {
+		refusal, refused := s.verdicts[method.GetFullMethod()]
+		response.Methods = append(response.Methods, &hotpathv1.MethodVerdict{
+			FullMethod: method.GetFullMethod(), Accepted: !refused, Refusal: refusal})
+	}
+	return response, nil
+}
+
+func (s *Sidecar) serve(_ any, stream grpc.ServerStream) error {
+	var in codec.Raw
+	if err := stream.RecvMsg(&in); err != nil {
+		return err
+	}
+	call := Call{Body: in.Bytes}
+	call.Method, _ = grpc.MethodFromServerStream(stream)
+	call.Metadata, _ = metadata.FromIncomingContext(stream.Context())
+	call.Deadline, _ = stream.Context().Deadline()
+	var err error
+	if call.Want, err = position.FromMetadata(call.Metadata); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	s.mu.Lock()
+	if !s.forgets {
+		s.calls = append(s.calls, call)
+	}
+	answer := s.script(call)
+	s.mu.Unlock()
+	return s.reply(stream, call, answer)
+}
+
+func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) error {
+	if answer.Drop {
+		s.DropConnections()
+	}
+	if answer.Hang || answer.Drop {
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}
+	time.Sleep(answer.Delay)
+	if answer.Position == 0 {
+		answer.Position = s.reach(stream.Context(), call.Want)
+	}
+	if !answer.Unpositioned {
+		md := metadata.Pairs(position.Key, text(answer))
+		if answer.InTrailer {
+			stream.SetTrailer(md)
+		} else if err := stream.SetHeader(md); err != nil {
+			return err
+		}
+	}
+	if answer.Err != nil {
+		return answer.Err
+	}
+	return stream.SendMsg(&codec.Raw{Bytes: answer.Body})
+}

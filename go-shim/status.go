@@ -1,0 +1,37 @@
+package shim
+
+// Status is a snapshot, for admin pages and tests.
+type Status struct {
+	// Connected is true while a sidecar is connected and greeted; Ready once it has also caught up.
+	Connected, Ready bool
+	BreakerOpen      bool
+	// SidecarPosition is the newest that the sidecar published, as last heard; HeadPosition the ledger's own.
+	SidecarPosition, HeadPosition uint64
+	// SidecarPID is 0 unless the shim supervises one that runs now.
+	SidecarPID int
+	// Socket is the sidecar's, and ReadyFile the file in which a supervised sidecar says where it listens.
+	Socket, ReadyFile string
+	// Modes are those of the hot methods.
+	Modes map[string]Mode
+}
+
+// Status reports on the shim; with Run Off it is empty.
+func (s *Side) Status() Status {
+	if s.cfg.Run == Off {
+		return Status{}
+	}
+	status := Status{
+		Connected: s.link.Connected(), Ready: s.link.Serving() != nil, BreakerOpen: s.breaker.Open(),
+		SidecarPosition: s.link.Position(), HeadPosition: s.source.Head(),
+		Socket: s.cfg.Socket, Modes: make(map[string]Mode, len(s.methods)),
+	}
+	if s.supervisor != nil {
+		status.SidecarPID, status.ReadyFile = s.supervisor.PID(), readyFile(s.cfg.Socket)
+	}
+	for _, m := range s.methods {
+		status.Modes[m.name] = Mode(m.mode.Load())
+	}
+	return status
+}
+
+func readyFile(socket string) string { return socket + ".ready" }

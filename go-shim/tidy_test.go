@@ -1,0 +1,144 @@
+package shim_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module           = "hotpath.dev/go-shim"
+	maxFileLines     = 500
+	maxFunctionLines = 70
+	generatedCode    = "internal/gen/hotpath/v1"
+)
+
+// layers says which packages of this module each package may use outside its tests. The root composes; none may use the
+// root, and none but tests may use examples/: the shim is blind to the messages that it carries.
+var layers = map[string][]string{
+	".":                {"breaker", "codec", "internal/backoff", "internal/ratelog", "link", "metrics", "modes", "position", "schema", "supervise", "transport", "transport/unary"},
+	"breaker":          {"internal/backoff"},
+	"codec":            {},
+	"feed":             {generatedCode, "position"},
+	"internal/backoff": {},
+	"internal/ratelog": {},
+	"link":             {"codec", "feed", generatedCode, "internal/backoff", "internal/ratelog", "transport"},
+	"metrics":          {},
+	"modes":            {},
+	"position":         {},
+	"schema":           {},
+	"shimtest":         {"codec", generatedCode, "position"},
+	"supervise":        {"internal/backoff"},
+	"transport":        {},
+	"transport/unary":  {"codec", "position", "transport"},
+}
+
+// source is one file that people write.
+type source struct {
+	path    string // slash-separated, from this directory
+	content []byte
+	set     *token.FileSet
+	syntax  *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".pb.go") {
+			return err
+		}
+		s := source{path: filepath.ToSlash(file), set: token.NewFileSet()}
+		if s.content, err = os.ReadFile(file); err != nil {
+			return err
+		}
+		s.syntax, err = parser.ParseFile(s.set, file, s.content, parser.ParseComments|parser.SkipObjectResolution)
+		all = append(all, s)
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d files: %v", len(all), err)
+	}
+	return all
+}
+
+func TestPackagesUseOnlyThoseBeneathThem(t *testing.T) {
+	for _, s := range sources(t) {
+		if strings.HasPrefix(s.path, "examples/") || strings.HasSuffix(s.path, "_test.go") {
+			continue
+		}
+		may, known := layers[path.Dir(s.path)]
+		if !known {
+			t.Errorf("%s: give its package a row in layers", s.path)
+		}
+		for _, spec := range s.syntax.Imports {
+			used := strings.Trim(spec.Path.Value, `"`)
+			if used != module && !strings.HasPrefix(used, module+"/") {
+				continue
+			}
+			if inner := strings.TrimPrefix(used, module+"/"); !slices.Contains(may, inner) {
+				t.Errorf("%s: must not import %s", s.path, used)
+			}
+		}
+	}
+}
+
+func TestFilesAndFunctionsAreShort(t *testing.T) {
+	for _, s := range sources(t) {
+		if n := bytes.Count(s.content, []byte("\n")); n > maxFileLines {
+			t.Errorf("%s: %d lines, at most %d", s.path, n, maxFileLines)
+		}
+		ast.Inspect(s.syntax, func(node ast.Node) bool {
+			function, ok := node.(*ast.FuncDecl)
+			if !ok {
+				return true
+			}
+			n := s.set.Position(function.End()).Line - s.set.Position(function.Pos()).Line + 1
+			if n > maxFunctionLines {
+				t.Errorf("%s: %s has %d lines, at most %d", s.path, function.Name.Name, n, maxFunctionLines)
+			}
+			return true
+		})
+	}
+}
+
+func TestNothingIsLeftForLater(t *testing.T) {
+	marks := []string{"TO" + "DO", "FIX" + "ME", "X" + "XX", "for n" + "ow", "t.Sk" + "ip"}
+	for _, s := range sources(t) {
+		for _, mark := range marks {
+			if bytes.Contains(s.content, []byte(mark)) {
+				t.Errorf("%s: has %q", s.path, mark)
+			}
+		}
+	}
+}
+
+// Registries of a package would be shared by shims that know nothing of each other.
+func TestNoPackageLevelState(t *testing.T) {
+	for _, s := range sources(t) {
+		if strings.HasPrefix(s.path, "examples/") || strings.HasSuffix(s.path, "_test.go") {
+			continue
+		}
+		for _, decl := range s.syntax.Decls {
+			general, ok := decl.(*ast.GenDecl)
+			if !ok || general.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range general.Specs {
+				for _, name := range spec.(*ast.ValueSpec).Names {
+					if !strings.HasPrefix(name.Name, "Err") {
+						t.Errorf("%s: variable %s: only Err* values may be package-level", s.path, name.Name)
+					}
+				}
+			}
+		}
+	}
+}

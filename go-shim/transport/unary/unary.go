@@ -1,0 +1,86 @@
+// Package unary carries each request by a gRPC call of its own: the simplest transport, and the one for large replies.
+package unary
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/transport"
+)
+
+// Transport spreads calls over its connections in turn: each has one lock that all its calls share.
+type Transport struct {
+	conns   []grpc.ClientConnInterface
+	options []grpc.CallOption
+	turn    atomic.Uint32
+}
+
+// New carries over conns, which stay the caller's, messages of up to maxMessageBytes each way. The connections must
+// use the codec of package codec.
+func New(conns []grpc.ClientConnInterface, maxMessageBytes int) *Transport {
+	return &Transport{conns: conns, options: []grpc.CallOption{
+		grpc.MaxCallSendMsgSize(maxMessageBytes),
+		grpc.MaxCallRecvMsgSize(maxMessageBytes),
+		grpc.WaitForReady(false),
+	}}
+}
+
+// Call implements transport.Transport.
+func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
+	var header, trailer metadata.MD
+	options := make([]grpc.CallOption, 0, len(t.options)+2)
+	options = append(options, t.options...)
+	options = append(options, grpc.Header(&header), grpc.Trailer(&trailer))
+
+	conn := t.conns[int(t.turn.Add(1))%len(t.conns)]
+	message := codec.Raw{Bytes: request.Body}
+	var reply codec.Raw
+	err := conn.Invoke(outgoing(ctx, request), request.Method, &message, &reply, options...)
+
+	answer := transport.Reply{Body: reply.Bytes}
+	answer.Position, answer.Positioned = position.FromAnswer(trailer)
+	if !answer.Positioned && !madeHere(status.Code(err)) {
+		answer.Position, answer.Positioned = position.FromAnswer(header)
+	}
+	return answer, err
+}
+
+// madeHere is true for codes that grpc-go itself gives to calls that break after the header came, for an over-long
+// reply, say, or a lost connection. For them only a trailer proves that the sidecar meant it.
+func madeHere(code codes.Code) bool {
+	switch code {
+	case codes.Canceled, codes.Unknown, codes.DeadlineExceeded, codes.PermissionDenied, codes.ResourceExhausted,
+		codes.Unimplemented, codes.Internal, codes.Unavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+func outgoing(ctx context.Context, request *transport.Request) context.Context {
+	// What the service means to send elsewhere is not for the sidecar.
+	if _, present := metadata.FromOutgoingContext(ctx); present {
+		ctx = metadata.NewOutgoingContext(ctx, nil)
+	}
+	pairs := make([]string, 0, 8)
+	if request.Bounds.HasAt {
+		pairs = append(pairs, position.AtKey, strconv.FormatUint(request.Bounds.At, 10))
+	} else {
+		pairs = append(pairs, position.MinKey, strconv.FormatUint(request.Bounds.Min, 10))
+	}
+	if request.Traceparent != "" {
+		pairs = append(pairs, "traceparent", request.Traceparent)
+	}
+	if request.Tracestate != "" {
+		pairs = append(pairs, "tracestate", request.Tracestate)
+	}
+	return metadata.AppendToOutgoingContext(ctx, pairs...)
+}

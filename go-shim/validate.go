@@ -1,0 +1,98 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/schema"
+)
+
+// maxSocketBytes is the length of a Unix socket's path that every system takes.
+const maxSocketBytes = 103
+
+// ErrConfig is wrapped by the error of Open if the Config is at fault; its text lists every mistake.
+var ErrConfig = errors.New("shim: the configuration must be corrected")
+
+type mistakes []error
+
+func (m *mistakes) check(ok bool, field, rule string) {
+	if !ok {
+		*m = append(*m, errors.New(field+": "+rule))
+	}
+}
+
+func (m mistakes) join() error {
+	if len(m) == 0 {
+		return nil
+	}
+	return errors.Join(append([]error{ErrConfig}, m...)...)
+}
+
+// validate expects the defaults to be filled in. It returns the hot methods and their modes at the start.
+func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes.Table, error) {
+	var m mistakes
+	m.check(c.Run <= Attach, "Run", "must be Off, Supervise or Attach")
+	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
+	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
+	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
+	m.check(len(c.Socket) <= maxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", maxSocketBytes))
+	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")
+	m.check(c.Breaker.Failures >= 1, "Breaker.Failures", "must be at least 1")
+	m.check(c.Breaker.MinBackoff <= c.Breaker.MaxBackoff, "Breaker.MinBackoff", "must not be above MaxBackoff")
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"ModesPoll", c.ModesPoll}, {"HopTimeout", c.HopTimeout}, {"StaleAfter", c.StaleAfter},
+		{"Breaker.MinBackoff", c.Breaker.MinBackoff}, {"Supervisor.DrainTimeout", c.Supervisor.DrainTimeout},
+	} {
+		m.check(d.value > 0, d.field, "must be above zero")
+	}
+	if source == nil {
+		m.check(false, "Source", "must not be nil")
+	} else {
+		m.check(printable(source.LedgerID()), "Source.LedgerID", "must be 1-64 bytes of printable ASCII without spaces")
+	}
+	methods := c.findMethods(&m)
+	table := modes.Uniform(len(c.Methods), c.DefaultMode)
+	if c.ModesFile != "" {
+		var err error
+		if table, err = modes.Load(c.ModesFile, c.Methods, c.DefaultMode); err != nil {
+			m = append(m, fmt.Errorf("ModesFile: %w", err))
+		}
+	}
+	return methods, table, m.join()
+}
+
+func (c *Config) findMethods(m *mistakes) []protoreflect.MethodDescriptor {
+	m.check(len(c.Methods) >= 1 && len(c.Methods) <= 256, "Methods", "must be 1-256")
+	found := make([]protoreflect.MethodDescriptor, len(c.Methods))
+	for i, name := range c.Methods {
+		field := fmt.Sprintf("Methods[%d]", i)
+		method, err := schema.Find(name)
+		switch {
+		case slices.Contains(c.Methods[:i], name):
+			m.check(false, field, name+" must not repeat")
+		case err != nil:
+			m.check(false, field, fmt.Sprintf("%q %s", name, err))
+		case method.IsStreamingClient() || method.IsStreamingServer():
+			m.check(false, field, name+" is streaming: only unary methods can be hot")
+		}
+		found[i] = method
+	}
+	return found
+}
+
+func printable(id string) bool {
+	for _, b := range []byte(id) {
+		if b < 0x21 || b > 0x7e {
+			return false
+		}
+	}
+	return len(id) >= 1 && len(id) <= 64
+}

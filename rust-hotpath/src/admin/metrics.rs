@@ -1,0 +1,236 @@
+//! `/metrics`: everything is counted where it happens and read here at each scrape.
+
+use super::{Reply, Status, reply, status::Process, text};
+use crate::{model::Model, serve::BOUNDS_US};
+use hyper::StatusCode;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{
+        DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text::encode,
+    },
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use std::{fmt, sync::Arc};
+use tonic::Code;
+
+/// The registry of one process.
+pub(super) struct Metrics(Registry);
+
+struct Source<M: Model>(Arc<Status<M>>);
+
+type Written = Result<(), fmt::Error>;
+
+pub(super) fn registry<M: Model>(status: &Arc<Status<M>>) -> Metrics {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Source(Arc::clone(status))));
+    Metrics(registry)
+}
+
+impl Metrics {
+    pub(super) fn reply(&self) -> Reply {
+        let mut body = String::new();
+        match encode(&mut body, &self.0) {
+            Ok(()) => {
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                reply(StatusCode::OK, kind, body.into_bytes())
+            }
+            Err(_) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics cannot be encoded\n".to_owned(),
+            ),
+        }
+    }
+}
+
+impl<M: Model> fmt::Debug for Source<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", M::SERVICE)
+    }
+}
+
+impl<M: Model> Collector for Source<M> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Written {
+        let out = &mut encoder;
+        self.requests(out)?;
+        self.data(out)?;
+        self.feed(out)?;
+        process(out)?;
+        for (name, help, value) in self.0.view.gauges() {
+            gauge(out, &format!("hotpathd_model_{name}"), help, value)?;
+        }
+        Ok(())
+    }
+}
+
+impl<M: Model> Source<M> {
+    fn requests(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let counts: Vec<_> = M::METHODS
+            .iter()
+            .zip(self.0.serve.meter().counts())
+            .collect();
+        let name = "hotpathd_requests";
+        let mut family = out.encode_descriptor(
+            name,
+            "Hot requests by status code",
+            None,
+            MetricType::Counter,
+        )?;
+        for (method, counts) in &counts {
+            for (code, count) in &counts.codes {
+                let labels = [("method", **method), ("code", code_name(*code))];
+                counter_row(&mut family, &labels, *count)?;
+            }
+        }
+        let name = "hotpathd_request_seconds";
+        let mut family =
+            out.encode_descriptor(name, "Time of hot requests", None, MetricType::Histogram)?;
+        for (method, counts) in &counts {
+            let bounds = BOUNDS_US
+                .iter()
+                .map(|us| f64::from(u32::try_from(*us).unwrap_or(u32::MAX)) / 1e6);
+            let buckets: Vec<_> = bounds.chain([f64::MAX]).zip(counts.buckets).collect();
+            let count = counts.buckets.iter().sum();
+            let labels = [("method", **method)];
+            let mut row = family.encode_family(&labels)?;
+            row.encode_histogram::<NoLabelSet>(counts.total.as_secs_f64(), count, &buckets, None)?;
+        }
+        gauge(
+            out,
+            "hotpathd_in_flight",
+            "Hot requests at this moment",
+            size(self.0.serve.in_flight()),
+        )
+    }
+
+    fn data(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let status = &self.0;
+        let (position, sizes) = (status.view.position(), status.view.sizes());
+        let ready = status
+            .readiness
+            .judge(position, std::time::Instant::now())
+            .serving;
+        let applied = status.feeds.counts().applied();
+        gauge(
+            out,
+            "hotpathd_position",
+            "Newest published position",
+            position,
+        )?;
+        gauge(
+            out,
+            "hotpathd_ready",
+            "1 if health says SERVING",
+            u64::from(ready),
+        )?;
+        counter(out, "hotpathd_events_applied", "Events applied", applied)?;
+        counter(
+            out,
+            "hotpathd_publications",
+            "Versions published",
+            sizes.publications,
+        )?;
+        gauge(
+            out,
+            "hotpathd_retained_versions",
+            "Versions that can be asked for",
+            sizes.retained_versions,
+        )?;
+        gauge(
+            out,
+            "hotpathd_retained_events",
+            "Events kept with them",
+            sizes.retained_events,
+        )?;
+        gauge(
+            out,
+            "hotpathd_retired_waiting",
+            "Replaced versions still being read",
+            sizes.retired_waiting,
+        )
+    }
+
+    fn feed(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let status = &self.0;
+        let head = status.readiness.known_head().max(status.view.position());
+        gauge(
+            out,
+            "hotpathd_feed_head_position",
+            "Last durable position known",
+            head,
+        )?;
+        let connected = u64::from(status.readiness.connected());
+        gauge(
+            out,
+            "hotpathd_feed_connected",
+            "1 if a feed is open",
+            connected,
+        )?;
+        let (name, help) = ("hotpathd_feed_refusals", "Feeds refused or ended by reason");
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (reason, count) in status.feeds.refusals() {
+            counter_row(&mut family, &[("reason", reason)], count)?;
+        }
+        Ok(())
+    }
+}
+
+fn process(out: &mut DescriptorEncoder<'_>) -> Written {
+    let process = Process::now();
+    let (name, help) = ("process_cpu_seconds", "User and system time");
+    let row = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ConstCounter::new(process.cpu_seconds).encode(row)?;
+    gauge(
+        out,
+        "process_resident_memory_bytes",
+        "Resident memory",
+        process.resident_bytes,
+    )?;
+    gauge(out, "process_threads", "Threads", process.threads)
+}
+
+fn gauge(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Written {
+    let row = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(row)
+}
+
+/// The encoder adds `_total`.
+fn counter(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Written {
+    let row = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ConstCounter::new(value).encode(row)
+}
+
+fn counter_row(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: u64,
+) -> Written {
+    ConstCounter::new(value).encode(family.encode_family(labels)?)
+}
+
+fn size(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+/// As gRPC spells it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

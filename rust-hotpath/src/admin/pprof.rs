@@ -1,0 +1,153 @@
+//! CPU profiles of the running process. Sampling is by signal and process-wide, so there is one at a time.
+
+use super::{Reply, reply, text};
+use crate::limits;
+use hyper::StatusCode;
+use pprof::{ProfilerGuard, ProfilerGuardBuilder, Report, protos::Message as _};
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{
+        AtomicBool,
+        Ordering::{AcqRel, Release},
+    },
+    time::Duration,
+};
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// The right to profile.
+struct Claim;
+
+struct Wanted {
+    seconds: u64,
+    hz: u64,
+}
+
+pub(super) async fn profile(query: &str) -> Reply {
+    run(query, "application/octet-stream", |report| {
+        let profile = report.pprof().map_err(|error| error.to_string())?;
+        Ok(profile.encode_to_vec())
+    })
+    .await
+}
+
+pub(super) async fn flamegraph(query: &str) -> Reply {
+    run(query, "image/svg+xml", |report| {
+        let mut svg = Vec::new();
+        report
+            .flamegraph(&mut svg)
+            .map_err(|error| error.to_string())?;
+        if svg.is_empty() {
+            return Err("no CPU was used, so there is nothing to draw".to_owned());
+        }
+        Ok(svg)
+    })
+    .await
+}
+
+async fn run(
+    query: &str,
+    kind: &'static str,
+    render: fn(&Report) -> Result<Vec<u8>, String>,
+) -> Reply {
+    let wanted = match Wanted::parse(query) {
+        Ok(wanted) => wanted,
+        Err(rule) => return text(StatusCode::BAD_REQUEST, format!("{rule}\n")),
+    };
+    let Some(claim) = Claim::take() else {
+        return text(
+            StatusCode::CONFLICT,
+            "another profile is being taken; try again later\n".to_owned(),
+        );
+    };
+    let taken = take(&wanted, render, claim).await;
+    match taken {
+        Ok(body) => reply(StatusCode::OK, kind, body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+async fn take(
+    wanted: &Wanted,
+    render: fn(&Report) -> Result<Vec<u8>, String>,
+    claim: Claim,
+) -> Result<Vec<u8>, String> {
+    let hz = i32::try_from(wanted.hz).unwrap_or(99);
+    let guard = ProfilerGuardBuilder::default().frequency(hz).build();
+    let guard: ProfilerGuard<'static> = guard.map_err(|error| error.to_string())?;
+    tokio::time::sleep(Duration::from_secs(wanted.seconds)).await;
+    // Looking up symbols takes long; it must not hold up requests.
+    let rendered = tokio::task::spawn_blocking(move || {
+        let report = guard.report().build().map_err(|error| error.to_string());
+        drop(guard);
+        let rendered = render(&report?);
+        drop(claim);
+        rendered
+    });
+    rendered.await.map_err(|error| error.to_string())?
+}
+
+impl Claim {
+    fn take() -> Option<Self> {
+        (!RUNNING.swap(true, AcqRel)).then_some(Self)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        RUNNING.store(false, Release);
+    }
+}
+
+impl Wanted {
+    fn parse(query: &str) -> Result<Self, String> {
+        let mut wanted = Self {
+            seconds: 30,
+            hz: 99,
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "seconds" => wanted.seconds = number(name, value, limits::PROFILE_SECONDS)?,
+                "hz" => wanted.hz = number(name, value, limits::PROFILE_HZ)?,
+                _ => return Err(format!("{name}: is unknown; there are seconds and hz")),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        format!(
+            "{name}: must be a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters() {
+        let rule = |query| Wanted::parse(query).map(|wanted| (wanted.seconds, wanted.hz));
+        assert_eq!(rule(""), Ok((30, 99)));
+        assert_eq!(rule("seconds=5&hz=1000"), Ok((5, 1000)));
+        assert_eq!(
+            rule("seconds=0"),
+            Err("seconds: must be a whole number from 1 to 300".to_owned())
+        );
+        assert_eq!(
+            rule("hz=1001"),
+            Err("hz: must be a whole number from 1 to 1000".to_owned())
+        );
+        assert_eq!(
+            rule("debug=1"),
+            Err("debug: is unknown; there are seconds and hz".to_owned())
+        );
+    }
+}

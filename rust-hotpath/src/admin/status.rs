@@ -1,0 +1,96 @@
+//! `/debug/memory`, and what the operating system says about this process.
+
+use super::{Reply, Status, reply};
+use crate::model::Model;
+use hyper::StatusCode;
+use std::{fmt::Write as _, fs};
+
+/// As the operating system counts; zeros where it doesn't say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Process {
+    pub(super) cpu_seconds: f64,
+    pub(super) resident_bytes: u64,
+    pub(super) peak_resident_bytes: u64,
+    pub(super) threads: u64,
+}
+
+impl Process {
+    pub(super) fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        Self {
+            cpu_seconds: cpu_seconds().unwrap_or(0.0),
+            resident_bytes: field("VmRSS:").unwrap_or(0) * 1024,
+            peak_resident_bytes: field("VmHWM:").unwrap_or(0) * 1024,
+            threads: field("Threads:").unwrap_or(0),
+        }
+    }
+}
+
+/// User and system time, the 14th and 15th fields; the second, a name, may hold spaces but ends with the last `)`.
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u32 = ticks.filter_map(|field| field.parse::<u32>().ok()).sum();
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    Some(f64::from(ticks) / f64::from(per_second))
+}
+
+pub(super) fn memory<M: Model>(status: &Status<M>) -> Reply {
+    let process = Process::now();
+    let sizes = status.view.sizes();
+    let mut json = format!(
+        "{{\n  \"resident_bytes\": {},\n  \"peak_resident_bytes\": {},\n  \"threads\": {},\n  \"position\": {},\n  \
+         \"retained_versions\": {},\n  \"retained_events\": {},\n  \"retired_waiting\": {},\n  \"in_flight\": {},\n  \
+         \"model\": {{",
+        process.resident_bytes,
+        process.peak_resident_bytes,
+        process.threads,
+        status.view.position(),
+        sizes.retained_versions,
+        sizes.retained_events,
+        sizes.retired_waiting,
+        status.serve.in_flight(),
+    );
+    for (index, (name, _, value)) in status.view.gauges().iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        // Writing to a `String` cannot fail.
+        let _ = write!(json, "{comma}\n    \"{}\": {value}", json_text(name));
+    }
+    json.push_str("\n  }\n}\n");
+    reply(StatusCode::OK, "application/json", json.into_bytes())
+}
+
+/// Escapes what JSON forbids within quotes.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            control if u32::from(control) < 0x20 => {
+                let _ = write!(escaped, "\\u{:04x}", u32::from(control));
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(json_text("a\"b\\c\nü"), "a\\\"b\\\\c\\u000aü");
+    }
+
+    #[test]
+    fn the_process_is_seen() {
+        assert!(Process::now().resident_bytes > 0);
+    }
+}

@@ -1,0 +1,291 @@
+//! The whole configuration: nests what the modules define, and says it in `--help`.
+
+use crate::{
+    admin, app,
+    error::{Error, Kind},
+    ingest, listen, readiness, runtime, serve,
+    settings::{Group, Setting, Settings, Source},
+    shutdown, view,
+};
+use std::{ffi::OsString, fmt::Write as _};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: listen::Config,
+    /// For operators.
+    pub admin: admin::Config,
+    /// Limits of requests.
+    pub serve: serve::Config,
+    /// History.
+    pub view: view::Config,
+    /// The writer.
+    pub ingest: ingest::Config,
+    /// Health.
+    pub readiness: readiness::Config,
+    /// The end.
+    pub shutdown: shutdown::Config,
+    /// Threads and logs.
+    pub runtime: runtime::Config,
+    /// What is left.
+    pub app: app::Config,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To serve.
+    Run(Box<Config>),
+    /// To print this and end.
+    Print(String),
+}
+
+const OWN: Group = Group {
+    title: "Help",
+    settings: &[
+        Setting::new(
+            "config",
+            "FILE",
+            "",
+            "TOML file of the same settings, in snake_case; flags and variables win",
+        ),
+        Setting::switch("help", "Print this"),
+        Setting::switch("version", "Print the version"),
+    ],
+};
+
+const GROUPS: [Group; 10] = [
+    listen::Config::SETTINGS,
+    admin::Config::SETTINGS,
+    serve::Config::SETTINGS,
+    view::Config::SETTINGS,
+    ingest::Config::SETTINGS,
+    readiness::Config::SETTINGS,
+    shutdown::Config::SETTINGS,
+    runtime::Config::SETTINGS,
+    app::Config::SETTINGS,
+    OWN,
+];
+
+/// Reads flags, variables and the file that they name.
+///
+/// # Errors
+/// One message with all mistakes: [`Kind::Config`] if all are in the file, else [`Kind::Usage`].
+pub fn read(
+    args: impl IntoIterator<Item = OsString>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Asked, Error> {
+    let mut settings = Settings::record(&GROUPS, args, env);
+    if settings.switch("help") {
+        return Ok(Asked::Print(help()));
+    }
+    if settings.switch("version") {
+        return Ok(Asked::Print(format!(
+            "hotpathd {}\n",
+            env!("CARGO_PKG_VERSION")
+        )));
+    }
+    let config = Config::resolve(&mut settings);
+    if settings.mistakes().is_empty() {
+        Ok(Asked::Run(Box::new(config)))
+    } else {
+        Err(complaint(&settings))
+    }
+}
+
+/// The text of `--help`.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "hotpathd answers the CPU-heavy reads of a gRPC service from memory, as its sidecar.\n\n\
+         Usage: hotpathd --socket PATH [OPTIONS]\n\n\
+         Each option is also a variable (HOTPATHD_RETAIN_MS) and a key of the --config file (retain_ms).\n\
+         A flag wins over a variable, a variable over the file.\n",
+    );
+    for group in GROUPS {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "\n{}:", group.title);
+        for setting in group.settings {
+            let flag = format!("--{} {}", setting.name, setting.value);
+            let _ = write!(text, "  {flag:<30} {}", setting.help);
+            if !setting.default.is_empty() {
+                let _ = write!(text, " [{}]", setting.default);
+            }
+            let _ = writeln!(text, "\n  {:<30} {}", "", setting.env());
+        }
+    }
+    text.push_str(
+        "\nExit codes: 0 drained, 64 usage, 69 another process owns the socket, 73 a socket or file cannot be\n\
+         created, 74 input or output failed, 78 bad configuration file.\n\n\
+         Example:\n  hotpathd --socket /tmp/wallet.sock --admin 127.0.0.1:9000 &\n  \
+         curl http://127.0.0.1:9000/readyz\n",
+    );
+    text
+}
+
+impl Config {
+    fn resolve(settings: &mut Settings) -> Self {
+        Self {
+            listen: listen::Config::resolve(settings),
+            admin: admin::Config::resolve(settings),
+            serve: serve::Config::resolve(settings),
+            view: view::Config::resolve(settings),
+            ingest: ingest::Config::resolve(settings),
+            readiness: readiness::Config::resolve(settings),
+            shutdown: shutdown::Config::resolve(settings),
+            runtime: runtime::Config::resolve(settings),
+            app: app::Config::resolve(settings),
+        }
+    }
+}
+
+fn complaint(settings: &Settings) -> Error {
+    let mistakes = settings.mistakes();
+    let in_file = |source: &Source| matches!(source, Source::File(..));
+    let kind = if mistakes.iter().all(|mistake| in_file(&mistake.source)) {
+        Kind::Config
+    } else {
+        Kind::Usage
+    };
+    let what = if mistakes.len() == 1 {
+        "1 mistake"
+    } else {
+        &format!("{} mistakes", mistakes.len())
+    };
+    let mut text = format!("{what}, nothing was started:");
+    for mistake in mistakes {
+        let _ = write!(text, "\n  {mistake}");
+    }
+    text.push_str("\nhotpathd --help shows every option.");
+    Error::new(kind, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, time::Duration};
+
+    fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
+        let args = args.iter().map(OsString::from);
+        let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+        match read(args, env) {
+            Ok(Asked::Run(config)) => Ok(*config),
+            Ok(Asked::Print(text)) => Err(text),
+            Err(error) => Err(format!("{} {error}", error.exit_code())),
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        fs::write(
+            &file,
+            "socket = \"/f\"\nretain_ms = 1\nretain_versions = 2\nlifeline = true\n",
+        )
+        .expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let env = [
+            ("HOTPATHD_RETAIN_MS", "3"),
+            ("HOTPATHD_SOCKET", "/e"),
+            ("HOTPATHD_CONFIG", file),
+        ];
+        let config = run(&["--socket=/a"], &env).expect("good");
+        assert_eq!(config.listen.socket.to_str(), Some("/a"));
+        assert_eq!(config.view.retain, Duration::from_millis(3));
+        assert_eq!(config.view.retain_versions, 2);
+        assert!(config.shutdown.lifeline);
+        assert_eq!(config.view.retain_events, 100_000, "the default");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "retain_mss = 1\n\ndrain_ms = [1]\nthreads = 0\n").expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let args = [
+            "--config",
+            file,
+            "--sokcet",
+            "/s",
+            "--admin",
+            "0.0.0.0:1",
+            "--drain-ms=x",
+            "-v",
+            "--threads",
+        ];
+        let env = [
+            ("HOTPATHD_LISTEN", "here"),
+            ("HOTPATHD_NOTHING_LIKE_IT", "1"),
+            ("PATH", "x"),
+        ];
+        let text = run(&args, &env).expect_err("bad");
+        assert_eq!(
+            text,
+            format!(
+                "64 12 mistakes, nothing was started:
+  flag --sokcet: is unknown; did you mean --socket?
+  flag /s: is no flag; there are no other arguments
+  flag -v: is unknown
+  flag --threads: needs a value: --threads N
+  env HOTPATHD_NOTHING_LIKE_IT: is unknown
+  file {file}:1: key retain_mss: is unknown; did you mean retain_ms?
+  file {file}:3: key drain_ms: must be a string, a whole number or a boolean, not array
+  --socket PATH is required (or HOTPATHD_SOCKET, or socket in the file)
+  env HOTPATHD_LISTEN: \"here\" must be IP:PORT, such as 127.0.0.1:0
+  flag --admin: \"0.0.0.0:1\" must be a loopback address: it shows memory and profiles to anyone
+  flag --drain-ms: \"x\" must be a whole number from 0 to 600000
+  file {file}:4: \"0\" must be a whole number from 1 to 1024
+hotpathd --help shows every option."
+            )
+        );
+    }
+
+    #[test]
+    fn mistakes_in_the_file_alone_are_a_bad_configuration() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "retain_ms = \n").expect("written");
+        let args = ["--socket", "/s", "--config", file.to_str().expect("UTF-8")];
+        assert!(
+            run(&args, &[])
+                .expect_err("bad")
+                .starts_with("78 1 mistake")
+        );
+        let args = ["--socket", "/s", "--config", "/nowhere/at/all"];
+        let text = run(&args, &[]).expect_err("absent");
+        assert!(
+            text.starts_with("78 ") && text.contains("(flag --config)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn long_socket_paths_and_repeated_flags() {
+        let long = "/".repeat(104);
+        let text = run(&["--socket", &long, "--socket=/b"], &[]).expect_err("bad");
+        assert!(text.contains("must be at most 103 bytes"), "{text}");
+        assert!(
+            text.contains("flag --socket: is given more than once"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn help_names_every_setting_and_wins_over_mistakes() {
+        let text = run(&["--help", "--bogus"], &[]).expect_err("printed");
+        for setting in GROUPS.iter().flat_map(|group| group.settings) {
+            assert!(
+                text.contains(&format!("--{} ", setting.name)) && text.contains(&setting.env())
+            );
+        }
+        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+        assert!(
+            run(&["--version"], &[])
+                .expect_err("printed")
+                .starts_with("hotpathd 0.")
+        );
+    }
+}

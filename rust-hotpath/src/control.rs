@@ -1,0 +1,108 @@
+//! The handshake: which protocol, which ledger, and which methods mean the same to both sides.
+
+use crate::{
+    error::{Error, Kind},
+    feed::{self, Ledger},
+    limits,
+    model::Model,
+    proto::hotpath::{
+        HelloRequest, HelloResponse, HotMethod, MethodVerdict,
+        control_service_server::{ControlService, ControlServiceServer},
+    },
+    schema::{Hash, Schema},
+    view::View,
+};
+use std::{collections::HashMap, sync::Arc};
+use tonic::{Request, Response, Status};
+
+/// The gRPC service.
+pub struct Control<M: Model> {
+    view: View<M>,
+    ledger: Arc<Ledger>,
+    hashes: HashMap<String, Hash>,
+    max_message_bytes: u64,
+}
+
+impl<M: Model> Control<M> {
+    /// The service, ready to be routed to.
+    ///
+    /// # Errors
+    /// If the model's descriptors do not describe its methods.
+    pub fn service(
+        view: View<M>,
+        ledger: Arc<Ledger>,
+        max_message_bytes: usize,
+    ) -> Result<ControlServiceServer<Self>, Error> {
+        Ok(ControlServiceServer::new(Self {
+            view,
+            ledger,
+            hashes: hashes::<M>()?,
+            max_message_bytes: u64::try_from(max_message_bytes).unwrap_or(u64::MAX),
+        }))
+    }
+
+    fn greet(&self, hello: HelloRequest) -> Result<HelloResponse, Error> {
+        feed::check_protocol(hello.protocol_version)?;
+        self.ledger.accepts(&hello.ledger_id)?;
+        if hello.methods.len() > limits::HELLO_METHODS {
+            return Err(Error::new(Kind::Argument, "methods: must be at most 256"));
+        }
+        let verdicts = hello.methods.into_iter().map(|method| self.judge(method));
+        Ok(HelloResponse {
+            protocol_version: feed::PROTOCOL_VERSION,
+            ledger_id: self.ledger.id().to_owned(),
+            methods: verdicts.collect(),
+            position: self.view.position(),
+            build: format!("hotpathd {}", env!("CARGO_PKG_VERSION")),
+            max_message_bytes: self.max_message_bytes,
+        })
+    }
+
+    fn judge(&self, method: HotMethod) -> MethodVerdict {
+        let refusal = match self.hashes.get(&method.full_method) {
+            None => "is not served here".to_owned(),
+            Some(hash) if hash[..] == method.schema_sha256[..] => String::new(),
+            Some(hash) => {
+                let [ours, theirs] = [&hash[..], &method.schema_sha256].map(short);
+                format!("has another schema: {ours} here, {theirs} there")
+            }
+        };
+        MethodVerdict {
+            full_method: method.full_method,
+            accepted: refusal.is_empty(),
+            refusal,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<M: Model> ControlService for Control<M> {
+    async fn hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloResponse>, Status> {
+        let answer = self.greet(request.into_inner());
+        answer.map(Response::new).map_err(|error| error.status())
+    }
+}
+
+fn hashes<M: Model>() -> Result<HashMap<String, Hash>, Error> {
+    let broken = |what: String| Error::new(Kind::Unsupported, format!("{}: {what}", M::SERVICE));
+    let schema = Schema::decode(M::DESCRIPTORS);
+    let schema = schema.map_err(|error| broken("bad descriptors".to_owned()).because(error))?;
+    let hashes = M::METHODS.iter().map(|method| {
+        let full = format!("/{}/{method}", M::SERVICE);
+        let hash = schema.hash(&full);
+        let hash = hash.ok_or_else(|| broken(format!("descriptors lack {method}")))?;
+        Ok((full, hash))
+    });
+    hashes.collect()
+}
+
+/// Enough of a hash to tell two apart in a log.
+fn short(hash: &[u8]) -> String {
+    hash.iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

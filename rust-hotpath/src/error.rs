@@ -1,0 +1,297 @@
+//! The one error type: what went wrong, whose doing it is, and whether trying again can help.
+
+use std::fmt;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// Domain of every `google.rpc.ErrorInfo` that the engine attaches.
+pub const DOMAIN: &str = "hotpath";
+
+/// Where the cause lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Who asked, or who started the process.
+    Caller,
+    /// Who feeds events.
+    Feed,
+    /// Files, sockets and ports of this machine.
+    Disk,
+    /// This process.
+    Internal,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bad flags or environment.
+    Usage,
+    /// Bad configuration file.
+    Config,
+    /// Another sidecar owns the socket.
+    SocketTaken,
+    /// A socket, port or file cannot be created.
+    CannotCreate,
+    /// Input or output failed.
+    Io,
+    /// Too little was fed so far.
+    NotReady,
+    /// The process is about to end.
+    Draining,
+    /// A limit on concurrent work is reached.
+    Overloaded,
+    /// A message is longer than allowed.
+    TooLong,
+    /// Something that is not served here.
+    Unsupported,
+    /// Bytes that are no gRPC message, or no message of this method.
+    Malformed,
+    /// An argument breaks a rule.
+    Argument,
+    /// A bound lies ahead of the ledger.
+    NotReached,
+    /// The version asked for is gone.
+    NotRetained,
+    /// The model panicked.
+    Panicked,
+    /// The peer speaks another version of the private protocol.
+    ProtocolMismatch,
+    /// The peer has another ledger.
+    LedgerMismatch,
+    /// The fed ledger is behind what is already held.
+    FeedBehind,
+    /// A position was skipped.
+    FeedGap,
+    /// A position came again or out of order.
+    FeedRepeat,
+    /// Not the message that is due.
+    FeedBadMessage,
+    /// An event cannot be decoded or breaks a rule.
+    FeedBadEvent,
+    /// Another feed is open.
+    FeedBusy,
+    /// The feed's connection ended.
+    FeedLost,
+}
+
+/// An error with its cause.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What follows from a [`Kind`].
+struct Row {
+    origin: Origin,
+    retryable: bool,
+    code: Code,
+    reason: Option<&'static str>,
+    /// As in sysexits.h.
+    exit: u8,
+}
+
+impl Kind {
+    /// Every kind that can end a feed, for metrics.
+    pub const FEED: [Kind; 11] = [
+        Kind::ProtocolMismatch,
+        Kind::LedgerMismatch,
+        Kind::FeedBehind,
+        Kind::FeedGap,
+        Kind::FeedRepeat,
+        Kind::FeedBadMessage,
+        Kind::FeedBadEvent,
+        Kind::FeedBusy,
+        Kind::FeedLost,
+        Kind::Draining,
+        Kind::Panicked,
+    ];
+
+    /// The name in metrics and in `ErrorInfo`.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        self.row().reason.unwrap_or(match self {
+            Kind::FeedLost => "FEED_LOST",
+            Kind::Draining => "DRAINING",
+            Kind::Panicked => "PANICKED",
+            _ => "OTHER",
+        })
+    }
+
+    fn row(self) -> Row {
+        use Code as C;
+        use Origin::{Caller, Disk, Feed, Internal};
+        let (origin, retryable, code, reason, exit) = match self {
+            Kind::Usage => (Caller, false, C::InvalidArgument, None, 64),
+            Kind::Config => (Caller, false, C::InvalidArgument, None, 78),
+            Kind::SocketTaken => (Disk, true, C::Unavailable, None, 69),
+            Kind::CannotCreate => (Disk, false, C::Internal, None, 73),
+            Kind::Io => (Disk, true, C::Internal, None, 74),
+            Kind::NotReady => (Feed, true, C::Unavailable, None, 70),
+            Kind::Draining => (Internal, true, C::Unavailable, None, 70),
+            Kind::Overloaded => (Caller, true, C::ResourceExhausted, None, 70),
+            Kind::TooLong => (Caller, false, C::ResourceExhausted, None, 70),
+            Kind::Unsupported => (Caller, false, C::Unimplemented, None, 70),
+            Kind::Malformed => (Caller, false, C::Internal, None, 70),
+            Kind::Argument => (Caller, false, C::InvalidArgument, None, 70),
+            Kind::NotReached => (
+                Feed,
+                true,
+                C::FailedPrecondition,
+                Some("POSITION_NOT_REACHED"),
+                70,
+            ),
+            Kind::NotRetained => (
+                Caller,
+                false,
+                C::FailedPrecondition,
+                Some("POSITION_NOT_RETAINED"),
+                70,
+            ),
+            Kind::Panicked => (Internal, false, C::Internal, None, 70),
+            Kind::ProtocolMismatch => (
+                Feed,
+                false,
+                C::FailedPrecondition,
+                Some("PROTOCOL_MISMATCH"),
+                70,
+            ),
+            Kind::LedgerMismatch => (
+                Feed,
+                false,
+                C::FailedPrecondition,
+                Some("LEDGER_MISMATCH"),
+                70,
+            ),
+            Kind::FeedBehind => (Feed, false, C::FailedPrecondition, Some("FEED_BEHIND"), 70),
+            Kind::FeedGap => (Feed, true, C::FailedPrecondition, Some("FEED_GAP"), 70),
+            Kind::FeedRepeat => (Feed, true, C::FailedPrecondition, Some("FEED_REPEAT"), 70),
+            Kind::FeedBadMessage => (
+                Feed,
+                false,
+                C::InvalidArgument,
+                Some("FEED_BAD_MESSAGE"),
+                70,
+            ),
+            Kind::FeedBadEvent => (Feed, false, C::InvalidArgument, Some("FEED_BAD_EVENT"), 70),
+            Kind::FeedBusy => (Feed, true, C::AlreadyExists, Some("FEED_BUSY"), 70),
+            Kind::FeedLost => (Feed, true, C::Cancelled, None, 70),
+        };
+        Row {
+            origin,
+            retryable,
+            code,
+            reason,
+            exit,
+        }
+    }
+}
+
+impl Error {
+    /// An error without a deeper cause.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    /// The same error, caused by `cause`.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whose doing it is.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.kind.row().origin
+    }
+
+    /// Whether the same thing may work later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.kind.row().retryable
+    }
+
+    /// The process' exit code, as in sysexits.h.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.kind.row().exit
+    }
+
+    /// The gRPC status; a kind with a reason carries it as `google.rpc.ErrorInfo`.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let row = self.kind.row();
+        match row.reason {
+            Some(reason) => {
+                let none = std::collections::HashMap::new();
+                let details = ErrorDetails::with_error_info(reason, DOMAIN, none);
+                Status::with_error_details(row.code, &self.message, details)
+            }
+            None => Status::new(row.code, &self.message),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_travels_as_error_info() {
+        let status = Error::new(Kind::FeedGap, "text").status();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::FailedPrecondition, "text")
+        );
+        let info = status.get_details_error_info().expect("details");
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("FEED_GAP", DOMAIN)
+        );
+    }
+
+    #[test]
+    fn the_cause_is_part_of_the_text() {
+        let error =
+            Error::new(Kind::Io, "cannot read x").because(std::io::Error::other("worn out"));
+        assert_eq!(error.to_string(), "cannot read x: worn out");
+        assert_eq!(
+            (error.origin(), error.retryable(), error.exit_code()),
+            (Origin::Disk, true, 74)
+        );
+    }
+}

@@ -1,0 +1,312 @@
+//! Feeds: who may feed, what is known of the ledger, and the way of events from a source to the writer.
+
+pub mod push;
+
+use crate::{
+    error::{Error, Kind, panic_text},
+    ingest::{Batch, Counts, Ingest, Line},
+    limits,
+    model::Model,
+    readiness::Readiness,
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, OnceLock,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{AcqRel, Relaxed, Release},
+        },
+    },
+};
+
+/// Version of the private protocol.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The only ledger that this process will hold: the one that its first feed named.
+#[derive(Debug, Default)]
+pub struct Ledger(OnceLock<String>);
+
+/// Where events come from: pushed over the socket, or some day pulled from a log. A source that keeps offsets takes
+/// them from `View::positions`.
+pub trait Source: Send {
+    /// What comes next; `None` at a regular end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Said>, Error>> + Send;
+}
+
+/// What a source says.
+#[derive(Debug)]
+pub enum Said {
+    /// Events as the model encodes them, the first of them at `first_position`.
+    Events {
+        /// >= 1.
+        first_position: u64,
+        /// Without gaps.
+        events: Vec<Vec<u8>>,
+    },
+    /// The ledger's last durable position.
+    Head(u64),
+}
+
+/// How a feed introduces itself.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// See [`PROTOCOL_VERSION`].
+    pub protocol_version: u32,
+    /// The identity that the ledger's store was created with.
+    pub ledger_id: String,
+    /// The last durable position.
+    pub head: u64,
+}
+
+/// Lets in one feed at a time. Cloning is cheap.
+pub struct Feeds<M: Model> {
+    shared: Arc<Shared<M>>,
+}
+
+/// An open feed. Dropping it lets in the next.
+pub struct Session<M: Model> {
+    line: Line<M>,
+    claim: Claim<M>,
+    /// From where the source must send: one after this.
+    pub position: u64,
+}
+
+/// The right to feed.
+struct Claim<M: Model> {
+    feeds: Feeds<M>,
+    opened: bool,
+    broken: bool,
+}
+
+struct Shared<M: Model> {
+    ingest: Ingest<M>,
+    readiness: Arc<Readiness>,
+    ledger: Arc<Ledger>,
+    busy: AtomicBool,
+    refusals: [AtomicU64; Kind::FEED.len()],
+}
+
+impl Ledger {
+    /// Its id; empty before the first feed.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.get().map_or("", String::as_str)
+    }
+
+    /// Whether a peer speaks of this ledger.
+    ///
+    /// # Errors
+    /// [`Kind::LedgerMismatch`], or [`Kind::Argument`] if it is no ledger id.
+    pub fn accepts(&self, id: &str) -> Result<(), Error> {
+        let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
+        if id.is_empty() || id.len() > limits::LEDGER_ID_BYTES || !printable {
+            let text = "ledger_id: must be 1-64 bytes of printable ASCII without spaces";
+            return Err(Error::new(Kind::Argument, text));
+        }
+        let held = self.id();
+        if held.is_empty() || held == id {
+            return Ok(());
+        }
+        let text =
+            format!("ledger {held} is held here, not {id}; restart hotpathd to change ledgers");
+        Err(Error::new(Kind::LedgerMismatch, text))
+    }
+}
+
+impl<M: Model> Clone for Feeds<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<M: Model> Feeds<M> {
+    /// Lets feeds in to `ingest`.
+    #[must_use]
+    pub fn new(ingest: Ingest<M>, readiness: Arc<Readiness>, ledger: Arc<Ledger>) -> Self {
+        let shared = Arc::new(Shared {
+            ingest,
+            readiness,
+            ledger,
+            busy: AtomicBool::new(false),
+            refusals: Default::default(),
+        });
+        Self { shared }
+    }
+
+    /// Lets a feed in.
+    ///
+    /// # Errors
+    /// Why not, as `feed.proto` says.
+    pub async fn open(&self, opening: &Opening) -> Result<Session<M>, Error> {
+        let opened = self.try_open(opening).await;
+        if let Err(error) = &opened {
+            self.count(error);
+        }
+        opened
+    }
+
+    /// What the writer counted.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        self.shared.ingest.counts()
+    }
+
+    /// How often feeds were refused or ended, by reason.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let reasons = Kind::FEED.iter().map(|kind| kind.reason());
+        reasons.zip(self.shared.refusals.iter().map(|count| count.load(Relaxed)))
+    }
+
+    async fn try_open(&self, opening: &Opening) -> Result<Session<M>, Error> {
+        let shared = &self.shared;
+        check_protocol(opening.protocol_version)?;
+        shared
+            .ledger
+            .accepts(&opening.ledger_id)
+            .map_err(|error| match error.kind() {
+                Kind::Argument => Error::new(Kind::FeedBadMessage, error.to_string()),
+                _ => error,
+            })?;
+        if shared.busy.swap(true, AcqRel) {
+            return Err(Error::new(Kind::FeedBusy, "another feed is open"));
+        }
+        let mut claim = Claim {
+            feeds: self.clone(),
+            opened: false,
+            broken: false,
+        };
+        let (line, position) = shared.ingest.open().await?;
+        if opening.head < position {
+            let text = format!(
+                "the ledger is at {}, behind this sidecar's {position}",
+                opening.head
+            );
+            return Err(Error::new(Kind::FeedBehind, text));
+        }
+        // Under the claim nobody else can have set another.
+        let _ = shared.ledger.0.set(opening.ledger_id.clone());
+        shared.readiness.opened(opening.head);
+        claim.opened = true;
+        let (ledger, head) = (&opening.ledger_id, opening.head);
+        tracing::info!(
+            "feed opened: ledger {ledger}, from {} to head {head}",
+            position + 1
+        );
+        Ok(Session {
+            line,
+            claim,
+            position,
+        })
+    }
+
+    fn count(&self, error: &Error) {
+        let index = Kind::FEED.iter().position(|kind| *kind == error.kind());
+        if let Some(index) = index {
+            self.shared.refusals[index].fetch_add(1, Relaxed);
+        }
+        tracing::warn!("feed refused ({}): {error}", error.kind().reason());
+    }
+}
+
+impl<M: Model> Session<M> {
+    /// Carries what `source` says to the writer until either ends.
+    ///
+    /// # Errors
+    /// Why the feed is over, unless the source simply ended.
+    pub async fn run(mut self, source: &mut impl Source) -> Result<(), Error> {
+        let ended = self.carry(source).await;
+        match &ended {
+            Ok(()) => tracing::info!("feed closed"),
+            Err(error) => {
+                self.claim.broken = error.kind() == Kind::Panicked;
+                self.claim.feeds.count(error);
+            }
+        }
+        ended
+    }
+
+    async fn carry(&mut self, source: &mut impl Source) -> Result<(), Error> {
+        loop {
+            let said = tokio::select! {
+                biased;
+                error = self.line.refused() => return Err(error),
+                said = source.next() => said?,
+            };
+            let readiness = &self.claim.feeds.shared.readiness;
+            readiness.heard();
+            match said {
+                None => return Ok(()),
+                Some(Said::Head(head)) => readiness.head(head),
+                Some(Said::Events {
+                    first_position,
+                    events,
+                }) => {
+                    let batch = decode::<M>(first_position, &events)?;
+                    self.line.send(batch).await?;
+                }
+            }
+        }
+    }
+}
+
+impl<M: Model> Drop for Claim<M> {
+    fn drop(&mut self) {
+        if self.opened {
+            self.feeds.shared.readiness.closed(self.broken);
+        }
+        self.feeds.shared.busy.store(false, Release);
+    }
+}
+
+/// Whether a peer speaks this private protocol.
+pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
+    if version == PROTOCOL_VERSION {
+        return Ok(());
+    }
+    let text = format!("protocol version {version} is not spoken here, only {PROTOCOL_VERSION}");
+    Err(Error::new(Kind::ProtocolMismatch, text))
+}
+
+/// Decodes up to the first bad event; the writer refuses it in its turn, after all that came before.
+fn decode<M: Model>(first_position: u64, encoded: &[Vec<u8>]) -> Result<Batch<M>, Error> {
+    check_size(first_position, encoded)?;
+    let mut events = Vec::with_capacity(encoded.len());
+    let mut fault = None;
+    for (position, bytes) in (first_position..).zip(encoded) {
+        let (kind, text) = match catch_unwind(AssertUnwindSafe(|| M::decode_event(bytes))) {
+            Ok(Ok(event)) => {
+                events.push(event);
+                continue;
+            }
+            Ok(Err(rule)) => (Kind::FeedBadEvent, rule),
+            Err(panic) => (
+                Kind::Panicked,
+                format!("the model panicked: {}", panic_text(&*panic)),
+            ),
+        };
+        fault = Some(Error::new(kind, format!("position {position}: {text}")));
+        break;
+    }
+    Ok(Batch {
+        first_position,
+        events,
+        fault,
+    })
+}
+
+fn check_size(first_position: u64, encoded: &[Vec<u8>]) -> Result<(), Error> {
+    let bytes: usize = encoded.iter().map(Vec::len).sum();
+    let rule = if first_position == 0 {
+        "first_position: must be at least 1"
+    } else if encoded.is_empty() || encoded.len() > limits::BATCH_EVENTS {
+        "events: must be 1-10000"
+    } else if encoded.len() > 1 && bytes > limits::BATCH_BYTES {
+        "events: must be at most 4 MiB together"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::FeedBadMessage, rule))
+}

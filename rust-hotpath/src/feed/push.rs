@@ -1,0 +1,155 @@
+//! The source that the shim pushes over the Unix socket.
+
+use super::{Feeds, Opening, Said, Session, Source};
+use crate::{
+    error::{Error, Kind},
+    limits,
+    model::Model,
+    proto::hotpath::{
+        FeedRequest, Watermark,
+        feed_request::Kind as Message,
+        feed_service_server::{FeedService, FeedServiceServer},
+    },
+    shutdown::Shutdown,
+    view::View,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The gRPC service.
+pub struct Push<M: Model> {
+    feeds: Feeds<M>,
+    view: View<M>,
+    ledger: Arc<super::Ledger>,
+    shutdown: Shutdown,
+}
+
+/// Messages of one stream after its first.
+struct Pushed(Streaming<FeedRequest>);
+
+impl<M: Model> Push<M> {
+    /// The service, ready to be routed to.
+    #[must_use]
+    pub fn service(
+        feeds: Feeds<M>,
+        view: View<M>,
+        ledger: Arc<super::Ledger>,
+        shutdown: Shutdown,
+    ) -> FeedServiceServer<Self> {
+        let push = Self {
+            feeds,
+            view,
+            ledger,
+            shutdown,
+        };
+        FeedServiceServer::new(push).max_decoding_message_size(limits::FEED_MESSAGE_BYTES)
+    }
+
+    /// Tells the shim what readers see, newest only: positions published while it doesn't read are skipped.
+    async fn watermarks(
+        view: View<M>,
+        ledger_id: String,
+        replies: mpsc::Sender<Result<Watermark, Status>>,
+    ) {
+        let mut positions = view.positions();
+        loop {
+            let Ok(room) = replies.reserve().await else {
+                return;
+            };
+            let position = *positions.borrow_and_update();
+            let ledger_id = ledger_id.clone();
+            room.send(Ok(Watermark {
+                position,
+                ledger_id,
+            }));
+            if positions.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<M: Model> FeedService for Push<M> {
+    type FeedStream = ReceiverStream<Result<Watermark, Status>>;
+
+    async fn feed(
+        &self,
+        request: Request<Streaming<FeedRequest>>,
+    ) -> Result<Response<Self::FeedStream>, Status> {
+        let mut inbound = request.into_inner();
+        let opening = opening(inbound.message().await?).map_err(|error| {
+            self.feeds.count(&error);
+            error.status()
+        })?;
+        let session = self.feeds.open(&opening).await;
+        let session = session.map_err(|error| error.status())?;
+        let (replies, outbound) = mpsc::channel(1);
+        let watermarks = Self::watermarks(
+            self.view.clone(),
+            self.ledger.id().to_owned(),
+            replies.clone(),
+        );
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            let ended = converse(session, Pushed(inbound), watermarks, shutdown).await;
+            if let Err(error) = ended {
+                let _ = replies.send(Err(error.status())).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(outbound)))
+    }
+}
+
+impl Source for Pushed {
+    async fn next(&mut self) -> Result<Option<Said>, Error> {
+        let message = self.0.message().await;
+        let message = message.map_err(|status| match status.code() {
+            tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
+                Error::new(Kind::FeedBadMessage, status.message())
+            }
+            _ => Error::new(Kind::FeedLost, "the feed's connection ended").because(status),
+        })?;
+        match message.map(|message| message.kind) {
+            None => Ok(None),
+            Some(Some(Message::Batch(batch))) => Ok(Some(Said::Events {
+                first_position: batch.first_position,
+                events: batch.events,
+            })),
+            Some(Some(Message::Head(head))) => Ok(Some(Said::Head(head.position))),
+            Some(Some(Message::Open(_))) => Err(bad("open: must come first and only once")),
+            Some(None) => Err(bad("kind: must be batch or head")),
+        }
+    }
+}
+
+/// Until the feed ends, the shim stops reading, or the process is about to end.
+async fn converse<M: Model>(
+    session: Session<M>,
+    mut pushed: Pushed,
+    watermarks: impl Future<Output = ()>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    tokio::select! {
+        ended = session.run(&mut pushed) => ended,
+        () = watermarks => Ok(()),
+        () = shutdown.ending() => Err(Error::new(Kind::Draining, "hotpathd is shutting down")),
+    }
+}
+
+fn opening(first: Option<FeedRequest>) -> Result<Opening, Error> {
+    match first.and_then(|message| message.kind) {
+        Some(Message::Open(open)) => Ok(Opening {
+            protocol_version: open.protocol_version,
+            ledger_id: open.ledger_id,
+            head: open.head_position,
+        }),
+        _ => Err(bad("open: must come first")),
+    }
+}
+
+fn bad(rule: &str) -> Error {
+    Error::new(Kind::FeedBadMessage, rule)
+}

@@ -1,0 +1,144 @@
+//! grpc.health.v1 and reflection: what callers can find out about this process by standard means.
+
+use crate::{
+    error::{Error, Kind},
+    model::Model,
+    proto::hotpath::{
+        self, control_service_server::SERVICE_NAME as CONTROL,
+        feed_service_server::SERVICE_NAME as FEED,
+    },
+    readiness::Readiness,
+    shutdown::Shutdown,
+    view::View,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::{HealthReporter, HealthService},
+};
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+
+/// Services whose health is that of the data; the empty name is the whole process.
+const fn data_services<M: Model>() -> [&'static str; 2] {
+    ["", M::SERVICE]
+}
+
+/// Services that work as long as the process does: a sidecar that is not ready must still be fed.
+const LIVE: [&str; 2] = [CONTROL, FEED];
+
+/// Says what [`Readiness`] judges.
+pub struct Reporter {
+    reporter: HealthReporter,
+}
+
+impl Default for Reporter {
+    fn default() -> Self {
+        let reporter = HealthReporter::new();
+        Self { reporter }
+    }
+}
+
+impl Reporter {
+    /// The health service, ready to be routed to.
+    #[must_use]
+    pub fn service(&self) -> HealthServer<impl Health> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    /// Sets what is true before the first connection.
+    pub async fn prepare<M: Model>(&self) {
+        self.say(&data_services::<M>(), ServingStatus::NotServing)
+            .await;
+        self.say(&LIVE, ServingStatus::Serving).await;
+    }
+
+    /// Keeps health true until the process is about to end.
+    pub async fn follow<M: Model>(
+        self,
+        readiness: Arc<Readiness>,
+        view: View<M>,
+        shutdown: Shutdown,
+    ) {
+        const NEVER: Duration = Duration::from_secs(3_600);
+        let mut changes = readiness.changes();
+        let mut positions = view.positions();
+        let mut serving = false;
+        loop {
+            let position = *positions.borrow_and_update();
+            let verdict = readiness.judge(position, Instant::now());
+            if verdict.serving != serving {
+                serving = verdict.serving;
+                tracing::info!("health: {} at position {position}", verdict.reason);
+                self.say(&data_services::<M>(), status(serving)).await;
+            }
+            tokio::select! {
+                () = shutdown.ending() => break,
+                _ = changes.changed() => {}
+                // Once serving, mere progress changes nothing.
+                _ = positions.changed(), if !serving => {}
+                () = tokio::time::sleep(verdict.look_again.unwrap_or(NEVER)) => {}
+            }
+        }
+        self.forget::<M>().await;
+    }
+
+    /// Says that nothing is served any more.
+    pub async fn drain<M: Model>(&self) {
+        self.say(&data_services::<M>(), ServingStatus::NotServing)
+            .await;
+        self.say(&LIVE, ServingStatus::NotServing).await;
+    }
+
+    /// Ends every watch, so that none keeps its connection open.
+    async fn forget<M: Model>(self) {
+        let mut reporter = self.reporter;
+        for service in data_services::<M>().into_iter().chain(LIVE) {
+            reporter.clear_service_status(service).await;
+        }
+    }
+
+    async fn say(&self, services: &[&str], status: ServingStatus) {
+        for service in services {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
+impl Clone for Reporter {
+    fn clone(&self) -> Self {
+        Self {
+            reporter: self.reporter.clone(),
+        }
+    }
+}
+
+/// Reflection over the model's service and, for the shim's socket, the private ones.
+///
+/// # Errors
+/// If the model's descriptors cannot be read.
+pub fn reflection<M: Model>(
+    private: bool,
+) -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
+    let mut builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(M::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    if private {
+        builder = builder.register_encoded_file_descriptor_set(hotpath::DESCRIPTORS);
+    }
+    builder.build_v1().map_err(|error| {
+        let text = format!("{}: bad descriptors", M::SERVICE);
+        Error::new(Kind::Unsupported, text).because(error)
+    })
+}
+
+fn status(serving: bool) -> ServingStatus {
+    if serving {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    }
+}

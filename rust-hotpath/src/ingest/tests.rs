@@ -1,0 +1,197 @@
+use super::*;
+use crate::{
+    counter::{Counter, proto::Added},
+    model::Refusal,
+    view::{self, View},
+};
+
+/// The counters, but applying to the one named `panic` panics halfway.
+enum Fragile {}
+
+impl Model for Fragile {
+    const SERVICE: &'static str = Counter::SERVICE;
+    const METHODS: &'static [&'static str] = Counter::METHODS;
+    const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
+    type State = <Counter as Model>::State;
+    type Event = Added;
+    type Query<'a> = <Counter as Model>::Query<'a>;
+
+    fn decode_event(bytes: &[u8]) -> Result<Added, String> {
+        Counter::decode_event(bytes)
+    }
+    fn position(event: &Added) -> u64 {
+        event.position
+    }
+    fn apply(state: &mut Self::State, event: &Added) -> Result<(), String> {
+        Counter::apply(state, event)?;
+        assert!(event.name != "panic", "halfway");
+        Ok(())
+    }
+    fn parse(method: usize, request: &[u8]) -> Result<Self::Query<'_>, Refusal> {
+        Counter::parse(method, request)
+    }
+    fn answer(
+        state: &Self::State,
+        query: &Self::Query<'_>,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        Counter::answer(state, query, reply)
+    }
+    fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)> {
+        Counter::gauges(state)
+    }
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn start() -> (Ingest<Fragile>, View<Fragile>, thread::JoinHandle<()>) {
+    let config = view::Config {
+        retain_versions: 100,
+        retain: SOON,
+        retain_events: 1_000,
+    };
+    let (publisher, view) = view::new(config);
+    let publish_interval = Duration::from_millis(1);
+    let (ingest, thread) = spawn(&Config { publish_interval }, publisher).expect("a thread");
+    (ingest, view, thread)
+}
+
+fn event(position: u64, name: &str, delta: i64) -> Added {
+    let name = name.to_owned();
+    Added {
+        position,
+        name,
+        delta,
+    }
+}
+
+fn batch(events: Vec<Added>) -> Batch<Fragile> {
+    Batch {
+        first_position: events[0].position,
+        events,
+        fault: None,
+    }
+}
+
+fn plain(positions: std::ops::RangeInclusive<u64>) -> Batch<Fragile> {
+    batch(positions.map(|position| event(position, "a", 1)).collect())
+}
+
+async fn refusal(line: &mut Line<Fragile>, batch: Batch<Fragile>) -> (Kind, String) {
+    line.send(batch).await.expect("sent");
+    let error = tokio::time::timeout(SOON, line.refused())
+        .await
+        .expect("refused");
+    (error.kind(), error.to_string())
+}
+
+#[tokio::test]
+async fn what_was_sent_is_published() {
+    let (ingest, view, thread) = start();
+    let (mut line, from) = ingest.open().await.expect("open");
+    assert_eq!(from, 0);
+    line.send(plain(1..=500)).await.expect("sent");
+    line.send(plain(501..=501)).await.expect("sent");
+    view.reached(501, SOON).await.expect("published");
+    assert_eq!(ingest.counts().applied(), 501);
+    drop((line, ingest));
+    thread.join().expect("the writer ends with its last feed");
+}
+
+#[tokio::test]
+async fn gaps_repeats_and_lies_are_refused_after_what_was_right() {
+    let mut lie = plain(1..=3);
+    lie.events[2].position = 4;
+    let mut reordered = plain(1..=3);
+    reordered.events.swap(1, 2);
+    let mut back = plain(1..=3);
+    back.events[2].position = 2;
+    let cases = [
+        (
+            plain(2..=3),
+            Kind::FeedGap,
+            "a position was skipped: 1 is due, 2 came",
+            0,
+        ),
+        (
+            plain(0..=1),
+            Kind::FeedRepeat,
+            "a position came again or out of order: 1 is due, 0 came",
+            0,
+        ),
+        (
+            lie,
+            Kind::FeedGap,
+            "a position was skipped: 3 is due, 4 came",
+            2,
+        ),
+        (
+            reordered,
+            Kind::FeedGap,
+            "a position was skipped: 2 is due, 3 came",
+            1,
+        ),
+        (
+            back,
+            Kind::FeedRepeat,
+            "a position came again or out of order: 3 is due, 2 came",
+            2,
+        ),
+        (
+            batch(vec![event(1, "a", 1), event(2, "a", 0)]),
+            Kind::FeedBadEvent,
+            "position 2: delta: must not be 0",
+            1,
+        ),
+    ];
+    for (bad, kind, text, published) in cases {
+        let (ingest, view, _thread) = start();
+        let (mut line, _) = ingest.open().await.expect("open");
+        assert_eq!(refusal(&mut line, bad).await, (kind, text.to_owned()));
+        let (_, from) = ingest.open().await.expect("open again");
+        assert_eq!((from, view.position()), (published, published), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_discards_what_was_not_published_and_the_writer_lives_on() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    line.send(plain(1..=2)).await.expect("sent");
+    view.reached(2, SOON).await.expect("published");
+    let (kind, text) = refusal(
+        &mut line,
+        batch(vec![event(3, "a", 1), event(4, "panic", 1)]),
+    )
+    .await;
+    assert_eq!(
+        (kind, text.as_str()),
+        (Kind::Panicked, "position 4: the model panicked: halfway")
+    );
+    let (mut line, from) = ingest.open().await.expect("open again");
+    assert!((2..=3).contains(&from) && from == view.position());
+    assert_eq!(view.gauges()[0].2, 1, "half a change is never seen");
+    line.send(plain(from + 1..=9)).await.expect("sent");
+    view.reached(9, SOON).await.expect("published");
+}
+
+#[tokio::test]
+async fn a_new_feed_goes_on_where_the_old_one_stopped_and_shuts_it_out() {
+    let (ingest, view, _thread) = start();
+    let (mut old, _) = ingest.open().await.expect("open");
+    for from in (1..1_000).step_by(100) {
+        old.send(plain(from..=from + 99)).await.expect("sent");
+    }
+    let (mut new, from) = ingest.open().await.expect("open again");
+    assert_eq!(
+        (from, view.position()),
+        (1_000, 1_000),
+        "all that was sent counts"
+    );
+    assert!(
+        old.send(plain(1_001..=1_001)).await.is_err(),
+        "the old feed is over"
+    );
+    new.send(plain(1_001..=1_001)).await.expect("sent");
+    view.reached(1_001, SOON).await.expect("published");
+}

@@ -1,0 +1,104 @@
+//! The invariants of a ledger, for tests and debug builds.
+
+use super::{Account, Counters, Holding, Ledger, Outside};
+
+impl Ledger {
+    /// True if, per asset, what the accounts hold is what came from outside. Walks all accounts, not their entries.
+    #[must_use]
+    pub fn conserves_money(&self) -> bool {
+        let mut held = vec![Outside::default(); self.assets.len()];
+        for holding in self.accounts.iter().flat_map(Account::holdings) {
+            if let Some(sum) = held.get_mut(holding.asset as usize) {
+                sum.posted += holding.counters.posted();
+                sum.pending += holding.counters.pending();
+            }
+        }
+        let outside = |asset| self.outside.get(asset).copied().unwrap_or_default();
+        held.iter()
+            .enumerate()
+            .all(|(asset, sum)| *sum == outside(asset))
+    }
+
+    /// Checks everything that is kept twice, entry by entry.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let (mut accounts, mut entries) = (0, 0);
+        for account in self.accounts.iter().filter(|account| !account.is_empty()) {
+            accounts += 1;
+            for holding in account.holdings() {
+                entries += holding.log.len() as u64;
+                audit_holding(holding)?;
+            }
+        }
+        if (accounts, entries) != (self.account_count, self.entry_count) {
+            return Err(format!(
+                "{accounts} accounts with {entries} entries were found"
+            ));
+        }
+        if !self.conserves_money() {
+            return Err("the accounts do not sum to what came from outside".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn audit_holding(holding: &Holding) -> Result<(), String> {
+    let mut counters = Counters::default();
+    for entry in holding.log.iter() {
+        counters.count(entry.amount, entry.phase);
+    }
+    let last = holding.log.iter().map(|entry| entry.occurred_at_us).max();
+    if counters != holding.counters || last != Some(holding.last_occurred_at_us) {
+        return Err(format!("the log gives {counters:?}, last at {last:?}"));
+    }
+    if counters.credits_pending < 0 || counters.debits_pending < 0 {
+        return Err(format!("a pending counter is negative: {counters:?}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Draft, DraftEntry};
+    use super::*;
+
+    fn funded() -> Ledger {
+        let entry = DraftEntry {
+            account_id: "a".into(),
+            asset: "GBP".into(),
+            amount: 5,
+            phase: 1,
+            ..DraftEntry::default()
+        };
+        let draft = Draft {
+            position: 1,
+            transaction_id: "t".into(),
+            external: true,
+            entries: vec![entry],
+            ..Draft::default()
+        };
+        let mut ledger = Ledger::default();
+        let transaction = draft.check().expect("a good transaction");
+        ledger.apply(&transaction).expect("a good transaction");
+        ledger
+    }
+
+    #[test]
+    fn money_that_appears_is_noticed() {
+        let mut ledger = funded();
+        assert!(ledger.conserves_money());
+        ledger.outside[0].posted += 1;
+        assert!(!ledger.conserves_money());
+        assert!(ledger.audit().is_err());
+    }
+
+    #[test]
+    fn a_wrong_count_is_noticed() {
+        let mut ledger = funded();
+        ledger.audit().expect("a sound ledger");
+        ledger.entry_count += 1;
+        assert!(ledger.audit().is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! Every limit of the process in one table. What may be set has its range here and its default beside the setting.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+/// Longest socket path: the kernel takes 107 bytes, and 4 are for the name under which it is bound first.
+pub const SOCKET_PATH_BYTES: usize = 103;
+
+/// Longest ledger id.
+pub const LEDGER_ID_BYTES: usize = 64;
+/// Most methods that one `Hello` may name.
+pub const HELLO_METHODS: usize = 256;
+
+/// Most events in one batch of the feed.
+pub const BATCH_EVENTS: usize = 10_000;
+/// Most bytes in one batch of the feed, unless it is one event alone.
+pub const BATCH_BYTES: usize = 4 << 20;
+/// Longest message of the feed: one event alone must fit.
+pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
+/// Batches that may wait for the writer before the feed is slowed down.
+pub const BATCHES_QUEUED: usize = 8;
+/// Events applied between two looks at the clock.
+pub const EVENTS_PER_CLOCK: usize = 64;
+
+/// Versions retained.
+pub const RETAIN_VERSIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// Age of retained versions, in milliseconds.
+pub const RETAIN_MS: RangeInclusive<u64> = 0..=86_400_000;
+/// Events retained with the versions.
+pub const RETAIN_EVENTS: RangeInclusive<u64> = 1..=100_000_000;
+/// Microseconds between publications under load.
+pub const PUBLISH_INTERVAL_US: RangeInclusive<u64> = 1..=1_000_000;
+/// Bytes of one request or reply.
+pub const MESSAGE_BYTES: RangeInclusive<u64> = 65_536..=67_108_864;
+/// Milliseconds of waiting for a position.
+pub const WAIT_MS: RangeInclusive<u64> = 0..=600_000;
+/// Milliseconds of draining.
+pub const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
+/// Milliseconds after which a silent feed counts as lost.
+pub const STALE_AFTER_MS: RangeInclusive<u64> = 100..=600_000;
+/// Worker threads.
+pub const THREADS: RangeInclusive<u64> = 1..=1_024;
+/// Connections.
+pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// Hot requests at once.
+pub const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Longest URI and headers of a hot request, in bytes.
+pub const HEADER_BYTES: u32 = 16 << 10;
+/// HTTP/2 window of one stream, in bytes.
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// HTTP/2 window of one connection, in bytes.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// How often a silent peer is asked whether it lives.
+pub const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Pause after a failed accept (out of file descriptors, most likely).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Admin connections at once.
+pub const ADMIN_CONNECTIONS: usize = 32;
+/// Longest time for an admin request's head to arrive.
+pub const ADMIN_HEAD: Duration = Duration::from_secs(5);
+/// Length of a profile, in seconds.
+pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
+/// Samples of a profile, per second of CPU time.
+pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;

@@ -1,0 +1,255 @@
+//! Whether the data may be served and whether it is fresh: the one judgement behind health, `/readyz` and refusals.
+
+use crate::{
+    limits,
+    settings::{Group, Setting, Settings},
+};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// When a feed counts as lost.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Silence after which it does.
+    pub stale_after: Duration,
+}
+
+/// What is known about the feed.
+#[derive(Debug)]
+pub struct Readiness {
+    config: Config,
+    /// The head that the first feed named; `u64::MAX` before it. Hot methods answer from there on.
+    first_head: AtomicU64,
+    known_head: AtomicU64,
+    feed: Mutex<Feed>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Feed {
+    connected: bool,
+    heard: Option<Instant>,
+    /// The head that the latest feed named: an outage is over once it is published.
+    target: u64,
+    /// The model panicked and no feed has opened since.
+    broken: bool,
+    draining: bool,
+    serving: bool,
+}
+
+/// The judgement at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What health says.
+    pub serving: bool,
+    /// Why, for people.
+    pub reason: String,
+    /// When silence alone would change the verdict.
+    pub look_again: Option<Duration>,
+}
+
+impl Config {
+    /// What can be set.
+    pub const SETTINGS: Group = Group {
+        title: "Health",
+        settings: &[Setting::new(
+            "stale-after-ms",
+            "MS",
+            "5000",
+            "Silence of the feed after which health says NOT_SERVING (reads still answer)",
+        )],
+    };
+
+    /// Reads the settings.
+    pub fn resolve(settings: &mut Settings) -> Self {
+        Self {
+            stale_after: Duration::from_millis(
+                settings.number("stale-after-ms", limits::STALE_AFTER_MS),
+            ),
+        }
+    }
+}
+
+impl Readiness {
+    /// Nothing was fed yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            first_head: AtomicU64::new(u64::MAX),
+            known_head: AtomicU64::new(0),
+            feed: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Whether hot methods answer at this published position. It never turns false again.
+    #[must_use]
+    pub fn answers_at(&self, position: u64) -> bool {
+        position >= self.first_head.load(Relaxed)
+    }
+
+    /// The last durable position that a feed spoke of.
+    #[must_use]
+    pub fn known_head(&self) -> u64 {
+        self.known_head.load(Relaxed)
+    }
+
+    /// Whether a feed is open.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.feed().connected
+    }
+
+    /// Signals that [`Self::judge`] may say something else now.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A feed opened and named its head.
+    pub fn opened(&self, head: u64) {
+        let unset = u64::MAX;
+        let _ = self
+            .first_head
+            .compare_exchange(unset, head, Relaxed, Relaxed);
+        self.head(head);
+        self.change(|feed| {
+            feed.connected = true;
+            feed.heard = Some(Instant::now());
+            feed.target = head;
+            feed.broken = false;
+        });
+    }
+
+    /// The feed said something.
+    pub fn heard(&self) {
+        // No signal: the verdict looks again by itself when it expects silence to matter.
+        self.feed().heard = Some(Instant::now());
+    }
+
+    /// The ledger is known to reach this position.
+    pub fn head(&self, position: u64) {
+        self.known_head.fetch_max(position, Relaxed);
+    }
+
+    /// The feed ended; `broken` if because the model panicked.
+    pub fn closed(&self, broken: bool) {
+        self.change(|feed| {
+            feed.connected = false;
+            feed.broken |= broken;
+        });
+    }
+
+    /// The process is about to end.
+    pub fn drain(&self) {
+        self.change(|feed| feed.draining = true);
+    }
+
+    /// Judges. Serving starts once a live feed's head is published and ends with silence, not with mere lag: each
+    /// answer says its position, so lag is the caller's to judge.
+    pub fn judge(&self, position: u64, now: Instant) -> Verdict {
+        let mut feed = self.feed();
+        let silent = feed.heard.map(|heard| now.saturating_duration_since(heard));
+        let stale_after = self.config.stale_after;
+        let alive = silent.is_some_and(|silent| silent < stale_after);
+        let caught_up = feed.connected && self.answers_at(position) && position >= feed.target;
+        let reason = match silent {
+            _ if feed.draining => "draining".to_owned(),
+            _ if feed.broken => {
+                "the model panicked while applying an event; see the log".to_owned()
+            }
+            None => "waiting for the first feed".to_owned(),
+            Some(silent) if !alive => {
+                format!("nothing heard from the feed for {} ms", silent.as_millis())
+            }
+            Some(_) if feed.serving || caught_up => "serving".to_owned(),
+            Some(_) => format!("catching up: at {position} of {}", feed.target),
+        };
+        feed.serving = reason == "serving";
+        Verdict {
+            serving: feed.serving,
+            reason,
+            look_again: silent.filter(|_| alive).map(|silent| stale_after - silent),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Feed)) {
+        change(&mut self.feed());
+        self.changed.send_replace(());
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE: Duration = Duration::from_secs(5);
+
+    fn readiness() -> Readiness {
+        Readiness::new(Config { stale_after: STALE })
+    }
+
+    #[test]
+    fn serves_from_the_head_that_the_first_feed_named() {
+        let readiness = readiness();
+        assert!(!readiness.judge(0, Instant::now()).serving);
+        readiness.opened(10);
+        assert!(!readiness.answers_at(9));
+        assert_eq!(
+            readiness.judge(9, Instant::now()).reason,
+            "catching up: at 9 of 10"
+        );
+        assert!(readiness.answers_at(10) && readiness.judge(10, Instant::now()).serving);
+    }
+
+    #[test]
+    fn an_empty_ledger_is_ready_at_once() {
+        let readiness = readiness();
+        assert!(!readiness.answers_at(0));
+        readiness.opened(0);
+        assert!(readiness.answers_at(0) && readiness.judge(0, Instant::now()).serving);
+    }
+
+    #[test]
+    fn a_short_break_changes_nothing_a_long_one_does_until_caught_up() {
+        let readiness = readiness();
+        readiness.opened(1);
+        assert!(readiness.judge(1, Instant::now()).serving);
+        readiness.closed(false);
+        let now = Instant::now();
+        assert!(readiness.judge(1, now).serving);
+        assert!(!readiness.judge(1, now + STALE).serving);
+        assert!(
+            !readiness.judge(1, now).serving,
+            "a lost feed must open again"
+        );
+        assert!(readiness.answers_at(1), "reads go on");
+        readiness.opened(5);
+        assert!(!readiness.judge(4, Instant::now()).serving);
+        assert!(readiness.judge(5, Instant::now()).serving);
+    }
+
+    #[test]
+    fn a_broken_model_and_draining_end_serving_at_once() {
+        let readiness = readiness();
+        readiness.opened(0);
+        assert!(readiness.judge(0, Instant::now()).serving);
+        readiness.closed(true);
+        assert!(!readiness.judge(0, Instant::now()).serving);
+        readiness.opened(0);
+        assert!(readiness.judge(0, Instant::now()).serving);
+        readiness.drain();
+        assert_eq!(readiness.judge(0, Instant::now()).reason, "draining");
+    }
+}

@@ -1,0 +1,84 @@
+//! Threads and logs of the process: the only place that chooses them.
+
+use crate::{
+    error::{Error, Kind},
+    limits,
+    settings::{Group, Setting, Settings},
+};
+use tokio::runtime::{Builder, Runtime};
+use tracing::Level;
+
+/// How the process runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads, the writer not counted.
+    pub threads: usize,
+    /// The least important lines that are logged.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// What can be set.
+    pub const SETTINGS: Group = Group {
+        title: "Process",
+        settings: &[
+            Setting::new("threads", "N", "", "Worker threads (default: one per core)"),
+            Setting::new(
+                "log-level",
+                "LEVEL",
+                "info",
+                "error, warn, info, debug or trace; lines go to standard error",
+            ),
+        ],
+    };
+
+    /// Reads the settings.
+    pub fn resolve(settings: &mut Settings) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = match settings.text("threads") {
+            Some(_) => settings.size("threads", limits::THREADS),
+            None => cores,
+        };
+        let level = settings.parsed("log-level", |text| {
+            let known = ["error", "warn", "info", "debug", "trace"].contains(&text);
+            let level = text.parse().ok().filter(|_| known);
+            level.ok_or_else(|| "must be error, warn, info, debug or trace".to_owned())
+        });
+        Self {
+            threads,
+            log_level: level.unwrap_or(Level::INFO),
+        }
+    }
+}
+
+/// Starts the threads. Several of them, because one long answer must not hold up the short ones.
+///
+/// # Errors
+/// If the system has no thread left.
+pub fn start(config: &Config) -> Result<Runtime, Error> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(config.threads)
+        .thread_name("worker")
+        .enable_all()
+        .build();
+    runtime.map_err(|error| Error::new(Kind::Io, "no threads can be started").because(error))
+}
+
+/// Logs one plain line per event to standard error; a panic is one line too.
+pub fn log(config: &Config) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(config.log_level)
+        .finish();
+    // Fails only if the embedding program logs already: then its way is right.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(|panic| {
+        let text = crate::error::panic_text(panic.payload());
+        match panic.location() {
+            Some(at) => tracing::error!("panic at {}:{}: {text}", at.file(), at.line()),
+            None => tracing::error!("panic: {text}"),
+        }
+    }));
+}

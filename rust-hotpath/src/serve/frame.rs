@@ -1,0 +1,230 @@
+//! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
+
+use crate::error::{Error, Kind};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::{
+    body::{Body as HttpBody, Frame, SizeHint},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE},
+};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::body::Body;
+
+/// Compression flag and length.
+const PREFIX: usize = 5;
+const GRPC: &str = "application/grpc";
+
+/// A reply of one frame. It holds its place among the requests in flight until it is handed to the connection.
+struct Reply {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
+}
+
+pub(super) fn unsupported_media() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}
+
+/// The request's one message.
+pub(super) async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Bytes, Error> {
+    if let Some(encoding) = headers
+        .get("grpc-encoding")
+        .filter(|encoding| *encoding != "identity")
+    {
+        let text = format!("compression {encoding:?} is not supported");
+        return Err(Error::new(Kind::Unsupported, text));
+    }
+    let mut whole = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|status| {
+            Error::new(Kind::Malformed, "the request broke off").because(status)
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        whole = join(whole, data);
+        check_prefix(&whole, most)?;
+    }
+    if whole.len() < PREFIX || whole.len() < PREFIX + length(&whole) {
+        return Err(Error::new(
+            Kind::Malformed,
+            "the request ends within a message",
+        ));
+    }
+    whole.advance(PREFIX);
+    Ok(whole)
+}
+
+/// Judges as early as possible, so that no more than one message is ever held.
+fn check_prefix(whole: &Bytes, most: usize) -> Result<(), Error> {
+    if whole.len() < PREFIX {
+        return Ok(());
+    }
+    let length = length(whole);
+    if whole[0] != 0 {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "compressed messages are not supported",
+        ));
+    }
+    if length > most {
+        let text = format!("the request of {length} bytes is longer than {most}");
+        return Err(Error::new(Kind::TooLong, text));
+    }
+    if whole.len() > PREFIX + length {
+        return Err(Error::new(
+            Kind::Malformed,
+            "more than one message in a unary request",
+        ));
+    }
+    Ok(())
+}
+
+fn length(whole: &Bytes) -> usize {
+    let length = u32::from_be_bytes([whole[1], whole[2], whole[3], whole[4]]);
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+/// Almost every request is one DATA frame: then nothing is copied.
+fn join(whole: Bytes, more: Bytes) -> Bytes {
+    if whole.is_empty() {
+        return more;
+    }
+    let mut joined = BytesMut::from(whole);
+    joined.extend_from_slice(&more);
+    joined.freeze()
+}
+
+/// A buffer with room for the prefix; the reply is appended to it.
+pub(super) fn start() -> Vec<u8> {
+    let mut frame = Vec::with_capacity(256);
+    frame.resize(PREFIX, 0);
+    frame
+}
+
+/// Fills in the prefix.
+pub(super) fn finish(mut frame: Vec<u8>, most: usize) -> Result<Vec<u8>, Error> {
+    let length = frame.len() - PREFIX;
+    let too_long = || {
+        Error::new(
+            Kind::TooLong,
+            format!("the reply of {length} bytes is longer than {most}"),
+        )
+    };
+    let prefix = u32::try_from(length).ok().filter(|_| length <= most);
+    let prefix = prefix.ok_or_else(too_long)?;
+    frame[1..PREFIX].copy_from_slice(&prefix.to_be_bytes());
+    Ok(frame)
+}
+
+pub(super) fn response(frame: Vec<u8>, permit: OwnedSemaphorePermit) -> Response<Body> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let mut response = Response::new(Body::new(Reply {
+        data: Some(Bytes::from(frame)),
+        trailers: Some(trailers),
+        _permit: permit,
+    }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    response
+}
+
+impl HttpBody for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(data) = self.data.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let trailers = self.trailers.take();
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.data.as_ref().map_or(0, Bytes::len);
+        SizeHint::with_exact(u64::try_from(left).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+
+    async fn read_parts(parts: &[&[u8]], most: usize) -> Result<Bytes, Error> {
+        let frames: Vec<_> = parts
+            .iter()
+            .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))))
+            .collect();
+        let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
+        read(&HeaderMap::new(), body, most).await
+    }
+
+    #[tokio::test]
+    async fn a_message_in_any_number_of_parts() {
+        for parts in [
+            &[&b"\0\0\0\0\x03abc"[..]][..],
+            &[&b"\0\0"[..], b"\0\0\x03a", b"bc"],
+        ] {
+            assert_eq!(read_parts(parts, 3).await.expect("whole"), "abc");
+        }
+        assert_eq!(
+            read_parts(&[&b"\0\0\0\0\0"[..]], 3).await.expect("empty"),
+            ""
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_single_plain_message_is_refused() {
+        let cases: [(&[u8], Kind); 5] = [
+            (b"", Kind::Malformed),
+            (b"\0\0\0\0\x03ab", Kind::Malformed),
+            (b"\0\0\0\0\x01ab", Kind::Malformed),
+            (b"\0\0\0\0\x04abcd", Kind::TooLong),
+            (b"\x01\0\0\0\x01a", Kind::Unsupported),
+        ];
+        for (bytes, kind) in cases {
+            assert_eq!(
+                read_parts(&[bytes], 3).await.expect_err("refused").kind(),
+                kind
+            );
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
+        let body = Body::new(Full::new(Bytes::new()));
+        let error = read(&headers, body, 3).await.expect_err("refused");
+        assert_eq!(error.kind(), Kind::Unsupported);
+    }
+
+    #[test]
+    fn a_reply_is_framed_or_refused() {
+        let mut frame = start();
+        frame.extend_from_slice(b"abc");
+        assert_eq!(finish(frame.clone(), 3).expect("fits"), b"\0\0\0\0\x03abc");
+        assert_eq!(
+            finish(frame, 2).expect_err("too long").kind(),
+            Kind::TooLong
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! The end of the process in two steps: draining (no new connections or streams) and ending (long streams are cut).
+
+use crate::{
+    limits,
+    settings::{Group, Setting, Settings},
+};
+use std::{io::Read as _, sync::Arc, thread, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// How the process ends.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long requests in flight may take.
+    pub drain: Duration,
+    /// Whether the end of standard input ends the process.
+    pub lifeline: bool,
+}
+
+/// The phase of the process' life. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Shutdown(Arc<watch::Sender<Phase>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    Draining,
+    Ending,
+}
+
+impl Config {
+    /// What can be set.
+    pub const SETTINGS: Group = Group {
+        title: "Shutdown",
+        settings: &[
+            Setting::new(
+                "drain-ms",
+                "MS",
+                "5000",
+                "How long requests in flight may take after SIGTERM or SIGINT",
+            ),
+            Setting::switch(
+                "lifeline",
+                "Also shut down when standard input ends, so as to die with the parent",
+            ),
+        ],
+    };
+
+    /// Reads the settings.
+    pub fn resolve(settings: &mut Settings) -> Self {
+        Self {
+            drain: Duration::from_millis(settings.number("drain-ms", limits::DRAIN_MS)),
+            lifeline: settings.switch("lifeline"),
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Phase::Running)))
+    }
+}
+
+impl Shutdown {
+    /// Starts draining.
+    pub fn drain(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    /// Cuts streams that have no end of their own.
+    pub fn end(&self) {
+        self.advance(Phase::Ending);
+    }
+
+    /// Waits until draining has started.
+    pub async fn draining(&self) {
+        self.reached(Phase::Draining).await;
+    }
+
+    /// Waits until long streams must end.
+    pub async fn ending(&self) {
+        self.reached(Phase::Ending).await;
+    }
+
+    /// Whether draining has started.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.0.borrow() >= Phase::Draining
+    }
+
+    fn advance(&self, to: Phase) {
+        self.0.send_if_modified(|phase| {
+            let advanced = *phase < to;
+            *phase = to.max(*phase);
+            advanced
+        });
+    }
+
+    async fn reached(&self, phase: Phase) {
+        // An error would mean that the sender is gone, but `self` holds it.
+        let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// Drains on the first SIGTERM or SIGINT and ends the process on the second.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+pub fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            let (name, code) = tokio::select! {
+                _ = term.recv() => ("SIGTERM", 143),
+                _ = int.recv() => ("SIGINT", 130),
+            };
+            if shutdown.is_draining() {
+                tracing::warn!("{name} again: exiting at once");
+                std::process::exit(code);
+            }
+            tracing::info!("{name}: draining");
+            shutdown.drain();
+        }
+    });
+    Ok(())
+}
+
+/// Drains when standard input ends. A thread of its own, because a blocked read would hold up the runtime's end.
+///
+/// # Errors
+/// If the system has no thread left.
+pub fn on_lifeline(shutdown: Shutdown) -> std::io::Result<()> {
+    let thread = thread::Builder::new().name("lifeline".to_owned());
+    thread.spawn(move || {
+        let mut scratch = [0; 256];
+        let mut input = std::io::stdin().lock();
+        loop {
+            match input.read(&mut scratch) {
+                Ok(0) => break,
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => break,
+                _ => {}
+            }
+        }
+        tracing::info!("standard input ended: draining");
+        shutdown.drain();
+    })?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Exact statistics over one version of the ledger: integers only, each figure a function of the entries alone.
+
+pub mod asof;
+pub mod calendar;
+pub mod counterparties;
+pub mod percentile;
+pub mod series;
+pub mod wide;
+pub mod window;
+
+use crate::ledger::{Log, Logged, Phase};
+
+/// A span of time, start included, end not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Inclusive start, in microseconds since the epoch.
+    pub from_us: i64,
+    /// Exclusive end.
+    pub to_us: i64,
+}
+
+impl Window {
+    /// True if `time_us` is inside.
+    #[must_use]
+    pub fn contains(&self, time_us: i64) -> bool {
+        self.from_us <= time_us && time_us < self.to_us
+    }
+
+    /// True if the statistics are over this entry: posted, and inside.
+    fn takes(&self, entry: &Logged) -> bool {
+        entry.phase == Phase::Posted && self.contains(entry.occurred_at_us)
+    }
+
+    fn entries<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a Logged> {
+        log.iter().filter(|entry| self.takes(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Draft, DraftEntry, Ledger};
+
+    /// What happened to account "a" in asset "GBP": time, amount, phase, counterparty.
+    pub(super) type Event<'a> = (i64, i64, Phase, &'a str);
+
+    /// A ledger in which exactly these entries were booked, in this order.
+    pub(super) fn ledger(events: &[Event]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (position, &(at, amount, phase, counterparty)) in (1..).zip(events) {
+            let draft = Draft {
+                position,
+                transaction_id: "t".into(),
+                occurred_at_us: at,
+                external: true,
+                entries: vec![DraftEntry {
+                    account_id: "a".into(),
+                    asset: "GBP".into(),
+                    amount,
+                    phase: phase as i32,
+                    counterparty: counterparty.into(),
+                    ..DraftEntry::default()
+                }],
+            };
+            let transaction = draft.check().expect("a good transaction");
+            ledger.apply(&transaction).expect("a good transaction");
+        }
+        ledger
+    }
+
+    pub(super) fn log(ledger: &Ledger) -> &Log {
+        let account = ledger.account("a").expect("an account");
+        &account.holding(0).expect("a holding").log
+    }
+
+    /// Entries posted at the times 0, 1, 2, …
+    pub(super) fn posted(amounts: &[i64]) -> Ledger {
+        let events = (0..).zip(amounts);
+        let events: Vec<Event> = events.map(|(at, &x)| (at, x, Phase::Posted, "")).collect();
+        ledger(&events)
+    }
+
+    pub(super) const ALWAYS: Window = Window {
+        from_us: i64::MIN,
+        to_us: i64::MAX,
+    };
+
+    #[test]
+    fn a_window_holds_its_start_and_not_its_end() {
+        let window = Window {
+            from_us: -1,
+            to_us: 1,
+        };
+        let inside = [-2, -1, 0, 1].map(|t| window.contains(t));
+        assert_eq!(inside, [false, true, true, false]);
+    }
+
+    #[test]
+    fn only_posted_entries_are_taken() {
+        let ledger = ledger(&[
+            (0, 1, Phase::Posted, ""),
+            (0, 2, Phase::Hold, ""),
+            (0, 2, Phase::Release, ""),
+        ]);
+        assert_eq!(ALWAYS.entries(log(&ledger)).count(), 1);
+    }
+}

@@ -1,0 +1,77 @@
+//! Counters as they were before an instant.
+
+use crate::ledger::{Counters, Holding};
+
+/// What a balance answers of one holding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Over the counted entries; through back-dating a pending counter may be negative.
+    pub counters: Counters,
+    /// Entries of every phase.
+    pub entry_count: u64,
+    /// The latest time of a counted entry.
+    pub last_occurred_at_us: Option<i64>,
+}
+
+impl Standing {
+    /// Over all entries.
+    #[must_use]
+    pub fn now(holding: &Holding) -> Self {
+        Self {
+            counters: holding.counters,
+            entry_count: holding.log.len() as u64,
+            last_occurred_at_us: Some(holding.last_occurred_at_us),
+        }
+    }
+
+    /// Over the entries that occurred before `as_of_us`.
+    #[must_use]
+    pub fn before(holding: &Holding, as_of_us: i64) -> Self {
+        if holding.last_occurred_at_us < as_of_us {
+            return Self::now(holding);
+        }
+        let mut standing = Self::default();
+        let entries = holding.log.iter();
+        for entry in entries.filter(|entry| entry.occurred_at_us < as_of_us) {
+            standing.counters.count(entry.amount, entry.phase);
+            standing.entry_count += 1;
+            standing.last_occurred_at_us =
+                standing.last_occurred_at_us.max(Some(entry.occurred_at_us));
+        }
+        standing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Event, ledger};
+    use super::*;
+    use crate::ledger::Phase::{Hold, Posted, Release};
+
+    fn standing(events: &[Event], as_of_us: i64) -> Standing {
+        let ledger = ledger(events);
+        let holding = ledger.account("a").and_then(|a| a.holding(0));
+        Standing::before(holding.expect("a holding"), as_of_us)
+    }
+
+    #[test]
+    fn entries_at_the_instant_are_not_counted() {
+        let events = [(5, 10, Posted, ""), (9, 1, Posted, ""), (3, 2, Posted, "")];
+        let seen = |as_of| {
+            let s = standing(&events, as_of);
+            (s.counters.posted(), s.entry_count, s.last_occurred_at_us)
+        };
+        assert_eq!(seen(3), (0, 0, None));
+        assert_eq!(seen(4), (2, 1, Some(3)));
+        assert_eq!(seen(9), (12, 2, Some(5)));
+        assert_eq!(seen(10), (13, 3, Some(9)));
+    }
+
+    #[test]
+    fn a_back_dated_release_can_make_a_pending_counter_negative() {
+        let events = [(10, -5, Hold, ""), (2, -5, Release, "")];
+        let before = standing(&events, 5).counters;
+        assert_eq!((before.debits_pending, before.available()), (-5, 5));
+        assert_eq!(standing(&events, 11).counters.debits_pending, 0);
+    }
+}

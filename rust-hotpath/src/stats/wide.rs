@@ -1,0 +1,93 @@
+//! Unsigned 256-bit integers, as far as a standard deviation needs them.
+
+const HALF_BITS: u32 = 64;
+const HALF_MASK: u128 = (1 << HALF_BITS) - 1;
+
+/// `high * 2^128 + low`; ordered as the number is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wide {
+    high: u128,
+    low: u128,
+}
+
+impl Wide {
+    /// `a * b`; every product of two u128 fits.
+    #[must_use]
+    pub fn product(a: u128, b: u128) -> Self {
+        let (a_high, a_low) = (a >> HALF_BITS, a & HALF_MASK);
+        let (b_high, b_low) = (b >> HALF_BITS, b & HALF_MASK);
+        let (cross_a, cross_b) = (a_high * b_low, a_low * b_high);
+        let low = a_low * b_low;
+        // Three numbers below 2^64: no overflow.
+        let middle = (low >> HALF_BITS) + (cross_a & HALF_MASK) + (cross_b & HALF_MASK);
+        Self {
+            high: a_high * b_high
+                + (cross_a >> HALF_BITS)
+                + (cross_b >> HALF_BITS)
+                + (middle >> HALF_BITS),
+            low: middle << HALF_BITS | low & HALF_MASK,
+        }
+    }
+
+    /// `self + term`, which must fit.
+    #[must_use]
+    pub fn plus(self, term: u128) -> Self {
+        let (low, carry) = self.low.overflowing_add(term);
+        Self {
+            high: self.high + u128::from(carry),
+            low,
+        }
+    }
+
+    /// `self * factor`, which must fit.
+    #[must_use]
+    pub fn times(self, factor: u64) -> Self {
+        let product = Self::product(self.low, u128::from(factor));
+        Self {
+            high: product.high + self.high * u128::from(factor),
+            low: product.low,
+        }
+    }
+
+    /// `self - other`, which must not be negative.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        let (low, borrow) = self.low.overflowing_sub(other.low);
+        Self {
+            high: self.high - other.high - u128::from(borrow),
+            low,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    fn big(wide: Wide) -> BigUint {
+        (BigUint::from(wide.high) << 128) + wide.low
+    }
+
+    #[test]
+    fn the_largest_product_fits() {
+        let max = BigUint::from(u128::MAX);
+        assert_eq!(big(Wide::product(u128::MAX, u128::MAX)), &max * &max);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_big_integers(a: u128, b: u128, c: u128, n: u64) {
+            let product = Wide::product(a, b);
+            prop_assert_eq!(big(product), BigUint::from(a) * b);
+            // Kept below 2^192, so that every step fits.
+            let small = Wide { high: product.high >> 65, low: product.low };
+            let result = small.plus(c).times(n);
+            prop_assert_eq!(big(result), (big(small) + c) * n);
+            let (less, more) = if product < small { (product, small) } else { (small, product) };
+            prop_assert_eq!(big(more.minus(less)), big(more) - big(less));
+            prop_assert_eq!(product.cmp(&result), big(product).cmp(&big(result)));
+        }
+    }
+}

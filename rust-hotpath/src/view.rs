@@ -1,0 +1,312 @@
+//! Where readers and the writer meet: one atomically swapped, immutable version of the ledger and its predecessors.
+//!
+//! Readers take no lock and free nothing. The writer keeps every snapshot that it replaced until it is the only one
+//! that still holds it.
+
+mod publish;
+
+pub use publish::Publisher;
+
+use crate::{
+    error::{Error, Kind},
+    limits,
+    model::Model,
+    settings::{Group, Setting, Settings},
+};
+use arc_swap::{ArcSwap, Guard};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// How many versions are kept and for how long.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Most versions kept, the newest included.
+    pub retain_versions: usize,
+    /// How long a version is kept after a newer one replaced it.
+    pub retain: Duration,
+    /// Most events kept to replay between versions.
+    pub retain_events: usize,
+}
+
+/// The ledger at one position.
+pub struct Version<M: Model> {
+    position: u64,
+    state: M::State,
+    /// What led here from the version before; lets any position between the two be rebuilt.
+    events: Box<[M::Event]>,
+    published: Instant,
+}
+
+/// What readers see at one moment: the newest version and those still retained, oldest first, the newest last.
+pub struct Snapshot<M: Model> {
+    newest: Arc<Version<M>>,
+    retained: im::Vector<Arc<Version<M>>>,
+}
+
+/// The readers' side. Cloning is cheap.
+pub struct View<M: Model> {
+    shared: Arc<Shared<M>>,
+}
+
+/// The state at the position that a request asked for.
+pub enum Resolved<M: Model> {
+    /// The newest version.
+    Newest(Guard<Arc<Snapshot<M>>>),
+    /// A retained version, by its index in the snapshot.
+    Retained(Arc<Snapshot<M>>, usize),
+    /// Rebuilt. The snapshot is dropped last, so that the writer frees what the state shares with it.
+    Replayed(u64, M::State, Arc<Snapshot<M>>),
+}
+
+/// Sizes for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Versions that can still be asked for.
+    pub retained_versions: u64,
+    /// Events that these hold.
+    pub retained_events: u64,
+    /// Snapshots replaced but still in use by a reader.
+    pub retired_waiting: u64,
+    /// Snapshots published since the start.
+    pub publications: u64,
+}
+
+pub(crate) struct Shared<M: Model> {
+    current: ArcSwap<Snapshot<M>>,
+    position: watch::Sender<u64>,
+    retained_versions: AtomicU64,
+    retained_events: AtomicU64,
+    retired_waiting: AtomicU64,
+    publications: AtomicU64,
+}
+
+/// An empty ledger: its writer and its readers.
+#[must_use]
+pub fn new<M: Model>(config: Config) -> (Publisher<M>, View<M>) {
+    let first = Arc::new(Version::new(
+        0,
+        M::State::default(),
+        Vec::new(),
+        Instant::now(),
+    ));
+    let shared = Arc::new(Shared {
+        current: ArcSwap::from_pointee(Snapshot {
+            retained: im::Vector::unit(Arc::clone(&first)),
+            newest: first,
+        }),
+        position: watch::Sender::new(0),
+        retained_versions: AtomicU64::new(1),
+        retained_events: AtomicU64::new(0),
+        retired_waiting: AtomicU64::new(0),
+        publications: AtomicU64::new(0),
+    });
+    let view = View {
+        shared: Arc::clone(&shared),
+    };
+    (Publisher::new(config, shared), view)
+}
+
+impl Config {
+    /// What can be set.
+    pub const SETTINGS: Group = Group {
+        title: "History (a version is dropped as soon as one of the three is exceeded)",
+        settings: &[
+            Setting::new(
+                "retain-versions",
+                "N",
+                "4096",
+                "Versions kept for x-hotpath-at-position, the newest included",
+            ),
+            Setting::new(
+                "retain-ms",
+                "MS",
+                "30000",
+                "How long a version is kept after a newer one replaced it",
+            ),
+            Setting::new(
+                "retain-events",
+                "N",
+                "100000",
+                "Events kept with them, to rebuild positions between versions",
+            ),
+        ],
+    };
+
+    /// Reads the settings.
+    pub fn resolve(settings: &mut Settings) -> Self {
+        Self {
+            retain_versions: settings.size("retain-versions", limits::RETAIN_VERSIONS),
+            retain: Duration::from_millis(settings.number("retain-ms", limits::RETAIN_MS)),
+            retain_events: settings.size("retain-events", limits::RETAIN_EVENTS),
+        }
+    }
+}
+
+impl<M: Model> Version<M> {
+    fn new(position: u64, state: M::State, events: Vec<M::Event>, published: Instant) -> Self {
+        Self {
+            position,
+            state,
+            events: events.into_boxed_slice(),
+            published,
+        }
+    }
+}
+
+impl<M: Model> Clone for View<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<M: Model> View<M> {
+    /// The newest published position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.shared.current.load().newest.position
+    }
+
+    /// Each newly published position, newest only.
+    #[must_use]
+    pub fn positions(&self) -> watch::Receiver<u64> {
+        self.shared.position.subscribe()
+    }
+
+    /// The newest version.
+    #[must_use]
+    pub fn newest(&self) -> Resolved<M> {
+        Resolved::Newest(self.shared.current.load())
+    }
+
+    /// Waits until `position` is published, at most for `budget`.
+    ///
+    /// # Errors
+    /// [`Kind::NotReached`].
+    pub async fn reached(&self, position: u64, budget: Duration) -> Result<(), Error> {
+        if self.position() >= position {
+            return Ok(());
+        }
+        let mut positions = self.positions();
+        let reached = positions.wait_for(|published| *published >= position);
+        match tokio::time::timeout(budget, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(self.not_reached(position)),
+        }
+    }
+
+    /// The ledger exactly as of `position`: the newest retained version at or before it, with the events between
+    /// applied to a clone.
+    ///
+    /// # Errors
+    /// [`Kind::NotReached`] or [`Kind::NotRetained`].
+    pub fn at(&self, position: u64) -> Result<Resolved<M>, Error> {
+        let current = self.shared.current.load();
+        if position == current.newest.position {
+            return Ok(Resolved::Newest(current));
+        }
+        if position > current.newest.position {
+            return Err(self.not_reached(position));
+        }
+        let snapshot = Guard::into_inner(current);
+        if position == 0 {
+            return Ok(Resolved::Replayed(0, M::State::default(), snapshot));
+        }
+        let Some(index) = snapshot.index_at(position) else {
+            let text = format!("position {position} is no longer retained");
+            return Err(Error::new(Kind::NotRetained, text));
+        };
+        if snapshot.retained[index].position == position {
+            return Ok(Resolved::Retained(snapshot, index));
+        }
+        let state = snapshot.replay(index, position)?;
+        Ok(Resolved::Replayed(position, state, snapshot))
+    }
+
+    /// Sizes for metrics.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            retained_versions: self.shared.retained_versions.load(Relaxed),
+            retained_events: self.shared.retained_events.load(Relaxed),
+            retired_waiting: self.shared.retired_waiting.load(Relaxed),
+            publications: self.shared.publications.load(Relaxed),
+        }
+    }
+
+    /// The model's own sizes.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<(&'static str, &'static str, u64)> {
+        M::gauges(self.newest().state())
+    }
+
+    fn not_reached(&self, asked: u64) -> Error {
+        let head = self.position();
+        let text = format!("position {asked} is not reached: the ledger is at {head}");
+        Error::new(Kind::NotReached, text)
+    }
+}
+
+impl<M: Model> Snapshot<M> {
+    /// The newest retained version at or before `position`.
+    fn index_at(&self, position: u64) -> Option<usize> {
+        match self
+            .retained
+            .binary_search_by(|version| version.position.cmp(&position))
+        {
+            Ok(index) => Some(index),
+            Err(after) => after.checked_sub(1),
+        }
+    }
+
+    fn replay(&self, base: usize, position: u64) -> Result<M::State, Error> {
+        let mut state = self.retained[base].state.clone();
+        let next = &self.retained[base + 1];
+        for event in next
+            .events
+            .iter()
+            .take_while(|event| M::position(event) <= position)
+        {
+            M::apply(&mut state, event).map_err(|rule| {
+                let text = format!(
+                    "position {} applied once, but not again: {rule}",
+                    M::position(event)
+                );
+                Error::new(Kind::Panicked, text)
+            })?;
+        }
+        Ok(state)
+    }
+}
+
+impl<M: Model> Resolved<M> {
+    /// Where the state stands.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        match self {
+            Self::Newest(snapshot) => snapshot.newest.position,
+            Self::Retained(snapshot, index) => snapshot.retained[*index].position,
+            Self::Replayed(position, ..) => *position,
+        }
+    }
+
+    /// The state itself.
+    #[must_use]
+    pub fn state(&self) -> &M::State {
+        match self {
+            Self::Newest(snapshot) => &snapshot.newest.state,
+            Self::Retained(snapshot, index) => &snapshot.retained[*index].state,
+            Self::Replayed(_, state, _) => state,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! `GetTimeSeries`.
+
+use super::{check, codec, lookup};
+use crate::ledger::Ledger;
+use crate::model::Refusal;
+use crate::proto::wallet::{GetTimeSeriesRequest, TimeBucket};
+use crate::stats::Window;
+use crate::stats::series::{Bucket, Buckets};
+
+const MAX_BUCKETS: usize = 10_000;
+
+/// A checked request.
+#[derive(Debug)]
+pub struct Query {
+    request: GetTimeSeriesRequest,
+    window: Window,
+    buckets: Buckets,
+}
+
+pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
+    let request: GetTimeSeriesRequest = codec::decode(request)?;
+    check::account_id(&request.account_id)?;
+    check::asset(&request.asset)?;
+    let window = check::window(request.from_us, request.to_us)?;
+    let buckets = Buckets::of(window, check::step(request.step)?);
+    if buckets.count() > MAX_BUCKETS {
+        return Err(check::invalid("step: must give at most 10000 buckets"));
+    }
+    Ok(Query {
+        request,
+        window,
+        buckets,
+    })
+}
+
+pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+    let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
+    for bucket in query.buckets.fill(log, query.window) {
+        codec::append_row(&row(bucket)?, reply);
+    }
+    Ok(())
+}
+
+fn row(bucket: Bucket) -> Result<TimeBucket, Refusal> {
+    Ok(TimeBucket {
+        start_us: bucket.start_us,
+        count: bucket.count,
+        credit_sum: check::fit("credit_sum", bucket.credit_sum)?,
+        debit_sum: check::fit("debit_sum", bucket.debit_sum)?,
+        closing_balance: check::fit("closing_balance", bucket.closing_balance)?,
+    })
+}
