@@ -254,7 +254,7 @@ impl<M: Model> Engine<M> {
         Server::builder()
             .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
             .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-            .max_concurrent_streams(u32::try_from(self.config.max_in_flight).unwrap_or(u32::MAX))
+            .max_concurrent_streams(limits::STREAMS)
             .http2_max_header_list_size(limits::HEADER_BYTES)
             .http2_keepalive_interval(Some(limits::KEEPALIVE))
     }

@@ -46,6 +46,8 @@ pub const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Longest URI and headers of a hot request, in bytes.
 pub const HEADER_BYTES: u32 = 16 << 10;
+/// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
+pub const STREAMS: u32 = 8_192;
 /// HTTP/2 window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 window of one connection, in bytes.
