@@ -322,10 +322,11 @@ fn run<M: Model>(config: config::Config) -> Result<(), Error> {
     runtime::log(&config.runtime);
     let runtime = runtime::start(&config.runtime)?;
     let ended = runtime.block_on(async {
+        let failed = |error| Error::new(Kind::Io, "signals cannot be handled").because(error);
+        let signals = shutdown::signals().map_err(failed)?;
         let lifeline = config.shutdown.lifeline;
         let running = start::<M>(config).await?;
-        let failed = |error| Error::new(Kind::Io, "signals cannot be handled").because(error);
-        shutdown::on_signals(running.shutdown().clone()).map_err(failed)?;
+        tokio::spawn(signals.obey(running.shutdown().clone()));
         if lifeline {
             shutdown::on_lifeline(running.shutdown().clone()).map_err(failed)?;
         }

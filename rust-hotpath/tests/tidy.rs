@@ -146,7 +146,11 @@ impl File {
 
     fn is_test(&self) -> bool {
         let name = self.path.file_name().unwrap();
-        name == "tests.rs" || !self.path.starts_with("src")
+        let below_tests = self
+            .path
+            .components()
+            .any(|part| part.as_os_str() == "tests");
+        name == "tests.rs" || below_tests || !self.path.starts_with("src")
     }
 
     /// What comes before the unit tests.

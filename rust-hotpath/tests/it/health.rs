@@ -1,6 +1,6 @@
 //! What callers learn by standard means: health, per service, and reflection.
 
-use crate::harness::{Engine, Feed, LEDGER, added, batch, open, plain, until};
+use crate::harness::{Engine, Feed, LEDGER, added, batch, head, open, plain, until};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -94,6 +94,16 @@ async fn health_follows_the_data() {
     };
     let mut feed = until("the feed is let go", opening).await;
     feed.send(plain(3..=3)).await;
+    becomes(&channel, true).await;
+}
+
+#[tokio::test]
+async fn an_idle_feed_that_falls_silent_and_speaks_again() {
+    let (engine, mut feed) = Engine::fed(&["--stale-after-ms", "300"], 1).await;
+    let channel = engine.channel().await;
+    becomes(&channel, true).await;
+    becomes(&channel, false).await;
+    feed.send(head(1)).await;
     becomes(&channel, true).await;
 }
 
