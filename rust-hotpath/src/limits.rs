@@ -18,6 +18,8 @@ pub const BATCH_BYTES: usize = 4 << 20;
 pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
 /// Batches that may wait for the writer before the feed is slowed down.
 pub const BATCHES_QUEUED: usize = 8;
+/// Events decoded before requests get their turn on the same thread.
+pub const EVENTS_PER_TURN: usize = 256;
 /// Events applied between two looks at the clock.
 pub const EVENTS_PER_CLOCK: usize = 64;
 
