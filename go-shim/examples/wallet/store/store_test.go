@@ -95,7 +95,7 @@ func TestOpenRefusesWhatIsNotItsStore(t *testing.T) {
 
 	for path, want := range map[string]error{
 		text: ErrNotStore, foreign: ErrNotStore, newer: ErrVersion, owned: ErrLocked,
-		filepath.Join(folder, "no such folder", "x.db"): ErrCreate,
+		filepath.Join(folder, "no such folder", "x.db"): ErrCreate, folder: ErrCreate,
 	} {
 		before, _ := os.ReadFile(path)
 		s, err := Open(t.Context(), path, Options{})
