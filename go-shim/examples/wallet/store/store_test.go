@@ -197,3 +197,13 @@ func TestACancelledPostIsWholeOrNothing(t *testing.T) {
 		t.Errorf("head %d, applied %d", s.Head(), model.count())
 	}
 }
+
+func TestCommitsAreDurable(t *testing.T) {
+	s := openOnly(t, tempPath(t), Options{})
+	var journal string
+	var synchronous int
+	row := s.w.conn.QueryRowContext(t.Context(), `SELECT journal_mode, synchronous FROM pragma_journal_mode, pragma_synchronous`)
+	if err := row.Scan(&journal, &synchronous); err != nil || journal != "wal" || synchronous != 2 {
+		t.Errorf("journal %s, synchronous %d, %v; want wal and 2, which is FULL", journal, synchronous, err)
+	}
+}
