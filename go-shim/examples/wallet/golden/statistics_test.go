@@ -19,12 +19,14 @@ func (s *scenario) bookOn(account string, amounts []int64, counterparties ...str
 	}
 }
 
-func statistics() *scenario {
-	s := &scenario{name: "statistics", description: "GetStatistics: rounding, deviation, percentiles, windows, checks."}
-	samples := []struct {
-		name    string
-		amounts []int64
-	}{
+type sample struct {
+	name    string
+	amounts []int64
+}
+
+// samples are accounts of a few amounts each, for what is computed from all of them.
+func samples() []sample {
+	return []sample{
 		{"one", []int64{7}},
 		{"one-debit", []int64{-7}},
 		{"mean-2.5", []int64{2, 3}},
@@ -43,21 +45,13 @@ func statistics() *scenario {
 		{"largest-uneven", []int64{1_000_000_000_000_000, -1_000_000_000_000_000, 999_999_999_999_999}},
 		{"sides", []int64{10, -20, 30, -40, 50, -60, 70}},
 	}
-	for _, sample := range samples {
-		s.bookOn(sample.name, sample.amounts)
-	}
-	s.bookOn("names", []int64{1, 2, 3, 4, 5, 6, 7}, "a", "", "b", "a", "A")
-	s.book("2024-02-01", on("holds", "GBP", -5, hold, "x"), on("holds", "GBP", -5, release, "x"))
-	s.book("0001-01-01", gbp("ancient", 1))
-	s.book("9999-12-31T23:59:59.999999", gbp("ancient", -2))
-	s.book("2024-06-01", on("assets", "GBP", 1, posted, ""), on("assets", "EUR", 2, posted, ""))
-	s.book("2024-05-01", on("assets", "GBP", 3, posted, ""))
-	s.book("1970-01-01", gbp("epoch", 1))
+}
 
-	get := func(account string, from, to int64, percentiles ...uint32) *walletv1.GetStatisticsRequest {
-		return &walletv1.GetStatisticsRequest{AccountId: account, Asset: "GBP", FromUs: from, ToUs: to, Percentiles: percentiles}
-	}
-	for _, sample := range samples {
+func statistics() *scenario {
+	s := &scenario{name: "statistics", description: "GetStatistics: rounding, deviation, percentiles, windows, checks."}
+	s.bookStatistics()
+	get := statisticsOf
+	for _, sample := range samples() {
 		s.ask(sample.name, get(sample.name, begin, end, 1, 2500, 5000, 5001, 7500, 9900, 10_000))
 	}
 	s.ask("percentiles in the order asked", get("sides", begin, end, 10_000, 1, 9_999, 5_000, 1_429, 1_428))
@@ -82,6 +76,30 @@ func statistics() *scenario {
 	s.ask("an asset that the account never had", yen)
 	s.ask("unknown account", get("nobody", begin, end))
 	s.askAt("the empty ledger", 0, get("one", begin, end))
+	s.badStatistics()
+	return s
+}
+
+func (s *scenario) bookStatistics() {
+	for _, sample := range samples() {
+		s.bookOn(sample.name, sample.amounts)
+	}
+	s.bookOn("names", []int64{1, 2, 3, 4, 5, 6, 7}, "a", "", "b", "a", "A")
+	s.book("2024-02-01", on("holds", "GBP", -5, hold, "x"), on("holds", "GBP", -5, release, "x"))
+	s.book("0001-01-01", gbp("ancient", 1))
+	s.book("9999-12-31T23:59:59.999999", gbp("ancient", -2))
+	s.book("2024-06-01", on("assets", "GBP", 1, posted, ""), on("assets", "EUR", 2, posted, ""))
+	s.book("2024-05-01", on("assets", "GBP", 3, posted, ""))
+	s.book("1970-01-01", gbp("epoch", 1))
+}
+
+func statisticsOf(account string, from, to int64, percentiles ...uint32) *walletv1.GetStatisticsRequest {
+	return &walletv1.GetStatisticsRequest{AccountId: account, Asset: "GBP", FromUs: from, ToUs: to, Percentiles: percentiles}
+}
+
+// badStatistics break rules, or are encoded in ways that decoders must read alike.
+func (s *scenario) badStatistics() {
+	get := statisticsOf
 	for _, w := range badWindows() {
 		s.ask(w.name, &walletv1.GetStatisticsRequest{
 			AccountId: w.account, Asset: w.asset, FromUs: w.from, ToUs: w.to, Percentiles: []uint32{0},
@@ -102,7 +120,6 @@ func statistics() *scenario {
 	s.askRaw("percentiles not packed", s.head(), get("", 0, 0), unpacked)
 	s.askRaw("percentiles partly packed, with an unknown field", s.head(), get("", 0, 0),
 		unknownField(append(unpacked, marshal(get("", 0, 0, 5000, 4000))...)))
-	return s
 }
 
 func upTo(n uint32) (percentiles []uint32) {

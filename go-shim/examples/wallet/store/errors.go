@@ -30,6 +30,22 @@ var (
 	ErrUse = errors.New("store used out of order")
 )
 
+// openError says what SQLite's refusal to open a file means for whoever named that file.
+func openError(err error) error {
+	switch primaryCode(err) {
+	case sqlite3.SQLITE_NOTADB:
+		return ErrNotStore
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		return fmt.Errorf("%w (%w)", ErrCreate, err)
+	case sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("%w (%w)", ErrLocked, err)
+	case sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("%w (%w)", ErrCorrupt, err)
+	default:
+		return err
+	}
+}
+
 // commitError explains a failed commit to whoever posted.
 func commitError(err error) error {
 	advice := "post again with the same transaction_id"

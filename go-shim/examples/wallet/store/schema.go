@@ -6,8 +6,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -43,10 +41,8 @@ func prepareSchema(ctx context.Context, conn *sql.Conn) (ledgerID string, err er
 		(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)`).
 		Scan(&application, &version, &tables)
 	switch {
-	case primaryCode(err) == sqlite3.SQLITE_NOTADB:
-		return "", ErrNotStore
 	case err != nil:
-		return "", fmt.Errorf("read the store's header: %w", err)
+		return "", openError(err)
 	case tables == 0:
 		return createSchema(ctx, conn)
 	case application != applicationID:

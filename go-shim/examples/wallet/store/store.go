@@ -17,7 +17,6 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
-	sqlite3 "modernc.org/sqlite/lib"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
@@ -98,18 +97,15 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	}
 	s.writeDB.SetMaxOpenConns(1)
 	conn, err := s.writeDB.Conn(ctx)
-	if primaryCode(err) == sqlite3.SQLITE_NOTADB {
-		return nil, ErrNotStore
-	}
 	if err != nil {
-		return nil, err
+		return nil, openError(err)
 	}
 	if s.ledgerID, err = prepareSchema(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	// Only now: switching the journal mode writes to the file, and it may not have been ours.
 	if _, err = conn.ExecContext(ctx, `PRAGMA journal_mode = WAL`); err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(openError(err), conn.Close())
 	}
 	if s.w, err = newWriter(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -95,7 +95,7 @@ func TestOpenRefusesWhatIsNotItsStore(t *testing.T) {
 
 	for path, want := range map[string]error{
 		text: ErrNotStore, foreign: ErrNotStore, newer: ErrVersion, owned: ErrLocked,
-		filepath.Join(folder, "no such folder", "x.db"): ErrCreate,
+		filepath.Join(folder, "no such folder", "x.db"): ErrCreate, folder: ErrCreate,
 	} {
 		before, _ := os.ReadFile(path)
 		s, err := Open(t.Context(), path, Options{})
@@ -195,5 +195,15 @@ func TestACancelledPostIsWholeOrNothing(t *testing.T) {
 	}
 	if s.Head() != 200 || model.count() != 200 {
 		t.Errorf("head %d, applied %d", s.Head(), model.count())
+	}
+}
+
+func TestCommitsAreDurable(t *testing.T) {
+	s := openOnly(t, tempPath(t), Options{})
+	var journal string
+	var synchronous int
+	row := s.w.conn.QueryRowContext(t.Context(), `SELECT journal_mode, synchronous FROM pragma_journal_mode, pragma_synchronous`)
+	if err := row.Scan(&journal, &synchronous); err != nil || journal != "wal" || synchronous != 2 {
+		t.Errorf("journal %s, synchronous %d, %v; want wal and 2, which is FULL", journal, synchronous, err)
 	}
 }

@@ -17,7 +17,7 @@ type writer struct {
 	// broken is set when SQLite and next disagree after a failure; nothing may be written then.
 	broken error
 
-	findID, findEvent, findPending                             *sql.Stmt
+	findID, findPending                                        *sql.Stmt
 	insertEvent, insertID, insertRefs, putPending, dropPending *sql.Stmt
 	putMark                                                    *sql.Stmt
 }
@@ -25,15 +25,14 @@ type writer struct {
 func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
 	w := &writer{conn: conn}
 	for text, stmt := range map[string]**sql.Stmt{
-		`SELECT position FROM transaction_ids WHERE transaction_id = ?`:                             &w.findID,
-		`SELECT event FROM events WHERE position = ?`:                                               &w.findEvent,
-		`SELECT amount FROM pending WHERE account_id = ? AND asset = ? AND debit = ?`:               &w.findPending,
-		`INSERT INTO events (position, event) VALUES (?, ?)`:                                        &w.insertEvent,
-		`INSERT INTO transaction_ids (transaction_id, position) VALUES (?, ?)`:                      &w.insertID,
-		`INSERT INTO account_refs (account_id, asset, first_ref, refs) VALUES (?,?,?,?)`:            &w.insertRefs,
-		`INSERT OR REPLACE INTO pending (account_id, asset, debit, amount) VALUES (?,?,?,?)`:        &w.putPending,
-		`DELETE FROM pending WHERE account_id = ? AND asset = ? AND debit = ?`:                      &w.dropPending,
-		`INSERT OR REPLACE INTO import_marks (source, records, skipped, complete) VALUES (?,?,?,?)`: &w.putMark,
+		`SELECT position, event FROM transaction_ids JOIN events USING (position) WHERE transaction_id = ?`: &w.findID,
+		`SELECT amount FROM pending WHERE account_id = ? AND asset = ? AND debit = ?`:                       &w.findPending,
+		`INSERT INTO events (position, event) VALUES (?, ?)`:                                                &w.insertEvent,
+		`INSERT INTO transaction_ids (transaction_id, position) VALUES (?, ?)`:                              &w.insertID,
+		`INSERT INTO account_refs (account_id, asset, first_ref, refs) VALUES (?,?,?,?)`:                    &w.insertRefs,
+		`INSERT OR REPLACE INTO pending (account_id, asset, debit, amount) VALUES (?,?,?,?)`:                &w.putPending,
+		`DELETE FROM pending WHERE account_id = ? AND asset = ? AND debit = ?`:                              &w.dropPending,
+		`INSERT OR REPLACE INTO import_marks (source, records, skipped, complete) VALUES (?,?,?,?)`:         &w.putMark,
 	} {
 		var err error
 		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
@@ -60,7 +59,7 @@ func (w *writer) lastPosition(ctx context.Context) (uint64, error) {
 func (w *writer) close() error {
 	errs := make([]error, 0, 12)
 	for _, stmt := range []*sql.Stmt{
-		w.findID, w.findEvent, w.findPending, w.insertEvent, w.insertID, w.insertRefs, w.putPending, w.dropPending, w.putMark,
+		w.findID, w.findPending, w.insertEvent, w.insertID, w.insertRefs, w.putPending, w.dropPending, w.putMark,
 	} {
 		errs = append(errs, stmt.Close())
 	}
@@ -163,15 +162,10 @@ func (w *writer) loadPending(key pendingKey) (ledger.Int128, error) {
 
 // find looks a transaction_id up; position 0 if it is new.
 func (w *writer) find(transactionID string) (position uint64, event []byte, err error) {
-	ctx := context.Background()
 	var stored int64
-	err = w.findID.QueryRowContext(ctx, transactionID).Scan(&stored)
+	err = w.findID.QueryRowContext(context.Background(), transactionID).Scan(&stored, &event)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, nil
 	}
-	if err != nil {
-		return 0, nil, err
-	}
-	err = w.findEvent.QueryRowContext(ctx, stored).Scan(&event)
 	return uint64(stored), event, err
 }

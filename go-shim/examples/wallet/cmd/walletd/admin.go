@@ -49,8 +49,8 @@ func adminPages(t *telemetry) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !t.loaded.Load() {
-			http.Error(w, "the ledger is being loaded", http.StatusServiceUnavailable)
+		if !t.ready.Load() {
+			http.Error(w, "the ledger is being loaded, or the service is stopping", http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok")

@@ -120,6 +120,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	telemetry.loaded.Store(true)
+	telemetry.ready.Store(true)
 	setHealth(checks, healthpb.HealthCheckResponse_SERVING)
 	if c.readyFile != "" {
 		if err := writeReadyFile(c.readyFile, listener.Addr(), admin.address()); err != nil {
@@ -132,6 +133,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return fmt.Errorf("serve gRPC: %w", err)
 	case <-ctx.Done():
 	}
+	telemetry.ready.Store(false)
 	checks.Shutdown()
 	drain(server, c.drain, log)
 	return nil

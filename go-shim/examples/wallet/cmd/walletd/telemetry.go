@@ -15,7 +15,8 @@ import (
 type telemetry struct {
 	registry *prometheus.Registry
 	calls    *service.Metrics
-	loaded   atomic.Bool
+	// loaded lets calls in; ready asks for them, and stops asking before calls are refused.
+	loaded, ready atomic.Bool
 
 	commits        prometheus.Counter
 	commitFailures prometheus.Counter
