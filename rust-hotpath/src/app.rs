@@ -254,7 +254,7 @@ impl<M: Model> Engine<M> {
         Server::builder()
             .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
             .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-            .max_concurrent_streams(u32::try_from(self.config.max_in_flight).unwrap_or(u32::MAX))
+            .max_concurrent_streams(limits::STREAMS)
             .http2_max_header_list_size(limits::HEADER_BYTES)
             .http2_keepalive_interval(Some(limits::KEEPALIVE))
     }
@@ -322,10 +322,11 @@ fn run<M: Model>(config: config::Config) -> Result<(), Error> {
     runtime::log(&config.runtime);
     let runtime = runtime::start(&config.runtime)?;
     let ended = runtime.block_on(async {
+        let failed = |error| Error::new(Kind::Io, "signals cannot be handled").because(error);
+        let signals = shutdown::signals().map_err(failed)?;
         let lifeline = config.shutdown.lifeline;
         let running = start::<M>(config).await?;
-        let failed = |error| Error::new(Kind::Io, "signals cannot be handled").because(error);
-        shutdown::on_signals(running.shutdown().clone()).map_err(failed)?;
+        tokio::spawn(signals.obey(running.shutdown().clone()));
         if lifeline {
             shutdown::on_lifeline(running.shutdown().clone()).map_err(failed)?;
         }

@@ -244,7 +244,7 @@ impl<M: Model> Session<M> {
                     first_position,
                     events,
                 }) => {
-                    let batch = decode::<M>(first_position, &events)?;
+                    let batch = decode::<M>(first_position, &events).await?;
                     self.line.send(batch).await?;
                 }
             }
@@ -271,11 +271,14 @@ pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
 }
 
 /// Decodes up to the first bad event; the writer refuses it in its turn, after all that came before.
-fn decode<M: Model>(first_position: u64, encoded: &[Vec<u8>]) -> Result<Batch<M>, Error> {
+async fn decode<M: Model>(first_position: u64, encoded: &[Vec<u8>]) -> Result<Batch<M>, Error> {
     check_size(first_position, encoded)?;
     let mut events = Vec::with_capacity(encoded.len());
     let mut fault = None;
     for (position, bytes) in (first_position..).zip(encoded) {
+        if events.len() % limits::EVENTS_PER_TURN == limits::EVENTS_PER_TURN - 1 {
+            tokio::task::yield_now().await;
+        }
         let (kind, text) = match catch_unwind(AssertUnwindSafe(|| M::decode_event(bytes))) {
             Ok(Ok(event)) => {
                 events.push(event);

@@ -18,6 +18,8 @@ pub const BATCH_BYTES: usize = 4 << 20;
 pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
 /// Batches that may wait for the writer before the feed is slowed down.
 pub const BATCHES_QUEUED: usize = 8;
+/// Events decoded before requests get their turn on the same thread.
+pub const EVENTS_PER_TURN: usize = 256;
 /// Events applied between two looks at the clock.
 pub const EVENTS_PER_CLOCK: usize = 64;
 
@@ -46,6 +48,8 @@ pub const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Longest URI and headers of a hot request, in bytes.
 pub const HEADER_BYTES: u32 = 16 << 10;
+/// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
+pub const STREAMS: u32 = 8_192;
 /// HTTP/2 window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 window of one connection, in bytes.

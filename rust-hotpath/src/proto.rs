@@ -1,7 +1,13 @@
 //! Generated types: `wallet.v1` is the public contract, `hotpath.v1` is private between shim and sidecar.
 
 /// The existing service's public messages.
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+#[allow(
+    missing_docs,
+    rustdoc::all,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub
+)]
 pub mod wallet {
     tonic::include_proto!("wallet.v1");
 
@@ -11,7 +17,13 @@ pub mod wallet {
 }
 
 /// Control and feed, spoken over the Unix socket only.
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+#[allow(
+    missing_docs,
+    rustdoc::all,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub
+)]
 pub mod hotpath {
     tonic::include_proto!("hotpath.v1");
 

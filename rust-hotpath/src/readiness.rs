@@ -128,10 +128,17 @@ impl Readiness {
         });
     }
 
-    /// The feed said something.
+    /// The feed said something. While serving that needs no signal: the verdict looks again by itself when silence
+    /// would matter.
     pub fn heard(&self) {
-        // No signal: the verdict looks again by itself when it expects silence to matter.
-        self.feed().heard = Some(Instant::now());
+        let serving = {
+            let mut feed = self.feed();
+            feed.heard = Some(Instant::now());
+            feed.serving
+        };
+        if !serving {
+            self.changed.send_replace(());
+        }
     }
 
     /// The ledger is known to reach this position.
@@ -238,6 +245,24 @@ mod tests {
         readiness.opened(5);
         assert!(!readiness.judge(4, Instant::now()).serving);
         assert!(readiness.judge(5, Instant::now()).serving);
+    }
+
+    #[test]
+    fn a_silent_feed_that_speaks_again_is_noticed() {
+        let readiness = readiness();
+        readiness.opened(0);
+        assert!(readiness.judge(0, Instant::now()).serving);
+        assert!(!readiness.judge(0, Instant::now() + STALE).serving);
+        let mut changes = readiness.changes();
+        readiness.heard();
+        assert!(changes.has_changed().expect("alive"));
+        changes.mark_unchanged();
+        assert!(readiness.judge(0, Instant::now()).serving);
+        readiness.heard();
+        assert!(
+            !changes.has_changed().expect("alive"),
+            "no signal per message while all is well"
+        );
     }
 
     #[test]

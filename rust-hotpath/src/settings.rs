@@ -86,6 +86,12 @@ impl Setting {
         format!("{}{}", record::ENV_PREFIX, self.key().to_uppercase())
     }
 
+    /// Whether there is such a variable; without one there is no key in the file either.
+    #[must_use]
+    pub fn has_env(&self) -> bool {
+        !record::FLAG_ONLY.contains(&self.name)
+    }
+
     /// Its key in the file.
     #[must_use]
     pub fn key(&self) -> String {

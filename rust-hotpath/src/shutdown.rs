@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{io::Read as _, sync::Arc, thread, time::Duration};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -28,6 +28,13 @@ enum Phase {
     Running,
     Draining,
     Ending,
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct Signals {
+    term: Signal,
+    int: Signal,
 }
 
 impl Config {
@@ -104,18 +111,24 @@ impl Shutdown {
     }
 }
 
-/// Drains on the first SIGTERM or SIGINT and ends the process on the second.
+/// Takes SIGTERM and SIGINT over, before there is anything that they could leave behind.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
-pub fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
+pub fn signals() -> std::io::Result<Signals> {
+    Ok(Signals {
+        term: signal(SignalKind::terminate())?,
+        int: signal(SignalKind::interrupt())?,
+    })
+}
+
+impl Signals {
+    /// Drains on the first signal and ends the process on the second.
+    pub async fn obey(mut self, shutdown: Shutdown) {
         loop {
             let (name, code) = tokio::select! {
-                _ = term.recv() => ("SIGTERM", 143),
-                _ = int.recv() => ("SIGINT", 130),
+                _ = self.term.recv() => ("SIGTERM", 143),
+                _ = self.int.recv() => ("SIGINT", 130),
             };
             if shutdown.is_draining() {
                 tracing::warn!("{name} again: exiting at once");
@@ -124,8 +137,7 @@ pub fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
             tracing::info!("{name}: draining");
             shutdown.drain();
         }
-    });
-    Ok(())
+    }
 }
 
 /// Drains when standard input ends. A thread of its own, because a blocked read would hold up the runtime's end.

@@ -11,7 +11,7 @@ use prost::Message;
     unreachable_pub,
     dead_code
 )]
-pub mod proto {
+pub(crate) mod proto {
     tonic::include_proto!("counter.v1");
 }
 

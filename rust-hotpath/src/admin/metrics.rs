@@ -89,7 +89,7 @@ impl<M: Model> Source<M> {
             let bounds = BOUNDS_US
                 .iter()
                 .map(|us| f64::from(u32::try_from(*us).unwrap_or(u32::MAX)) / 1e6);
-            let buckets: Vec<_> = bounds.chain([f64::MAX]).zip(counts.buckets).collect();
+            let buckets: Vec<_> = bounds.chain([f64::INFINITY]).zip(counts.buckets).collect();
             let count = counts.buckets.iter().sum();
             let labels = [("method", **method)];
             let mut row = family.encode_family(&labels)?;

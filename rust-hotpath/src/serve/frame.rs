@@ -4,7 +4,7 @@ use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::{
-    body::{Body as HttpBody, Frame, SizeHint},
+    body::{Body as HttpBody, Frame},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE},
 };
 use std::{
@@ -142,6 +142,7 @@ pub(super) fn response(frame: Vec<u8>, permit: OwnedSemaphorePermit) -> Response
     response
 }
 
+/// It keeps its size to itself: HTTP would say `content-length`, which gRPC callers would see as metadata.
 impl HttpBody for Reply {
     type Data = Bytes;
     type Error = Infallible;
@@ -159,11 +160,6 @@ impl HttpBody for Reply {
 
     fn is_end_stream(&self) -> bool {
         self.trailers.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let left = self.data.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(u64::try_from(left).unwrap_or(u64::MAX))
     }
 }
 

@@ -52,7 +52,7 @@ impl Wants {
     /// How long to wait for a position. A little is kept back, so that the refusal still reaches the caller in time.
     #[must_use]
     pub fn wait_budget(&self, most: Duration, spent: Duration) -> Duration {
-        const REPLY: Duration = Duration::from_millis(5);
+        const REPLY: Duration = Duration::from_millis(20);
         let Some(timeout) = self.timeout else {
             return most;
         };

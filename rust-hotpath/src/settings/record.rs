@@ -9,6 +9,8 @@ use toml::{
 
 pub(super) const ENV_PREFIX: &str = "HOTPATHD_";
 const CONFIG: &str = "config";
+/// What only a command line can ask for.
+pub(crate) const FLAG_ONLY: [&str; 2] = ["help", "version"];
 
 impl Settings {
     /// Records flags first, then variables, then the file: what came first stays.
@@ -39,6 +41,8 @@ impl Settings {
                     let name = name.to_owned();
                     self.record_flag(&name, &mut parser);
                 }
+                Ok(Some(lexopt::Arg::Short('h'))) => self.record_flag("help", &mut parser),
+                Ok(Some(lexopt::Arg::Short('V'))) => self.record_flag("version", &mut parser),
                 Ok(Some(lexopt::Arg::Short(letter))) => {
                     self.bad(Source::Flag(format!("-{letter}")), "is unknown".to_owned());
                     // `-x=value`: the value belongs to the flag that was just reported.
@@ -91,7 +95,7 @@ impl Settings {
             match self
                 .known
                 .iter()
-                .find(|setting| setting.env() == name)
+                .find(|setting| setting.has_env() && setting.env() == name)
                 .copied()
             {
                 Some(setting) if self.given.contains_key(setting.name) => {}
@@ -143,7 +147,10 @@ impl Settings {
     }
 
     fn record_entry(&mut self, key: &str, value: &Spanned<DeValue<'_>>, source: Source) {
-        let mut in_file = self.known.iter().filter(|setting| setting.name != CONFIG);
+        let mut in_file = self
+            .known
+            .iter()
+            .filter(|setting| setting.has_env() && setting.name != CONFIG);
         let Some(setting) = in_file.find(|setting| setting.key() == key).copied() else {
             let text = format!("key {key}: {}", self.unknown(key, Setting::key));
             return self.bad(source, text);
@@ -179,7 +186,7 @@ impl Settings {
     }
 
     fn unknown(&self, name: &str, spell: impl Fn(&Setting) -> String) -> String {
-        let near = self.known.iter().map(spell);
+        let near = self.known.iter().map(spell).filter(|other| other != name);
         let near = near.map(|other| (distance(name, other.trim_start_matches('-')), other));
         match near.min() {
             Some((steps, other)) if steps <= 3 => format!("is unknown; did you mean {other}?"),

@@ -1,0 +1,185 @@
+//! The operators' HTTP.
+
+use crate::harness::{Engine, SOON, get, until};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Status, head and body.
+async fn fetch(address: SocketAddr, method: &str, target: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    tokio::time::timeout(SOON, stream.read_to_end(&mut reply))
+        .await
+        .unwrap()
+        .unwrap();
+    let end = reply
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    let head = String::from_utf8(reply[..end].to_vec()).unwrap();
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (code, head, reply[end + 4..].to_vec())
+}
+
+async fn fetch_text(address: SocketAddr, target: &str) -> (u16, String) {
+    let (code, _, body) = fetch(address, "GET", target).await;
+    (code, String::from_utf8(body).unwrap())
+}
+
+#[tokio::test]
+async fn readiness_and_its_reason() {
+    let engine = Engine::start(&[]).await;
+    let admin = engine.running.addresses.admin;
+    assert_eq!(
+        fetch_text(admin, "/healthz").await,
+        (200, "ok\n".to_owned())
+    );
+    assert_eq!(
+        fetch_text(admin, "/readyz").await,
+        (503, "waiting for the first feed\n".to_owned())
+    );
+    let _feed = engine.feed("l", 7).await.unwrap();
+    assert_eq!(
+        fetch_text(admin, "/readyz").await,
+        (503, "catching up: at 0 of 7\n".to_owned())
+    );
+    let (engine, _feed) = Engine::fed(&[], 1).await;
+    assert_eq!(
+        fetch_text(engine.running.addresses.admin, "/readyz").await,
+        (200, "serving\n".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn metrics() {
+    let (engine, _feed) = Engine::fed(&[], 3).await;
+    let mut client = engine.client().await;
+    client.get(get("a", &[])).await.unwrap();
+    client.get(get("b", &[])).await.unwrap_err();
+    engine.feed("other", 1).await.err().expect("refused");
+    let (code, text) = fetch_text(engine.running.addresses.admin, "/metrics").await;
+    assert_eq!(code, 200);
+    for line in [
+        "hotpathd_requests_total{method=\"Get\",code=\"OK\"} 1",
+        "hotpathd_requests_total{method=\"Get\",code=\"NOT_FOUND\"} 1",
+        "hotpathd_request_seconds_count{method=\"Get\"} 2",
+        "hotpathd_request_seconds_bucket{le=\"+Inf\",method=\"Get\"} 2",
+        "hotpathd_position 3",
+        "hotpathd_feed_head_position 3",
+        "hotpathd_feed_connected 1",
+        "hotpathd_ready 1",
+        "hotpathd_events_applied_total 3",
+        "hotpathd_feed_refusals_total{reason=\"LEDGER_MISMATCH\"} 1",
+        "hotpathd_feed_refusals_total{reason=\"FEED_GAP\"} 0",
+        "hotpathd_model_counters 1",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    for name in [
+        "hotpathd_publications_total ",
+        "hotpathd_retained_versions ",
+        "process_cpu_seconds_total ",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name} is not in\n{text}"
+        );
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn memory() {
+    let (engine, _feed) = Engine::fed(&[], 3).await;
+    let (code, text) = fetch_text(engine.running.addresses.admin, "/debug/memory").await;
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (
+            code,
+            json["position"].as_u64(),
+            json["model"]["counters"].as_u64()
+        ),
+        (200, Some(3), Some(1))
+    );
+    assert!(json["resident_bytes"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn mistakes_are_answered_with_what_would_be_right() {
+    let engine = Engine::start(&[]).await;
+    let admin = engine.running.addresses.admin;
+    let (code, text) = fetch_text(admin, "/nothing").await;
+    assert!(
+        code == 404 && text.contains("/debug/pprof/profile?seconds=N"),
+        "{text}"
+    );
+    let (code, head, _) = fetch(admin, "POST", "/metrics").await;
+    assert!(
+        code == 405 && head.to_lowercase().contains("allow: get"),
+        "{head}"
+    );
+    let rule = "seconds: must be a whole number from 1 to 300\n".to_owned();
+    assert_eq!(
+        fetch_text(admin, "/debug/pprof/profile?seconds=0").await,
+        (400, rule.clone())
+    );
+    assert_eq!(
+        fetch_text(admin, "/debug/pprof/flamegraph?seconds=x").await,
+        (400, rule)
+    );
+    let unknown = "second: is unknown; there are seconds and hz\n".to_owned();
+    assert_eq!(
+        fetch_text(admin, "/debug/pprof/profile?second=1").await,
+        (400, unknown)
+    );
+    let mut garbage = TcpStream::connect(admin).await.unwrap();
+    garbage.write_all(b"\0\xff\r\n\r\n").await.unwrap();
+    assert_eq!(fetch_text(admin, "/healthz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn profiles_one_at_a_time() {
+    let engine = Engine::start(&[]).await;
+    let admin = engine.running.addresses.admin;
+    let busy = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let spinner = std::thread::spawn({
+        let busy = busy.clone();
+        move || {
+            while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                std::hint::black_box((0..1_000_u64).sum::<u64>());
+            }
+        }
+    });
+    let first = tokio::spawn(fetch(admin, "GET", "/debug/pprof/profile?seconds=2&hz=200"));
+    let conflict = until("the first profile runs", || async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (code, text) = fetch_text(admin, "/debug/pprof/profile?seconds=1").await;
+        (code == 409).then_some(text)
+    });
+    assert_eq!(
+        conflict.await,
+        "another profile is being taken; try again later\n"
+    );
+    let (code, _, profile) = first.await.unwrap();
+    assert_eq!(code, 200);
+    // Field 6 of a profile is its string table; symbols are in it as they are.
+    let symbol = b"profiles_one_at_a_time";
+    assert!(
+        profile.windows(symbol.len()).any(|window| window == symbol),
+        "{} bytes",
+        profile.len()
+    );
+    let (code, svg) = fetch_text(admin, "/debug/pprof/flamegraph?seconds=1").await;
+    assert!(code == 200 && svg.contains("<svg") && svg.contains("profiles_one_at_a_time"));
+    busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    spinner.join().unwrap();
+}

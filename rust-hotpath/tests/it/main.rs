@@ -1,0 +1,22 @@
+//! The engine over real sockets, with the tutorial's model; and the real `hotpathd` where the process matters.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+mod admin;
+mod feed;
+mod harness;
+mod health;
+mod model;
+mod positions;
+mod process;
+mod requests;
+
+#[path = "../../examples/counter/model.rs"]
+mod counter;

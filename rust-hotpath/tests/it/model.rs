@@ -1,0 +1,62 @@
+//! The counters, with moods: what a real model must never do, on request.
+
+use crate::counter::{self, Counter, proto::Added};
+use hotpath::model::{Model, Refusal};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
+
+/// Applying to the counter `panic` panics; so does reading it. Reading `slow` takes [`SLOW`].
+pub(crate) enum Moody {}
+
+pub const SLOW: Duration = Duration::from_millis(700);
+
+/// Slow reads that have begun, over all tests.
+pub static SLOW_READS: AtomicUsize = AtomicUsize::new(0);
+
+impl Model for Moody {
+    const SERVICE: &'static str = Counter::SERVICE;
+    const METHODS: &'static [&'static str] = Counter::METHODS;
+    const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
+    type State = counter::Counters;
+    type Event = Added;
+    type Query<'a> = counter::Query;
+
+    fn decode_event(bytes: &[u8]) -> Result<Added, String> {
+        Counter::decode_event(bytes)
+    }
+
+    fn position(event: &Added) -> u64 {
+        event.position
+    }
+
+    fn apply(state: &mut Self::State, event: &Added) -> Result<(), String> {
+        Counter::apply(state, event)?;
+        assert!(event.name != "panic", "bad mood");
+        Ok(())
+    }
+
+    fn parse(method: usize, request: &[u8]) -> Result<counter::Query, Refusal> {
+        Counter::parse(method, request)
+    }
+
+    fn answer(
+        state: &Self::State,
+        query: &counter::Query,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        if let counter::Query::Get(name) = query {
+            assert!(name != "panic", "bad mood");
+            if name == "slow" {
+                SLOW_READS.fetch_add(1, SeqCst);
+                std::thread::sleep(SLOW);
+            }
+        }
+        Counter::answer(state, query, reply)
+    }
+
+    fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)> {
+        Counter::gauges(state)
+    }
+}

@@ -1,0 +1,275 @@
+//! The real `hotpathd`: flags, exit codes, socket files, signals.
+
+use crate::harness::{SOON, connect};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+/// A running process; killed if a test fails halfway.
+struct Process {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Process {
+    fn start(dir: TempDir, args: &[&str]) -> Self {
+        let ready = dir.path().join("ready.json");
+        let mut command = hotpathd(&dir.path().join("s"));
+        command
+            .args(["--ready-file", ready.to_str().unwrap()])
+            .args(args);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Self {
+            child: command.spawn().unwrap(),
+            dir,
+        };
+        let deadline = Instant::now() + SOON;
+        while !ready.exists() {
+            let ended = process.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "never ready: {ended:?}"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        process
+    }
+
+    fn ready(&self) -> serde_json::Value {
+        let text = fs::read_to_string(self.dir.path().join("ready.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its exit code and its log.
+    fn ended(mut self) -> (Option<i32>, String, TempDir) {
+        let deadline = Instant::now() + SOON;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "it does not end"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        let mut log = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .unwrap();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (status.code(), log, dir)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn hotpathd(socket: &Path) -> Command {
+    let mut command = bare();
+    command.arg("--socket").arg(socket);
+    command
+}
+
+fn bare() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_hotpathd"))
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr.clone()).unwrap(),
+    )
+}
+
+#[test]
+fn help_and_version() {
+    let help = bare().arg("--help").output().unwrap();
+    assert!(
+        help.status.success()
+            && String::from_utf8(help.stdout)
+                .unwrap()
+                .contains("--socket PATH")
+    );
+    let version = bare().arg("--version").output().unwrap();
+    assert!(version.status.success() && version.stdout.starts_with(b"hotpathd 0."));
+}
+
+#[test]
+fn all_mistakes_in_one_message_and_nothing_is_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let output = hotpathd(&socket)
+        .args(["--admin", "8.8.8.8:1", "--bogus"])
+        .env("HOTPATHD_THREADS", "none")
+        .env("HOTPATHD_WHAT", "1")
+        .output()
+        .unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(64), "{text}");
+    for part in [
+        "4 mistakes",
+        "flag --bogus",
+        "env HOTPATHD_WHAT",
+        "env HOTPATHD_THREADS",
+        "flag --admin",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_bad_file_has_its_own_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    fs::write(&file, "\nretain_ms = \"soon\"\n").unwrap();
+    let output = hotpathd(&dir.path().join("s"))
+        .arg("--config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(78));
+    assert!(
+        text.contains(&format!("file {}:2: ", file.display())),
+        "{text}"
+    );
+}
+
+#[test]
+fn places_where_nothing_can_be_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = hotpathd(&dir.path().join("no/such/directory"))
+        .output()
+        .unwrap();
+    assert_eq!(said(&output).0, Some(73), "{output:?}");
+    let ready = dir.path().join("no/ready");
+    let output = hotpathd(&dir.path().join("s"))
+        .arg("--ready-file")
+        .arg(ready)
+        .output()
+        .unwrap();
+    assert_eq!(said(&output).0, Some(73), "{output:?}");
+    fs::write(dir.path().join("file"), "precious").unwrap();
+    let output = hotpathd(&dir.path().join("file")).output().unwrap();
+    assert_eq!(said(&output).0, Some(73), "{output:?}");
+    assert_eq!(
+        fs::read_to_string(dir.path().join("file")).unwrap(),
+        "precious"
+    );
+}
+
+#[test]
+fn it_says_where_it_listens_and_drains_on_sigterm() {
+    let process = Process::start(tempfile::tempdir().unwrap(), &["--listen", "127.0.0.1:0"]);
+    let ready = process.ready();
+    assert_eq!(ready["pid"].as_u64(), Some(u64::from(process.child.id())));
+    assert_eq!(ready["socket"].as_str(), process.socket().to_str());
+    for key in ["listen", "admin"] {
+        let address: std::net::SocketAddr = ready[key].as_str().unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback() && address.port() != 0);
+        std::net::TcpStream::connect(address).unwrap();
+    }
+    let mode = fs::metadata(process.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    process.signal(Signal::TERM);
+    let (code, log, dir) = process.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("SIGTERM: draining") && log.contains("stopped"),
+        "{log}"
+    );
+    assert!(!dir.path().join("s").exists() && !dir.path().join("ready.json").exists());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let process = Process::start(tempfile::tempdir().unwrap(), &["--drain-ms", "600000"]);
+    // A connection that says nothing keeps it from being drained.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let channel = runtime.block_on(connect(&process.socket()));
+    let (_requests, stream) = tokio::sync::mpsc::channel(1);
+    let mut reflection =
+        tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel);
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let open = runtime
+        .block_on(reflection.server_reflection_info(stream))
+        .unwrap();
+    process.signal(Signal::INT);
+    let socket = process.socket();
+    let deadline = Instant::now() + SOON;
+    while std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        assert!(Instant::now() < deadline, "it does not drain");
+        thread::sleep(Duration::from_millis(10));
+    }
+    process.signal(Signal::INT);
+    let (code, log, _) = process.ended();
+    assert_eq!(code, Some(130), "{log}");
+    drop(open);
+}
+
+#[test]
+fn it_dies_with_its_parent() {
+    let mut process = Process::start(tempfile::tempdir().unwrap(), &["--lifeline"]);
+    drop(process.child.stdin.take());
+    let (code, log, _) = process.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("standard input ended"), "{log}");
+}
+
+#[test]
+fn a_second_sidecar_is_refused_and_the_first_lives_on() {
+    let process = Process::start(tempfile::tempdir().unwrap(), &[]);
+    let output = hotpathd(&process.socket()).output().unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(69));
+    assert!(
+        text.contains("another process serves it; stop that one or choose another --socket"),
+        "{text}"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut health = HealthClient::new(connect(&process.socket()).await);
+        health.check(HealthCheckRequest::default()).await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_killed_sidecar_left_is_taken_over_what_another_program_serves_is_not() {
+    let mut process = Process::start(tempfile::tempdir().unwrap(), &[]);
+    process.child.kill().unwrap();
+    let (code, _, dir) = process.ended();
+    assert_eq!(code, None, "killed");
+    assert!(dir.path().join("s").exists(), "left behind");
+    fs::remove_file(dir.path().join("ready.json")).unwrap();
+    let process = Process::start(dir, &[]);
+    process.signal(Signal::TERM);
+    let (code, log, dir) = process.ended();
+    assert_eq!(code, Some(0), "{log}");
+
+    let _foreign = UnixListener::bind(dir.path().join("s")).unwrap();
+    let output = hotpathd(&dir.path().join("s")).output().unwrap();
+    assert_eq!(said(&output).0, Some(69));
+}

@@ -1,0 +1,360 @@
+//! Style that matters is a test: who may depend on whom, how long things may grow, where panics may be.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const FILE_LINES: usize = 500;
+const FUNCTION_LINES: usize = 70;
+
+/// Each part and all that it may use of ours. A part that is not listed must be added here and in ARCHITECTURE.md.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("limits", &[]),
+    ("model", &[]),
+    ("proto", &[]),
+    ("schema", &[]),
+    ("settings", &[]),
+    ("ledger", &[]),
+    ("stats", &["ledger"]),
+    ("wallet", &["ledger", "stats", "proto", "model"]),
+    ("runtime", &["error", "limits", "settings"]),
+    ("shutdown", &["limits", "settings"]),
+    ("socket", &["error"]),
+    ("listen", &["error", "limits", "settings", "socket"]),
+    ("readiness", &["limits", "settings"]),
+    ("view", &["error", "limits", "model", "settings"]),
+    ("ingest", &["error", "limits", "model", "settings", "view"]),
+    (
+        "feed",
+        &[
+            "error",
+            "ingest",
+            "limits",
+            "model",
+            "proto",
+            "readiness",
+            "shutdown",
+            "view",
+        ],
+    ),
+    (
+        "serve",
+        &["error", "limits", "model", "readiness", "settings", "view"],
+    ),
+    (
+        "control",
+        &[
+            "error", "feed", "limits", "model", "proto", "schema", "view",
+        ],
+    ),
+    (
+        "health",
+        &["error", "model", "proto", "readiness", "shutdown", "view"],
+    ),
+    (
+        "admin",
+        &[
+            "error",
+            "feed",
+            "limits",
+            "model",
+            "readiness",
+            "serve",
+            "settings",
+            "view",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "admin",
+            "app",
+            "error",
+            "ingest",
+            "listen",
+            "readiness",
+            "runtime",
+            "serve",
+            "settings",
+            "shutdown",
+            "view",
+        ],
+    ),
+];
+
+/// Crates that the pure parts must do without.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "prost",
+    "tonic",
+    "hyper",
+    "std::time",
+    "std::net",
+    "std::fs",
+];
+
+struct File {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+fn crate_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(below: &[&str]) -> Vec<File> {
+    let mut found = Vec::new();
+    for dir in below {
+        collect(&crate_dir().join(dir), &mut found);
+    }
+    assert!(!found.is_empty());
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn collect(dir: &Path, found: &mut Vec<File>) {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().map(str::to_owned).collect();
+            let path = path.strip_prefix(crate_dir()).unwrap().to_owned();
+            found.push(File { path, lines });
+        }
+    }
+}
+
+impl File {
+    /// The top-level module, e.g. `serve` of `src/serve/frame.rs`.
+    fn part(&self) -> String {
+        let below = self.path.strip_prefix("src").unwrap();
+        let first = below
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap();
+        first.trim_end_matches(".rs").to_owned()
+    }
+
+    fn is_test(&self) -> bool {
+        let name = self.path.file_name().unwrap();
+        let below_tests = self
+            .path
+            .components()
+            .any(|part| part.as_os_str() == "tests");
+        name == "tests.rs" || below_tests || !self.path.starts_with("src")
+    }
+
+    /// What comes before the unit tests.
+    fn code(&self) -> &[String] {
+        let tests = self
+            .lines
+            .iter()
+            .position(|line| line.trim() == "#[cfg(test)]");
+        let end = tests.filter(|_| self.path != Path::new("src/lib.rs"));
+        &self.lines[..end.unwrap_or(self.lines.len())]
+    }
+
+    /// Parts named by `crate::…`, also within braces that span lines.
+    fn uses(&self) -> BTreeSet<String> {
+        let text = self.code().join("\n");
+        let mut used = BTreeSet::new();
+        for (at, _) in text.match_indices("crate::") {
+            if text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
+                continue;
+            }
+            let rest = &text[at + "crate::".len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => used.extend(group_heads(group)),
+                None => used.extend(head(rest)),
+            }
+        }
+        used
+    }
+}
+
+fn head(path: &str) -> Option<String> {
+    let end = path
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(path.len());
+    (end > 0).then(|| path[..end].to_owned())
+}
+
+/// First segments of a brace group's paths.
+fn group_heads(group: &str) -> Vec<String> {
+    let (mut heads, mut depth, mut item) = (Vec::new(), 0, String::new());
+    for character in group.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => heads.extend(head(std::mem::take(&mut item).trim())),
+            other if depth == 0 => item.push(other),
+            _ => {}
+        }
+    }
+    heads.extend(head(item.trim()));
+    heads
+}
+
+#[test]
+fn who_may_depend_on_whom() {
+    let mut broken = Vec::new();
+    for file in files(&["src"]).iter().filter(|file| !file.is_test()) {
+        let part = file.part();
+        if ["lib", "main", "app"].contains(&part.as_str()) {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == part) else {
+            broken.push(format!(
+                "{}: `{part}` is not in the table of this test",
+                file.path.display()
+            ));
+            continue;
+        };
+        for used in file.uses() {
+            if used != part && !allowed.contains(&used.as_str()) {
+                broken.push(format!(
+                    "{}: `{part}` must not use `{used}`",
+                    file.path.display()
+                ));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_engine_is_blind_to_the_wallet_and_the_ledger_is_pure() {
+    for (part, allowed) in MAY_USE {
+        let engine = !["ledger", "stats", "wallet"].contains(part);
+        let wallet = allowed
+            .iter()
+            .any(|used| ["ledger", "stats", "wallet"].contains(used));
+        assert!(!(engine && wallet), "{part}");
+    }
+    for file in files(&["src"])
+        .iter()
+        .filter(|file| ["ledger", "stats"].contains(&file.part().as_str()))
+    {
+        for (line, text) in (1..).zip(file.code()) {
+            let impure = IMPURE
+                .iter()
+                .find(|name| text.contains(&format!("{name}::")));
+            assert!(
+                impure.is_none(),
+                "{}:{line}: uses {}",
+                file.path.display(),
+                impure.unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_stay_short() {
+    let mut broken = Vec::new();
+    for file in files(&["src", "tests", "examples", "benches"]) {
+        if file.lines.len() > FILE_LINES {
+            broken.push(format!(
+                "{}: {} lines",
+                file.path.display(),
+                file.lines.len()
+            ));
+        }
+        for (start, length) in functions(&file.lines) {
+            if length > FUNCTION_LINES {
+                broken.push(format!(
+                    "{}:{start}: a function of {length} lines",
+                    file.path.display()
+                ));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// First line and length of each function, by rustfmt's indentation.
+fn functions(lines: &[String]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let words = code
+            .split_whitespace()
+            .take_while(|word| !word.starts_with("fn"));
+        let qualifiers = [
+            "pub",
+            "pub(crate)",
+            "pub(super)",
+            "const",
+            "async",
+            "unsafe",
+        ];
+        let is_function =
+            code.contains("fn ") && words.clone().all(|word| qualifiers.contains(&word));
+        if !is_function || line.ends_with(';') {
+            continue;
+        }
+        let closing = format!("{}}}", " ".repeat(line.len() - code.len()));
+        if let Some(length) = lines[index..].iter().position(|end| *end == closing) {
+            found.push((index + 1, length + 1));
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_lie_beside_their_folders() {
+    for file in files(&["src", "tests", "examples"]) {
+        let path = file.path.display();
+        assert_ne!(
+            file.path.file_name().unwrap(),
+            "mod.rs",
+            "{path}: `foo.rs` beside `foo/` instead"
+        );
+        let parent = file.path.parent().unwrap();
+        let top = ["src", "tests", "tests/it", "examples"]
+            .iter()
+            .any(|top| parent == Path::new(top));
+        let beside = crate_dir().join(parent).with_extension("rs");
+        assert!(
+            top || beside.exists(),
+            "{path}: no {} beside its folder",
+            beside.display()
+        );
+    }
+}
+
+#[test]
+fn panics_are_for_tests() {
+    let forbidden = [
+        ".unwrap()",
+        ".expect(",
+        "panic!(",
+        "unreachable!(",
+        "todo!(",
+        "unimplemented!(",
+    ];
+    let mut broken = Vec::new();
+    for file in files(&["src"])
+        .iter()
+        .filter(|file| !file.is_test() && file.part() != "main")
+    {
+        for (line, text) in (1..).zip(file.code()) {
+            if forbidden.iter().any(|call| text.contains(call))
+                && !text.trim_start().starts_with("//")
+            {
+                broken.push(format!("{}:{line}: {}", file.path.display(), text.trim()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
