@@ -50,7 +50,8 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 			Backoff: grpcbackoff.Config{
 				BaseDelay: 20 * time.Millisecond, Multiplier: 2, Jitter: .2, MaxDelay: 250 * time.Millisecond,
 			},
-			MinConnectTimeout: greetTimeout,
+			// Not to end before greetTimeout does, which tells a sidecar that hangs from one that refuses.
+			MinConnectTimeout: 2 * greetTimeout,
 		}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec.New(nil))))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is for waits that only a broken program reaches.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // place is a directory with a ledger and a socket; services come and go in it.
 type place struct {

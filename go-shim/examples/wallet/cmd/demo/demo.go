@@ -201,7 +201,7 @@ func (d *demo) account(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.results.served = shim.Served
+	d.results.served, d.results.fallbacks = shim.Served, shim.Reasons
 	for i, pid := range []int{d.walletd.Pid(), d.walletd.SidecarPid()} {
 		account, err := proc.AccountOf(pid)
 		if err != nil {

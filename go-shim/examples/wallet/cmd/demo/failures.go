@@ -33,5 +33,5 @@ func (f *failures) count() int {
 func (f *failures) messages() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]string(nil), f.first...)
+	return append([]string{}, f.first...)
 }

@@ -111,13 +111,7 @@ func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error
 
 // afterwards compares answers of the new sidecar with those of Go.
 func (d *demo) afterwards(ctx context.Context, k *kill) error {
-	var fresh haul
-	err := d.undisturbed(ctx, rig.SidecarMode, func() int {
-		stop, cancel := context.WithTimeout(ctx, d.plan.afterReturn)
-		defer cancel()
-		fresh = d.traffic.ask(stop, fewAskers, mixed, d.plan.keep)
-		return fresh.total()
-	})
+	fresh, err := d.mixedStretch(ctx, rig.SidecarMode, d.plan.afterReturn)
 	if err != nil {
 		return err
 	}

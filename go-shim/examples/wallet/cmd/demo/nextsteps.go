@@ -20,11 +20,11 @@ func (d *demo) nextSteps() string {
   serve this ledger again (Ctrl-C stops both):
     HOTPATHD_ADMIN=127.0.0.1:7452 %s serve --db %s --listen 127.0.0.1:7450 --admin 127.0.0.1:7451 \
       --sidecar supervise --sidecar-bin %s --sidecar-socket %s --modes %s
-  ask the busiest account (reflection is on, no .proto needed; GRPCURL is github.com/fullstorydev/grpcurl/cmd/grpcurl):
-    go run GRPCURL@latest -plaintext 127.0.0.1:7450 list %s
-    go run GRPCURL@latest -plaintext -H 'x-hotpath-position: want' -v \
-      -d '{"account_id":"%s"}' 127.0.0.1:7450 %s/GetBalance
-    go run GRPCURL@latest -plaintext -d '{"account_id":"%s","asset":"%s","from_us":0,"to_us":4102444800000000,"percentiles":[5000,9900]}' \
+  ask the busiest account (reflection is on, so that no .proto is needed):
+    alias grpcurl='go run github.com/fullstorydev/grpcurl/cmd/grpcurl@latest -plaintext'
+    grpcurl 127.0.0.1:7450 list %s
+    grpcurl -v -H 'x-hotpath-position: want' -d '{"account_id":"%s"}' 127.0.0.1:7450 %s/GetBalance
+    grpcurl -d '{"account_id":"%s","asset":"%s","from_us":0,"to_us":4102444800000000,"percentiles":[5000,9900]}' \
       127.0.0.1:7450 %s/GetStatistics
   let Go answer instead, and back (the file is re-read while it serves):
     sed -i 's/= "%s"/= "%s"/' %s

@@ -28,6 +28,10 @@ type report struct {
 	// SidecarShare is the part of the questions of undisturbed sidecar windows that the sidecar answered.
 	SidecarShare float64 `json:"sidecar_share"`
 	LegacyShare  float64 `json:"legacy_share"`
+	// StretchesRepeated counts those in which the other side answered more than one in a hundred.
+	StretchesRepeated int `json:"stretches_repeated"`
+	// Fallbacks are answers by Go that were meant for the sidecar, by the shim's reason, kills included.
+	Fallbacks map[string]uint64 `json:"fallbacks"`
 	// ComparedWithItself counts comparisons left out because one side may have given both answers.
 	ComparedWithItself int         `json:"compared_with_itself"`
 	RequestsAsked      int         `json:"requests_asked"`
@@ -84,12 +88,14 @@ func (d *demo) report() *report {
 		AnswersCompared:    res.tally.compared() - res.sameSide,
 		AnswersDifferent:   res.tally.unequal(),
 		RequestsFailed:     d.traffic.failed.count() + d.poster.failed.count(),
-		FirstFailures:      slices.Concat(d.traffic.failed.messages(), d.poster.failed.messages()),
+		FirstFailures:      append(d.traffic.failed.messages(), d.poster.failed.messages()...),
 		SidecarKills:       len(res.kills),
 		ServedBySidecar:    res.served[rig.SidecarMode],
 		ServedByLegacy:     res.served[rig.Legacy],
 		SidecarShare:       share(res.kept[rig.SidecarMode], res.meant[rig.SidecarMode]),
 		LegacyShare:        share(res.kept[rig.Legacy], res.meant[rig.Legacy]),
+		StretchesRepeated:  res.disturbed,
+		Fallbacks:          res.fallbacks,
 		ComparedWithItself: res.sameSide,
 		Posted:             d.poster.posted.Load(),
 		PostRate:           float64(d.poster.posted.Load()) / max(res.trafficTook.Seconds(), 0.001),
@@ -134,8 +140,8 @@ func (r *report) judge() []string {
 		add(row.Equal+row.Different == 0, "no answer of %s was compared", row.Method)
 	}
 	add(r.ServedBySidecar == 0, "the sidecar never served")
-	add(r.SidecarShare < leastShare, "the sidecar answered only %.1f%% of what it was asked in its windows",
-		100*r.SidecarShare)
+	add(r.SidecarShare < leastShare, "the sidecar answered only %.1f%% of what it was asked in its windows (fallbacks: %v)",
+		100*r.SidecarShare, r.Fallbacks)
 	add(r.LegacyShare < leastShare, "Go answered only %.1f%% of what it was asked in its windows", 100*r.LegacyShare)
 	add(r.SidecarKills == 0, "the sidecar was never killed")
 	for i, k := range r.Kills {

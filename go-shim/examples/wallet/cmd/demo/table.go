@@ -92,6 +92,10 @@ func (r *report) summary() string {
 		count(r.RequestsFailed))
 	fmt.Fprintf(&b, "the sidecar answered %.2f%% of what was asked in its windows; %s answers by the sidecar in all, %s by Go\n",
 		100*r.SidecarShare, count(r.ServedBySidecar), count(r.ServedByLegacy))
+	if r.StretchesRepeated > 0 {
+		fmt.Fprintf(&b, "%d stretches were asked again, because the machine stalled and the other side answered too\n",
+			r.StretchesRepeated)
+	}
 	for i, k := range r.Kills {
 		fmt.Fprintf(&b, "kill %d: %d failed, Go answered %s, the sidecar had all %s transactions again after %s\n", i+1,
 			k.Failed, count(k.AnsweredByGo), count(k.Reloaded), milliseconds(k.CaughtUpMs))

@@ -5,9 +5,11 @@ package data
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,8 +39,8 @@ type served struct {
 	t       *testing.T
 	walletd *rig.Walletd
 	sidecar *rig.Hotpathd
-	// legacy are connections to walletd in legacy mode, direct to the sidecar itself: so it is never in doubt who
-	// answered.
+	// legacy are connections to walletd, in legacy mode until the end; direct to the sidecar itself: so it is never in
+	// doubt who answered.
 	legacy, direct []*grpc.ClientConn
 	head           uint64
 }
@@ -192,29 +194,40 @@ func balanceAt(conn *grpc.ClientConn, account string, at uint64, posted int64) s
 	return ""
 }
 
-// finalBalances checks all accounts, a thousand to a question, on both sides.
+// finalBalances checks all accounts, a thousand to a question: legacy, the sidecar, and the sidecar through the shim.
 func (s *served) finalBalances(expected map[string]int64) {
 	s.t.Helper()
-	var ids []string
-	for id := range expected {
-		ids = append(ids, id)
+	s.balances("legacy", s.legacy, expected)
+	s.balances("sidecar", s.direct, expected)
+	if err := s.walletd.Switch(rig.SidecarMode, patience); err != nil {
+		s.t.Fatal(err)
 	}
-	batches := (len(ids) + 999) / 1000
-	for name, conns := range map[string][]*grpc.ClientConn{"sidecar": s.direct, "legacy": s.legacy} {
-		s.each(batches, name+": batches of final balances", func(n, asker int) string {
-			batch := ids[n*1000 : min(len(ids), (n+1)*1000)]
-			question := ask.New(1, &walletv1.BatchGetBalancesRequest{AccountIds: batch})
-			answer := put(conns[asker%len(conns)], question, ask.At(s.head))
-			reply := new(walletv1.BatchGetBalancesResponse)
-			if answer.Code != codes.OK || proto.Unmarshal(answer.Reply, reply) != nil {
-				return question.AnswerText(answer)
-			}
-			for i, one := range reply.GetAccounts() {
-				if rows := one.GetBalances(); len(rows) != 1 || rows[0].GetPosted() != expected[batch[i]] {
-					return fmt.Sprintf("%s: %v, not %d", batch[i], rows, expected[batch[i]])
-				}
-			}
-			return ""
-		})
+	s.balances("sidecar through the shim", s.legacy, expected)
+	shim, err := s.walletd.Shim(context.Background())
+	if err != nil {
+		s.t.Fatal(err)
 	}
+	if shim.Served[rig.SidecarMode] == 0 {
+		s.t.Errorf("the shim forwarded nothing: %+v", shim)
+	}
+}
+
+func (s *served) balances(name string, conns []*grpc.ClientConn, expected map[string]int64) {
+	s.t.Helper()
+	ids := slices.Sorted(maps.Keys(expected))
+	s.each((len(ids)+999)/1000, name+": batches of final balances", func(n, asker int) string {
+		batch := ids[n*1000 : min(len(ids), (n+1)*1000)]
+		question := ask.New(1, &walletv1.BatchGetBalancesRequest{AccountIds: batch})
+		answer := put(conns[asker%len(conns)], question, ask.At(s.head))
+		reply := new(walletv1.BatchGetBalancesResponse)
+		if answer.Code != codes.OK || proto.Unmarshal(answer.Reply, reply) != nil || len(reply.GetAccounts()) != len(batch) {
+			return question.AnswerText(answer)
+		}
+		for i, one := range reply.GetAccounts() {
+			if rows := one.GetBalances(); len(rows) != 1 || rows[0].GetPosted() != expected[batch[i]] {
+				return fmt.Sprintf("%s: %v, not %d", batch[i], rows, expected[batch[i]])
+			}
+		}
+		return ""
+	})
 }

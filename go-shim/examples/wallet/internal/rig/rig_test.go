@@ -82,12 +82,15 @@ hotpath_shim_head_position 91
 hotpath_shim_requests_total{method="/a",served_by="sidecar"} 10
 hotpath_shim_requests_total{method="/b",served_by="sidecar"} 5
 hotpath_shim_requests_total{method="/b",served_by="legacy"} 3
-hotpath_shim_fallbacks_total{method="/b",reason="timeout"} 2
+# TYPE hotpath_shim_fallbacks_total counter
+hotpath_shim_fallbacks_total{method="/a",reason="timeout"} 1
+hotpath_shim_fallbacks_total{method="/b",reason="timeout"} 1
+hotpath_shim_fallbacks_total{method="/b",reason="refused"} 0
 hotpath_shim_sidecar_restarts_total 1
 `
 	want := Shim{
 		Ready: true, Position: 90, Head: 91, Served: map[Mode]uint64{SidecarMode: 15, Legacy: 3},
-		Fallbacks: 2, Restarts: 1,
+		Fallbacks: 2, Reasons: map[string]uint64{"timeout": 2}, Restarts: 1,
 	}
 	for i, method := range ask.Hot {
 		want.Modes[i] = SidecarMode

@@ -40,8 +40,9 @@ type Shim struct {
 	Position, Head uint64
 	// Served counts answered hot requests by who answered them; fallbacks are under Legacy.
 	Served map[Mode]uint64
-	// Fallbacks counts those that were meant for the sidecar and answered by Go.
+	// Fallbacks counts those that were meant for the sidecar and answered by Go; Reasons says why.
 	Fallbacks uint64
+	Reasons   map[string]uint64
 	Restarts  uint64
 	// Modes is the mode of each method of ask.Hot.
 	Modes [len(ask.Hot)]Mode
@@ -78,7 +79,15 @@ func shimOf(page probe.Page) Shim {
 		Head:      uint64(page.Value("hotpath_shim_head_position", nil)),
 		Served:    map[Mode]uint64{Legacy: served(Legacy), SidecarMode: served(SidecarMode)},
 		Fallbacks: uint64(page.Value("hotpath_shim_fallbacks_total", nil)),
+		Reasons:   make(map[string]uint64),
 		Restarts:  uint64(page.Value("hotpath_shim_sidecar_restarts_total", nil)),
+	}
+	for _, sample := range page["hotpath_shim_fallbacks_total"].GetMetric() {
+		for _, label := range sample.GetLabel() {
+			if n := uint64(sample.GetCounter().GetValue()); label.GetName() == "reason" && n > 0 {
+				s.Reasons[label.GetValue()] += n
+			}
+		}
 	}
 	for i, method := range ask.Hot {
 		for _, mode := range []Mode{Legacy, SidecarMode} {
