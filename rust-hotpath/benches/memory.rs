@@ -1,6 +1,6 @@
 //! What a ledger costs per entry: resident bytes and booking time, versions being published all the while.
 //!
-//! `cargo bench -p hotpath --bench memory`; with `--test`, small ledgers that only show that it runs.
+//! `cargo bench -p hotpath --bench memory`; as a test, small ledgers that only show that it runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,11 +26,11 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PAGE_BYTES: u64 = 4_096;
 
 fn main() {
-    let scale = if std::env::args().any(|a| a == "--test") {
-        1_000
-    } else {
-        1
-    };
+    // `cargo bench` says --bench, `cargo test` doesn't.
+    let args: Vec<String> = std::env::args().collect();
+    let given = |flag: &str| args.iter().any(|arg| arg == flag);
+    let measuring = given("--bench") && !given("--test");
+    let scale = if measuring { 1 } else { 1_000 };
     println!("ledger              accounts    entries   B/entry  B/account  apply ns/entry");
     report(
         "spending",

@@ -64,8 +64,7 @@ func Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// environment is ours without the sidecar's settings: what is started depends on its command line alone, and HOTPATHD_BIN,
-// which names the binary to test, is no setting that hotpathd knows.
+// environment is ours without the sidecar's settings: what is started depends on its command line alone.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "HOTPATHD_") })
 }

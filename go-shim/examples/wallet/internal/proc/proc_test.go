@@ -132,9 +132,9 @@ func TestLastLinesOfALongLog(t *testing.T) {
 }
 
 func TestTheSidecarsSettingsAreNotInherited(t *testing.T) {
-	t.Setenv("HOTPATHD_BIN", "x")
+	t.Setenv("HOTPATHD_THREADS", "x")
 	t.Setenv("PROC_TEST", "y")
-	p, log := shell(t, "echo [$HOTPATHD_BIN$PROC_TEST]")
+	p, log := shell(t, "echo [$HOTPATHD_THREADS$PROC_TEST]")
 	<-p.Done()
 	if got := LastLines(log, 1); got != "[y]" {
 		t.Fatalf("got %s", got)

@@ -10,8 +10,8 @@ import (
 
 // Variables that name built binaries for the tests.
 const (
-	HotpathdVariable = "HOTPATHD_BIN"
-	WalletdVariable  = "WALLETD_BIN"
+	HotpathdVariable = "TEST_HOTPATHD"
+	WalletdVariable  = "TEST_WALLETD"
 )
 
 // Errors of Root and Hotpathd.
@@ -38,7 +38,7 @@ func Root() (string, error) {
 	}
 }
 
-// FindHotpathd is the sidecar to test: that of HOTPATHD_BIN, else the debug build.
+// FindHotpathd is the sidecar to test: that of TEST_HOTPATHD, else the debug build.
 func FindHotpathd() (string, error) {
 	path := os.Getenv(HotpathdVariable)
 	if path == "" {
@@ -54,7 +54,7 @@ func FindHotpathd() (string, error) {
 	return filepath.Abs(path)
 }
 
-// FindWalletd is the service to test: that of WALLETD_BIN, else one built into dir with the given flags of go build.
+// FindWalletd is the service to test: that of TEST_WALLETD, else one built into dir with the given flags of go build.
 func FindWalletd(dir string, flags ...string) (string, error) {
 	if path := os.Getenv(WalletdVariable); path != "" {
 		return filepath.Abs(path)
