@@ -18,11 +18,11 @@ help: ## What can be made
 build: ## Build hotpathd, walletd and the demo into target/bin
 	cargo build --release --locked --bin hotpathd
 	@mkdir -p $(BIN)
-	ln -sf ../release/hotpathd $(BIN)/hotpathd
+	@ln -sf ../release/hotpathd $(BIN)/hotpathd
 	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/demo
 
 demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
-	$(BIN)/demo --walletd $(BIN)/walletd --hotpathd $(BIN)/hotpathd --out $(ROOT)/target/demo
+	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
 
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 
