@@ -50,6 +50,11 @@ pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Hot requests at once.
 pub const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
 
+/// Bytes of long messages held.
+pub const BUFFERED_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// Longest message that is not counted among the long ones.
+pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
+
 /// Longest URI and headers of a hot request, in bytes.
 pub const HEADER_BYTES: u32 = 16 << 10;
 /// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
