@@ -4,7 +4,7 @@ pub mod push;
 
 use crate::{
     error::{Error, Kind, panic_text},
-    ingest::{Batch, Counts, Ingest, Line},
+    ingest::{Batch, Counts, Goal, Ingest, Line},
     limits,
     model::Model,
     readiness::Readiness,
@@ -244,7 +244,12 @@ impl<M: Model> Session<M> {
                     first_position,
                     events,
                 }) => {
-                    let batch = decode::<M>(first_position, &events).await?;
+                    let goal = Goal {
+                        head: readiness.known_head(),
+                        unread_before: readiness.answers_from(),
+                    };
+                    let batch = decode::<M>(first_position, &events, goal).await?;
+                    drop(events);
                     self.line.send(batch).await?;
                 }
             }
@@ -271,7 +276,11 @@ pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
 }
 
 /// Decodes up to the first bad event; the writer refuses it in its turn, after all that came before.
-async fn decode<M: Model>(first_position: u64, encoded: &[Vec<u8>]) -> Result<Batch<M>, Error> {
+async fn decode<M: Model>(
+    first_position: u64,
+    encoded: &[Vec<u8>],
+    goal: Goal,
+) -> Result<Batch<M>, Error> {
     check_size(first_position, encoded)?;
     let mut events = Vec::with_capacity(encoded.len());
     let mut fault = None;
@@ -297,6 +306,7 @@ async fn decode<M: Model>(first_position: u64, encoded: &[Vec<u8>]) -> Result<Ba
         first_position,
         events,
         fault,
+        goal,
     })
 }
 

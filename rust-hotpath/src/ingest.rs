@@ -1,25 +1,26 @@
-//! The single writer: applies batches on its own thread and publishes them. The rules of the sequence are here only.
+//! The way of events to the single writer, which applies batches on its own thread and publishes them.
+
+mod writer;
 
 use crate::{
-    error::{Error, Kind, panic_text},
+    error::{Error, Kind},
     limits,
     model::Model,
     settings::{Group, Setting, Settings},
     view::Publisher,
 };
 use std::{
-    cmp::Ordering::{Equal, Greater, Less},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
+        mpsc::{Sender, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use writer::Writer;
 
 /// How often the writer publishes.
 #[derive(Clone, Debug)]
@@ -36,6 +37,17 @@ pub struct Batch<M: Model> {
     pub events: Vec<M::Event>,
     /// What is wrong with the event after the last of `events`, if something is.
     pub fault: Option<Error>,
+    /// Where the feed stands.
+    pub goal: Goal,
+}
+
+/// What the writer is to reach, as known when a batch was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Goal {
+    /// The ledger's last durable position.
+    pub head: u64,
+    /// Nobody is answered until this position is published, so nobody can ask for what came before.
+    pub unread_before: u64,
 }
 
 /// One feed's way to the writer.
@@ -73,19 +85,6 @@ enum Command<M: Model> {
     },
 }
 
-struct Writer<M: Model> {
-    publisher: Publisher<M>,
-    publish_interval: Duration,
-    counts: Arc<Counts>,
-    state: M::State,
-    position: u64,
-    /// Applied but not yet published.
-    pending: Vec<M::Event>,
-    last_published: Instant,
-    /// The feed that may write, until it is refused.
-    open: Option<(u64, tokio::sync::mpsc::Sender<Error>)>,
-}
-
 /// Starts the writer's thread.
 ///
 /// # Errors
@@ -96,17 +95,7 @@ pub fn spawn<M: Model>(
 ) -> io::Result<(Ingest<M>, thread::JoinHandle<()>)> {
     let (commands, inbox) = channel();
     let counts = Arc::new(Counts::default());
-    let newest = publisher.newest();
-    let writer = Writer {
-        publish_interval: config.publish_interval,
-        counts: Arc::clone(&counts),
-        state: newest.state().clone(),
-        position: newest.position(),
-        pending: Vec::new(),
-        last_published: Instant::now(),
-        open: None,
-        publisher,
-    };
+    let writer = Writer::new(config, Arc::clone(&counts), publisher);
     let thread = thread::Builder::new().name("writer".to_owned());
     let thread = thread.spawn(move || writer.run(&inbox))?;
     let room = Arc::new(Semaphore::new(limits::BATCHES_QUEUED));
@@ -218,129 +207,6 @@ impl<M: Model> Line<M> {
     /// Waits for a refusal.
     pub async fn refused(&mut self) -> Error {
         self.refusals.recv().await.unwrap_or_else(gone)
-    }
-}
-
-impl<M: Model> Writer<M> {
-    fn run(mut self, inbox: &Receiver<Command<M>>) {
-        loop {
-            let command = match inbox.try_recv() {
-                Ok(command) => command,
-                Err(TryRecvError::Disconnected) => return self.publish(),
-                Err(TryRecvError::Empty) => {
-                    self.publish();
-                    match self.wait(inbox) {
-                        Some(command) => command,
-                        None => return,
-                    }
-                }
-            };
-            self.obey(command);
-        }
-    }
-
-    /// Waits for work and meanwhile frees what readers let go of.
-    fn wait(&mut self, inbox: &Receiver<Command<M>>) -> Option<Command<M>> {
-        loop {
-            let Some(pause) = self.publisher.collect(Instant::now()) else {
-                return inbox.recv().ok();
-            };
-            match inbox.recv_timeout(pause) {
-                Ok(command) => return Some(command),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-    }
-
-    fn obey(&mut self, command: Command<M>) {
-        match command {
-            Command::Open {
-                feed,
-                refused,
-                position,
-            } => {
-                self.publish();
-                self.open = Some((feed, refused));
-                let _ = position.send(self.position);
-            }
-            Command::Apply { feed, batch, .. } => {
-                if !matches!(&self.open, Some((open, _)) if *open == feed) {
-                    return;
-                }
-                if let Err(error) = self.apply(batch) {
-                    self.publish();
-                    if let Some((_, refused)) = self.open.take() {
-                        let _ = refused.try_send(error);
-                    }
-                }
-            }
-        }
-    }
-
-    fn apply(&mut self, batch: Batch<M>) -> Result<(), Error> {
-        self.due(batch.first_position)?;
-        for (index, event) in batch.events.into_iter().enumerate() {
-            self.due(M::position(&event))?;
-            self.apply_one(&event)?;
-            self.position += 1;
-            self.pending.push(event);
-            self.counts.events_applied.fetch_add(1, Relaxed);
-            if index % limits::EVENTS_PER_CLOCK == 0
-                && self.last_published.elapsed() >= self.publish_interval
-            {
-                self.publish();
-            }
-        }
-        batch.fault.map_or(Ok(()), Err)
-    }
-
-    /// The rule of the sequence: every position once, in order, without gaps.
-    fn due(&self, claimed: u64) -> Result<(), Error> {
-        let due = self.position + 1;
-        let (kind, what) = match claimed.cmp(&due) {
-            Equal => return Ok(()),
-            Greater => (Kind::FeedGap, "a position was skipped"),
-            Less => (Kind::FeedRepeat, "a position came again or out of order"),
-        };
-        Err(Error::new(
-            kind,
-            format!("{what}: {due} is due, {claimed} came"),
-        ))
-    }
-
-    fn apply_one(&mut self, event: &M::Event) -> Result<(), Error> {
-        let position = M::position(event);
-        let state = &mut self.state;
-        match catch_unwind(AssertUnwindSafe(|| M::apply(state, event))) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(rule)) => Err(Error::new(
-                Kind::FeedBadEvent,
-                format!("position {position}: {rule}"),
-            )),
-            Err(panic) => {
-                // The state may be half changed: go back to what readers see.
-                let newest = self.publisher.newest();
-                self.state = newest.state().clone();
-                self.position = newest.position();
-                self.pending.clear();
-                let text = format!(
-                    "position {position}: the model panicked: {}",
-                    panic_text(&*panic)
-                );
-                Err(Error::new(Kind::Panicked, text))
-            }
-        }
-    }
-
-    fn publish(&mut self) {
-        if !self.pending.is_empty() {
-            let events = std::mem::take(&mut self.pending);
-            let now = Instant::now();
-            self.publisher
-                .publish(self.position, self.state.clone(), events, now);
-            self.last_published = now;
-        }
     }
 }
 

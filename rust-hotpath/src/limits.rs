@@ -17,11 +17,15 @@ pub const BATCH_BYTES: usize = 4 << 20;
 /// Longest message of the feed: one event alone must fit.
 pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
 /// Batches that may wait for the writer before the feed is slowed down.
-pub const BATCHES_QUEUED: usize = 8;
+pub const BATCHES_QUEUED: usize = 2;
 /// Events decoded before requests get their turn on the same thread.
 pub const EVENTS_PER_TURN: usize = 256;
 /// Events applied between two looks at the clock.
 pub const EVENTS_PER_CLOCK: usize = 64;
+/// Events between the writer and the known head from which on it publishes rarely.
+pub const FAR_BEHIND_EVENTS: u64 = 10_000;
+/// Time between publications of a writer that is far behind; the shim calls a sidecar stale after a second without one.
+pub const CATCH_UP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Versions retained.
 pub const RETAIN_VERSIONS: RangeInclusive<u64> = 1..=1_000_000;
@@ -45,6 +49,11 @@ pub const THREADS: RangeInclusive<u64> = 1..=1_024;
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Hot requests at once.
 pub const IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Bytes of long messages held.
+pub const BUFFERED_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// Longest message that is not counted among the long ones.
+pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
 
 /// Longest URI and headers of a hot request, in bytes.
 pub const HEADER_BYTES: u32 = 16 << 10;

@@ -92,7 +92,13 @@ impl Readiness {
     /// Whether hot methods answer at this published position. It never turns false again.
     #[must_use]
     pub fn answers_at(&self, position: u64) -> bool {
-        position >= self.first_head.load(Relaxed)
+        position >= self.answers_from()
+    }
+
+    /// The position from which on hot methods answer; `u64::MAX` before the first feed.
+    #[must_use]
+    pub fn answers_from(&self) -> u64 {
+        self.first_head.load(Relaxed)
     }
 
     /// The last durable position that a feed spoke of.

@@ -2,6 +2,7 @@
 //!
 //! The order of checks is the contract's: readiness, the model's arguments, position metadata, position, answer.
 
+mod budget;
 mod frame;
 mod meter;
 mod wants;
@@ -17,6 +18,7 @@ use crate::{
     settings::{Group, Setting, Settings},
     view::{Resolved, View},
 };
+use budget::{Budget, Share};
 use hyper::http::{HeaderMap, HeaderValue, Request, Response};
 use std::{
     convert::Infallible,
@@ -39,6 +41,8 @@ pub struct Config {
     pub max_wait: Duration,
     /// Hot requests at once.
     pub max_in_flight: usize,
+    /// Bytes of long requests and replies held at once.
+    pub max_buffered_bytes: usize,
 }
 
 /// The service. Cloning is cheap.
@@ -51,6 +55,7 @@ struct Shared<M: Model> {
     view: View<M>,
     readiness: Arc<Readiness>,
     in_flight: Arc<Semaphore>,
+    budget: Arc<Budget>,
     meter: Meter,
 }
 
@@ -59,6 +64,8 @@ struct Answer {
     position: u64,
     /// A whole gRPC frame, or the model's verdict.
     reply: Result<Vec<u8>, Status>,
+    /// Of the reply's bytes.
+    share: Share,
 }
 
 impl Config {
@@ -84,13 +91,26 @@ impl Config {
                 "4096",
                 "Hot requests at once; more are RESOURCE_EXHAUSTED",
             ),
+            Setting::new(
+                "max-buffered-bytes",
+                "BYTES",
+                "268435456",
+                "Requests and replies over 8 KiB held at once; more are RESOURCE_EXHAUSTED",
+            ),
         ],
     };
 
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
+        let max_message_bytes = settings.size("max-message-bytes", limits::MESSAGE_BYTES);
+        let max_buffered_bytes = settings.size("max-buffered-bytes", limits::BUFFERED_BYTES);
+        if max_buffered_bytes < max_message_bytes {
+            let rule = format!("must be at least max-message-bytes, {max_message_bytes}");
+            settings.mistake("max-buffered-bytes", rule);
+        }
         Self {
-            max_message_bytes: settings.size("max-message-bytes", limits::MESSAGE_BYTES),
+            max_message_bytes,
+            max_buffered_bytes,
             max_wait: Duration::from_millis(settings.number("max-wait-ms", limits::WAIT_MS)),
             max_in_flight: settings.size("max-in-flight", limits::IN_FLIGHT),
         }
@@ -103,6 +123,7 @@ impl<M: Model> Serve<M> {
     pub fn new(config: Config, view: View<M>, readiness: Arc<Readiness>) -> Self {
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
         let shared = Arc::new(Shared {
+            budget: Arc::new(Budget::new(config.max_buffered_bytes)),
             config,
             view,
             readiness,
@@ -122,6 +143,12 @@ impl<M: Model> Serve<M> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.config.max_in_flight - self.shared.in_flight.available_permits()
+    }
+
+    /// Bytes of long requests and replies held at this moment.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.shared.budget.held()
     }
 
     /// What was counted.
@@ -213,7 +240,9 @@ impl<M: Model> Shared<M> {
     ) -> Result<Answer, Error> {
         let started = Instant::now();
         self.ready()?;
-        let request = frame::read(headers, body, self.config.max_message_bytes).await?;
+        let mut held = Share::default();
+        let grow = |bytes| self.budget.grow(&mut held, bytes);
+        let request = frame::read(headers, body, self.config.max_message_bytes, grow).await?;
         let query = match guarded(|| M::parse(method, &request))? {
             Ok(query) => query,
             Err(refusal) => return self.verdict(self.view.position(), refusal),
@@ -243,10 +272,16 @@ impl<M: Model> Shared<M> {
             };
             let mut reply = frame::start();
             match M::answer(resolved.state(), query, &mut reply) {
-                Ok(()) => Ok(Answer {
-                    position: resolved.position(),
-                    reply: Ok(frame::finish(reply, self.config.max_message_bytes)?),
-                }),
+                Ok(()) => {
+                    let reply = frame::finish(reply, self.config.max_message_bytes)?;
+                    let mut share = Share::default();
+                    self.budget.grow(&mut share, reply.capacity())?;
+                    Ok(Answer {
+                        position: resolved.position(),
+                        reply: Ok(reply),
+                        share,
+                    })
+                }
                 Err(refusal) => self.verdict(resolved.position(), refusal),
             }
         })?
@@ -258,6 +293,7 @@ impl<M: Model> Shared<M> {
             Refusal::Verdict { code, message } => Ok(Answer {
                 position,
                 reply: Err(Status::new(grpc_code(code), message)),
+                share: Share::default(),
             }),
         }
     }
@@ -282,7 +318,7 @@ impl Answer {
         permit: OwnedSemaphorePermit,
     ) -> (Code, Response<Body>) {
         let (code, mut response) = match self.reply {
-            Ok(frame) => (Code::Ok, frame::response(frame, permit)),
+            Ok(frame) => (Code::Ok, frame::response(frame, permit, self.share)),
             Err(status) => (status.code(), status.into_http()),
         };
         if say_position {

@@ -100,6 +100,12 @@ impl<M: Model> Source<M> {
             "hotpathd_in_flight",
             "Hot requests at this moment",
             size(self.0.serve.in_flight()),
+        )?;
+        gauge(
+            out,
+            "hotpathd_buffered_bytes",
+            "Bytes of requests and replies over 8 KiB held at this moment",
+            size(self.0.serve.buffered_bytes()),
         )
     }
 

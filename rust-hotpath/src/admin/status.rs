@@ -45,7 +45,7 @@ pub(super) fn memory<M: Model>(status: &Status<M>) -> Reply {
     let sizes = status.view.sizes();
     let mut json = format!(
         "{{\n  \"resident_bytes\": {},\n  \"peak_resident_bytes\": {},\n  \"threads\": {},\n  \"position\": {},\n  \
-         \"retained_versions\": {},\n  \"retained_events\": {},\n  \"retired_waiting\": {},\n  \"in_flight\": {},\n  \
+         \"retained_versions\": {},\n  \"retained_events\": {},\n  \"retired_waiting\": {},\n  \"in_flight\": {},\n  \"buffered_bytes\": {},\n  \
          \"model\": {{",
         process.resident_bytes,
         process.peak_resident_bytes,
@@ -55,6 +55,7 @@ pub(super) fn memory<M: Model>(status: &Status<M>) -> Reply {
         sizes.retained_events,
         sizes.retired_waiting,
         status.serve.in_flight(),
+        status.serve.buffered_bytes(),
     );
     for (index, (name, _, value)) in status.view.gauges().iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };

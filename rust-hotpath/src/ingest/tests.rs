@@ -70,6 +70,7 @@ fn batch(events: Vec<Added>) -> Batch<Fragile> {
         first_position: events[0].position,
         events,
         fault: None,
+        goal: Goal::default(),
     }
 }
 
@@ -194,4 +195,50 @@ async fn a_new_feed_goes_on_where_the_old_one_stopped_and_shuts_it_out() {
     );
     new.send(plain(1_001..=1_001)).await.expect("sent");
     view.reached(1_001, SOON).await.expect("published");
+}
+
+#[tokio::test]
+async fn no_history_is_kept_from_before_the_first_answer() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    let goal = Goal {
+        head: 500,
+        unread_before: 500,
+    };
+    for from in [1, 251] {
+        let batch = plain(from..=from + 249);
+        line.send(Batch { goal, ..batch }).await.expect("sent");
+    }
+    view.reached(500, SOON).await.expect("published");
+    assert_eq!(kind_at(&view, 499), Some(Kind::NotRetained));
+    let batch = plain(501..=502);
+    line.send(Batch { goal, ..batch }).await.expect("sent");
+    view.reached(502, SOON).await.expect("published");
+    assert_eq!([500, 501].map(|at| kind_at(&view, at)), [None, None]);
+}
+
+#[tokio::test]
+async fn far_behind_progress_shows_and_history_starts_where_it_can_last() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    let goal = Goal {
+        head: 1_000_000,
+        unread_before: 0,
+    };
+    let batch = plain(1..=500);
+    line.send(Batch { goal, ..batch }).await.expect("sent");
+    view.reached(500, SOON).await.expect("published");
+    assert_eq!(kind_at(&view, 499), Some(Kind::NotRetained));
+    let goal = Goal {
+        head: 1_500,
+        ..goal
+    };
+    let batch = plain(501..=1_500);
+    line.send(Batch { goal, ..batch }).await.expect("sent");
+    view.reached(1_500, SOON).await.expect("published");
+    assert_eq!([500, 501].map(|at| kind_at(&view, at)), [None, None]);
+}
+
+fn kind_at(view: &View<Fragile>, position: u64) -> Option<Kind> {
+    view.at(position).err().map(|error| error.kind())
 }

@@ -1,5 +1,6 @@
 //! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
 
+use super::budget::Share;
 use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -24,6 +25,7 @@ struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
     _permit: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -37,8 +39,13 @@ pub(super) fn unsupported_media() -> Response<Body> {
     response
 }
 
-/// The request's one message.
-pub(super) async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Bytes, Error> {
+/// The request's one message, of at most `most` bytes; `grow` is asked before more of it is held.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    most: usize,
+    mut grow: impl FnMut(usize) -> Result<(), Error>,
+) -> Result<Bytes, Error> {
     if let Some(encoding) = headers
         .get("grpc-encoding")
         .filter(|encoding| *encoding != "identity")
@@ -54,6 +61,7 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body, most: usize) -> Re
         let Ok(data) = frame.into_data() else {
             continue;
         };
+        grow(whole.len() + data.len())?;
         whole = join(whole, data);
         check_prefix(&whole, most)?;
     }
@@ -129,13 +137,18 @@ pub(super) fn finish(mut frame: Vec<u8>, most: usize) -> Result<Vec<u8>, Error> 
     Ok(frame)
 }
 
-pub(super) fn response(frame: Vec<u8>, permit: OwnedSemaphorePermit) -> Response<Body> {
+pub(super) fn response(
+    frame: Vec<u8>,
+    permit: OwnedSemaphorePermit,
+    share: Share,
+) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let mut response = Response::new(Body::new(Reply {
         data: Some(Bytes::from(frame)),
         trailers: Some(trailers),
         _permit: permit,
+        _share: share,
     }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
@@ -174,7 +187,7 @@ mod tests {
             .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))))
             .collect();
         let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
-        read(&HeaderMap::new(), body, most).await
+        read(&HeaderMap::new(), body, most, |_| Ok(())).await
     }
 
     #[tokio::test]
@@ -209,7 +222,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
         let body = Body::new(Full::new(Bytes::new()));
-        let error = read(&headers, body, 3).await.expect_err("refused");
+        let error = read(&headers, body, 3, |_| Ok(()))
+            .await
+            .expect_err("refused");
         assert_eq!(error.kind(), Kind::Unsupported);
     }
 

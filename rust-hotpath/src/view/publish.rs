@@ -56,6 +56,19 @@ impl<M: Model> Publisher<M> {
         self.free();
     }
 
+    /// Makes `state` the newest version and the only one: no history is kept of what led to it.
+    pub fn restart(&mut self, position: u64, state: M::State, now: Instant) {
+        self.retained.clear();
+        self.retained_events = 0;
+        self.publish(position, state, Vec::new(), now);
+    }
+
+    /// Whether so many events can be retained at all.
+    #[must_use]
+    pub fn can_retain(&self, events: u64) -> bool {
+        events <= u64::try_from(self.config.retain_events).unwrap_or(u64::MAX)
+    }
+
     /// Drops what has grown too old and frees what nobody uses. Returns when to come back, if there is a need to.
     pub fn collect(&mut self, now: Instant) -> Option<Duration> {
         let before = self.retained.len();

@@ -1,15 +1,50 @@
 //! Between bytes and messages.
 
 use prost::Message;
-use prost::encoding::message;
+use prost::bytes::Buf as _;
+use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, message, skip_field};
 
 use crate::model::Refusal;
 
 /// The field of every reply that is a list.
 const ROWS_TAG: u32 = 1;
 
+/// As Go decodes: a known field of another wire type is skipped like an unknown one, where prost alone refuses it.
 pub(super) fn decode<M: Message + Default>(request: &[u8]) -> Result<M, Refusal> {
-    M::decode(request).map_err(|error| Refusal::Malformed(error.to_string()))
+    M::decode(request).or_else(|error| {
+        let malformed = || Refusal::Malformed(error.to_string());
+        let kept = without_mistyped::<M>(request).ok_or_else(malformed)?;
+        M::decode(&*kept).map_err(|_| malformed())
+    })
+}
+
+/// The fields of a flat message that have the wire type of their number; `None` if the bytes are no message at all.
+fn without_mistyped<M: Message + Default>(request: &[u8]) -> Option<Vec<u8>> {
+    let mut kept = Vec::with_capacity(request.len());
+    let mut rest = request;
+    while rest.has_remaining() {
+        let from_here = rest;
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+        if takes::<M>(tag, wire_type) {
+            kept.extend_from_slice(&from_here[..from_here.len() - rest.len()]);
+        }
+    }
+    Some(kept)
+}
+
+/// Whether prost takes this number with this wire type: it is tried with a zero, which is good for every type.
+fn takes<M: Message + Default>(tag: u32, wire_type: WireType) -> bool {
+    let mut zero = Vec::with_capacity(16);
+    encode_key(tag, wire_type, &mut zero);
+    match wire_type {
+        WireType::Varint | WireType::LengthDelimited => zero.push(0),
+        WireType::ThirtyTwoBit => zero.extend([0; 4]),
+        WireType::SixtyFourBit => zero.extend([0; 8]),
+        WireType::StartGroup => encode_key(tag, WireType::EndGroup, &mut zero),
+        WireType::EndGroup => {}
+    }
+    M::decode(&*zero).is_ok()
 }
 
 /// Appends the canonical encoding: fields in tag order, zeros of fields without presence left out.
@@ -29,8 +64,8 @@ pub(super) fn append_row<M: Message>(row: &M, reply: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::proto::wallet::{
-        Balance, BatchGetBalancesResponse, GetBalanceResponse, GetStatisticsResponse,
-        GetTimeSeriesResponse, GetTopCounterpartiesResponse, Percentile,
+        Balance, BatchGetBalancesResponse, GetBalanceResponse, GetStatisticsRequest,
+        GetStatisticsResponse, GetTimeSeriesResponse, GetTopCounterpartiesResponse, Percentile,
     };
 
     fn encoded<M: Message>(message: &M) -> Vec<u8> {
@@ -87,9 +122,43 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_message_are_malformed() {
-        for bytes in [&[0xff_u8][..], &[0x0a, 5, b'x'], &[0x0a, 1, 0xff]] {
+        let bad: [&[u8]; 6] = [
+            &[0xff],
+            &[0x0a, 5, b'x'],
+            &[0x0a, 1, 0xff],
+            // A field of the wrong type does not save what follows it, nor itself if it is cut short.
+            &[0x08, 7, 0x0a, 1, 0xff],
+            &[0x0b, 0x10, 1],
+            &[0x0c],
+        ];
+        for bytes in bad {
             let result = decode::<Balance>(bytes);
             assert!(matches!(result, Err(Refusal::Malformed(_))), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_field_of_another_wire_type_is_skipped_as_go_does() {
+        let expected = Balance {
+            asset: "x".to_owned(),
+            credits_posted: 5,
+            ..Balance::default()
+        };
+        let good = expected.encode_to_vec();
+        let mistyped: [&[u8]; 5] = [
+            &[0x08, 7],
+            &[0x0d, 1, 2, 3, 4],
+            &[0x09, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0x12, 2, 0xff, 0xff],
+            &[0x0b, 0x10, 1, 0x0c],
+        ];
+        for field in mistyped {
+            for bytes in [[field, &good].concat(), [&good, field].concat()] {
+                assert_eq!(decode::<Balance>(&bytes), Ok(expected.clone()), "{field:?}");
+            }
+        }
+        let packed = [0x2a, 2, 50, 60, 0x28, 70, 0x2d, 0, 0, 0, 0];
+        let request: GetStatisticsRequest = decode(&packed).expect("both ways to list");
+        assert_eq!(request.percentiles, [50, 60, 70]);
     }
 }

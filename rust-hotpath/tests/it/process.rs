@@ -1,10 +1,17 @@
 //! The real `hotpathd`: flags, exit codes, socket files, signals.
 
-use crate::harness::{SOON, connect};
+use crate::harness::{Feed, SOON, connect, kind, open, reason, until};
+use hotpath::proto::{
+    hotpath::{EventBatch, feed_request::Kind},
+    wallet::{
+        Entry, GetBalanceRequest, Phase, Transaction, wallet_service_client::WalletServiceClient,
+    },
+};
+use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -12,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 /// A running process; killed if a test fails halfway.
@@ -55,6 +63,17 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// A gauge, as the admin page says it.
+    fn metric(&self, name: &str) -> Option<u64> {
+        let admin = self.ready()["admin"].as_str()?.to_owned();
+        let mut page = std::net::TcpStream::connect(admin).ok()?;
+        page.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut text = String::new();
+        page.read_to_string(&mut text).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(key, _)| *key == name)?.1.parse().ok()
     }
 
     /// Its exit code and its log.
@@ -202,6 +221,78 @@ fn it_says_where_it_listens_and_drains_on_sigterm() {
         "{log}"
     );
     assert!(!dir.path().join("s").exists() && !dir.path().join("ready.json").exists());
+}
+
+/// One that pays a penny to `a`.
+fn penny(position: u64) -> EventBatch {
+    let entry = Entry {
+        account_id: "a".to_owned(),
+        asset: "GBP".to_owned(),
+        amount: 1,
+        phase: Phase::Posted.into(),
+        ..Entry::default()
+    };
+    let transaction = Transaction {
+        position,
+        transaction_id: format!("t{position}"),
+        external: true,
+        entries: vec![entry],
+        ..Transaction::default()
+    };
+    EventBatch {
+        first_position: position,
+        events: vec![transaction.encode_to_vec()],
+    }
+}
+
+/// Asks for the balance of `a` at `min_position` or later.
+async fn wait_for(channel: tonic::transport::Channel, min_position: u64) -> Result<i64, Status> {
+    let mut request = Request::new(GetBalanceRequest {
+        account_id: "a".to_owned(),
+        ..GetBalanceRequest::default()
+    });
+    let metadata = request.metadata_mut();
+    metadata.insert("x-hotpath-min-position", min_position.into());
+    let mut client = WalletServiceClient::new(channel);
+    let balance = client.get_balance(request).await?;
+    Ok(balance.into_inner().balances[0].posted)
+}
+
+#[test]
+fn requests_in_flight_at_sigterm_end_with_an_answer_or_a_status() {
+    let process = Process::start(
+        tempfile::tempdir().unwrap(),
+        &["--max-wait-ms", "4000", "--drain-ms", "20000"],
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (reached, missed) = runtime.block_on(async {
+        let channel = connect(&process.socket()).await;
+        let mut feed = Feed::open(channel.clone(), open(1, "l", 1)).await.unwrap();
+        feed.send(kind(Kind::Batch(penny(1)))).await;
+        feed.reached(1).await;
+        let reached = tokio::spawn(wait_for(channel.clone(), 2));
+        let missed = tokio::spawn(wait_for(channel, 3));
+        until("both wait", || async {
+            process.metric("hotpathd_in_flight").filter(|n| *n == 2)
+        })
+        .await;
+        process.signal(Signal::TERM);
+        until("it drains", || async {
+            std::os::unix::net::UnixStream::connect(process.socket()).err()
+        })
+        .await;
+        feed.send(kind(Kind::Batch(penny(2)))).await;
+        (reached.await.unwrap(), missed.await.unwrap())
+    });
+    assert_eq!(reached.unwrap(), 2);
+    let (code, reason, _) = reason(&missed.unwrap_err());
+    assert_eq!(
+        (code, reason.as_str()),
+        (Code::FailedPrecondition, "POSITION_NOT_REACHED")
+    );
+    let (code, log, _) = process.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped") && !log.contains("cutting"), "{log}");
 }
 
 #[test]

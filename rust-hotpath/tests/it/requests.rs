@@ -243,6 +243,49 @@ async fn a_client_that_vanishes_frees_its_place() {
 }
 
 #[tokio::test]
+async fn long_requests_share_a_budget_and_short_ones_need_none() {
+    let most = "1048576";
+    let limits = ["--max-message-bytes", most, "--max-buffered-bytes", most];
+    let (engine, mut feed) = Engine::fed(&limits, 1).await;
+    let long = |min: &str| {
+        let prefix = "x".repeat(700_000);
+        let mut request = tonic::Request::new(ListRequest { prefix });
+        let metadata = request.metadata_mut();
+        metadata.insert("x-hotpath-min-position", min.parse().unwrap());
+        request
+    };
+    let mut client = engine.client().await;
+    let waiting = tokio::spawn({
+        let mut client = client.clone();
+        async move {
+            // The probe below may have had the budget at first.
+            loop {
+                match client.list(long("2")).await {
+                    Err(status) if status.code() == ResourceExhausted => {}
+                    answered => return answered.unwrap(),
+                }
+            }
+        }
+    });
+    let full = until("the budget is used up", || {
+        let mut client = client.clone();
+        async move { client.list(long("1")).await.err() }
+    });
+    let full = full.await;
+    assert_eq!(
+        (full.code(), full.message()),
+        (
+            ResourceExhausted,
+            "more than 1048576 bytes of messages are held"
+        )
+    );
+    assert!(client.get(get("a", &[])).await.is_ok());
+    feed.send(batch(2, [added(2, "a", 1)])).await;
+    waiting.await.unwrap();
+    client.list(long("2")).await.expect("given back");
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_closed() {
     let engine = Engine::start(&["--max-connections", "1"]).await;
     let first = engine.channel().await;

@@ -1,0 +1,225 @@
+//! The single writer. The rules of the sequence are here only.
+
+use super::{Batch, Command, Config, Counts, Goal};
+use crate::{
+    error::{Error, Kind, panic_text},
+    limits,
+    model::Model,
+    view::Publisher,
+};
+use std::{
+    cmp::Ordering::{Equal, Greater, Less},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+pub(super) struct Writer<M: Model> {
+    publisher: Publisher<M>,
+    publish_interval: Duration,
+    counts: Arc<Counts>,
+    state: M::State,
+    position: u64,
+    goal: Goal,
+    published: u64,
+    last_published: Instant,
+    /// What led from the published version to `state`; of no use once something was left out.
+    pending: Vec<M::Event>,
+    history_broken: bool,
+    /// The feed that may write, until it is refused.
+    open: Option<(u64, tokio::sync::mpsc::Sender<Error>)>,
+}
+
+impl<M: Model> Writer<M> {
+    pub(super) fn new(config: &Config, counts: Arc<Counts>, publisher: Publisher<M>) -> Self {
+        let newest = publisher.newest();
+        Self {
+            publish_interval: config.publish_interval,
+            counts,
+            state: newest.state().clone(),
+            position: newest.position(),
+            goal: Goal::default(),
+            published: newest.position(),
+            last_published: Instant::now(),
+            pending: Vec::new(),
+            history_broken: false,
+            open: None,
+            publisher,
+        }
+    }
+
+    pub(super) fn run(mut self, inbox: &Receiver<Command<M>>) {
+        loop {
+            let command = match inbox.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Disconnected) => return self.publish(),
+                Err(TryRecvError::Empty) => match self.wait(inbox) {
+                    Some(command) => command,
+                    None => return self.publish(),
+                },
+            };
+            self.obey(command);
+        }
+    }
+
+    /// Waits for work; meanwhile publishes and frees what readers let go of.
+    fn wait(&mut self, inbox: &Receiver<Command<M>>) -> Option<Command<M>> {
+        loop {
+            let pause = match self.unpublished_for() {
+                Some(wait) if !wait.is_zero() => Some(wait),
+                _ => {
+                    self.publish();
+                    self.publisher.collect(Instant::now())
+                }
+            };
+            let Some(pause) = pause else {
+                return inbox.recv().ok();
+            };
+            match inbox.recv_timeout(pause) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command<M>) {
+        match command {
+            Command::Open {
+                feed,
+                refused,
+                position,
+            } => {
+                self.publish();
+                self.open = Some((feed, refused));
+                let _ = position.send(self.position);
+            }
+            Command::Apply { feed, batch, .. } => {
+                if !matches!(&self.open, Some((open, _)) if *open == feed) {
+                    return;
+                }
+                if let Err(error) = self.apply(batch) {
+                    self.publish();
+                    if let Some((_, refused)) = self.open.take() {
+                        let _ = refused.try_send(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, batch: Batch<M>) -> Result<(), Error> {
+        self.due(batch.first_position)?;
+        self.goal = batch.goal;
+        for (index, event) in batch.events.into_iter().enumerate() {
+            self.due(M::position(&event))?;
+            self.apply_one(&event)?;
+            self.position += 1;
+            self.remember(event);
+            self.counts.events_applied.fetch_add(1, Relaxed);
+            if index % limits::EVENTS_PER_CLOCK == 0
+                && self.last_published.elapsed() >= self.interval()
+            {
+                self.publish();
+            }
+        }
+        batch.fault.map_or(Ok(()), Err)
+    }
+
+    /// The rule of the sequence: every position once, in order, without gaps.
+    fn due(&self, claimed: u64) -> Result<(), Error> {
+        let due = self.position + 1;
+        let (kind, what) = match claimed.cmp(&due) {
+            Equal => return Ok(()),
+            Greater => (Kind::FeedGap, "a position was skipped"),
+            Less => (Kind::FeedRepeat, "a position came again or out of order"),
+        };
+        Err(Error::new(
+            kind,
+            format!("{what}: {due} is due, {claimed} came"),
+        ))
+    }
+
+    fn apply_one(&mut self, event: &M::Event) -> Result<(), Error> {
+        let position = M::position(event);
+        let state = &mut self.state;
+        match catch_unwind(AssertUnwindSafe(|| M::apply(state, event))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(rule)) => Err(Error::new(
+                Kind::FeedBadEvent,
+                format!("position {position}: {rule}"),
+            )),
+            Err(panic) => {
+                // The state may be half changed: go back to what readers see.
+                let newest = self.publisher.newest();
+                self.state = newest.state().clone();
+                self.position = newest.position();
+                self.forget_pending();
+                let text = format!(
+                    "position {position}: the model panicked: {}",
+                    panic_text(&*panic)
+                );
+                Err(Error::new(Kind::Panicked, text))
+            }
+        }
+    }
+
+    /// Keeps an applied event, unless nobody can ask for the positions around it, or could any more at the head.
+    fn remember(&mut self, event: M::Event) {
+        let until_head = self.goal.head.saturating_sub(self.published);
+        self.history_broken |=
+            self.published < self.goal.unread_before || !self.publisher.can_retain(until_head);
+        if !self.history_broken {
+            self.pending.push(event);
+        }
+    }
+
+    fn forget_pending(&mut self) {
+        self.pending.clear();
+        self.history_broken = false;
+    }
+
+    /// Far behind, each version would be outdated at once, yet costs copies of what changes after it.
+    fn catching_up(&self) -> bool {
+        let ahead = self.goal.head.saturating_sub(self.position);
+        self.position < self.goal.unread_before || ahead > limits::FAR_BEHIND_EVENTS
+    }
+
+    fn interval(&self) -> Duration {
+        if self.catching_up() {
+            self.publish_interval.max(limits::CATCH_UP_INTERVAL)
+        } else {
+            self.publish_interval
+        }
+    }
+
+    /// How long an idle writer may still wait before it publishes; `None` if all is published.
+    fn unpublished_for(&self) -> Option<Duration> {
+        (self.position > self.published).then(|| match self.catching_up() {
+            true => self
+                .interval()
+                .saturating_sub(self.last_published.elapsed()),
+            false => Duration::ZERO,
+        })
+    }
+
+    fn publish(&mut self) {
+        if self.position == self.published {
+            return;
+        }
+        let (now, state) = (Instant::now(), self.state.clone());
+        if self.history_broken {
+            self.publisher.restart(self.position, state, now);
+        } else {
+            let events = std::mem::take(&mut self.pending);
+            self.publisher.publish(self.position, state, events, now);
+        }
+        self.forget_pending();
+        self.published = self.position;
+        self.last_published = now;
+    }
+}

@@ -1,0 +1,80 @@
+//! How much memory long requests and replies may take together.
+
+use crate::{
+    error::{Error, Kind},
+    limits,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// Bytes of long messages held at once. Short ones pay nothing: the number of requests in flight bounds them.
+pub(super) struct Budget {
+    held: AtomicUsize,
+    most: usize,
+}
+
+/// A message's share, given back on drop. That of a short one is nothing.
+#[derive(Default)]
+pub(super) struct Share(Option<(Arc<Budget>, usize)>);
+
+impl Budget {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
+    /// Lets the message of `share` grow to `bytes`.
+    pub(super) fn grow(self: &Arc<Self>, share: &mut Share, bytes: usize) -> Result<(), Error> {
+        if bytes <= limits::SHORT_MESSAGE_BYTES {
+            return Ok(());
+        }
+        let (_, counted) = share.0.get_or_insert_with(|| (Arc::clone(self), 0));
+        let more = bytes.saturating_sub(*counted);
+        *counted += more;
+        if self.held.fetch_add(more, Relaxed) + more > self.most {
+            let text = format!("more than {} bytes of messages are held", self.most);
+            return Err(Error::new(Kind::Overloaded, text));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some((budget, counted)) = &self.0 {
+            budget.held.fetch_sub(*counted, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_share_what_there_is_and_give_it_back() {
+        const LONG: usize = limits::SHORT_MESSAGE_BYTES + 1;
+        let budget = Arc::new(Budget::new(2 * LONG));
+        let [mut first, mut second, mut third] = [(); 3].map(|()| Share::default());
+        let full = |share: &mut Share, bytes| {
+            budget.grow(share, bytes).expect_err("full").kind() == Kind::Overloaded
+        };
+        budget.grow(&mut first, LONG - 1).expect("short");
+        assert_eq!(budget.held(), 0);
+        budget.grow(&mut first, LONG).expect("room");
+        budget.grow(&mut second, LONG).expect("room");
+        assert!(full(&mut third, LONG));
+        drop(third);
+        assert!(full(&mut second, LONG + 1));
+        drop((first, second));
+        assert_eq!(budget.held(), 0);
+    }
+}
