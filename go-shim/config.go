@@ -103,6 +103,9 @@ type Config struct {
 	HopTimeout time.Duration
 	// Freshness is ReadYourWrites by default.
 	Freshness Freshness
+	// SourceReady, if not nil, is closed once the Source has loaded its ledger. Until then the sidecar is neither fed nor
+	// asked: an empty ledger is not one that is yet to be loaded.
+	SourceReady <-chan struct{}
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
 	// Connections for requests, 1-64; default 2.

@@ -111,7 +111,7 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 }
 
 func TestNothingIsLeftForLater(t *testing.T) {
-	marks := []string{"TO" + "DO", "FIX" + "ME", "X" + "XX", "for n" + "ow", "t.Sk" + "ip"}
+	marks := []string{"TO" + "DO", "FIX" + "ME", "X" + "XX", "for n" + "ow", "t.Sk" + "ip(", "t.Sk" + "ipf(", "t.Sk" + "ipN"}
 	for _, s := range sources(t) {
 		for _, mark := range marks {
 			if bytes.Contains(s.content, []byte(mark)) {
