@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/schema"
@@ -309,6 +310,33 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 	r.awaitReady(t)
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {
 		t.Fatalf("answered by %s", who)
+	}
+}
+
+func TestOnePoisonousRequestDoesNotOpenTheBreaker(t *testing.T) {
+	r := newRig(t, setup{config: func(c *shim.Config) {
+		c.Breaker = shim.Breaker{Failures: 2, MinBackoff: time.Hour, MaxBackoff: time.Hour}
+	}})
+	poison := func(n int) {
+		r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
+			return shimtest.Answer{Err: status.Error(codes.Internal, "the model panicked"), Unpositioned: true}
+		})
+		for range n {
+			if who := r.ask(t, t.Context()); who != "LOCAL" {
+				t.Fatalf("answered by %s", who)
+			}
+		}
+		r.sidecar.Answer(sidecarAnswers(t))
+	}
+	for range 3 {
+		poison(39)
+		if who := r.ask(t, t.Context()); who != "SIDECAR" {
+			t.Fatalf("answered by %s", who)
+		}
+	}
+	// A sidecar that says it of everything is left alone all the same.
+	if poison(40); !r.side.Status().BreakerOpen {
+		t.Fatal("still closed")
 	}
 }
 

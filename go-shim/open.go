@@ -114,7 +114,8 @@ func (s *Side) prepareSupervisor() error {
 	}
 	supervisor, err := supervise.New(supervise.Config{
 		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
-		DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log, Restarted: s.metrics.SidecarRestarts.Inc,
+		StartTimeout: s.cfg.Supervisor.StartTimeout, DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log,
+		Connected: func() bool { return s.link.Connected() }, Restarted: s.metrics.SidecarRestarts.Inc,
 	})
 	if err != nil {
 		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))

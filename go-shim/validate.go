@@ -49,7 +49,8 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 		value time.Duration
 	}{
 		{"ModesPoll", c.ModesPoll}, {"HopTimeout", c.HopTimeout}, {"StaleAfter", c.StaleAfter},
-		{"Breaker.MinBackoff", c.Breaker.MinBackoff}, {"Supervisor.DrainTimeout", c.Supervisor.DrainTimeout},
+		{"Breaker.MinBackoff", c.Breaker.MinBackoff}, {"Supervisor.StartTimeout", c.Supervisor.StartTimeout},
+		{"Supervisor.DrainTimeout", c.Supervisor.DrainTimeout},
 	} {
 		m.check(d.value > 0, d.field, "must be above zero")
 	}
