@@ -62,13 +62,13 @@ const (
 	Sidecar = modes.Sidecar
 )
 
-// Interceptors says what server interceptors see of a forwarded request.
+// Interceptors says what server interceptors see of a request of a hot method.
 type Interceptors uint8
 
 const (
 	// Decoded shows them the typed request and reply, as before. What they pass on is what is forwarded.
 	Decoded Interceptors = iota
-	// Raw shows them a *codec.Raw: cheaper, for services whose interceptors look at no messages.
+	// Raw shows them a *codec.Raw, whoever answers: cheaper, for services whose interceptors look at no messages.
 	Raw
 )
 

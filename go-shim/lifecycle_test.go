@@ -2,7 +2,6 @@ package shim_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/schema"
@@ -64,61 +62,6 @@ func TestRefusedMethodIsLogged(t *testing.T) {
 	eventually(t, "the refusal is logged", func() bool {
 		return log.has("refused a method") && log.has(getBalance) && log.has("another schema")
 	})
-}
-
-func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
-	loaded := make(chan struct{})
-	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.SourceReady = loaded }})
-	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.Seed("ledger-1", 2) // of the service's life before: ahead of a ledger that is still empty
-	sidecar.Answer(sidecarAnswers(t))
-	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "not_ready") != 1 {
-		t.Fatalf("answered by %s", who)
-	}
-	r.ledger.Append([]byte("1"), []byte("2"), []byte("3"))
-	if n := len(sidecar.Hellos()); n != 0 {
-		t.Fatalf("greeted %d times", n)
-	}
-	close(loaded)
-	r.awaitReady(t)
-	if n := r.metric(t, "hotpath_shim_feed_refusals_total"); n != 0 || len(sidecar.Events()) != 3 {
-		t.Fatalf("%v refusals, %d events", n, len(sidecar.Events()))
-	}
-}
-
-// deafLedger reads for ever once it is at its head, whatever becomes of the context.
-type deafLedger struct {
-	*shimtest.Ledger
-	end chan struct{}
-}
-
-func (l deafLedger) Read(context.Context, uint64, int, int) ([][]byte, error) {
-	<-l.end
-	return nil, errors.New("the test is over")
-}
-
-func TestCloseDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
-	var log logged
-	ledger := deafLedger{shimtest.NewLedger("l"), make(chan struct{})}
-	defer close(ledger.end)
-	socket := filepath.Join(t.TempDir(), "s.sock")
-	shimtest.Start(t, socket)
-	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance}, Socket: socket,
-		Logger: slog.New(slog.NewTextHandler(&log, nil))}, ledger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "ready", func() bool { return side.Status().Ready })
-	closed := make(chan error, 1)
-	go func() { closed <- side.Close() }()
-	select {
-	case err = <-closed:
-	case <-time.After(patience):
-		t.Fatal("Close waits for the Source")
-	}
-	if err != nil || !log.has("heed the context") {
-		t.Fatalf("%v, log: %s", err, log.String())
-	}
 }
 
 func TestRefusedHelloStaysLocalAndIsRetried(t *testing.T) {
@@ -203,14 +146,6 @@ func TestSidecarThatFallsBehindIsNotAsked(t *testing.T) {
 	r.awaitReady(t)
 }
 
-func TestBrokenSourceIsReadAgain(t *testing.T) {
-	r := newRig(t, setup{events: 1})
-	r.ledger.Break(errors.New("disk"))
-	r.ledger.Append([]byte("x"))
-	r.ledger.Break(nil)
-	eventually(t, "it arrived", func() bool { return len(r.sidecar.Events()) == 2 })
-}
-
 func TestFeedRefusalsAreCountedAndRetried(t *testing.T) {
 	r := newRig(t, setup{events: 1})
 	r.sidecar.RefuseFeed(shimtest.Refusal(codes.InvalidArgument, "FEED_BAD_EVENT"))
@@ -287,69 +222,6 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	if n := r.metric(t, "hotpath_shim_mode", "method", getBalance, "mode", "legacy"); n != 1 {
 		t.Fatalf("the metric shows %v", n)
 	}
-}
-
-func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.HopTimeout = 20 * time.Millisecond
-		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
-	}})
-	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: true} })
-	for range 20 {
-		if who := r.ask(t, t.Context()); who != "LOCAL" {
-			t.Fatalf("answered by %s", who)
-		}
-	}
-	if n := len(r.sidecar.Calls()); n != 3 || !r.side.Status().BreakerOpen || r.fallbacks(t, "breaker_open") != 17 {
-		t.Fatalf("%d hops; breaker open: %v", n, r.side.Status().BreakerOpen)
-	}
-	// A new connection is a new chance.
-	r.sidecar.Answer(sidecarAnswers(t))
-	r.sidecar.DropConnections()
-	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
-	r.awaitReady(t)
-	if who := r.ask(t, t.Context()); who != "SIDECAR" {
-		t.Fatalf("answered by %s", who)
-	}
-}
-
-func TestOnePoisonousRequestDoesNotOpenTheBreaker(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.Breaker = shim.Breaker{Failures: 2, MinBackoff: time.Hour, MaxBackoff: time.Hour}
-	}})
-	poison := func(n int) {
-		r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
-			return shimtest.Answer{Err: status.Error(codes.Internal, "the model panicked"), Unpositioned: true}
-		})
-		for range n {
-			if who := r.ask(t, t.Context()); who != "LOCAL" {
-				t.Fatalf("answered by %s", who)
-			}
-		}
-		r.sidecar.Answer(sidecarAnswers(t))
-	}
-	for range 3 {
-		poison(39)
-		if who := r.ask(t, t.Context()); who != "SIDECAR" {
-			t.Fatalf("answered by %s", who)
-		}
-	}
-	// A sidecar that says it of everything is left alone all the same.
-	if poison(40); !r.side.Status().BreakerOpen {
-		t.Fatal("still closed")
-	}
-}
-
-func TestBreakerHealsByAProbe(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.Breaker = shim.Breaker{Failures: 1, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}
-	}})
-	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
-	if r.ask(t, t.Context()); !r.side.Status().BreakerOpen {
-		t.Fatal("still closed")
-	}
-	r.sidecar.Answer(sidecarAnswers(t))
-	eventually(t, "asked again", func() bool { return r.ask(t, t.Context()) == "SIDECAR" })
 }
 
 func TestCloseLeavesALocalServiceBehind(t *testing.T) {
