@@ -102,8 +102,8 @@ func (s *Side) prepareSocket() error {
 	}
 	s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) })
 	s.cfg.Socket = filepath.Join(dir, "sidecar.sock")
-	if len(s.cfg.Socket) > maxSocketBytes {
-		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, maxSocketBytes)
+	if len(s.cfg.Socket) > MaxSocketBytes {
+		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, MaxSocketBytes)
 	}
 	return nil
 }
