@@ -32,6 +32,37 @@ func BenchmarkForward(b *testing.B) {
 	})
 }
 
+// BenchmarkCold is a method that is not hot: with the shim it must cost what it costs without. The options are those of
+// a service without interceptors and of one with.
+func BenchmarkCold(b *testing.B) {
+	pass := grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		return next(ctx, request)
+	})
+	for name, options := range map[string][]grpc.ServerOption{"bare": nil, "intercepted": {pass}} {
+		b.Run(name+"/plain", func(b *testing.B) {
+			server := grpc.NewServer(options...)
+			walletv1.RegisterWalletServiceServer(server, trivial{})
+			post(b, walletv1.NewWalletServiceClient(dial(b, server)))
+		})
+		b.Run(name+"/shim", func(b *testing.B) {
+			r := newRig(b, setup{config: func(c *shim.Config) { c.Interceptors = shim.Raw }})
+			server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
+			walletv1.RegisterWalletServiceServer(r.side.Wrap(server), trivial{})
+			post(b, walletv1.NewWalletServiceClient(dial(b, server)))
+		})
+	}
+}
+
+func post(b *testing.B, client walletv1.WalletServiceClient) {
+	request := &walletv1.PostTransactionRequest{TransactionId: "t"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.PostTransaction(b.Context(), request); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // trivial answers without the bookkeeping of service.
 type trivial struct {
 	walletv1.UnimplementedWalletServiceServer
@@ -39,6 +70,10 @@ type trivial struct {
 
 func (trivial) GetBalance(context.Context, *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
 	return balances("LOCAL"), nil
+}
+
+func (trivial) PostTransaction(context.Context, *walletv1.PostTransactionRequest) (*walletv1.PostTransactionResponse, error) {
+	return &walletv1.PostTransactionResponse{Position: 7}, nil
 }
 
 func trivialClient(b *testing.B, r *rig) walletv1.WalletServiceClient {

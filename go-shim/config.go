@@ -62,13 +62,13 @@ const (
 	Sidecar = modes.Sidecar
 )
 
-// Interceptors says what server interceptors see of a forwarded request.
+// Interceptors says what server interceptors see of a request of a hot method.
 type Interceptors uint8
 
 const (
 	// Decoded shows them the typed request and reply, as before. What they pass on is what is forwarded.
 	Decoded Interceptors = iota
-	// Raw shows them a *codec.Raw: cheaper, for services whose interceptors look at no messages.
+	// Raw shows them a *codec.Raw, whoever answers: cheaper, for services whose interceptors look at no messages.
 	Raw
 )
 
@@ -103,6 +103,9 @@ type Config struct {
 	HopTimeout time.Duration
 	// Freshness is ReadYourWrites by default.
 	Freshness Freshness
+	// SourceReady, if not nil, is closed once the Source has loaded its ledger. Until then the sidecar is neither fed nor
+	// asked: an empty ledger is not one that is yet to be loaded.
+	SourceReady <-chan struct{}
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
 	// Connections for requests, 1-64; default 2.
@@ -127,13 +130,16 @@ type Supervisor struct {
 	Bin string
 	// Args follow --socket, --lifeline and --ready-file, which the shim gives.
 	Args []string
+	// StartTimeout is how long it may take to listen before it is replaced; default 15 s.
+	StartTimeout time.Duration
 	// DrainTimeout is the time between SIGTERM and SIGKILL; default 5 s.
 	DrainTimeout time.Duration
 }
 
 // Breaker says when to stop asking a failing sidecar.
 type Breaker struct {
-	// Failures in a row that open it; default 5.
+	// Failures in a row that open it; default 5. A request that may itself be at fault, because the sidecar said INTERNAL
+	// or had less than a tenth of HopTimeout, counts as a twentieth of one.
 	Failures int
 	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
@@ -149,6 +155,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Breaker.MinBackoff, 100*time.Millisecond)
 	set(&c.Breaker.MaxBackoff, 5*time.Second)
 	set(&c.Supervisor.Bin, "hotpathd")
+	set(&c.Supervisor.StartTimeout, 15*time.Second)
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
 	if c.newTransport == nil {
 		c.newTransport = func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport {

@@ -16,9 +16,10 @@
 //
 // # Who sees what
 //
-// Without server interceptors, bytes pass through undecoded. With them, Config.Interceptors decides. A method in mode
-// Legacy, or without a ready sidecar, runs through the untouched generated handler. stats.Handlers see *codec.Raw as the
-// payload of a forwarded message.
+// What server interceptors see of a hot method depends on Config.Interceptors alone, not on who answers: typed messages
+// (Decoded), or *codec.Raw (Raw). Without interceptors bytes pass through undecoded. Except with Raw interceptors, a
+// method in mode Legacy, or without a ready sidecar, runs through the untouched generated handler. stats.Handlers see
+// *codec.Raw as the payload of a message that passed through undecoded.
 //
 // # Parts
 //

@@ -214,6 +214,8 @@ func (m *method) handBack(h *hop, b blame) {
 	switch b {
 	case blameSidecar:
 		m.side.breaker.Failure(h.ticket)
+	case blameEither:
+		m.side.breaker.Doubt(h.ticket)
 	case blameNobody:
 		m.side.breaker.Abandon(h.ticket)
 	case blameRequest:
@@ -225,6 +227,8 @@ type blame uint8
 
 const (
 	blameSidecar blame = iota
+	// blameEither: the sidecar may be broken, or only this request too much for it.
+	blameEither
 	// blameNobody: nothing was learnt.
 	blameNobody
 	// blameRequest: the sidecar is well, if it didn't answer it just can't answer this. Otherwise one caller could
@@ -236,7 +240,7 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 	switch why {
 	case hopTimeout, notReached:
 		if h.budget < m.side.cfg.HopTimeout/10 {
-			return blameNobody
+			return blameEither
 		}
 	case notRetained:
 		return blameRequest
@@ -246,10 +250,12 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
 			return blameRequest
 		case codes.Internal:
-			// What the sidecar says of bytes that are no such message, but also of a defect of its own.
+			// What the sidecar says of bytes that are no such message, but also of a defect of its own: a panic over this
+			// request, after which it is as well as before, or over every one.
 			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
 				return blameRequest
 			}
+			return blameEither
 		}
 	}
 	return blameSidecar

@@ -19,51 +19,82 @@ type handler struct {
 
 // handle has the signature of grpc.MethodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	if interceptor != nil && h.side.cfg.Interceptors == Raw {
+		return h.intercepted(srv, ctx, dec, interceptor)
+	}
 	// Settled before anything is read, so that a method that stays local is served as if there were no shim.
 	if h.staysLocal() {
 		return h.local(srv, ctx, dec, interceptor)
 	}
-	if interceptor != nil && h.side.cfg.Interceptors == Decoded {
+	if interceptor != nil {
 		return h.decoded(srv, ctx, dec, interceptor)
 	}
 	in := new(codec.Raw)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
-	if interceptor == nil {
-		return h.raw(srv, ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: h.name}
-	return interceptor(ctx, in, info, func(ctx context.Context, request any) (any, error) {
-		passed, ok := request.(*codec.Raw)
-		if !ok {
-			passed = new(codec.Raw)
-			var err error
-			if passed.Bytes, err = codec.Encode(h.side.codec, request); err != nil {
-				return nil, status.Errorf(codes.Internal, "an interceptor passed on %T: %v", request, err)
-			}
-		}
-		return h.raw(srv, ctx, passed)
-	})
+	return h.raw(srv, ctx, in)
 }
 
 // raw forwards the request's bytes, and hands the same bytes to the local handler if there is no answer.
 func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	answer := h.forward(ctx, in.Bytes, nil)
-	if answer.served {
-		if answer.err != nil {
-			return nil, answer.err
-		}
-		return &codec.Raw{Bytes: answer.body}, nil
+	if !answer.served {
+		return h.localFrom(srv, ctx, in)
 	}
+	if answer.err != nil {
+		return nil, answer.err
+	}
+	return &codec.Raw{Bytes: answer.body}, nil
+}
+
+// localFrom is the local handler's answer to bytes.
+func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	dec := func(into any) error {
 		if err := codec.Decode(h.side.codec, in.Bytes, into); err != nil {
-			// In grpc-go's own words: nobody shall notice who decoded.
+			// In grpc-go's own words, here and below: nobody shall notice who decoded.
 			return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
 		}
 		return nil
 	}
 	return h.local(srv, ctx, dec, nil)
+}
+
+// intercepted shows interceptors a *codec.Raw both ways, whoever answers: what they see must not change with a
+// sidecar that comes and goes.
+func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	in := new(codec.Raw)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: h.name}
+	return interceptor(ctx, in, info, func(ctx context.Context, request any) (any, error) {
+		passed, err := h.asRaw(request)
+		if err != nil {
+			return nil, status.Errorf(codes.Internal, "an interceptor passed on %T: %v", request, err)
+		}
+		ask := h.raw
+		if h.staysLocal() {
+			ask = h.localFrom
+		}
+		reply, err := ask(srv, ctx, passed)
+		if err != nil {
+			return nil, err
+		}
+		encoded, err := h.asRaw(reply)
+		if err != nil {
+			return nil, status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err)
+		}
+		return encoded, nil
+	})
+}
+
+func (h *handler) asRaw(message any) (*codec.Raw, error) {
+	if raw, ok := message.(*codec.Raw); ok {
+		return raw, nil
+	}
+	body, err := codec.Encode(h.side.codec, message)
+	return &codec.Raw{Bytes: body}, err
 }
 
 // decoded lets the generated handler decode the request and call the interceptors, and takes the place of the service

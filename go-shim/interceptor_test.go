@@ -3,8 +3,11 @@ package shim_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -126,6 +129,57 @@ func TestRawInterceptorsSeeBytes(t *testing.T) {
 	}
 	if got := r.sidecar.Calls()[0].Body; !bytes.Equal(got, odd) {
 		t.Fatalf("forwarded %x", got)
+	}
+}
+
+// What interceptors see is a matter of configuration: not of the mode, nor of a sidecar that comes and goes.
+func TestWhatInterceptorsSeeDoesNotDependOnWhoAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		interceptors   shim.Interceptors
+		request, reply string
+	}{
+		"decoded": {shim.Decoded, "*walletv1.GetBalanceRequest", "*walletv1.GetBalanceResponse"},
+		"raw":     {shim.Raw, "*codec.Raw", "*codec.Raw"},
+	} {
+		for state, s := range map[string]setup{
+			"forwarded":  {},
+			"no sidecar": {noFake: true},
+			"legacy":     {config: func(c *shim.Config) { c.DefaultMode = shim.Legacy }},
+			"failing":    {config: func(c *shim.Config) { c.HopTimeout = time.Nanosecond }},
+		} {
+			var seen seen
+			s.server = []grpc.ServerOption{seen.option(unchanged)}
+			change := s.config
+			s.config = func(config *shim.Config) {
+				if config.Interceptors = c.interceptors; change != nil {
+					change(config)
+				}
+			}
+			r := newRig(t, s)
+			who := r.ask(t, t.Context())
+			if (who == "SIDECAR") != (state == "forwarded") {
+				t.Fatalf("%s, %s: answered by %s", name, state, who)
+			}
+			if in, out := fmt.Sprintf("%T", seen.requests[0]), fmt.Sprintf("%T", seen.replies[0]); in != c.request || out != c.reply {
+				t.Errorf("%s, %s: saw %s and %s", name, state, in, out)
+			}
+		}
+	}
+}
+
+func TestRawInterceptorsOfALocalAnswer(t *testing.T) {
+	var s seen
+	r := newRig(t, setup{noFake: true, server: []grpc.ServerOption{s.option(unchanged)},
+		config: func(c *shim.Config) { c.Interceptors = shim.Raw }})
+	r.local.err = status.Error(codes.NotFound, "no such account")
+	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+	if status.Code(err) != codes.NotFound || status.Code(s.errors[0]) != codes.NotFound || s.replies[0] != nil {
+		t.Fatalf("caller %v, interceptor %v and %v", err, s.replies[0], s.errors[0])
+	}
+	r.local.err = nil
+	if _, err := r.invokeRaw(t.Context(), []byte{0x0a, 0x05, 'x'}); status.Code(err) != codes.Internal ||
+		!strings.Contains(err.Error(), "grpc: failed to unmarshal the received message") {
+		t.Fatalf("got %v", err)
 	}
 }
 

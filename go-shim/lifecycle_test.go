@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,16 @@ func TestRefusedMethodStaysLocal(t *testing.T) {
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "method_refused") != 1 {
 		t.Fatalf("answered by %s", who)
 	}
+}
+
+func TestRefusedMethodIsLogged(t *testing.T) {
+	var log logged
+	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }})
+	sidecar := shimtest.Start(t, r.config.Socket)
+	sidecar.RefuseMethod(getBalance, "another schema")
+	eventually(t, "the refusal is logged", func() bool {
+		return log.has("refused a method") && log.has(getBalance) && log.has("another schema")
+	})
 }
 
 func TestRefusedHelloStaysLocalAndIsRetried(t *testing.T) {
@@ -135,14 +146,6 @@ func TestSidecarThatFallsBehindIsNotAsked(t *testing.T) {
 	r.awaitReady(t)
 }
 
-func TestBrokenSourceIsReadAgain(t *testing.T) {
-	r := newRig(t, setup{events: 1})
-	r.ledger.Break(errors.New("disk"))
-	r.ledger.Append([]byte("x"))
-	r.ledger.Break(nil)
-	eventually(t, "it arrived", func() bool { return len(r.sidecar.Events()) == 2 })
-}
-
 func TestFeedRefusalsAreCountedAndRetried(t *testing.T) {
 	r := newRig(t, setup{events: 1})
 	r.sidecar.RefuseFeed(shimtest.Refusal(codes.InvalidArgument, "FEED_BAD_EVENT"))
@@ -219,42 +222,6 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	if n := r.metric(t, "hotpath_shim_mode", "method", getBalance, "mode", "legacy"); n != 1 {
 		t.Fatalf("the metric shows %v", n)
 	}
-}
-
-func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.HopTimeout = 20 * time.Millisecond
-		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
-	}})
-	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: true} })
-	for range 20 {
-		if who := r.ask(t, t.Context()); who != "LOCAL" {
-			t.Fatalf("answered by %s", who)
-		}
-	}
-	if n := len(r.sidecar.Calls()); n != 3 || !r.side.Status().BreakerOpen || r.fallbacks(t, "breaker_open") != 17 {
-		t.Fatalf("%d hops; breaker open: %v", n, r.side.Status().BreakerOpen)
-	}
-	// A new connection is a new chance.
-	r.sidecar.Answer(sidecarAnswers(t))
-	r.sidecar.DropConnections()
-	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
-	r.awaitReady(t)
-	if who := r.ask(t, t.Context()); who != "SIDECAR" {
-		t.Fatalf("answered by %s", who)
-	}
-}
-
-func TestBreakerHealsByAProbe(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.Breaker = shim.Breaker{Failures: 1, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}
-	}})
-	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
-	if r.ask(t, t.Context()); !r.side.Status().BreakerOpen {
-		t.Fatal("still closed")
-	}
-	r.sidecar.Answer(sidecarAnswers(t))
-	eventually(t, "asked again", func() bool { return r.ask(t, t.Context()) == "SIDECAR" })
 }
 
 func TestCloseLeavesALocalServiceBehind(t *testing.T) {

@@ -77,14 +77,18 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	})
 	s.makeMethods(descriptors)
 	s.setModes(table)
-	for _, step := range []func() error{s.prepareSocket, s.prepareSupervisor, s.registerMetrics} {
+	makeLink := func() error {
+		s.link = link.New(s.linkConfig(descriptors))
+		return nil
+	}
+	// The metrics come last: they may be scraped at once, and then read everything else.
+	for _, step := range []func() error{s.prepareSocket, s.prepareSupervisor, makeLink, s.registerMetrics} {
 		if err := step(); err != nil {
 			s.unwind()
 			return nil, err
 		}
 	}
-	s.link = link.New(s.linkConfig(descriptors))
-	s.start(context.WithoutCancel(ctx))
+	s.start(context.WithoutCancel(ctx), table)
 	return s, nil
 }
 
@@ -98,8 +102,8 @@ func (s *Side) prepareSocket() error {
 	}
 	s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) })
 	s.cfg.Socket = filepath.Join(dir, "sidecar.sock")
-	if len(s.cfg.Socket) > maxSocketBytes {
-		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, maxSocketBytes)
+	if len(s.cfg.Socket) > MaxSocketBytes {
+		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, MaxSocketBytes)
 	}
 	return nil
 }
@@ -110,7 +114,8 @@ func (s *Side) prepareSupervisor() error {
 	}
 	supervisor, err := supervise.New(supervise.Config{
 		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
-		DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log, Restarted: s.metrics.SidecarRestarts.Inc,
+		StartTimeout: s.cfg.Supervisor.StartTimeout, DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log,
+		Connected: func() bool { return s.link.Connected() }, Restarted: s.metrics.SidecarRestarts.Inc,
 	})
 	if err != nil {
 		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
@@ -155,21 +160,39 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 	}
 }
 
-func (s *Side) start(ctx context.Context) {
+func (s *Side) start(ctx context.Context, table modes.Table) {
 	ctx, s.stop = context.WithCancel(ctx)
 	if s.supervisor != nil {
 		s.supervisor.Start()
 	}
-	s.background.Go(func() { s.link.Run(ctx) })
+	s.background.Go(func() {
+		if s.awaitSource(ctx) {
+			s.link.Run(ctx)
+		}
+	})
 	s.background.Go(func() { s.remindOfCheck(ctx) })
 	if s.cfg.ModesFile != "" {
-		s.background.Go(func() { s.watchModes(ctx) })
+		s.background.Go(func() { s.watchModes(ctx, table) })
 	}
 }
 
-func (s *Side) watchModes(ctx context.Context) {
+// awaitSource: a Source that is still loading says that its ledger is empty, and a sidecar fed with that would count as
+// ready, or as ahead of the ledger.
+func (s *Side) awaitSource(ctx context.Context) bool {
+	if s.cfg.SourceReady == nil {
+		return true
+	}
+	select {
+	case <-s.cfg.SourceReady:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 	watcher := modes.Watcher{
-		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll,
+		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll, Table: table,
 		Changed: func(table modes.Table) {
 			s.setModes(table)
 			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile)

@@ -1,10 +1,12 @@
 package shim_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -171,6 +173,26 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// logged is a log to look into while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *logged) has(text string) bool { return strings.Contains(l.String(), text) }
 
 // ask says who answered.
 func (r *rig) ask(t testing.TB, ctx context.Context, options ...grpc.CallOption) string {

@@ -11,7 +11,7 @@ type Source interface {
 	// 0 if there is none. It never goes back.
 	Head() uint64
 	// Read returns 1 to limit events, as the sidecar's model decodes them, the first of them at position from (>= 1),
-	// without gaps. It waits until there is one. The caller must not change the bytes. Events together may pass
-	// maxBytes only if the first alone does.
+	// without gaps. It waits until there is one, or until ctx ends. The caller must not change the bytes. Events together
+	// may pass maxBytes only if the first alone does.
 	Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error)
 }

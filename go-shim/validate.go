@@ -12,8 +12,8 @@ import (
 	"hotpath.dev/go-shim/schema"
 )
 
-// maxSocketBytes is the length of a Unix socket's path that every system takes.
-const maxSocketBytes = 103
+// MaxSocketBytes is the length of a Unix socket's path that every system takes.
+const MaxSocketBytes = 103
 
 // ErrConfig is wrapped by the error of Open if the Config is at fault; its text lists every mistake.
 var ErrConfig = errors.New("shim: the configuration must be corrected")
@@ -40,7 +40,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
 	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
-	m.check(len(c.Socket) <= maxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", maxSocketBytes))
+	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))
 	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")
 	m.check(c.Breaker.Failures >= 1, "Breaker.Failures", "must be at least 1")
 	m.check(c.Breaker.MinBackoff <= c.Breaker.MaxBackoff, "Breaker.MinBackoff", "must not be above MaxBackoff")
@@ -49,7 +49,8 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 		value time.Duration
 	}{
 		{"ModesPoll", c.ModesPoll}, {"HopTimeout", c.HopTimeout}, {"StaleAfter", c.StaleAfter},
-		{"Breaker.MinBackoff", c.Breaker.MinBackoff}, {"Supervisor.DrainTimeout", c.Supervisor.DrainTimeout},
+		{"Breaker.MinBackoff", c.Breaker.MinBackoff}, {"Supervisor.StartTimeout", c.Supervisor.StartTimeout},
+		{"Supervisor.DrainTimeout", c.Supervisor.DrainTimeout},
 	} {
 		m.check(d.value > 0, d.field, "must be above zero")
 	}

@@ -9,9 +9,12 @@ import (
 	"hotpath.dev/go-shim/internal/backoff"
 )
 
+// doubtsPerFailure is how many doubts weigh as much as one failure.
+const doubtsPerFailure = 20
+
 // Config says when to open and for how long.
 type Config struct {
-	// Failures in a row that open the breaker.
+	// Failures in a row that open the breaker, or 20 times as many doubts.
 	Failures int
 	// MinBackoff is how long it stays open at first, MaxBackoff at most; each failed probe doubles the time.
 	MinBackoff, MaxBackoff time.Duration
@@ -23,9 +26,10 @@ type Config struct {
 type Breaker struct {
 	cfg Config
 
-	// open and failures are also read without mu: the way of a healthy call takes no lock.
-	open       atomic.Bool
-	failures   atomic.Int64
+	// open and badness are also read without mu: the way of a healthy call takes no lock.
+	open atomic.Bool
+	// badness counts doubts, and failures as the doubts that they weigh, since the last success.
+	badness    atomic.Int64
 	generation atomic.Uint64
 
 	mu      sync.Mutex
@@ -34,7 +38,7 @@ type Breaker struct {
 	backoff backoff.Backoff
 }
 
-// Ticket is the leave to make one call. Hand it back by exactly one of Success, Failure or Abandon.
+// Ticket is the leave to make one call. Hand it back by exactly one of Success, Failure, Doubt or Abandon.
 type Ticket struct {
 	generation uint64
 	probe      bool
@@ -71,8 +75,8 @@ func (b *Breaker) Allow() (Ticket, bool) {
 // Success closes the breaker if the call was the probe.
 func (b *Breaker) Success(t Ticket) {
 	if !t.probe {
-		if b.failures.Load() != 0 && t.generation == b.generation.Load() {
-			b.failures.Store(0)
+		if b.badness.Load() != 0 && t.generation == b.generation.Load() {
+			b.badness.Store(0)
 		}
 		return
 	}
@@ -84,14 +88,20 @@ func (b *Breaker) Success(t Ticket) {
 }
 
 // Failure counts towards opening, or opens it again for longer if the call was the probe.
-func (b *Breaker) Failure(t Ticket) {
+func (b *Breaker) Failure(t Ticket) { b.count(t, doubtsPerFailure) }
+
+// Doubt is for a call that failed as it does on a broken sidecar, but also for reasons of its own: it takes many of
+// them, with no success in between, so that one caller can't open the breaker for all.
+func (b *Breaker) Doubt(t Ticket) { b.count(t, 1) }
+
+func (b *Breaker) count(t Ticket, weight int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// Calls that began before the last change say nothing about the time after it.
 	if t.generation != b.generation.Load() {
 		return
 	}
-	if !t.probe && b.failures.Add(1) < int64(b.cfg.Failures) {
+	if !t.probe && b.badness.Add(weight) < int64(b.cfg.Failures)*doubtsPerFailure {
 		return
 	}
 	b.probing = false
@@ -121,7 +131,7 @@ func (b *Breaker) Reset() {
 
 func (b *Breaker) close() {
 	b.probing = false
-	b.failures.Store(0)
+	b.badness.Store(0)
 	b.backoff.Reset()
 	b.generation.Add(1)
 	b.open.Store(false)

@@ -51,6 +51,27 @@ func TestOpensAfterFailuresInARow(t *testing.T) {
 	refuse(t, b)
 }
 
+func TestItTakesManyDoubts(t *testing.T) {
+	b, _ := newBreaker(2)
+	for range 3 {
+		for range 2*doubtsPerFailure - 1 {
+			b.Doubt(allow(t, b))
+		}
+		b.Success(allow(t, b))
+	}
+	b.Failure(allow(t, b))
+	for range doubtsPerFailure - 1 {
+		b.Doubt(allow(t, b))
+	}
+	if b.Open() {
+		t.Fatal("open too early")
+	}
+	b.Doubt(allow(t, b))
+	if !b.Open() {
+		t.Fatal("closed")
+	}
+}
+
 func TestOneProbeAtATime(t *testing.T) {
 	b, c := newBreaker(1)
 	b.Failure(allow(t, b))

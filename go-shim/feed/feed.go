@@ -27,6 +27,8 @@ var (
 	ErrSource = errors.New("the source of the feed failed")
 	// ErrBadSource is wrapped by those that only a change of the Source can mend.
 	ErrBadSource = errors.New("Source.Read broke its contract")
+	// ErrSourceStuck is joined to whatever ended a feed whose Source.Read did not end with it.
+	ErrSourceStuck = errors.New("Source.Read goes on though its context has ended: make it heed the context")
 	// ErrClosed means that the sidecar ended the feed without a reason.
 	ErrClosed = errors.New("the sidecar closed the feed")
 )
@@ -54,6 +56,9 @@ type Feed struct {
 	HeadEvery time.Duration
 }
 
+// patience is how long a Source.Read may go on after its context has ended.
+const patience = time.Second
+
 type batch struct {
 	first  uint64
 	events [][]byte
@@ -73,13 +78,20 @@ func (f *Feed) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	}
 
 	batches := make(chan batch)
-	done := make(chan struct{}, 2)
-	go func() { cancel(f.receive(stream)); done <- struct{}{} }()
-	go func() { cancel(f.read(ctx, at+1, batches)); done <- struct{}{} }()
+	received, read := make(chan struct{}), make(chan struct{})
+	go func() { defer close(received); cancel(f.receive(stream)) }()
+	go func() { defer close(read); cancel(f.read(ctx, at+1, batches)) }()
 	cancel(f.send(ctx, stream, batches))
-	<-done
-	<-done
-	return context.Cause(ctx)
+	<-received
+	// The reader runs code that isn't ours, and it tells nobody anything any more.
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-read:
+		return context.Cause(ctx)
+	case <-timer.C:
+		return errors.Join(context.Cause(ctx), ErrSourceStuck)
+	}
 }
 
 func (f *Feed) open(stream hotpathv1.FeedService_FeedClient) (uint64, error) {

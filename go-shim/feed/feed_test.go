@@ -155,6 +155,29 @@ func TestSourcesThatBreakTheContractSendNothing(t *testing.T) {
 	}
 }
 
+// deafSource reads for ever, whatever becomes of the context.
+type deafSource struct {
+	*shimtest.Ledger
+	end chan struct{}
+}
+
+func (d deafSource) Read(context.Context, uint64, int, int) ([][]byte, error) {
+	<-d.end
+	return nil, errors.New("the test is over")
+}
+
+func TestSourceThatIgnoresItsContextEndsWithTheFeed(t *testing.T) {
+	sidecar, conn := connect(t)
+	source := deafSource{shimtest.NewLedger("l"), make(chan struct{})}
+	defer close(source.end)
+	w, end := start(t, source, conn)
+	eventually(t, "open", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.opened) == 2 })
+	sidecar.Stop()
+	if err := outcome(t, end); !errors.Is(err, feed.ErrSourceStuck) || errors.Is(err, feed.ErrSource) {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestDeadSidecarEndsTheFeed(t *testing.T) {
 	sidecar, conn := connect(t)
 	w, end := start(t, shimtest.NewLedger("l"), conn)

@@ -19,6 +19,9 @@ func (l *Link) feed(ctx context.Context, conn grpc.ClientConnInterface) error {
 	for {
 		began := time.Now()
 		err := stream.Run(ctx, conn)
+		if errors.Is(err, feed.ErrSourceStuck) {
+			l.quiet.Warn("stuck", "the Source must be corrected: a goroutine is left behind", "cause", feed.ErrSourceStuck)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

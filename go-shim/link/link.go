@@ -206,6 +206,9 @@ func (l *Link) newSession(conns []*grpc.ClientConn, answer *helloAnswer) *Sessio
 			l.cfg.Log.Warn("the sidecar refused a method: it is answered locally",
 				"method", l.cfg.Methods[i].FullName, "reason", refusal)
 		}
+		if refusal == "" && l.refusals[i] != "" {
+			l.cfg.Log.Info("the sidecar takes a method that it refused before", "method", l.cfg.Methods[i].FullName)
+		}
 		l.refusals[i] = refusal
 	}
 	accepted := make([]bool, len(answer.refusals))

@@ -3,7 +3,6 @@ package modes
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 
@@ -37,14 +36,14 @@ func Load(path string, methods []string, fallback Mode) (Table, error) {
 func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("modes file: %w", err)
+		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
 		return nil, &Mistake{Path: path, Rule: "must be a regular file of at most 1 MiB"}
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("modes file: %w", err)
+		return nil, err
 	}
 	return content, nil
 }

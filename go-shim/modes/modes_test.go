@@ -74,11 +74,8 @@ func TestWatcherReportsEachContentOnce(t *testing.T) {
 	path := write(t, "")
 	var tables []Table
 	var failures []error
-	w := Watcher{Path: path, Methods: hot, Fallback: Sidecar,
+	w := Watcher{Path: path, Methods: hot, Fallback: Sidecar, Table: Uniform(len(hot), Sidecar),
 		Changed: func(t Table) { tables = append(tables, t) }, Failed: func(err error) { failures = append(failures, err) }}
-	if _, err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
 	step := func(text string, wantTables, wantFailures int) {
 		t.Helper()
 		if text == "remove" {
@@ -93,9 +90,12 @@ func TestWatcherReportsEachContentOnce(t *testing.T) {
 		}
 	}
 	step("", 0, 0)
+	step("# only a comment", 0, 0)
 	step(`default = "legacy"`, 1, 0)
 	step(`default = "bad"`, 1, 1)
 	step("remove", 1, 2)
 	step(`default = "bad"`, 1, 3)
 	step(`default = "sidecar"`, 2, 3)
+	step("remove", 2, 4)
+	step(`default = "sidecar"`, 3, 4)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -15,23 +16,16 @@ type Watcher struct {
 	Methods  []string
 	Fallback Mode
 	Every    time.Duration
-	// Changed is told each good table that differs from the one before in content.
+	// Table is the one in force, as Load gave it.
+	Table Table
+	// Changed is told each good table that differs from the one in force, and each that ends a failure.
 	Changed func(Table)
 	// Failed is told once of each bad content, and once of the file's disappearance. The last good table stays.
 	Failed func(error)
 
 	content []byte
 	missing bool
-}
-
-// Start reads the file for the first time: here a bad file is an error.
-func (w *Watcher) Start() (Table, error) {
-	content, err := read(w.Path)
-	if err != nil {
-		return nil, err
-	}
-	w.content = content
-	return parse(w.Path, content, w.Methods, w.Fallback)
+	failing bool
 }
 
 // Run polls until ctx ends.
@@ -52,7 +46,7 @@ func (w *Watcher) poll() {
 	content, err := read(w.Path)
 	if err != nil {
 		if !w.missing {
-			w.missing = true
+			w.missing, w.failing = true, true
 			w.Failed(explain(err))
 		}
 		return
@@ -65,9 +59,14 @@ func (w *Watcher) poll() {
 	w.content = content
 	table, err := parse(w.Path, content, w.Methods, w.Fallback)
 	if err != nil {
+		w.failing = true
 		w.Failed(err)
 		return
 	}
+	if slices.Equal(table, w.Table) && !w.failing {
+		return
+	}
+	w.Table, w.failing = table, false
 	w.Changed(table)
 }
 

@@ -38,9 +38,13 @@ type Config struct {
 	Socket string
 	// ReadyFile is where it says that it does.
 	ReadyFile string
+	// StartTimeout is how long after its start it must have written ReadyFile, or be Connected.
+	StartTimeout time.Duration
 	// DrainTimeout is the time between SIGTERM and SIGKILL.
 	DrainTimeout time.Duration
 	Log          *slog.Logger
+	// Connected says whether the sidecar has been reached, which is better proof than the file.
+	Connected func() bool
 	// Restarted is called before each start but the first.
 	Restarted func()
 }
@@ -135,16 +139,32 @@ func (s *Supervisor) once(ctx context.Context) error {
 	defer s.pid.Store(0)
 	s.cfg.Log.Info("the sidecar is started", "program", s.path, "pid", command.Process.Pid, "socket", s.cfg.Socket)
 
-	select {
-	case err := <-exited:
-		return exit(err)
-	case why := <-s.again:
-		s.stop(command.Process, exited)
-		return errors.New(why)
-	case <-ctx.Done():
-		s.stop(command.Process, exited)
-		return ctx.Err()
+	startup := time.NewTimer(s.cfg.StartTimeout)
+	defer startup.Stop()
+	for {
+		select {
+		case err := <-exited:
+			return exit(err)
+		case <-startup.C:
+			if s.isUp() {
+				continue
+			}
+			s.stop(command.Process, exited)
+			return fmt.Errorf("it did not listen within %v", s.cfg.StartTimeout)
+		case why := <-s.again:
+			s.stop(command.Process, exited)
+			return errors.New(why)
+		case <-ctx.Done():
+			s.stop(command.Process, exited)
+			return ctx.Err()
+		}
 	}
+}
+
+// isUp is asked once per start: later it is the connection that tells a sidecar that hangs.
+func (s *Supervisor) isUp() bool {
+	_, err := os.Stat(s.cfg.ReadyFile)
+	return err == nil || s.cfg.Connected()
 }
 
 func (s *Supervisor) command(out io.Writer) *exec.Cmd {

@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		sidecar(false)
 	case "deaf":
 		sidecar(false)
+	case "hung":
+		hung()
 	case "service":
 		service()
 	default:
@@ -67,6 +69,19 @@ func sidecar(lifeline bool) {
 	sleepForEver()
 }
 
+// hung is a sidecar that gets nowhere the first time.
+func hung() {
+	marker := filepath.Join(os.Getenv("HOTPATH_TEST_DIR"), "hung")
+	if _, err := os.Stat(marker); err == nil {
+		sidecar(true)
+		return
+	}
+	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+		panic(err)
+	}
+	sleepForEver()
+}
+
 // sleepForEver is no empty select, in which the runtime would see a deadlock.
 func sleepForEver() {
 	for {
@@ -89,8 +104,8 @@ func service() {
 
 func config(dir string) Config {
 	return Config{Bin: os.Args[0], Args: []string{"--extra", "1"}, Socket: filepath.Join(dir, "s"),
-		ReadyFile: filepath.Join(dir, "ready"), DrainTimeout: 10 * time.Second,
-		Log: slog.New(slog.DiscardHandler), Restarted: func() {}}
+		ReadyFile: filepath.Join(dir, "ready"), StartTimeout: time.Hour, DrainTimeout: 10 * time.Second,
+		Log: slog.New(slog.DiscardHandler), Connected: func() bool { return false }, Restarted: func() {}}
 }
 
 func start(t *testing.T, as string, change func(*Config)) *Supervisor {
@@ -181,6 +196,37 @@ func TestRestartReplacesIt(t *testing.T) {
 		t.Fatal("two run at once")
 	}
 	eventually(t, "its pid is known", func() bool { return s.PID() == second })
+}
+
+func TestSidecarThatHangsBeforeItListensIsReplaced(t *testing.T) {
+	var log recorder
+	t.Setenv("HOTPATH_TEST_DIR", t.TempDir())
+	s := start(t, "hung", func(c *Config) { c.StartTimeout = time.Second; c.Log = slog.New(&log) })
+	pid, _ := ready(t, s.cfg.ReadyFile, 0)
+	if log.count("the sidecar is started") < 2 || log.count("the sidecar is gone; starting it again") == 0 {
+		t.Fatalf("%q", log.lines)
+	}
+	// Once up, the start timeout is no longer about it.
+	time.Sleep(1500 * time.Millisecond)
+	if gone(pid) || s.PID() != pid {
+		t.Fatal("replaced though it was up")
+	}
+}
+
+func TestConnectedSidecarNeedsNoReadyFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("HOTPATH_TEST_DIR", dir)
+	asked := make(chan struct{})
+	var once sync.Once
+	s := start(t, "hung", func(c *Config) {
+		c.StartTimeout = 50 * time.Millisecond
+		c.Connected = func() bool { once.Do(func() { close(asked) }); return true }
+	})
+	<-asked
+	time.Sleep(50 * time.Millisecond)
+	if s.PID() == 0 || gone(s.PID()) {
+		t.Fatal("replaced though it is connected")
+	}
 }
 
 func TestStubbornSidecarIsKilled(t *testing.T) {

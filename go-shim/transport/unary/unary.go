@@ -40,7 +40,7 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	options = append(options, t.options...)
 	options = append(options, grpc.Header(&header), grpc.Trailer(&trailer))
 
-	conn := t.conns[int(t.turn.Add(1))%len(t.conns)]
+	conn := t.conns[t.turn.Add(1)%uint32(len(t.conns))]
 	message := codec.Raw{Bytes: request.Body}
 	var reply codec.Raw
 	err := conn.Invoke(outgoing(ctx, request), request.Method, &message, &reply, options...)

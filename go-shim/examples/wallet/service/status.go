@@ -17,7 +17,7 @@ func statusOf(err error) error {
 	switch {
 	case errors.As(err, &verdict):
 		return status.Error(codeOf(verdict.Kind), verdict.Error())
-	case errors.Is(err, store.ErrCommit), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrCommit), errors.Is(err, store.ErrInDoubt), errors.Is(err, store.ErrClosed):
 		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, err.Error())

@@ -20,7 +20,7 @@ type posting struct {
 }
 
 // Post makes a transaction durable and applies it. Its error is a verdict of the ledger, or wraps one of [ErrCommit],
-// [ErrUnknown] and [ErrClosed]. A caller that gives up leaves the transaction either wholly posted or not at all. The
+// [ErrInDoubt], [ErrUnknown] and [ErrClosed]. A caller that gives up leaves the transaction either wholly posted or not at all. The
 // store keeps tx, so it must not change afterwards.
 func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position uint64, alreadyPosted bool, err error) {
 	if err := ledger.Validate(tx); err != nil {

@@ -165,3 +165,17 @@ func TestPostNeedsLoad(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A commit can fail after it became durable: then nobody may be told that nothing was posted.
+func TestCommitInDoubtIsNotCalledUndone(t *testing.T) {
+	s, _ := openLoaded(t, tempPath(t), Options{})
+	if _, _, err := s.Post(t.Context(), deposit(1)); err != nil {
+		t.Fatal(err)
+	}
+	s.w.next-- // as if the commit had failed
+	s.w.recover(t.Context())
+	_, _, err := s.Post(t.Context(), deposit(2))
+	if !errors.Is(err, ErrInDoubt) || errors.Is(err, ErrCommit) {
+		t.Fatalf("got %v", err)
+	}
+}

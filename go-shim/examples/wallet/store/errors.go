@@ -22,8 +22,11 @@ var (
 	ErrCreate = errors.New("cannot create the store: check that the folder exists and is writable")
 	// ErrClosed: the store is shutting down.
 	ErrClosed = errors.New("the store is closed: post again with the same transaction_id once the service is back")
-	// ErrCommit is wrapped by every error of a post that could not be made durable.
+	// ErrCommit is wrapped by the error of a post that was not made durable.
 	ErrCommit = errors.New("nothing was posted")
+	// ErrInDoubt: a commit failed, and SQLite cannot say whether it did; only opening the store anew can.
+	ErrInDoubt = errors.New("a commit failed in such a way that its outcome is unknown: restart walletd, then post again " +
+		"with the same transaction_id to learn it")
 	// ErrUnknown: the caller went away before the outcome was known.
 	ErrUnknown = errors.New("gave up waiting, the outcome is unknown: post again with the same transaction_id to learn it")
 	// ErrUse: a programming error, such as posting before Load.
@@ -48,6 +51,9 @@ func openError(err error) error {
 
 // commitError explains a failed commit to whoever posted.
 func commitError(err error) error {
+	if errors.Is(err, ErrInDoubt) {
+		return err
+	}
 	advice := "post again with the same transaction_id"
 	switch primaryCode(err) {
 	case sqlite3.SQLITE_FULL:

@@ -54,6 +54,7 @@ type Store struct {
 	readers  *sql.DB
 	w        *writer
 	ledgerID string
+	created  bool
 	options  Options
 	feed     feed
 
@@ -89,6 +90,9 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 			err = errors.Join(err, s.closeFiles())
 		}
 	}()
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: that is a folder, name a file in it", ErrCreate)
+	}
 	if s.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -100,7 +104,7 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	if err != nil {
 		return nil, openError(err)
 	}
-	if s.ledgerID, err = prepareSchema(ctx, conn); err != nil {
+	if s.ledgerID, s.created, err = prepareSchema(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	// Only now: switching the journal mode writes to the file, and it may not have been ours.
@@ -130,6 +134,9 @@ func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
 
 // LedgerID is the random identity that the store was created with.
 func (s *Store) LedgerID() string { return s.ledgerID }
+
+// Created says whether Open found no store and made one.
+func (s *Store) Created() bool { return s.created }
 
 // Head is the last durable position that the read model shows; 0 if there is none, or before Load.
 func (s *Store) Head() uint64 { return s.feed.position() }

@@ -91,7 +91,9 @@ func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 		_, err = w.conn.ExecContext(ctx, `COMMIT`)
 	}
 	if err != nil {
-		w.recover(ctx)
+		if w.recover(ctx); w.broken != nil {
+			return fmt.Errorf("%w: %w", w.broken, err)
+		}
 		return err
 	}
 	w.next = b.next
@@ -108,7 +110,7 @@ func (w *writer) recover(ctx context.Context) {
 		err = fmt.Errorf("the store ends at %d, not at %d", last, w.next-1)
 	}
 	if err != nil {
-		w.broken = fmt.Errorf("a failed commit left the store in doubt, restart walletd: %w", err)
+		w.broken = fmt.Errorf("%w: %w", ErrInDoubt, err)
 	}
 }
 

@@ -25,9 +25,9 @@ type admin struct {
 }
 
 func startAdmin(address string, t *telemetry) (*admin, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := listen("admin", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen for the admin pages: %w", err)
+		return nil, err
 	}
 	a := &admin{listener, &http.Server{Handler: adminPages(t), ReadHeaderTimeout: 5 * time.Second}}
 	go func() { _ = a.server.Serve(listener) }()

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"syscall"
 
+	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/examples/wallet/importer"
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
@@ -22,6 +22,9 @@ const (
 	exitInterrupted = 130
 )
 
+// errListen: the address is taken, or not one of this machine.
+var errListen = errors.New("cannot listen there: free the address, or choose another")
+
 // errHelp says that help was asked for and given.
 var errHelp = errors.New("help was given")
 
@@ -35,7 +38,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, shim.ErrConfig):
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
@@ -44,7 +47,7 @@ func exitCode(err error) int {
 		return exitData
 	case errors.Is(err, importer.ErrNoInput):
 		return exitNoInput
-	case errors.Is(err, store.ErrLocked), errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, errListen):
 		return exitUnavailable
 	case errors.Is(err, store.ErrCreate), errors.Is(err, errReadyFile), errors.Is(err, fs.ErrPermission):
 		return exitCreate

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,19 +16,21 @@ type flags struct {
 	usage    string
 	required []string
 	operands bool
+	seen     map[string]bool
 	mistakes []string
 }
 
 // newFlags: usage is the text above the list of flags; with operands, arguments that are no flags are allowed.
 func newFlags(name, usage string, operands bool) *flags {
-	f := &flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), usage: usage, operands: operands}
+	f := &flags{
+		FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), usage: usage, operands: operands, seen: make(map[string]bool),
+	}
 	f.SetOutput(io.Discard)
 	return f
 }
 
 // parse returns the operands. Its error is [errHelp], after printing help, or names every mistake so far.
 func (f *flags) parse(args []string, out streams) (operands []string, err error) {
-	seen := make(map[string]bool)
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -38,7 +42,7 @@ func (f *flags) parse(args []string, out streams) (operands []string, err error)
 			operands = append(operands, args...)
 			args = nil
 		case strings.HasPrefix(arg, "-") && arg != "-":
-			args = f.parseOne(arg, args, seen)
+			args = f.parseOne(arg, args)
 		case f.operands:
 			operands = append(operands, arg)
 		default:
@@ -46,14 +50,20 @@ func (f *flags) parse(args []string, out streams) (operands []string, err error)
 		}
 	}
 	for _, name := range f.required {
-		if !seen[name] {
+		switch {
+		case !f.given(name):
 			f.mistake("--%s is required", name)
+		case f.Lookup(name).Value.String() == "" && len(f.mistakes) == 0:
+			f.mistake("--%s must not be empty", name)
 		}
 	}
 	return operands, nil
 }
 
-func (f *flags) parseOne(arg string, rest []string, seen map[string]bool) []string {
+// given says whether the command line names a flag.
+func (f *flags) given(name string) bool { return f.seen[name] }
+
+func (f *flags) parseOne(arg string, rest []string) []string {
 	name, value, hasValue := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
 	known := f.Lookup(name)
 	if known == nil {
@@ -64,10 +74,10 @@ func (f *flags) parseOne(arg string, rest []string, seen map[string]bool) []stri
 		}
 		return rest
 	}
-	if seen[name] {
+	if f.seen[name] {
 		f.mistake("--%s is given twice", name)
 	}
-	seen[name] = true
+	f.seen[name] = true
 	switch {
 	case hasValue:
 	case isSwitch(known):
@@ -104,15 +114,34 @@ func (f *flags) check() error {
 func (f *flags) help() string {
 	var b strings.Builder
 	b.WriteString(f.usage)
-	b.WriteString("\n\nflags:\n")
+	width := 0
+	f.VisitAll(func(each *flag.Flag) { width = max(width, len(each.Name)) })
+	if width > 0 {
+		b.WriteString("\n\nflags:\n")
+	}
 	f.VisitAll(func(each *flag.Flag) {
-		fmt.Fprintf(&b, "  --%-14s %s", each.Name, each.Usage)
-		if each.DefValue != "" && each.DefValue != "0" && each.DefValue != "false" {
+		fmt.Fprintf(&b, "  --%-*s  %s", width, each.Name, each.Usage)
+		switch {
+		case slices.Contains(f.required, each.Name):
+			b.WriteString(" (required)")
+		case each.DefValue != "" && each.DefValue != "false":
 			fmt.Fprintf(&b, " (default %s)", each.DefValue)
 		}
 		b.WriteByte('\n')
 	})
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// address checks the value of a flag that is to be listened on.
+func (f *flags) address(name, value string) {
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		f.mistake("--%s %q: must be host:port, such as 127.0.0.1:7450", name, value)
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		f.mistake("--%s %q: the port must be a number from 0 to 65535", name, value)
+	}
 }
 
 // number is a flag with bounds that are checked, and reported, like everything else.

@@ -42,7 +42,11 @@ func main() {
 	if errors.Is(err, errHelp) {
 		err = nil
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "walletd: interrupted")
+	default:
 		fmt.Fprintln(os.Stderr, "walletd:", err)
 	}
 	os.Exit(exitCode(err))
@@ -50,7 +54,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out streams) error {
 	if len(args) == 0 {
-		return usageError(overview())
+		return usageError("a command is missing\n\n" + overview())
 	}
 	name := args[0]
 	switch name {
@@ -67,7 +71,14 @@ func run(ctx context.Context, args []string, out streams) error {
 	return usageError(fmt.Sprintf("there is no command %q\n\n%s", args[0], overview()))
 }
 
-func runVersion(_ context.Context, _ []string, out streams) error {
+func runVersion(_ context.Context, args []string, out streams) error {
+	f := newFlags("version", "usage: walletd version", false)
+	if _, err := f.parse(args, out); err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintln(out.stdout, "walletd", version)
 	return err
 }
@@ -77,7 +88,7 @@ func runHelp(ctx context.Context, args []string, out streams) error {
 		_, err := fmt.Fprintln(out.stdout, overview())
 		return err
 	}
-	if args[0] == "help" || args[0] == "version" {
+	if args[0] == "help" {
 		return runHelp(ctx, nil, out)
 	}
 	return run(ctx, []string{args[0], "--help"}, out)

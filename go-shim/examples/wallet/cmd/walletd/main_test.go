@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	shim "hotpath.dev/go-shim"
 )
 
 // asWalletd makes this test binary be walletd itself: the real program, without building it twice.
@@ -72,16 +74,44 @@ func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
 		want(t, 64, `--accounts "0"`, `--transactions "many"`)
 }
 
+func TestFlagsOfTheSidecarMustFit(t *testing.T) {
+	folder := t.TempDir()
+	modes := filepath.Join(folder, "modes.toml")
+	if err := os.WriteFile(modes, []byte("default = \"fast\"\n[methods]\n\"/x\" = \"legacy\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := filepath.Join(folder, "wallet.db")
+	serve := func(args ...string) result { return runWalletd(t, append([]string{"serve", "--db", db}, args...)...) }
+	serve("--sidecar", "on", "--modes", modes, "--listen", "here", "--sidecar-socket", strings.Repeat("s", 104)).
+		want(t, 64, `--sidecar "on": must be off, supervise or attach`, modes+`:1: default: must be "legacy" or "sidecar"`,
+			modes+":3: /x: is not one of the hot methods", `--listen "here"`, "--sidecar-socket: must be at most 103 bytes")
+	serve("--sidecar", "attach", "--sidecar-bin", "x").
+		want(t, 64, "--sidecar attach needs --sidecar-socket", "--sidecar-bin does nothing with --sidecar attach")
+	serve("--sidecar-socket", "s", "--modes", modes).
+		want(t, 64, "--sidecar-socket does nothing without --sidecar", "--modes does nothing without --sidecar")
+	serve("--sidecar", "supervise", "--sidecar-bin", filepath.Join(folder, "none"), "--modes", filepath.Join(folder, "absent")).
+		want(t, 64, "no such program", "no such file")
+	if _, err := os.Stat(db); err == nil {
+		t.Error("a command line with mistakes made a store")
+	}
+	// One word switches the sidecar off, whatever else is there.
+	config, err := parseServe([]string{"--db", db, "--sidecar", "off", "--sidecar-socket", "s", "--modes", modes, "--sidecar-bin", "none"}, streams{})
+	if err != nil || config.sidecar.run != shim.Off {
+		t.Errorf("got %v, %v", config.sidecar, err)
+	}
+}
+
 func TestHelpTeaches(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "help"}} {
 		runWalletd(t, args...).want(t, 0, "usage: walletd COMMAND", "serve", "import", "generate", "A first try")
 	}
 	for _, command := range []string{"serve", "import", "generate"} {
 		for _, args := range [][]string{{"help", command}, {command, "--help"}, {command, "-h", "--nonsense"}} {
-			runWalletd(t, args...).want(t, 0, "usage: walletd "+command, "example:", "flags:", "--db")
+			runWalletd(t, args...).want(t, 0, "usage: walletd "+command, "example", "flags:", "--db")
 		}
 	}
 	runWalletd(t, "version").want(t, 0, "walletd "+version)
+	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "--max-message-bytes  bytes", "(required)")
 }
 
 func TestExitCodesOfStoreAndFiles(t *testing.T) {
@@ -104,6 +134,7 @@ func TestExitCodesOfStoreAndFiles(t *testing.T) {
 	imports(in("a.db"), good).want(t, 0, "0 transactions posted", "2 rows were dealt with")
 	imports(in("b.db"), bad).want(t, 65, bad+":3:16: amount_minor: must be a whole number", "run the same import again")
 	imports(in("c.db"), in("missing.csv")).want(t, 66, "cannot open the file")
+	imports(folder, good).want(t, 73, "is a folder")
 	imports(letter, good).want(t, 65, "not a walletd store")
 	imports(filepath.Join(folder, "none", "d.db"), good).want(t, 73, "check that the folder exists")
 	serve := []string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--db"}
@@ -114,7 +145,7 @@ func TestExitCodesOfStoreAndFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	runWalletd(t, "serve", "--db", in("a.db"), "--listen", taken.Addr().String(), "--admin", "127.0.0.1:0").want(t, 69, "in use")
+	runWalletd(t, "serve", "--db", in("a.db"), "--listen", taken.Addr().String(), "--admin", "127.0.0.1:0").want(t, 69, "--listen: cannot listen there", "in use")
 }
 
 func TestGenerateIsTheSameForTheSameSeed(t *testing.T) {

@@ -31,8 +31,18 @@ calls are UNAVAILABLE and health is NOT_SERVING. SIGTERM and SIGINT let running 
 The admin address serves /metrics (Prometheus), /healthz, /readyz and /debug/pprof/. Anyone who reaches it can read
 them: keep it on loopback.
 
-example:
+A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenever it cannot, walletd does:
+  --sidecar supervise   walletd starts it, restarts it, and ends it with itself; its settings are HOTPATHD_* in the
+                        environment (see hotpathd --help)
+  --sidecar attach      something else runs it, with the same socket: hotpathd --socket PATH
+--modes FILE says, per method, whether it is asked, and may be edited meanwhile:
+  default = "sidecar"
+  [methods]
+  "/wallet.v1.WalletService/GetBalance" = "legacy"
+
+examples:
   walletd serve --db wallet.db
+  walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
 
 // serveConfig is the command line of serve, checked.
@@ -51,8 +61,8 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
 	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(readmodel.Names(), ", "))
 	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
-	drainMS := f.number("drain-ms", 5000, 0, 600_000, "how long running calls may take to finish on shutdown")
-	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "largest request and reply")
+	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
+	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
 	c.sidecar.flags(f)
 	f.required = []string{"db"}
 	if _, err := f.parse(args, out); err != nil {
@@ -61,11 +71,9 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	if !slices.Contains(readmodel.Names(), c.readModel) {
 		f.mistake("--read-model %q: must be one of %s", c.readModel, strings.Join(readmodel.Names(), ", "))
 	}
-	for name, address := range map[string]string{"listen": c.listen, "admin": c.admin} {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			f.mistake("--%s %q: must be host:port", name, address)
-		}
-	}
+	f.address("listen", c.listen)
+	f.address("admin", c.admin)
+	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
 	return c, f.check()
 }
@@ -81,6 +89,9 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	if err != nil {
 		return err
 	}
+	if ledger.Created() {
+		log.Warn("there was no store, so a new, empty one was created", "db", c.db)
+	}
 	err = serve(ctx, c, ledger, telemetry, log)
 	return errors.Join(err, ledger.Close())
 }
@@ -91,9 +102,9 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	telemetry.watch(ledger, model)
-	listener, err := net.Listen("tcp", c.listen)
+	listener, err := listen("listen", c.listen)
 	if err != nil {
-		return fmt.Errorf("listen for gRPC: %w", err)
+		return err
 	}
 	defer listener.Close()
 	admin, err := startAdmin(c.admin, telemetry)
@@ -104,7 +115,8 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 
 	checks := health.NewServer()
 	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
-	side, err := openSidecar(ctx, c.sidecar, ledger, telemetry, log)
+	loaded := make(chan struct{})
+	side, err := openSidecar(ctx, c.sidecar, ledger, loaded, telemetry, log)
 	if err != nil {
 		return err
 	}
@@ -119,6 +131,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	if err := load(ctx, ledger, model, log); err != nil {
 		return err
 	}
+	close(loaded)
 	telemetry.loaded.Store(true)
 	telemetry.ready.Store(true)
 	setHealth(checks, healthpb.HealthCheckResponse_SERVING)
@@ -137,6 +150,15 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	checks.Shutdown()
 	drain(server, c.drain, log)
 	return nil
+}
+
+// listen binds the address of a flag.
+func listen(flag, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w: %w", flag, errListen, err)
+	}
+	return listener, nil
 }
 
 // newServer is where the wallet meets gRPC.

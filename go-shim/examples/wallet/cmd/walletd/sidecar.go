@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os/exec"
+	"strings"
 
 	shim "hotpath.dev/go-shim"
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/store"
+	"hotpath.dev/go-shim/modes"
 )
 
 // hotMethods are the reads that the sidecar takes over.
@@ -19,23 +22,69 @@ var hotMethods = []string{
 }
 
 // sidecarConfig is what the command line says about the sidecar.
-type sidecarConfig struct{ run, bin, socket, modes string }
-
-func (c *sidecarConfig) flags(f *flags) {
-	f.StringVar(&c.run, "sidecar", shim.Off.String(), "who runs the sidecar: off (none), supervise (walletd), attach (something else)")
-	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the sidecar's program, a path or a name on PATH")
-	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it")
-	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; re-read when it changes")
+type sidecarConfig struct {
+	who, bin, socket, modes string
+	// run is who, parsed.
+	run shim.Run
 }
 
-func openSidecar(ctx context.Context, c sidecarConfig, ledger *store.Store, t *telemetry, log *slog.Logger) (*shim.Side, error) {
-	run, err := shim.ParseRun(c.run)
-	if err != nil {
-		return nil, usageError("--sidecar " + c.run + ": " + err.Error())
+func (c *sidecarConfig) flags(f *flags) {
+	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else)")
+	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
+	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it, supervise makes one up without it")
+	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
+}
+
+// check reports what would otherwise show only after the ledger's store is open. With --sidecar off the other flags may
+// stay: switching the sidecar off shall take one word.
+func (c *sidecarConfig) check(f *flags) {
+	var err error
+	if c.run, err = shim.ParseRun(c.who); err != nil {
+		f.mistake("--sidecar %q: %v", c.who, err)
 	}
+	if !f.given("sidecar") {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "modes"} {
+			if f.given(name) {
+				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
+			}
+		}
+	}
+	switch c.run {
+	case shim.Attach:
+		if c.socket == "" {
+			f.mistake("--sidecar attach needs --sidecar-socket: the path that hotpathd listens on")
+		}
+		if f.given("sidecar-bin") {
+			f.mistake("--sidecar-bin does nothing with --sidecar attach, which starts no program")
+		}
+	case shim.Supervise:
+		if _, err := exec.LookPath(c.bin); err != nil {
+			f.mistake("--sidecar-bin %q: no such program: build hotpathd with \"make build\" and give its path (%v)", c.bin, err)
+		}
+	}
+	if len(c.socket) > shim.MaxSocketBytes {
+		f.mistake("--sidecar-socket: must be at most %d bytes: choose a shorter path", shim.MaxSocketBytes)
+	}
+	if f.given("modes") && (c.run != shim.Off || err != nil) {
+		c.checkModes(f)
+	}
+}
+
+func (c *sidecarConfig) checkModes(f *flags) {
+	if _, err := modes.Load(c.modes, hotMethods, shim.Sidecar); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			f.mistake("--modes: %s", strings.TrimSpace(line))
+		}
+	}
+}
+
+// openSidecar: loaded is closed once the ledger is, which the sidecar must not be fed from before.
+func openSidecar(
+	ctx context.Context, c sidecarConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
+) (*shim.Side, error) {
 	return shim.Open(ctx, shim.Config{
-		Run: run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
+		Run: c.run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
 		// None of the interceptors looks at messages.
-		Interceptors: shim.Raw, Logger: log, Metrics: t.registry,
+		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
 	}, ledger)
 }
