@@ -159,8 +159,9 @@ func TestFeedRefusalsAreCountedAndRetried(t *testing.T) {
 
 func TestSidecarOfAnotherLedgerIsNotUsed(t *testing.T) {
 	for reason, seed := range map[string]func(*shimtest.Sidecar){
-		"LEDGER_MISMATCH": func(s *shimtest.Sidecar) { s.Seed("another", 1) },
-		"FEED_BEHIND":     func(s *shimtest.Sidecar) { s.Seed("ledger-1", 99) },
+		"LEDGER_MISMATCH": func(s *shimtest.Sidecar) { s.Seed("another") },
+		"FEED_BEHIND":     func(s *shimtest.Sidecar) { s.Seed("ledger-1", make([][]byte, 99)...) },
+		"LEDGER_FORKED":   func(s *shimtest.Sidecar) { s.Seed("ledger-1", []byte("of another copy")) },
 	} {
 		r := newRig(t, setup{events: 1, noFake: true})
 		seed(shimtest.Start(t, r.config.Socket))

@@ -16,7 +16,7 @@ func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
 	loaded := make(chan struct{})
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.SourceReady = loaded }})
 	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.Seed("ledger-1", 2) // of the service's life before: ahead of a ledger that is still empty
+	sidecar.Seed("ledger-1", []byte("1"), []byte("2")) // of the service's life before: ahead of a ledger that is still empty
 	sidecar.Answer(sidecarAnswers(t))
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "not_ready") != 1 {
 		t.Fatalf("answered by %s", who)

@@ -38,7 +38,7 @@ func actAsSidecar(ledger string) {
 	// A real one comes back empty; the marker lets only the first hold something.
 	marker := socket + ".seeded"
 	if _, err := os.Stat(marker); ledger != "" && err != nil {
-		sidecar.Seed(ledger, 9)
+		sidecar.Seed(ledger, make([][]byte, 9)...)
 		if err := os.WriteFile(marker, nil, 0o600); err != nil {
 			panic(err)
 		}

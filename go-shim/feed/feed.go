@@ -2,7 +2,9 @@
 package feed
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -114,8 +116,30 @@ func (f *Feed) open(stream hotpathv1.FeedService_FeedClient) (uint64, error) {
 	if now := f.Source.Head(); watermark.GetPosition() > now {
 		return 0, &Refusal{Reason: Behind, Err: fmt.Errorf("the sidecar is at %d, the ledger at %d", watermark.GetPosition(), now)}
 	}
+	if err := f.checkPast(stream.Context(), watermark); err != nil {
+		return 0, err
+	}
 	f.Observer.Opened(head, watermark.GetPosition())
 	return watermark.GetPosition(), nil
+}
+
+// checkPast compares the newest event of both sides: two copies of a ledger that were both written to share its id.
+func (f *Feed) checkPast(ctx context.Context, opening *hotpathv1.Watermark) error {
+	at := opening.GetPosition()
+	if at == 0 {
+		return nil
+	}
+	events, err := f.Source.Read(ctx, at, 1, MaxBatchBytes)
+	if err == nil && len(events) != 1 {
+		err = fmt.Errorf("%w: %d events, want 1", ErrBadSource, len(events))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: at position %d: %w", ErrSource, at, err)
+	}
+	if ours := sha256.Sum256(events[0]); !bytes.Equal(ours[:], opening.GetEventSha256()) {
+		return &Refusal{Reason: Forked, Err: fmt.Errorf("the sidecar and the ledger hold different events at position %d", at)}
+	}
+	return nil
 }
 
 func (f *Feed) receive(stream hotpathv1.FeedService_FeedClient) error {

@@ -84,7 +84,7 @@ func TestStartsWhereTheSidecarIs(t *testing.T) {
 	sidecar, conn := connect(t)
 	ledger := shimtest.NewLedger("l")
 	ledger.Append([]byte("1"), []byte("2"), []byte("3"))
-	sidecar.Seed("l", 2)
+	sidecar.Seed("l", []byte("1"), []byte("2"))
 	w, _ := start(t, ledger, conn)
 	eventually(t, "fed", func() bool { return len(sidecar.Events()) == 3 })
 	if got := sidecar.Events()[2]; string(got) != "3" {
@@ -119,11 +119,17 @@ func TestRefusalsHaveReasons(t *testing.T) {
 func TestForeignSidecars(t *testing.T) {
 	for reason, c := range map[string]struct {
 		id     string
-		events int
-	}{feed.LedgerMismatch: {"other", 0}, feed.Behind: {"l", 5}} {
+		events [][]byte
+	}{
+		feed.LedgerMismatch: {"other", nil},
+		feed.Behind:         {"l", make([][]byte, 5)},
+		feed.Forked:         {"l", [][]byte{[]byte("ours"), []byte("theirs")}},
+	} {
 		sidecar, conn := connect(t)
-		sidecar.Seed(c.id, c.events)
-		_, end := start(t, shimtest.NewLedger("l"), conn)
+		sidecar.Seed(c.id, c.events...)
+		ledger := shimtest.NewLedger("l")
+		ledger.Append([]byte("ours"), []byte("ours"), []byte("ours"))
+		_, end := start(t, ledger, conn)
 		var refusal *feed.Refusal
 		if err := outcome(t, end); !errors.As(err, &refusal) || refusal.Reason != reason || !refusal.Foreign() {
 			t.Errorf("%s: got %v", reason, err)
@@ -190,7 +196,7 @@ func TestDeadSidecarEndsTheFeed(t *testing.T) {
 
 func TestEveryReasonHasAdvice(t *testing.T) {
 	general := (&feed.Refusal{Reason: "NEW"}).Advice()
-	for _, reason := range []string{feed.ProtocolMismatch, feed.LedgerMismatch, feed.Behind, feed.Gap, feed.Repeat,
+	for _, reason := range []string{feed.ProtocolMismatch, feed.LedgerMismatch, feed.Behind, feed.Forked, feed.Gap, feed.Repeat,
 		feed.BadMessage, feed.BadEvent, feed.Busy} {
 		if (&feed.Refusal{Reason: reason}).Advice() == general {
 			t.Errorf("none for %s", reason)

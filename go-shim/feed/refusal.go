@@ -7,11 +7,13 @@ const (
 	ProtocolMismatch = "PROTOCOL_MISMATCH"
 	LedgerMismatch   = "LEDGER_MISMATCH"
 	Behind           = "FEED_BEHIND"
-	Gap              = "FEED_GAP"
-	Repeat           = "FEED_REPEAT"
-	BadMessage       = "FEED_BAD_MESSAGE"
-	BadEvent         = "FEED_BAD_EVENT"
-	Busy             = "FEED_BUSY"
+	// Forked is found by the shim itself, by the opening watermark.
+	Forked     = "LEDGER_FORKED"
+	Gap        = "FEED_GAP"
+	Repeat     = "FEED_REPEAT"
+	BadMessage = "FEED_BAD_MESSAGE"
+	BadEvent   = "FEED_BAD_EVENT"
+	Busy       = "FEED_BUSY"
 )
 
 // Refusal is the sidecar's considered no: trying again soon changes nothing.
@@ -33,7 +35,9 @@ func AsRefusal(err error) error {
 
 // Foreign is true if the sidecar's state belongs to another ledger or another past of this one: no feed can mend it,
 // only a restart, from which it comes back empty.
-func (r *Refusal) Foreign() bool { return r.Reason == LedgerMismatch || r.Reason == Behind }
+func (r *Refusal) Foreign() bool {
+	return r.Reason == LedgerMismatch || r.Reason == Behind || r.Reason == Forked
+}
 
 // Advice says what to do about a refusal.
 func (r *Refusal) Advice() string {
@@ -44,6 +48,8 @@ func (r *Refusal) Advice() string {
 		return "the sidecar holds another ledger: restart it, or correct its socket path"
 	case Behind:
 		return "the sidecar is ahead of this ledger, as after restoring a backup: restart it"
+	case Forked:
+		return "the sidecar was fed from another copy of this ledger: restart it"
 	case Gap, Repeat, BadMessage:
 		return "the feed broke its own rules: restart the sidecar and report this as a bug of the shim"
 	case BadEvent:

@@ -2,6 +2,7 @@ package shimtest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"strconv"
@@ -61,11 +62,11 @@ func (s *Sidecar) RefuseFeed(err error) {
 	s.changed.Broadcast()
 }
 
-// Seed gives it a past: a ledger and that many events.
-func (s *Sidecar) Seed(ledgerID string, events int) {
+// Seed gives it a past: a ledger and its events so far.
+func (s *Sidecar) Seed(ledgerID string, events ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.ledgerID, s.state.events = ledgerID, make([][]byte, events)
+	s.state.ledgerID, s.state.events = ledgerID, events
 }
 
 // Events are those applied so far.
@@ -172,6 +173,10 @@ func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
 		}
 		said = s.state.position()
 		mark := &hotpathv1.Watermark{Position: said, LedgerId: s.state.ledgerID}
+		if first && said > 0 {
+			digest := sha256.Sum256(s.state.events[said-1])
+			mark.EventSha256 = digest[:]
+		}
 		s.mu.Unlock()
 		if stream.Context().Err() != nil || stream.Send(mark) != nil {
 			return

@@ -4,7 +4,7 @@ pub mod push;
 
 use crate::{
     error::{Error, Kind, panic_text},
-    ingest::{Batch, Counts, Goal, Ingest, Line},
+    ingest::{Batch, Counts, Goal, Ingest, Line, Start},
     limits,
     model::Model,
     readiness::Readiness,
@@ -68,8 +68,8 @@ pub struct Feeds<M: Model> {
 pub struct Session<M: Model> {
     line: Line<M>,
     claim: Claim<M>,
-    /// From where the source must send: one after this.
-    pub position: u64,
+    /// The source must send from the position after this one.
+    pub start: Start,
 }
 
 /// The right to feed.
@@ -178,7 +178,8 @@ impl<M: Model> Feeds<M> {
             opened: false,
             broken: false,
         };
-        let (line, position) = shared.ingest.open().await?;
+        let (line, start) = shared.ingest.open().await?;
+        let position = start.position;
         if opening.head < position {
             let text = format!(
                 "the ledger is at {}, behind this sidecar's {position}",
@@ -195,11 +196,7 @@ impl<M: Model> Feeds<M> {
             "feed opened: ledger {ledger}, from {} to head {head}",
             position + 1
         );
-        Ok(Session {
-            line,
-            claim,
-            position,
-        })
+        Ok(Session { line, claim, start })
     }
 
     fn count(&self, error: &Error) {
@@ -248,8 +245,7 @@ impl<M: Model> Session<M> {
                         head: readiness.known_head(),
                         unread_before: readiness.answers_from(),
                     };
-                    let batch = decode::<M>(first_position, &events, goal).await?;
-                    drop(events);
+                    let batch = decode::<M>(first_position, events, goal).await?;
                     self.line.send(batch).await?;
                 }
             }
@@ -278,13 +274,13 @@ pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
 /// Decodes up to the first bad event; the writer refuses it in its turn, after all that came before.
 async fn decode<M: Model>(
     first_position: u64,
-    encoded: &[Vec<u8>],
+    encoded: Vec<Vec<u8>>,
     goal: Goal,
 ) -> Result<Batch<M>, Error> {
-    check_size(first_position, encoded)?;
+    check_size(first_position, &encoded)?;
     let mut events = Vec::with_capacity(encoded.len());
     let mut fault = None;
-    for (position, bytes) in (first_position..).zip(encoded) {
+    for (position, bytes) in (first_position..).zip(&encoded) {
         if events.len() % limits::EVENTS_PER_TURN == limits::EVENTS_PER_TURN - 1 {
             tokio::task::yield_now().await;
         }
@@ -305,6 +301,7 @@ async fn decode<M: Model>(
     Ok(Batch {
         first_position,
         events,
+        encoded,
         fault,
         goal,
     })

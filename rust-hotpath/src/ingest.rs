@@ -35,6 +35,8 @@ pub struct Batch<M: Model> {
     pub first_position: u64,
     /// Decoded.
     pub events: Vec<M::Event>,
+    /// The same, and perhaps more, as they came.
+    pub encoded: Vec<Vec<u8>>,
     /// What is wrong with the event after the last of `events`, if something is.
     pub fault: Option<Error>,
     /// Where the feed stands.
@@ -48,6 +50,15 @@ pub struct Goal {
     pub head: u64,
     /// Nobody is answered until this position is published, so nobody can ask for what came before.
     pub unread_before: u64,
+}
+
+/// Where a feed goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The newest published position.
+    pub position: u64,
+    /// SHA-256 of the event there as it came; empty at position 0.
+    pub event_sha256: Vec<u8>,
 }
 
 /// One feed's way to the writer.
@@ -76,7 +87,7 @@ enum Command<M: Model> {
     Open {
         feed: u64,
         refused: tokio::sync::mpsc::Sender<Error>,
-        position: oneshot::Sender<u64>,
+        start: oneshot::Sender<Start>,
     },
     Apply {
         feed: u64,
@@ -141,22 +152,22 @@ impl<M: Model> Clone for Ingest<M> {
 }
 
 impl<M: Model> Ingest<M> {
-    /// Opens the way for a new feed and closes it for the one before. Returns the position to go on from: all that
-    /// earlier feeds sent is applied or refused by then.
+    /// Opens the way for a new feed and closes it for the one before. Returns where to go on from: all that earlier
+    /// feeds sent is applied or refused by then.
     ///
     /// # Errors
     /// If the writer is gone.
-    pub async fn open(&self) -> Result<(Line<M>, u64), Error> {
+    pub async fn open(&self) -> Result<(Line<M>, Start), Error> {
         let feed = self.counts.feeds.fetch_add(1, Relaxed);
         let (refused, refusals) = tokio::sync::mpsc::channel(1);
-        let (position, opened) = oneshot::channel();
+        let (start, opened) = oneshot::channel();
         let open = Command::Open {
             feed,
             refused,
-            position,
+            start,
         };
         self.commands.send(open).map_err(|_| gone())?;
-        let position = opened.await.map_err(|_| gone())?;
+        let start = opened.await.map_err(|_| gone())?;
         let ingest = self.clone();
         Ok((
             Line {
@@ -164,7 +175,7 @@ impl<M: Model> Ingest<M> {
                 feed,
                 refusals,
             },
-            position,
+            start,
         ))
     }
 

@@ -3,6 +3,7 @@
 use super::{Feeds, Opening, Said, Session, Source};
 use crate::{
     error::{Error, Kind},
+    ingest::Start,
     limits,
     model::Model,
     proto::hotpath::{
@@ -51,19 +52,34 @@ impl<M: Model> Push<M> {
     async fn watermarks(
         view: View<M>,
         ledger_id: String,
+        start: Start,
         replies: mpsc::Sender<Result<Watermark, Status>>,
     ) {
         let mut positions = view.positions();
+        let mut said = start.position;
+        let opening = Watermark {
+            position: said,
+            ledger_id: ledger_id.clone(),
+            event_sha256: start.event_sha256,
+        };
+        if replies.send(Ok(opening)).await.is_err() {
+            return;
+        }
         loop {
             let Ok(room) = replies.reserve().await else {
                 return;
             };
             let position = *positions.borrow_and_update();
-            let ledger_id = ledger_id.clone();
-            room.send(Ok(Watermark {
-                position,
-                ledger_id,
-            }));
+            if position == said {
+                drop(room);
+            } else {
+                said = position;
+                room.send(Ok(Watermark {
+                    position,
+                    ledger_id: ledger_id.clone(),
+                    event_sha256: Vec::new(),
+                }));
+            }
             if positions.changed().await.is_err() {
                 return;
             }
@@ -90,6 +106,7 @@ impl<M: Model> FeedService for Push<M> {
         let watermarks = Self::watermarks(
             self.view.clone(),
             self.ledger.id().to_owned(),
+            session.start.clone(),
             replies.clone(),
         );
         let shutdown = self.shutdown.clone();

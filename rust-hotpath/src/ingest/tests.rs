@@ -4,6 +4,8 @@ use crate::{
     model::Refusal,
     view::{self, View},
 };
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
 /// The counters, but applying to the one named `panic` panics halfway.
 enum Fragile {}
@@ -68,6 +70,7 @@ fn event(position: u64, name: &str, delta: i64) -> Added {
 fn batch(events: Vec<Added>) -> Batch<Fragile> {
     Batch {
         first_position: events[0].position,
+        encoded: events.iter().map(prost::Message::encode_to_vec).collect(),
         events,
         fault: None,
         goal: Goal::default(),
@@ -76,6 +79,13 @@ fn batch(events: Vec<Added>) -> Batch<Fragile> {
 
 fn plain(positions: std::ops::RangeInclusive<u64>) -> Batch<Fragile> {
     batch(positions.map(|position| event(position, "a", 1)).collect())
+}
+
+fn start_at(event: &Added) -> Start {
+    Start {
+        position: event.position,
+        event_sha256: Sha256::digest(event.encode_to_vec()).to_vec(),
+    }
 }
 
 async fn refusal(line: &mut Line<Fragile>, batch: Batch<Fragile>) -> (Kind, String) {
@@ -89,8 +99,8 @@ async fn refusal(line: &mut Line<Fragile>, batch: Batch<Fragile>) -> (Kind, Stri
 #[tokio::test]
 async fn what_was_sent_is_published() {
     let (ingest, view, thread) = start();
-    let (mut line, from) = ingest.open().await.expect("open");
-    assert_eq!(from, 0);
+    let (mut line, start) = ingest.open().await.expect("open");
+    assert_eq!(start, Start::default());
     line.send(plain(1..=500)).await.expect("sent");
     line.send(plain(501..=501)).await.expect("sent");
     view.reached(501, SOON).await.expect("published");
@@ -149,8 +159,13 @@ async fn gaps_repeats_and_lies_are_refused_after_what_was_right() {
         let (ingest, view, _thread) = start();
         let (mut line, _) = ingest.open().await.expect("open");
         assert_eq!(refusal(&mut line, bad).await, (kind, text.to_owned()));
-        let (_, from) = ingest.open().await.expect("open again");
-        assert_eq!((from, view.position()), (published, published), "{text}");
+        let (_, start) = ingest.open().await.expect("open again");
+        let expected = match published {
+            0 => Start::default(),
+            _ => start_at(&event(published, "a", 1)),
+        };
+        assert_eq!(start, expected, "{text}");
+        assert_eq!(view.position(), published, "{text}");
     }
 }
 
@@ -169,8 +184,10 @@ async fn a_panic_discards_what_was_not_published_and_the_writer_lives_on() {
         (kind, text.as_str()),
         (Kind::Panicked, "position 4: the model panicked: halfway")
     );
-    let (mut line, from) = ingest.open().await.expect("open again");
+    let (mut line, start) = ingest.open().await.expect("open again");
+    let from = start.position;
     assert!((2..=3).contains(&from) && from == view.position());
+    assert_eq!(start, start_at(&event(from, "a", 1)));
     assert_eq!(view.gauges()[0].2, 1, "half a change is never seen");
     line.send(plain(from + 1..=9)).await.expect("sent");
     view.reached(9, SOON).await.expect("published");
@@ -183,7 +200,8 @@ async fn a_new_feed_goes_on_where_the_old_one_stopped_and_shuts_it_out() {
     for from in (1..1_000).step_by(100) {
         old.send(plain(from..=from + 99)).await.expect("sent");
     }
-    let (mut new, from) = ingest.open().await.expect("open again");
+    let (mut new, start) = ingest.open().await.expect("open again");
+    let from = start.position;
     assert_eq!(
         (from, view.position()),
         (1_000, 1_000),

@@ -1,12 +1,13 @@
 //! The single writer. The rules of the sequence are here only.
 
-use super::{Batch, Command, Config, Counts, Goal};
+use super::{Batch, Command, Config, Counts, Goal, Start};
 use crate::{
     error::{Error, Kind, panic_text},
     limits,
     model::Model,
     view::Publisher,
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     cmp::Ordering::{Equal, Greater, Less},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,6 +28,9 @@ pub(super) struct Writer<M: Model> {
     goal: Goal,
     published: u64,
     last_published: Instant,
+    /// The events at `position` and at `published`, as they came.
+    last_event: Vec<u8>,
+    last_published_event: Vec<u8>,
     /// What led from the published version to `state`; of no use once something was left out.
     pending: Vec<M::Event>,
     history_broken: bool,
@@ -45,6 +49,8 @@ impl<M: Model> Writer<M> {
             goal: Goal::default(),
             published: newest.position(),
             last_published: Instant::now(),
+            last_event: Vec::new(),
+            last_published_event: Vec::new(),
             pending: Vec::new(),
             history_broken: false,
             open: None,
@@ -92,11 +98,11 @@ impl<M: Model> Writer<M> {
             Command::Open {
                 feed,
                 refused,
-                position,
+                start,
             } => {
                 self.publish();
                 self.open = Some((feed, refused));
-                let _ = position.send(self.position);
+                let _ = start.send(self.start());
             }
             Command::Apply { feed, batch, .. } => {
                 if !matches!(&self.open, Some((open, _)) if *open == feed) {
@@ -112,13 +118,26 @@ impl<M: Model> Writer<M> {
         }
     }
 
+    fn start(&self) -> Start {
+        let event_sha256 = match self.position {
+            0 => Vec::new(),
+            _ => Sha256::digest(&self.last_event).to_vec(),
+        };
+        Start {
+            position: self.position,
+            event_sha256,
+        }
+    }
+
     fn apply(&mut self, batch: Batch<M>) -> Result<(), Error> {
         self.due(batch.first_position)?;
         self.goal = batch.goal;
-        for (index, event) in batch.events.into_iter().enumerate() {
+        let events = batch.events.into_iter().zip(batch.encoded);
+        for (index, (event, encoded)) in events.enumerate() {
             self.due(M::position(&event))?;
             self.apply_one(&event)?;
             self.position += 1;
+            self.last_event = encoded;
             self.remember(event);
             self.counts.events_applied.fetch_add(1, Relaxed);
             if index % limits::EVENTS_PER_CLOCK == 0
@@ -158,6 +177,7 @@ impl<M: Model> Writer<M> {
                 let newest = self.publisher.newest();
                 self.state = newest.state().clone();
                 self.position = newest.position();
+                self.last_event.clone_from(&self.last_published_event);
                 self.forget_pending();
                 let text = format!(
                     "position {position}: the model panicked: {}",
@@ -220,6 +240,7 @@ impl<M: Model> Writer<M> {
         }
         self.forget_pending();
         self.published = self.position;
+        self.last_published_event.clone_from(&self.last_event);
         self.last_published = now;
     }
 }

@@ -7,6 +7,8 @@ use hotpath::proto::hotpath::{
     EventBatch, FeedRequest, HelloRequest, HotMethod, control_service_client::ControlServiceClient,
     feed_request::Kind,
 };
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tonic::Code::{AlreadyExists, FailedPrecondition, Internal, InvalidArgument, Unavailable};
 
 /// Feeds 1 to 3, then `bad`; returns the refusal and the position that the next feed is told.
@@ -44,6 +46,11 @@ async fn a_feed_is_told_where_to_start_and_what_is_seen() {
     })
     .await;
     assert_eq!(next.first.position, 5);
+    assert_eq!(
+        next.first.event_sha256,
+        Sha256::digest(added(5, "a", 1).encode_to_vec()).to_vec(),
+        "by which the shim tells copies of a ledger apart"
+    );
 }
 
 #[tokio::test]

@@ -288,7 +288,10 @@ type Watermark struct {
 	// The newest published position: readers see it. Sent on opening and after each publication, newest only.
 	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// The ledger this sidecar holds; empty before its first feed.
-	LedgerId      string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
+	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
+	// Only in the first of a feed: SHA-256 (32 bytes) of the event at `position` as it came; empty at position 0. The shim
+	// compares it with its own event there: two copies of a ledger, once both were written to, share id and positions.
+	EventSha256   []byte `protobuf:"bytes,3,opt,name=event_sha256,json=eventSha256,proto3" json:"event_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +340,13 @@ func (x *Watermark) GetLedgerId() string {
 	return ""
 }
 
+func (x *Watermark) GetEventSha256() []byte {
+	if x != nil {
+		return x.EventSha256
+	}
+	return nil
+}
+
 var File_hotpath_v1_feed_proto protoreflect.FileDescriptor
 
 const file_hotpath_v1_feed_proto_rawDesc = "" +
@@ -357,10 +367,11 @@ const file_hotpath_v1_feed_proto_rawDesc = "" +
 	"\x0efirst_position\x18\x01 \x01(\x04R\rfirstPosition\x12\x16\n" +
 	"\x06events\x18\x02 \x03(\fR\x06events\"\"\n" +
 	"\x04Head\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition\"D\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\"g\n" +
 	"\tWatermark\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1b\n" +
-	"\tledger_id\x18\x02 \x01(\tR\bledgerId2I\n" +
+	"\tledger_id\x18\x02 \x01(\tR\bledgerId\x12!\n" +
+	"\fevent_sha256\x18\x03 \x01(\fR\veventSha2562I\n" +
 	"\vFeedService\x12:\n" +
 	"\x04Feed\x12\x17.hotpath.v1.FeedRequest\x1a\x15.hotpath.v1.Watermark(\x010\x01B7Z5hotpath.dev/go-shim/internal/gen/hotpath/v1;hotpathv1b\x06proto3"
 
