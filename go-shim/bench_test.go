@@ -23,6 +23,10 @@ func BenchmarkForward(b *testing.B) {
 		r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode = shim.Legacy }})
 		measure(b, trivialClient(b, r))
 	})
+	b.Run("legacy, raw interceptors", func(b *testing.B) {
+		r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode, c.Interceptors = shim.Legacy, shim.Raw }})
+		measure(b, trivialClient(b, r, passOn()))
+	})
 	b.Run("sidecar", func(b *testing.B) {
 		r := newRig(b, setup{})
 		body := encode(b, balances("SIDECAR"))
@@ -35,10 +39,7 @@ func BenchmarkForward(b *testing.B) {
 // BenchmarkCold is a method that is not hot: with the shim it must cost what it costs without. The options are those of
 // a service without interceptors and of one with.
 func BenchmarkCold(b *testing.B) {
-	pass := grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		return next(ctx, request)
-	})
-	for name, options := range map[string][]grpc.ServerOption{"bare": nil, "intercepted": {pass}} {
+	for name, options := range map[string][]grpc.ServerOption{"bare": nil, "intercepted": {passOn()}} {
 		b.Run(name+"/plain", func(b *testing.B) {
 			server := grpc.NewServer(options...)
 			walletv1.RegisterWalletServiceServer(server, trivial{})
@@ -76,8 +77,14 @@ func (trivial) PostTransaction(context.Context, *walletv1.PostTransactionRequest
 	return &walletv1.PostTransactionResponse{Position: 7}, nil
 }
 
-func trivialClient(b *testing.B, r *rig) walletv1.WalletServiceClient {
-	server := grpc.NewServer(r.side.ServerOptions()...)
+func passOn() grpc.ServerOption {
+	return grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		return next(ctx, request)
+	})
+}
+
+func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) walletv1.WalletServiceClient {
+	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
 	walletv1.RegisterWalletServiceServer(r.side.Wrap(server), trivial{})
 	return walletv1.NewWalletServiceClient(dial(b, server))
 }

@@ -18,7 +18,7 @@ import (
 	"hotpath.dev/go-shim/modes"
 )
 
-// checkAfter is when a shim whose Check nobody called makes up for it.
+// checkAfter is how long after Open the shim logs what Check finds, in case that nobody calls it.
 const checkAfter = 5 * time.Second
 
 // Errors of Check.
@@ -91,7 +91,8 @@ func (s *Side) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}
 }
 
-// Wrap returns a registrar that registers with inner, the hot methods' handlers swapped. All else stays as it is.
+// Wrap returns a registrar that registers with inner, the hot methods' handlers swapped. All else stays as it is. Each
+// server that is wrapped needs ServerOptions: Check can only tell that none of them was given any.
 func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner

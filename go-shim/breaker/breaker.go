@@ -91,8 +91,15 @@ func (b *Breaker) Success(t Ticket) {
 func (b *Breaker) Failure(t Ticket) { b.count(t, doubtsPerFailure) }
 
 // Doubt is for a call that failed as it does on a broken sidecar, but also for reasons of its own: it takes many of
-// them, with no success in between, so that one caller can't open the breaker for all.
-func (b *Breaker) Doubt(t Ticket) { b.count(t, 1) }
+// them, with no success in between, so that one caller can't open the breaker for all. Nor can one keep it open: if the
+// call was the probe, the next call probes.
+func (b *Breaker) Doubt(t Ticket) {
+	if t.probe {
+		b.Abandon(t)
+		return
+	}
+	b.count(t, 1)
+}
 
 func (b *Breaker) count(t Ticket, weight int64) {
 	b.mu.Lock()

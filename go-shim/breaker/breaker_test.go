@@ -72,6 +72,17 @@ func TestItTakesManyDoubts(t *testing.T) {
 	}
 }
 
+func TestDoubtfulProbeHandsTheProbeOn(t *testing.T) {
+	b, c := newBreaker(1)
+	b.Failure(allow(t, b))
+	c.advance(101 * time.Millisecond)
+	b.Doubt(allow(t, b))
+	b.Success(allow(t, b))
+	if b.Open() {
+		t.Fatal("open after a good probe")
+	}
+}
+
 func TestOneProbeAtATime(t *testing.T) {
 	b, c := newBreaker(1)
 	b.Failure(allow(t, b))

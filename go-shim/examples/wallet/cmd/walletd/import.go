@@ -59,11 +59,12 @@ func runImport(ctx context.Context, args []string, out streams) error {
 		Progress: func(p importer.Progress) { bar.show(p.File, p.Bytes, p.Total, p.Rows, "rows") },
 	})
 	bar.done()
-	if errors.Is(err, importer.ErrNoInput) {
-		reports = reports[:len(reports)-1] // there is nothing to report of a file that cannot be opened
-	}
 	for i := range reports {
-		printReport(out, &reports[i])
+		r := &reports[i]
+		if err != nil && r.Rows+r.Resumed+r.BadCount == 0 {
+			continue // the error says all there is to say of a file that cannot be read
+		}
+		printReport(out, r)
 	}
 	return errors.Join(err, ledger.Close())
 }
