@@ -89,7 +89,7 @@ async fn take(
 
 impl Claim {
     fn take() -> Option<Self> {
-        (!RUNNING.swap(true, AcqRel)).then_some(Self)
+        (!RUNNING.swap(true, AcqRel)).then(|| Self)
     }
 }
 

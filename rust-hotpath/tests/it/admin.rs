@@ -169,6 +169,8 @@ async fn profiles_one_at_a_time() {
         conflict.await,
         "another profile is being taken; try again later\n"
     );
+    let (code, _) = fetch_text(admin, "/debug/pprof/profile?seconds=1").await;
+    assert_eq!(code, 409, "a refusal must not end the claim of the first");
     let (code, _, profile) = first.await.unwrap();
     assert_eq!(code, 200);
     // Field 6 of a profile is its string table; symbols are in it as they are.
