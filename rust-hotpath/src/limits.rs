@@ -55,6 +55,8 @@ pub const BUFFERED_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 /// Longest message that is not counted among the long ones.
 pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
 
+/// Longest time for a hot request's message to arrive: it holds a place among the requests in flight meanwhile.
+pub const REQUEST_ARRIVAL: Duration = Duration::from_secs(10);
 /// Longest URI and headers of a hot request, in bytes.
 pub const HEADER_BYTES: u32 = 16 << 10;
 /// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.

@@ -28,7 +28,10 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tonic::{Code, Status, body::Body, server::NamedService};
 use tower_service::Service;
 
@@ -242,13 +245,21 @@ impl<M: Model> Shared<M> {
         self.ready()?;
         let mut held = Share::default();
         let grow = |bytes| self.budget.grow(&mut held, bytes);
-        let request = frame::read(headers, body, self.config.max_message_bytes, grow).await?;
+        let arrival = frame::read(headers, body, self.config.max_message_bytes, grow);
+        let arrived = timeout(limits::REQUEST_ARRIVAL, arrival).await;
+        let request = arrived.map_err(|_| {
+            let text = format!(
+                "the request did not arrive within {:?}",
+                limits::REQUEST_ARRIVAL
+            );
+            Error::new(Kind::Malformed, text)
+        })??;
         let query = match guarded(|| M::parse(method, &request))? {
             Ok(query) => query,
             Err(refusal) => return self.verdict(self.view.position(), refusal),
         };
-        let target = match &wants.bounds {
-            Ok(bounds) => bounds.target(),
+        let bounds = match &wants.bounds {
+            Ok(bounds) => bounds,
             Err(rule) => {
                 let refusal = Refusal::Verdict {
                     code: VerdictCode::InvalidArgument,
@@ -258,9 +269,8 @@ impl<M: Model> Shared<M> {
             }
         };
         let budget = wants.wait_budget(self.config.max_wait, started.elapsed());
-        self.view.reached(target, budget).await?;
-        let at = wants.bounds.as_ref().ok().and_then(|bounds| bounds.at);
-        self.look_up(at, &query)
+        self.view.reached(bounds.target(), budget).await?;
+        self.look_up(bounds.at, &query)
     }
 
     /// From here on nothing waits: one version, one answer.

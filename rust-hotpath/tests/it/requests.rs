@@ -6,8 +6,9 @@ use crate::{
     model::SLOW_READS,
 };
 use bytes::Bytes;
-use http_body_util::Full;
-use std::{future::poll_fn, sync::atomic::Ordering::SeqCst, time::Duration};
+use http_body_util::{Full, StreamBody};
+use hyper::body::Frame;
+use std::{convert::Infallible, future::poll_fn, sync::atomic::Ordering::SeqCst, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -283,6 +284,22 @@ async fn long_requests_share_a_budget_and_short_ones_need_none() {
     feed.send(batch(2, [added(2, "a", 1)])).await;
     waiting.await.unwrap();
     client.list(long("2")).await.expect("given back");
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrives_gives_its_place_back() {
+    let (engine, _feed) = Engine::fed(&["--max-in-flight", "1"], 1).await;
+    let mut channel = engine.channel().await;
+    let never = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let request = http::Request::post("http://localhost/counter.v1.CounterService/Get")
+        .header("content-type", "application/grpc")
+        .body(Body::new(never))
+        .unwrap();
+    poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let response = tokio::time::timeout(SOON, channel.call(request)).await;
+    let response = response.expect("an end").unwrap();
+    assert_eq!(response.headers()["grpc-status"], "13");
+    assert!(engine.get("a", &[]).await.is_ok());
 }
 
 #[tokio::test]
