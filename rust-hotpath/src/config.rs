@@ -222,6 +222,8 @@ mod tests {
         let env = [
             ("HOTPATHD_LISTEN", "here"),
             ("HOTPATHD_NOTHING_LIKE_IT", "1"),
+            ("HOTPATHD_PORT_7450_TCP", "tcp://10.0.0.1:7450"),
+            ("HOTPATHD_SERVICE_HOST", "10.0.0.1"),
             ("PATH", "x"),
         ];
         let text = run(&args, &env).expect_err("bad");

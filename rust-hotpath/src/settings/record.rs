@@ -86,7 +86,8 @@ impl Settings {
     fn record_env(&mut self, env: impl IntoIterator<Item = (OsString, OsString)>) {
         let ours = env.into_iter().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            name.starts_with(ENV_PREFIX).then_some((name, value))
+            let key = name.strip_prefix(ENV_PREFIX)?;
+            (!of_a_kubernetes_service(key)).then_some((name, value))
         });
         let mut ours: Vec<_> = ours.collect();
         ours.sort();
@@ -193,6 +194,11 @@ impl Settings {
             _ => "is unknown".to_owned(),
         }
     }
+}
+
+/// Kubernetes sets these in every pod beside a service that is called hotpathd.
+fn of_a_kubernetes_service(key: &str) -> bool {
+    key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
 }
 
 fn line_of(text: &str, span: Range<usize>) -> usize {
