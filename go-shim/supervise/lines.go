@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -41,7 +43,26 @@ func (l *lines) flush() {
 
 func (l *lines) put() {
 	if text := bytes.TrimRight(l.partial, "\r"); len(text) > 0 {
-		l.log.Info("sidecar: " + string(text))
+		level, message := levelled(string(text))
+		l.log.Log(context.Background(), level, "sidecar: "+message)
 	}
 	l.partial = l.partial[:0]
+}
+
+// levelled takes apart a line of hotpathd's log, "TIME LEVEL MESSAGE": the time is about to be written again, and a
+// warning must stay one. Other lines are information.
+func levelled(line string) (slog.Level, string) {
+	_, rest, _ := strings.Cut(line, " ")
+	name, message, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	switch name {
+	case "ERROR":
+		return slog.LevelError, message
+	case "WARN":
+		return slog.LevelWarn, message
+	case "INFO":
+		return slog.LevelInfo, message
+	case "DEBUG", "TRACE":
+		return slog.LevelDebug, message
+	}
+	return slog.LevelInfo, line
 }

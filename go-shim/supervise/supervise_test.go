@@ -351,6 +351,20 @@ func TestSidecarOutlivesOtherThreads(t *testing.T) {
 	}
 }
 
+func TestLinesOfTheSidecarsLogKeepTheirLevel(t *testing.T) {
+	for line, want := range map[string]string{
+		"2026-01-02T03:04:05.000000Z  WARN feed refused (FEED_GAP): x": "WARN feed refused (FEED_GAP): x",
+		"2026-01-02T03:04:05.000000Z ERROR panic at x":                 "ERROR panic at x",
+		"2026-01-02T03:04:05.000000Z  INFO serving":                    "INFO serving",
+		"hotpathd: 1 mistake, nothing was started:":                    "INFO hotpathd: 1 mistake, nothing was started:",
+		"": "INFO ",
+	} {
+		if level, message := levelled(line); level.String()+" "+message != want {
+			t.Errorf("%q: %v %q", line, level, message)
+		}
+	}
+}
+
 func TestLinesAreCutAndBounded(t *testing.T) {
 	var log recorder
 	l := &lines{log: slog.New(&log)}

@@ -225,9 +225,8 @@ impl<M: Model> Engine<M> {
 
     /// What direct callers reach.
     fn public(&self) -> Result<Dispatch<M>, Error> {
-        let others =
-            Routes::new(self.reporter.service()).add_service(health::reflection::<M>(false)?);
-        Ok(self.dispatch(others))
+        let others = Routes::new(self.reporter.service());
+        Ok(self.dispatch(health::with_reflection::<M>(others, false)?))
     }
 
     /// What the shim reaches.
@@ -237,10 +236,9 @@ impl<M: Model> Engine<M> {
         let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
         let feed = Push::service(self.feeds.clone(), view, ledger, self.shutdown.clone());
         let others = Routes::new(self.reporter.service())
-            .add_service(health::reflection::<M>(true)?)
             .add_service(control)
             .add_service(feed);
-        Ok(self.dispatch(others))
+        Ok(self.dispatch(health::with_reflection::<M>(others, true)?))
     }
 
     fn dispatch(&self, others: Routes) -> Dispatch<M> {

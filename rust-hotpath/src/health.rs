@@ -15,12 +15,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
     server::{HealthReporter, HealthService},
 };
-use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::server::Builder;
 
 /// Services whose health is that of the data; the empty name is the whole process.
 const fn data_services<M: Model>() -> [&'static str; 2] {
@@ -116,23 +117,31 @@ impl Clone for Reporter {
     }
 }
 
-/// Reflection over the model's service and, for the shim's socket, the private ones.
+/// Adds reflection over the model's service and, for the shim's socket, the private ones. In both versions of the
+/// protocol, as grpc-go does: many tools know only the older one.
 ///
 /// # Errors
 /// If the model's descriptors cannot be read.
-pub fn reflection<M: Model>(
-    private: bool,
-) -> Result<ServerReflectionServer<impl ServerReflection>, Error> {
-    let mut builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(M::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    if private {
-        builder = builder.register_encoded_file_descriptor_set(hotpath::DESCRIPTORS);
-    }
-    builder.build_v1().map_err(|error| {
+pub fn with_reflection<M: Model>(routes: Routes, private: bool) -> Result<Routes, Error> {
+    let bad = |error| {
         let text = format!("{}: bad descriptors", M::SERVICE);
         Error::new(Kind::Unsupported, text).because(error)
-    })
+    };
+    let v1 = descriptors::<M>(private).build_v1().map_err(bad)?;
+    let v1alpha = descriptors::<M>(private).build_v1alpha().map_err(bad)?;
+    Ok(routes.add_service(v1).add_service(v1alpha))
+}
+
+fn descriptors<M: Model>(private: bool) -> Builder<'static> {
+    let builder = Builder::configure()
+        .register_encoded_file_descriptor_set(M::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+    if private {
+        builder.register_encoded_file_descriptor_set(hotpath::DESCRIPTORS)
+    } else {
+        builder
+    }
 }
 
 fn status(serving: bool) -> ServingStatus {

@@ -159,11 +159,13 @@ async fn reflection_lists_what_each_listener_serves() {
         "counter.v1.CounterService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
     ];
     let private = [
         public[0],
         public[1],
         public[2],
+        public[3],
         "hotpath.v1.ControlService",
         "hotpath.v1.FeedService",
     ];

@@ -82,8 +82,13 @@ func uncompress(r *bufio.Reader) (io.Reader, error) {
 	return gzip.NewReader(r)
 }
 
-// indexOf finds the columns that a format needs.
-func (f *file) indexOf(needed []string) ([]int, error) {
+// indexOf finds the columns that a format needs, in a file that is not of another format.
+func (f *file) indexOf(needed, foreign []string) ([]int, error) {
+	for _, name := range foreign {
+		if slices.Contains(f.columns, name) {
+			return nil, fmt.Errorf("%w: the header has %s; is it the right --format?", ErrBadData, name)
+		}
+	}
 	var missing []string
 	found := make([]int, len(needed))
 	for i, name := range needed {

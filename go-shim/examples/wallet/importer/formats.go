@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
 // Format names a CSV shape.
@@ -30,6 +31,8 @@ func Formats() []Format { return []Format{Berka, CDNow, UK, Generic} }
 // mapping says how rows become transactions.
 type mapping struct {
 	columns []string
+	// foreign are columns by which a file shows that it is of another format.
+	foreign []string
 	// grouped: consecutive rows with the same id are one transaction; otherwise every row is one.
 	grouped bool
 	id      func(r *row) string
@@ -52,12 +55,13 @@ var mappings = map[Format]mapping{
 	},
 	CDNow: {
 		columns:      []string{"account_id", "seq", "timestamp", "amount_minor", "kind"},
+		foreign:      []string{"residual_minor", "body"},
 		id:           func(r *row) string { return bankID("cdnow:", r) },
 		add:          addCDNow,
 		fieldColumns: bankColumns,
 	},
 	UK: {
-		columns:      []string{"account_id", "seq", "timestamp", "amount_minor", "kind", "counterparty"},
+		columns:      []string{"account_id", "seq", "timestamp", "amount_minor", "kind", "counterparty", "body"},
 		id:           func(r *row) string { return bankID("uk:", r) },
 		add:          addUK,
 		fieldColumns: bankColumns,
@@ -80,8 +84,13 @@ func bankID(prefix string, r *row) string { return prefix + r.text(0) + ":" + r.
 
 // addBerka: the bank rounds what it prints but not what it books; the residual makes the balances come out.
 func addBerka(g *group, r *row) {
-	amount := r.integer(3) + r.integer(5)
-	addExternal(g, r, "berka:", "CZK", "", amount)
+	printed, residual := r.integer(3), r.integer(5)
+	for _, i := range []int{3, 5} {
+		if ledger.Magnitude(r.integer(i)) > ledger.MaxAmount {
+			r.reject(i, "must be at most 10^15 in size") // the sum of larger ones might wrap
+		}
+	}
+	addExternal(g, r, "berka:", "CZK", "", printed+residual)
 }
 
 func addCDNow(g *group, r *row) { addExternal(g, r, "cdnow:", "USD", "cdnow", r.integer(3)) }
@@ -104,6 +113,9 @@ func addExternal(g *group, r *row, prefix, asset, counterparty string, amount in
 func addUK(g *group, r *row) {
 	amount := r.integer(3)
 	g.skip = amount == 0
+	if r.text(5) == "" {
+		r.reject(5, "must not be empty")
+	}
 	payer, supplier, kind := "uk:"+r.text(0), "uk:"+r.text(5), r.label(4)
 	g.tx = &walletv1.Transaction{
 		TransactionId: payer + ":" + r.text(1),

@@ -16,7 +16,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-const bankHeader = "account_id,seq,timestamp,amount_minor,kind,counterparty,balance_after,residual_minor\n"
+const bankHeader = "account_id,seq,timestamp,amount_minor,kind,counterparty,balance_after,memo\n"
 
 // bench is a store and a folder of files.
 type bench struct {
@@ -97,11 +97,42 @@ func TestBankFormats(t *testing.T) {
 		},
 	} {
 		b := newBench(t)
-		reports, err := b.run(format, false, b.file("rows.csv", rows))
+		mark := map[importer.Format]string{importer.Berka: "residual_minor", importer.UK: "body", importer.CDNow: "memo"}[format]
+		reports, err := b.run(format, false, b.file("rows.csv", strings.Replace(rows, "memo", mark, 1)))
 		if err != nil || reports[0].Rows != 3 || reports[0].Skipped+reports[0].Posted != 3 || int(reports[0].Posted) != len(want) {
 			t.Errorf("%s: %+v, %v", format, reports, err)
 		}
 		b.expect(want...)
+	}
+}
+
+func TestAFileOfAnotherFormatIsRefused(t *testing.T) {
+	for format, column := range map[importer.Format]string{
+		importer.CDNow: "residual_minor", importer.UK: "residual_minor", importer.Berka: "body", importer.Generic: "memo",
+	} {
+		b := newBench(t)
+		rows := strings.Replace(bankHeader, "memo", column, 1) + "7,1,1993-01-02,1000,in,9,,5\n"
+		if _, err := b.run(format, false, b.file("rows.csv", rows)); !errors.Is(err, importer.ErrBadData) {
+			t.Errorf("%s with %s: %v", format, column, err)
+		}
+		b.expect()
+	}
+}
+
+func TestBankRowsThatNoBankWrote(t *testing.T) {
+	for row, c := range map[string]struct {
+		format       importer.Format
+		column, rule string
+	}{
+		"7,1,1993-01-02,1000,in,,,x\n":                   {importer.UK, "body", "counterparty: must not be empty"},
+		"7,1,1993-01-02,9,in,,,9223372036854775807\n":    {importer.Berka, "residual_minor", "residual_minor: must be at most 10^15 in size"},
+		"7,1,1993-01-02,9223372036854775807,in,,,1000\n": {importer.Berka, "residual_minor", "amount_minor: must be at most 10^15 in size"},
+	} {
+		b := newBench(t)
+		reports, err := b.run(c.format, false, b.file("rows.csv", strings.Replace(bankHeader, "memo", c.column, 1)+row))
+		if !errors.Is(err, importer.ErrBadData) || len(reports[0].BadRows) != 1 || reports[0].BadRows[0].Rule != c.rule {
+			t.Errorf("%s: %+v, %v", row, reports, err)
+		}
 	}
 }
 

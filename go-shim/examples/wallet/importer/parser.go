@@ -70,7 +70,7 @@ func newParser(f *file, options Options, mark store.Mark) *parser {
 
 // run sends batches until the file ends, the last of them marked so.
 func (p *parser) run(ctx context.Context, batches chan<- parsedBatch) (err error) {
-	if p.columns, err = p.file.indexOf(p.mapping.columns); err != nil {
+	if p.columns, err = p.file.indexOf(p.mapping.columns, p.mapping.foreign); err != nil {
 		return err
 	}
 	if err := p.skipDone(); err != nil {

@@ -84,7 +84,7 @@ func runServe(ctx context.Context, args []string, out streams) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(out.stderr, nil))
-	telemetry := newTelemetry()
+	telemetry := newTelemetry(log)
 	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed})
 	if err != nil {
 		return err

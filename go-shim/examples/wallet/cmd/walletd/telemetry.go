@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,10 +14,12 @@ import (
 
 // telemetry is what the process tells about itself.
 type telemetry struct {
+	log      *slog.Logger
 	registry *prometheus.Registry
 	calls    *service.Metrics
 	// loaded lets calls in; ready asks for them, and stops asking before calls are refused.
 	loaded, ready atomic.Bool
+	failing       atomic.Bool
 
 	commits        prometheus.Counter
 	commitFailures prometheus.Counter
@@ -24,10 +27,11 @@ type telemetry struct {
 	commitSeconds  prometheus.Histogram
 }
 
-func newTelemetry() *telemetry {
+func newTelemetry(log *slog.Logger) *telemetry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t := &telemetry{
+		log:      log,
 		registry: registry,
 		calls:    service.NewMetrics(registry),
 		commits: prometheus.NewCounter(prometheus.CounterOpts{
@@ -50,6 +54,12 @@ func newTelemetry() *telemetry {
 }
 
 func (t *telemetry) committed(c store.Commit) {
+	// A full disk fails every commit: one line says that it began, one that it is over.
+	if was := t.failing.Swap(c.Err != nil); c.Err != nil && !was {
+		t.log.Error("posts fail", "cause", c.Err)
+	} else if c.Err == nil && was {
+		t.log.Info("posts succeed again")
+	}
 	if c.Err != nil {
 		t.commitFailures.Inc()
 		return
