@@ -195,7 +195,8 @@ func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll, Table: table,
 		Changed: func(table modes.Table) {
 			s.setModes(table)
-			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile)
+			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile,
+				"legacy", table.Count(modes.Legacy), "sidecar", table.Count(modes.Sidecar))
 		},
 		Failed: func(err error) {
 			s.metrics.ModeReloadErrors.Inc()

@@ -47,6 +47,17 @@ func (m Mode) String() string {
 // Table is one version of the file, resolved: a mode for each hot method, in their order.
 type Table []Mode
 
+// Count is how many methods are in a mode.
+func (t Table) Count(mode Mode) int {
+	n := 0
+	for _, m := range t {
+		if m == mode {
+			n++
+		}
+	}
+	return n
+}
+
 // Uniform gives every method the same mode.
 func Uniform(methods int, mode Mode) Table {
 	table := make(Table, methods)

@@ -86,6 +86,10 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 	if err := d.account(ctx); err != nil {
 		return nil, err
 	}
+	// What is tried by hand next begins where the traffic began.
+	if err := rig.WriteModes(d.path("modes.toml"), rig.SidecarMode); err != nil {
+		return nil, err
+	}
 	d.results.took = time.Since(start)
 	return d.finish()
 }
