@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // row is a line of a normalised file, read without the importer: it is what the importer is checked against.
@@ -18,6 +19,8 @@ type row struct {
 	account      string
 	counterparty string
 	amount       int64
+	// occurredAt is midnight UTC of the row's date, in microseconds since 1970.
+	occurredAt int64
 	// balance is the bank's own figure; 0 where there is none.
 	balance int64
 	// position is that of the row's transaction; a row that is skipped has that of the last one before.
@@ -62,6 +65,11 @@ func rows(t *testing.T, ledger string) []row {
 			amount:  number(t, line, column["amount_minor"]) + number(t, line, column["residual_minor"]),
 			balance: number(t, line, column["balance_after"]),
 		}
+		date, err := time.Parse(time.DateOnly, line[column["timestamp"]-1])
+		if err != nil {
+			t.Fatalf("%v: %v", line, err)
+		}
+		one.occurredAt = date.UnixMicro()
 		if one.skipped = one.amount == 0; !one.skipped {
 			position++
 		}

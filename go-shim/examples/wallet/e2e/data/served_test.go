@@ -194,6 +194,45 @@ func balanceAt(conn *grpc.ClientConn, account string, at uint64, posted int64) s
 	return ""
 }
 
+func (s *served) rowsHaveTheBanksBalance(name string, conns []*grpc.ClientConn, all []row) {
+	s.t.Helper()
+	s.each(len(all), name+": rows with the bank's balance", func(n, asker int) string {
+		one := all[n]
+		return balanceAt(conns[asker%len(conns)], "berka:"+one.account, one.position, one.balance)
+	})
+}
+
+// postInOrderOfEachAccount posts what the importer would, many accounts at once, and gives the rows the positions that
+// they got: those of one account rise, as its balances need, those of different accounts fall as they fall.
+func (s *served) postInOrderOfEachAccount(all []row) {
+	s.t.Helper()
+	byAccount := make(map[string][]*row)
+	for i := range all {
+		byAccount[all[i].account] = append(byAccount[all[i].account], &all[i])
+	}
+	accounts := slices.Sorted(maps.Keys(byAccount))
+	s.each(len(accounts), "accounts posted live", func(n, asker int) string {
+		wallet := walletv1.NewWalletServiceClient(s.legacy[asker%len(s.legacy)])
+		var position uint64
+		for seq, one := range byAccount[accounts[n]] {
+			if !one.skipped {
+				reply, err := wallet.PostTransaction(s.t.Context(), &walletv1.PostTransactionRequest{
+					TransactionId: fmt.Sprintf("berka:%s:%d", one.account, seq+1), OccurredAtUs: one.occurredAt, External: true,
+					Entries: []*walletv1.Entry{{
+						AccountId: "berka:" + one.account, Asset: "CZK", Amount: one.amount, Phase: walletv1.Phase_PHASE_POSTED,
+					}},
+				})
+				if err != nil {
+					return fmt.Sprintf("%+v: %v", *one, err)
+				}
+				position = reply.GetPosition()
+			}
+			one.position = position
+		}
+		return ""
+	})
+}
+
 // finalBalances checks all accounts, a thousand to a question: legacy, the sidecar, and the sidecar through the shim.
 func (s *served) finalBalances(expected map[string]int64) {
 	s.t.Helper()
