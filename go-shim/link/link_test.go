@@ -63,9 +63,9 @@ func TestSilentSidecarIsUnusable(t *testing.T) {
 
 func TestWhatSpeaksNoHTTP2IsRetried(t *testing.T) {
 	dir := t.TempDir()
-	shimtest.Babbling(t, filepath.Join(dir, "s"))
+	dialled := shimtest.Babbling(t, filepath.Join(dir, "s"))
 	l, unusable := up(t, filepath.Join(dir, "s"))
-	time.Sleep(50 * time.Millisecond)
+	await(t, "retried", func() bool { return dialled() >= 3 })
 	if l.Connected() || l.Serving() != nil || len(unusable) != 0 {
 		t.Fatal("taken for a sidecar")
 	}

@@ -3,6 +3,7 @@ package shimtest
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -35,12 +36,13 @@ func (l *tracking) drop() {
 // Deaf listens and takes connections but never says a word, like a stopped process.
 func Deaf(t testing.TB, socket string) { listen(t, socket, nil) }
 
-// Babbling is like Deaf, but says something that is no HTTP/2.
-func Babbling(t testing.TB, socket string) {
-	listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+// Babbling is like Deaf, but says something that is no HTTP/2. It returns how often it was dialled so far.
+func Babbling(t testing.TB, socket string) (dialled func() int64) {
+	t.Helper()
+	return listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 }
 
-func listen(t testing.TB, socket string, greeting []byte) {
+func listen(t testing.TB, socket string, greeting []byte) (dialled func() int64) {
 	t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -48,13 +50,16 @@ func listen(t testing.TB, socket string, greeting []byte) {
 	}
 	l := &tracking{Listener: listener}
 	t.Cleanup(func() { _ = listener.Close(); l.drop() })
+	var accepted atomic.Int64
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+			accepted.Add(1)
 			_, _ = conn.Write(greeting) // the peer may be gone
 		}
 	}()
+	return accepted.Load
 }

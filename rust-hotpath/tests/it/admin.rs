@@ -26,7 +26,7 @@ async fn fetch(address: SocketAddr, method: &str, target: &str) -> (u16, String,
     (code, head, reply[end + 4..].to_vec())
 }
 
-async fn fetch_text(address: SocketAddr, target: &str) -> (u16, String) {
+pub async fn fetch_text(address: SocketAddr, target: &str) -> (u16, String) {
     let (code, _, body) = fetch(address, "GET", target).await;
     (code, String::from_utf8(body).unwrap())
 }

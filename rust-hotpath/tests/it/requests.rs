@@ -1,5 +1,6 @@
 //! Requests that are early, too long, broken or abandoned: each ends alone.
 
+use crate::admin::fetch_text;
 use crate::{
     counter::proto::{Added, ListRequest},
     harness::{Engine, SOON, added, batch, get, position, until},
@@ -8,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http_body_util::{Full, StreamBody};
 use hyper::body::Frame;
-use std::{convert::Infallible, future::poll_fn, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{convert::Infallible, future::poll_fn, sync::atomic::Ordering::SeqCst};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -361,7 +362,12 @@ async fn draining_gives_up_after_its_time() {
             .get(get("a", &[("x-hotpath-min-position", "9")]))
             .await
     });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let admin = engine.running.addresses.admin;
+    until("the request waits", || async {
+        let (_, metrics) = fetch_text(admin, "/metrics").await;
+        metrics.contains("\nhotpathd_in_flight 1\n").then_some(())
+    })
+    .await;
     engine.stop().await;
     waiting.abort();
 }

@@ -111,11 +111,7 @@ func TestASidecarThatRestartsEmptyIsRefilled(t *testing.T) {
 	s.await("refilled", func(now rig.Shim) bool { return now.CaughtUp() && now.Position > 0 })
 	s.mustServe("refilled-0")
 	l.end()
-	select {
-	case <-s.Done():
-		t.Error("walletd has ended")
-	default:
-	}
+	stillRuns(t, "walletd", s.Done())
 }
 
 func TestGarbageOnTheSocketIsNoAnswer(t *testing.T) {
@@ -183,11 +179,7 @@ func TestASidecarOfAnotherLedgerIsRefused(t *testing.T) {
 	if now := second.shim(); now.Served[rig.SidecarMode] > 0 || now.Ready {
 		t.Errorf("a sidecar of another ledger was used: %+v", now)
 	}
-	select {
-	case <-sidecar.Done():
-		t.Error("the sidecar has ended")
-	default:
-	}
+	stillRuns(t, "the sidecar", sidecar.Done())
 }
 
 func TestASupervisedSidecarDiesWithWalletd(t *testing.T) {

@@ -34,3 +34,12 @@ func metric(t *testing.T, address, name string) float64 {
 	}
 	return value
 }
+
+func stillRuns(t *testing.T, what string, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+		t.Errorf("%s has ended", what)
+	default:
+	}
+}
