@@ -1,0 +1,1 @@
+//! Composes a run from a command line, and carries it out.

@@ -1,0 +1,1 @@
+//! Answers of two targets to the same reads, at equal position.

@@ -1,0 +1,3 @@
+//! The `loadtest` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Which window comes next: raising the rate, bisecting, and rounds of equal load. Pure.

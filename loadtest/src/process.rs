@@ -1,0 +1,1 @@
+//! CPU, memory and context switches of processes, from `/proc`.

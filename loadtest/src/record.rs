@@ -1,0 +1,1 @@
+//! A proxy that passes gRPC on and writes down the unary requests.

@@ -1,0 +1,1 @@
+//! Drives windows of load through the targets, in the order that the plan decides.

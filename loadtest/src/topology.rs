@@ -1,0 +1,1 @@
+//! Starts the servers of a target, pinned to cores, and stops them.
