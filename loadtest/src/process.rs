@@ -163,6 +163,7 @@ pub fn log_tail(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::sample;
     use std::process::{Command, Stdio};
 
     fn watched(pid: u32) -> Watched {
@@ -193,6 +194,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_is_named_with_its_log() {
+        let _alone = sample::starting();
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("walletd.log");
         fs::write(&log, "one\npanic: two\n").unwrap();

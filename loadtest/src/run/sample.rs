@@ -1,7 +1,18 @@
 //! Observations as the generator would make them, for tests.
 
 use crate::measure::{self, GeneratorObserved, MethodObserved, Observed, WritesObserved};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Held while a test writes a program and starts it: a process that another thread starts meanwhile inherits the file for
+/// a moment, open for writing, and the kernel starts no such file.
+pub(crate) fn starting() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A window of one second in which all reads took the same time.
 #[allow(clippy::cast_precision_loss)]
