@@ -1,1 +1,4 @@
 //! Drives windows of load through the targets, in the order that the plan decides.
+
+#[cfg(test)]
+pub(crate) mod sample;
