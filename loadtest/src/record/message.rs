@@ -92,3 +92,57 @@ impl Counter {
         self.messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn framed(messages: &[Vec<u8>]) -> Vec<u8> {
+        let frame = |message: &Vec<u8>| {
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            [&[0], &length[..], message].concat()
+        };
+        messages.iter().flat_map(frame).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_make_the_same_messages(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..4),
+            size in 1..30_usize,
+        ) {
+            let (mut single, mut counter) = (Single::new(16), Counter::default());
+            for piece in framed(&messages).chunks(size) {
+                single.feed(piece);
+                counter.feed(piece);
+            }
+            prop_assert_eq!(counter.messages(), messages.len() as u64);
+            let expected = match &messages[..] {
+                [first, ..] if first.len() > 16 => Err(Why::TooLarge),
+                [only] => Ok(only.clone()),
+                _ => Err(Why::Streaming),
+            };
+            prop_assert_eq!(single.take(), expected);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 0..8)) {
+            let (mut single, mut counter) = (Single::new(16), Counter::default());
+            for piece in &pieces {
+                single.feed(piece);
+                counter.feed(piece);
+            }
+            prop_assert!(single.take().is_ok_and(|message| message.len() <= 16) || single.take().is_err());
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_cut_is_not_whole() {
+        for end in 1..8 {
+            let mut single = Single::new(16);
+            single.feed(&framed(&[vec![1, 2, 3]])[..end]);
+            assert_eq!(single.take(), Err(Why::Unfinished));
+        }
+    }
+}

@@ -288,6 +288,22 @@ fn unix_sockets_do_on_both_sides() {
 }
 
 #[test]
+fn a_socket_that_nobody_serves_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.sock");
+    let bind = |file: &str| {
+        let mut options = RecordOptions::new(Address::Unix(path.clone()), folder.path().join(file));
+        options.listen = Address::Unix(path.clone());
+        Recorder::bind(options)
+    };
+    // As one that was killed leaves it.
+    drop(bind("one").unwrap());
+    let _living = bind("two").unwrap();
+    let error = bind("three").unwrap_err().to_string();
+    assert!(error.ends_with(": another process serves it"), "{error}");
+}
+
+#[test]
 fn nothing_that_exists_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("taken");

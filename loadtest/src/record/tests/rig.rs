@@ -1,14 +1,14 @@
 //! A target, the recorder before it, and callers, all in this process.
 
+mod target;
+
 use super::super::*;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Full};
 use hyper::{
     HeaderMap, Request, Response,
-    body::{Body, Frame, Incoming, SizeHint},
+    body::{Body, Frame, Incoming},
     client::conn::http2 as client,
-    server::conn::http2 as server,
-    service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{
@@ -22,12 +22,9 @@ use tempfile::TempDir;
 use tokio::{
     runtime::Runtime,
     sync::{Notify, mpsc},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
 };
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-
-type AnyBody = BoxBody<Bytes, hyper::Error>;
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) struct Rig {
     runtime: Runtime,
@@ -42,6 +39,12 @@ pub(super) struct Rig {
     pub(super) hanging: Arc<Notify>,
     /// It no longer does.
     pub(super) cancelled: Arc<Notify>,
+    folder: TempDir,
+}
+
+/// What a recorder left; its capture goes with it.
+pub(super) struct Stopped {
+    recorded: Recorded,
     _folder: TempDir,
 }
 
@@ -51,9 +54,6 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     pub(super) trailers: Option<HeaderMap>,
 }
-
-/// Tells when a call is given up.
-struct OnDrop(Arc<Notify>);
 
 /// A body that is sent piece by piece.
 pub(super) struct Pieces(pub(super) mpsc::Receiver<Frame<Bytes>>);
@@ -94,7 +94,7 @@ impl Rig {
             .unwrap();
         let (hanging, cancelled) = (Arc::default(), Arc::default());
         let (target, target_address) =
-            start_target(&runtime, &options.target, &hanging, &cancelled);
+            target::start(&runtime, &options.target, &hanging, &cancelled);
         let folder = tempfile::tempdir().unwrap();
         options.target = target_address.clone();
         options.file = folder.path().join("some.capture");
@@ -119,22 +119,16 @@ impl Rig {
             stop,
             hanging,
             cancelled,
-            _folder: folder,
+            folder,
         }
     }
 
-    /// The recorder's own end; its file stays until the rig's folder goes, so it is copied out.
-    pub(super) fn stop(self) -> Recorded {
+    pub(super) fn stop(self) -> Stopped {
         self.stop.store(true, Ordering::Relaxed);
-        let mut recorded = self.recorder.join().unwrap().unwrap();
-        let kept = tempfile::NamedTempFile::new()
-            .unwrap()
-            .into_temp_path()
-            .keep()
-            .unwrap();
-        std::fs::rename(&recorded.file, &kept).unwrap();
-        recorded.file = kept;
-        recorded
+        Stopped {
+            recorded: self.recorder.join().unwrap().unwrap(),
+            _folder: self.folder,
+        }
     }
 
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> T {
@@ -218,7 +212,7 @@ impl Rig {
     }
 
     pub(super) fn start_target(&mut self, address: &Address) {
-        let started = start_target(&self.runtime, address, &self.hanging, &self.cancelled);
+        let started = target::start(&self.runtime, address, &self.hanging, &self.cancelled);
         self.target = Some(started.0);
     }
 
@@ -240,100 +234,13 @@ impl Rig {
     }
 }
 
-fn start_target(
-    runtime: &Runtime,
-    address: &Address,
-    hanging: &Arc<Notify>,
-    cancelled: &Arc<Notify>,
-) -> (JoinHandle<()>, Address) {
-    let (hanging, cancelled) = (Arc::clone(hanging), Arc::clone(cancelled));
-    let listener = Listener::bind(address).unwrap();
-    let address = listener.address().clone();
-    let serving = async move {
-        let accepting = listener.accepting().unwrap();
-        let mut connections = JoinSet::new();
-        loop {
-            let socket = accepting.accept().await.unwrap();
-            let (hanging, cancelled) = (Arc::clone(&hanging), Arc::clone(&cancelled));
-            let service = service_fn(move |request| {
-                answer(request, Arc::clone(&hanging), Arc::clone(&cancelled))
-            });
-            let mut builder = server::Builder::new(TokioExecutor::new());
-            builder.auto_date_header(false);
-            connections.spawn(builder.serve_connection(TokioIo::new(socket), service));
-        }
-    };
-    (runtime.spawn(serving), address)
-}
+impl std::ops::Deref for Stopped {
+    type Target = Recorded;
 
-/// The target: echoes what it gets, unless the method's name says otherwise.
-async fn answer(
-    request: Request<Incoming>,
-    hanging: Arc<Notify>,
-    cancelled: Arc<Notify>,
-) -> std::result::Result<Response<AnyBody>, AnyError> {
-    let header = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(|v| v.to_str().unwrap().to_owned())
-    };
-    let kept = [header("x-ask"), header("te")].map(Option::unwrap_or_default);
-    let response = Response::builder().header("content-type", "application/grpc");
-    let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
-    match method.as_str() {
-        "Refuse" => {
-            let refusal = response.header("grpc-status", "5");
-            let refusal = refusal.header("grpc-message", "no such thing");
-            Ok(refusal.body(Nothing.boxed())?)
-        }
-        "Reset" => Err(h2::Error::from(h2::Reason::REFUSED_STREAM).into()),
-        "Hang" => {
-            let _cancelled = OnDrop(cancelled);
-            hanging.notify_one();
-            std::future::pending().await
-        }
-        "Stall" => {
-            let (sender, receiver) = mpsc::channel(1);
-            sender.send(Frame::data(framed("m"))).await?;
-            tokio::spawn(async move {
-                let _open = sender;
-                hanging.notify_one();
-                std::future::pending::<()>().await;
-            });
-            let body = Pieces(receiver).map_err(|never| match never {});
-            Ok(response.body(body.boxed())?)
-        }
-        "Twice" => {
-            let message = request.into_body().collect().await?.to_bytes();
-            let twice = Full::new(Bytes::from([message.clone(), message].concat()));
-            let twice = twice.map_err(|never| match never {});
-            Ok(response.body(with_trailers(twice))?)
-        }
-        _ => {
-            let response = response.header("x-kept", format!("{}; te: {}", kept[0], kept[1]));
-            Ok(response.body(with_trailers(request.into_body()))?)
-        }
+    fn deref(&self) -> &Recorded {
+        &self.recorded
     }
 }
-
-fn with_trailers<B>(body: B) -> AnyBody
-where
-    B: Body<Data = Bytes, Error = hyper::Error> + Send + Sync + 'static,
-{
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", "0".parse().unwrap());
-    trailers.insert("x-of-target", "yes".parse().unwrap());
-    let unsized_body = UnknownSize(Box::pin(body));
-    unsized_body
-        .with_trailers(std::future::ready(Some(Ok(trailers))))
-        .boxed()
-}
-
-/// Keeps the test's own servers from adding a content-length.
-struct UnknownSize<B>(Pin<Box<B>>);
-
-struct Nothing;
 
 impl Body for Pieces {
     type Data = Bytes;
@@ -344,44 +251,6 @@ impl Body for Pieces {
         context: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(context).map(|piece| piece.map(Ok))
-    }
-}
-
-impl<B: Body> Body for UnknownSize<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<B::Data>, B::Error>>> {
-        self.0.as_mut().poll_frame(context)
-    }
-}
-
-impl Body for Nothing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, hyper::Error>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(0)
-    }
-}
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.notify_one();
     }
 }
 
