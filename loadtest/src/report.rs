@@ -1,8 +1,10 @@
-//! What a run found, for programs (`report.json`, `windows.csv`) and for people (the README's table).
+//! What a run found, for programs (`report.json`, `windows.csv`) and for people (`report.html`, the README's table).
 
 mod assemble;
+mod chart;
 mod files;
 mod format;
+mod html;
 pub mod input;
 pub mod model;
 mod readme;
@@ -15,6 +17,7 @@ mod fixture;
 pub use self::{
     assemble::assemble,
     files::{read, write},
+    html::page,
     readme::{readme_table, update_readme},
     summary::summary,
 };

@@ -1,6 +1,9 @@
 //! The files of a report.
 
-use super::model::{Report, SCHEMA};
+use super::{
+    html,
+    model::{Report, SCHEMA},
+};
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -19,7 +22,7 @@ struct Numbered {
     schema: u32,
 }
 
-/// Writes `report.json` and `windows.csv` into `folder`, which is made if it is missing.
+/// Writes `report.json`, `windows.csv` and `report.html` into `folder`, which is made if it is missing.
 pub fn write(report: &Report, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
     let mut json = serde_json::to_vec_pretty(report).map_err(|error| {
@@ -27,7 +30,8 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
     })?;
     json.push(b'\n');
     put(&folder.join(JSON), &json)?;
-    put(&folder.join(CSV), &csv_of(report)?)
+    put(&folder.join(CSV), &csv_of(report)?)?;
+    put(&folder.join(HTML), html::page(report).as_bytes())
 }
 
 /// Reads the `report.json` of `folder`, or the file itself.

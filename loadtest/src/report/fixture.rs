@@ -54,7 +54,7 @@ pub(crate) fn add(finished: &mut Finished, target: &str, round: u32, micros: f64
 /// Ten reads of `micros` each; CPU is a tenth of it, memory a megabyte for each of its microseconds.
 pub(crate) fn measured(index: u32, target: &str, round: u32, micros: f64) -> Measured {
     let mut times = latencies();
-    times.record_n((micros * 1e3) as u64, 10).unwrap();
+    times.saturating_record_n((micros * 1e3) as u64, 10);
     let cpu = Duration::from_secs_f64(micros / 1e6);
     let rss_peak_bytes = (micros * 1e6) as u64;
     Measured {
@@ -117,7 +117,7 @@ fn row(index: u32, target: &str, round: u32, micros: f64) -> Window {
 
 fn observed(times: &crate::measure::Latencies) -> Observed {
     let mut lag = latencies();
-    lag.record_n(5_000, 10).unwrap();
+    lag.saturating_record_n(5_000, 10);
     let method = |planned, from_planned| MethodObserved {
         planned,
         errors: 0,
