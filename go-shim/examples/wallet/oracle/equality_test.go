@@ -117,10 +117,14 @@ func ask(wallet *service.Service, at uint64, newest bool, question walletgen.Que
 	if !newest {
 		ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(position.AtKey, uintText(at)))
 	}
+	return call(ctx, wallet, discard{}, question)
+}
+
+func call(ctx context.Context, wallet *service.Service, stream grpc.ServerTransportStream, question walletgen.Question) oracle.Answer {
 	for _, method := range walletv1.WalletService_ServiceDesc.Methods {
 		if "/"+walletv1.WalletService_ServiceDesc.ServiceName+"/"+method.MethodName == question.Method {
 			decode := func(into any) error { return proto.Unmarshal(question.Encoded, into.(proto.Message)) }
-			resp, err := method.Handler(wallet, grpc.NewContextWithServerTransportStream(ctx, discard{}), decode, nil)
+			resp, err := method.Handler(wallet, grpc.NewContextWithServerTransportStream(ctx, stream), decode, nil)
 			message, _ := resp.(proto.Message)
 			return answerOf(message, err)
 		}
