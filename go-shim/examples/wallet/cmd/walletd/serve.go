@@ -41,6 +41,10 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
   [methods]
   "/wallet.v1.WalletService/GetBalance" = "legacy"
 
+--read-model says how this process answers those reads itself, with the same bytes either way:
+  legacy   behind a lock, from maps, slices and scans
+  best     as the sidecar does, as well as Go can: immutable versions, so that readers never lock, and compact entries
+
 examples:
   walletd serve --db wallet.db
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
