@@ -1,42 +1,30 @@
-//! What a run found, for programs (`report.json`, `windows.csv`) and for people (`report.html`).
+//! What a run found, for programs (`report.json`, `windows.csv`) and for people (the README's table).
 
+mod assemble;
+mod files;
+mod format;
 pub mod input;
 pub mod model;
+mod readme;
+mod summary;
+mod text_table;
 
-use crate::error::{Error, Kind, Result};
-use std::path::Path;
+#[cfg(test)]
+mod fixture;
 
-/// Draws the conclusions from the windows.
-#[must_use]
-pub fn assemble(finished: &input::Finished) -> model::Report {
-    model::Report {
-        schema: model::SCHEMA,
-        void: true,
-        void_reason: None,
-        interrupted: finished.interrupted,
-        run: finished.run.clone(),
-        targets: Vec::new(),
-        ratios: Vec::new(),
-        mismatches: None,
-        comparison: finished.comparison.clone(),
-        generator: model::Generator {
-            cpu_fraction_max: 0.0,
-            lag_p99_us: 0.0,
-            windows: 0,
-            void_windows: 0,
-        },
-        windows: Vec::new(),
-        estimate: None,
-    }
-}
+pub use self::{
+    assemble::assemble,
+    files::{read, write},
+    readme::{readme_table, update_readme},
+    summary::summary,
+};
 
-/// Writes `report.json`, `windows.csv` and `report.html` into `folder`.
-pub fn write(_report: &model::Report, _folder: &Path) -> Result<()> {
-    Err(Error::new(Kind::Internal, "not there yet"))
-}
-
-/// The report as text for a terminal; its first line says so if the run is void.
-#[must_use]
-pub fn summary(_report: &model::Report) -> String {
-    String::new()
-}
+/// Figures that targets are compared by, in the order of every table: key in `report.json`, and in words.
+pub const FIGURES: [(&str, &str); 6] = [
+    ("max_qps_within_slo", "QPS within the objective"),
+    ("cpu_us_per_request", "CPU per read"),
+    ("p50_us", "p50"),
+    ("p99_us", "p99"),
+    ("p999_us", "p99.9"),
+    ("rss_peak_bytes", "peak memory"),
+];

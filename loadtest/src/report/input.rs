@@ -1,7 +1,10 @@
 //! What a run hands over to be reported.
 
 use super::model::{Comparison, Run, Window};
-use crate::measure::{Observed, ProcessUsage};
+use crate::{
+    measure::{Observed, ProcessUsage},
+    scenario::Objective,
+};
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -14,6 +17,10 @@ pub struct Finished {
     pub windows: Vec<Measured>,
     /// If answers were compared.
     pub comparison: Option<Comparison>,
+    /// Paths of the workload's methods, in its order: what [`Observed::methods`] are about.
+    pub methods: Vec<String>,
+    /// What had to hold.
+    pub objective: Objective,
     /// Ended by Ctrl-C.
     pub interrupted: bool,
     /// Void if more than this share of the windows is.

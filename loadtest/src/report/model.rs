@@ -3,7 +3,7 @@
 //! `_us` are microseconds, `_bytes` bytes, `_qps` reads a second, `_fraction` shares of 1 (CPU: of one core).
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The number in [`Report::schema`].
 pub const SCHEMA: u32 = 1;
@@ -19,6 +19,12 @@ pub struct Report {
     pub void_reason: Option<String>,
     /// Ended early, by Ctrl-C: what is here was measured, but not all that was planned.
     pub interrupted: bool,
+    /// What a reader must know before believing a figure, in words; empty if nothing stands out.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// The objective as numbers.
+    #[serde(default)]
+    pub limits: Limits,
     /// When, how and on what.
     pub run: Run,
     /// The targets, in the order given. The first is the baseline of all ratios.
@@ -35,6 +41,24 @@ pub struct Report {
     pub windows: Vec<Window>,
     /// Cores and cost of a planned load.
     pub estimate: Option<Estimate>,
+    /// Where the report lies. No part of the file: whoever reads or writes one knows.
+    #[serde(skip)]
+    pub folder: Option<PathBuf>,
+}
+
+/// The objective as numbers; `null` where it sets none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the planned send.
+    pub p50_us: Option<f64>,
+    /// From the planned send.
+    pub p99_us: Option<f64>,
+    /// From the planned send.
+    pub p999_us: Option<f64>,
+    /// Errors over planned.
+    pub max_error_rate: f64,
+    /// Achieved over offered rate.
+    pub min_achieved: f64,
 }
 
 /// When, how and on what.
@@ -127,9 +151,9 @@ pub struct Target {
     pub errors: u64,
     /// Statuses other than OK, by gRPC code.
     pub statuses: BTreeMap<u32, u64>,
-    /// Figure by figure of its processes.
+    /// Its processes, each with its figures.
     pub processes: Vec<ProcessFigures>,
-    /// Figure by figure of the methods.
+    /// The methods that were asked, each with its figures.
     pub methods: Vec<MethodFigures>,
     /// Latency from the planned send at equal load, merged over its windows: (quantile 0..1, µs), ascending.
     pub latency_curve: Vec<(f64, f64)>,
@@ -202,6 +226,19 @@ pub struct RatioFigure {
     pub noise_low: Option<f64>,
     /// See `noise_low`.
     pub noise_high: Option<f64>,
+    /// Set if one side's limit was never found: the true ratio is beyond `ratio`, and `low` or `high` is no bracket.
+    #[serde(default)]
+    pub open: Option<Open>,
+}
+
+/// On which side a ratio of rates is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Open {
+    /// The target never broke.
+    AtLeast,
+    /// The baseline never broke.
+    AtMost,
 }
 
 /// What was compared.
