@@ -398,7 +398,7 @@ impl Plan {
         let Some(equal) = self.settings.equal.clone() else {
             return Vec::new();
         };
-        if self.equal_qps <= 0.0 {
+        if self.equal_qps <= 0.0 && matches!(equal.load, Load::Share(_)) {
             let why = "no target held the objective, so that no windows of equal load were run";
             self.notes.push(why.to_owned());
             return Vec::new();

@@ -1,0 +1,419 @@
+//! From a command line to targets that are ready for windows.
+
+use super::{
+    Job, again,
+    live::Target,
+    machine,
+    parts::{self, Parts},
+};
+use crate::{
+    capture::{self, Replay},
+    cli::{
+        self, Source,
+        target::{Running, What},
+    },
+    error::{Error, Kind, Result},
+    generator::{Endpoints, Generator, Options},
+    ids::{self, Place},
+    plan::objective,
+    process::{Meter, Watched},
+    report::{
+        input::{SearchOutcome, TargetInput},
+        model,
+    },
+    terminal::Terminal,
+    topology::{Rig, Server, Spec, cores, ledger},
+    traffic::Workload,
+};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+/// Bytes of replies that a window may keep.
+const REPLY_BUDGET_BYTES: usize = 64 << 20;
+/// Kept back from the time budget: for the report, and for each server to drain.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Everything that a run needs.
+pub struct Prepared {
+    /// What to run.
+    pub job: Job,
+    /// Against whom.
+    pub targets: Vec<Target>,
+    /// What is sent.
+    pub workload: Arc<dyn Workload>,
+    /// What it is about.
+    pub parts: Parts,
+    /// The report's first part; when it began and how long it took are still to be filled in.
+    pub run: model::Run,
+    /// Programs and their versions are known, and nobody else uses the work folder meanwhile.
+    _lock: Option<File>,
+}
+
+/// Ledger and ids of a run.
+#[derive(Default)]
+struct Filling {
+    db: Option<PathBuf>,
+    size: Option<model::Ledger>,
+    places: Vec<Place>,
+}
+
+/// Starts, fills and connects everything. `run_id` makes the ids of writes unique.
+pub fn prepare(
+    run: &cli::Run,
+    run_id: &str,
+    terminal: &mut Terminal,
+    stop: &AtomicBool,
+) -> Result<Prepared> {
+    let begun = Instant::now();
+    let mut parts = parts::read(&run.source, &run.scenarios)?;
+    parts.apply(&run.overrides)?;
+    let cores = cores_of(&run.servers)?;
+    let rig = Rig {
+        walletd: run.servers.walletd.clone(),
+        hotpathd: run.servers.hotpathd.clone(),
+        work: run.servers.work.clone(),
+        server_cores: cores.servers.clone(),
+    };
+    let specs = specs(run);
+    let needs_ledger = !specs.is_empty() || needs_ids(&parts);
+    if needs_ledger {
+        rig.check(&specs)?;
+    }
+    let lock = needs_ledger.then(|| ledger::lock(&rig.work)).transpose()?;
+    let filling = fill(run, &parts, &rig, needs_ledger, terminal)?;
+    let workload = workload(run, &parts, &filling.places, run_id)?;
+    let mut servers = start(run, &rig, filling.db.as_deref(), terminal, stop)?;
+    cores::pin(&cores.generator)?;
+    let options = options(run, &parts);
+    let mut targets = Vec::new();
+    for (target, server) in run.targets.iter().zip(servers.drain(..)) {
+        targets.push(connect(target, server, &workload, &options)?);
+    }
+    let mut job = job(run, &parts);
+    let closing = CLOSING * u32::try_from(1 + specs.len()).unwrap_or(u32::MAX);
+    job.plan.budget = run
+        .budget
+        .map(|budget| budget.saturating_sub(begun.elapsed() + closing));
+    Ok(Prepared {
+        run: described(&parts, &rig, &specs, &cores, filling.size),
+        job,
+        targets,
+        workload,
+        parts,
+        _lock: lock,
+    })
+}
+
+/// The targets as the report tells them, the baseline's second pass included.
+#[must_use]
+pub fn told(
+    run: &cli::Run,
+    searches: &[Option<SearchOutcome>],
+    noise_floor: bool,
+) -> Vec<TargetInput> {
+    let each = run
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(index, target)| TargetInput {
+            name: target.name.clone(),
+            about: about(target),
+            against_itself: false,
+            search: searches.get(index).cloned().flatten(),
+        });
+    let mut all: Vec<_> = each.collect();
+    if let Some(baseline) = run.targets.first().filter(|_| noise_floor) {
+        all.push(TargetInput {
+            name: again(&baseline.name),
+            about: format!("{} a second time: the noise floor", baseline.name),
+            against_itself: true,
+            search: None,
+        });
+    }
+    all
+}
+
+fn about(target: &cli::target::Target) -> String {
+    match &target.what {
+        What::Topology(spec) => spec.about(),
+        What::Running(running) => {
+            let hot = running.endpoints.hot.as_ref();
+            let hot = hot.map_or(String::new(), |hot| format!(", hot reads at {hot:?}"));
+            format!(
+                "a server that ran already, at {:?}{hot}",
+                running.endpoints.front
+            )
+        }
+    }
+}
+
+fn cores_of(servers: &cli::Servers) -> Result<cores::Cores> {
+    if servers.no_pin {
+        return Ok(cores::Cores::default());
+    }
+    let asked = servers.server_cores.as_deref();
+    cores::choose(asked, servers.generator_core, &cores::allowed())
+}
+
+fn specs(run: &cli::Run) -> Vec<Spec> {
+    let specs = run.targets.iter().filter_map(|target| match &target.what {
+        What::Topology(spec) => Some(spec.clone()),
+        What::Running(_) => None,
+    });
+    specs.collect()
+}
+
+/// Whether requests name ids that only a ledger can tell.
+fn needs_ids(parts: &Parts) -> bool {
+    let Some(scenario) = &parts.scenario else {
+        return false;
+    };
+    let placeholders = scenario
+        .mix
+        .iter()
+        .any(|entry| entry.request.values().any(placeholder));
+    scenario.ids.file.is_none() && (placeholders || scenario.writes_per_second > 0.0)
+}
+
+fn placeholder(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::String(text) => text.starts_with('$'),
+        toml::Value::Array(values) => values.iter().any(placeholder),
+        toml::Value::Table(table) => table.values().any(placeholder),
+        _ => false,
+    }
+}
+
+fn fill(
+    run: &cli::Run,
+    parts: &Parts,
+    rig: &Rig,
+    needed: bool,
+    terminal: &mut Terminal,
+) -> Result<Filling> {
+    let mut filling = Filling::default();
+    if let Some(scenario) = &parts.scenario
+        && let Some(file) = &scenario.ids.file
+    {
+        filling.places = ids::read(file, &scenario.ids.fallback)?;
+    }
+    if !needed {
+        return Ok(filling);
+    }
+    let db = base(run, parts, rig, terminal)?;
+    let at_most = parts
+        .scenario
+        .as_ref()
+        .map_or(1, |scenario| scenario.ids.at_most);
+    let list = rig.work.join("ids.tsv");
+    filling.size = Some(ledger::ids(rig, &db, at_most, &list)?);
+    if let Some(scenario) = parts
+        .scenario
+        .as_ref()
+        .filter(|_| filling.places.is_empty())
+    {
+        filling.places = ids::read(&list, &scenario.ids.fallback)?;
+    }
+    filling.db = Some(db);
+    Ok(filling)
+}
+
+/// The ledger that targets get copies of.
+fn base(run: &cli::Run, parts: &Parts, rig: &Rig, terminal: &mut Terminal) -> Result<PathBuf> {
+    if let Some(given) = &run.servers.db {
+        // Of a copy, since listing the ids opens it.
+        let base = rig.work.join("base").join("ledger.db");
+        ledger::copy(given, &base)?;
+        return Ok(base);
+    }
+    let Some(settings) = &parts.ledger else {
+        let text = "a capture was made of a ledger: name it with --db, or a scenario that makes it with --like";
+        return Err(Error::new(Kind::Usage, text));
+    };
+    let begun = Instant::now();
+    let known = ledger::path(&rig.work, settings).is_file();
+    if !known {
+        terminal.note(&format!(
+            "generating {} transactions",
+            settings.transactions
+        ));
+    }
+    let path = ledger::generate(rig, settings)?;
+    if !known {
+        let seconds = begun.elapsed().as_secs_f64();
+        terminal.note(&format!("generated {} in {seconds:.1} s", path.display()));
+    }
+    Ok(path)
+}
+
+fn workload(
+    run: &cli::Run,
+    parts: &Parts,
+    places: &[Place],
+    run_id: &str,
+) -> Result<Arc<dyn Workload>> {
+    if let Source::Capture {
+        path, speed, hot, ..
+    } = &run.source
+    {
+        return capture::open(path, replay(*speed), hot);
+    }
+    let scenario = parts.scenario.as_ref();
+    let scenario =
+        scenario.ok_or_else(|| Error::new(Kind::Internal, "a run without a scenario"))?;
+    if places.is_empty() {
+        // Nothing in the scenario asks for ids, so that any will do.
+        let none = Place {
+            account: "none".to_owned(),
+            asset: "NONE".to_owned(),
+            span_us: (0, 0),
+        };
+        return crate::workload::prepare(scenario, &[none], run_id);
+    }
+    crate::workload::prepare(scenario, places, run_id)
+}
+
+fn replay(speed: Option<f64>) -> Replay {
+    speed.map_or(Replay::Rate, Replay::Speed)
+}
+
+fn start(
+    run: &cli::Run,
+    rig: &Rig,
+    db: Option<&std::path::Path>,
+    terminal: &mut Terminal,
+    stop: &AtomicBool,
+) -> Result<Vec<Option<Server>>> {
+    let each = run.targets.iter().map(|target| {
+        let (What::Topology(spec), Some(db)) = (&target.what, db) else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let server = Server::start(rig, spec, db, stop)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        terminal.note(&format!("{}: ready after {seconds:.1} s", target.name));
+        Ok(Some(server))
+    });
+    each.collect()
+}
+
+fn options(run: &cli::Run, parts: &Parts) -> Options {
+    let load = &parts.load;
+    Options {
+        connections: load.connections,
+        idle_connections: load.idle_connections,
+        max_in_flight: load.max_in_flight,
+        timeout: load.timeout,
+        writes_per_second: parts.writes_per_second(),
+        reply_budget_bytes: if run.compare { REPLY_BUDGET_BYTES } else { 0 },
+    }
+}
+
+fn connect(
+    target: &cli::target::Target,
+    server: Option<Server>,
+    workload: &Arc<dyn Workload>,
+    options: &Options,
+) -> Result<Target> {
+    let (endpoints, watched) = match (&server, &target.what) {
+        (Some(server), _) => (server.endpoints().clone(), server.watched().to_vec()),
+        (None, What::Running(running)) => (running.endpoints.clone(), watched(running)),
+        (None, What::Topology(_)) => {
+            return Err(Error::new(
+                Kind::Internal,
+                "a topology that was not started",
+            ));
+        }
+    };
+    let named = |error: Error| {
+        let text = format!("target {} ({})", target.name, reached(&endpoints));
+        Error::caused(error.kind(), text, error)
+    };
+    let generator = Generator::connect(&endpoints, Arc::clone(workload), options.clone());
+    Ok(Target {
+        generator: generator.map_err(named)?,
+        next_write: 0,
+        meter: Meter::new(watched)?,
+        server,
+    })
+}
+
+fn reached(endpoints: &Endpoints) -> String {
+    use crate::generator::Address::{Tcp, Unix};
+    match &endpoints.front {
+        Tcp(address) => address.to_string(),
+        Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// The first process is the one whose collector is asked for.
+fn watched(running: &Running) -> Vec<Watched> {
+    let each = running.processes.iter().enumerate();
+    let each = each.map(|(index, (name, pid))| Watched {
+        name: name.clone(),
+        pid: *pid,
+        admin: running.admin.clone().filter(|_| index == 0),
+        log: None,
+    });
+    each.collect()
+}
+
+fn job(run: &cli::Run, parts: &Parts) -> Job {
+    let replay = match &run.source {
+        Source::Capture { speed, .. } => Some(replay(*speed)),
+        Source::Scenario(_) => None,
+    };
+    let own_times = matches!(replay, Some(Replay::Speed(_)));
+    Job {
+        names: run
+            .targets
+            .iter()
+            .map(|target| target.name.clone())
+            .collect(),
+        plan: parts.plan(run.targets.len(), &run.overrides, run.seed, own_times),
+        replay,
+        spread: parts.load.spread,
+        objective: parts.objective.clone(),
+        max_lag: run.max_lag,
+    }
+}
+
+fn described(
+    parts: &Parts,
+    rig: &Rig,
+    specs: &[Spec],
+    cores: &cores::Cores,
+    size: Option<model::Ledger>,
+) -> model::Run {
+    let mut versions = BTreeMap::from([("loadtest".to_owned(), machine::version())]);
+    if !specs.is_empty() {
+        let programs = [
+            ("walletd", &rig.walletd, "version"),
+            ("hotpathd", &rig.hotpathd, "--version"),
+        ];
+        for (name, path, argument) in programs {
+            let version = Rig::version(path, argument);
+            versions.extend(version.map(|version| (name.to_owned(), version)));
+        }
+    }
+    model::Run {
+        started_at: String::new(),
+        duration_s: 0.0,
+        command: Vec::new(),
+        scenario: parts.name.clone(),
+        title: parts.title.clone(),
+        about: parts.about.clone(),
+        scenario_text: parts.text.clone(),
+        versions,
+        machine: machine::this(),
+        server_cores: cores.servers.clone(),
+        generator_cores: cores.generator.clone(),
+        ledger: size.filter(|_| !specs.is_empty()),
+        objective: objective::rules(&parts.objective),
+    }
+}
