@@ -13,6 +13,8 @@
 //! spaces that begins with a slash; a message of 4 MiB, as gRPC's default is; times of 366 days. Metadata is not part of
 //! a capture: it holds credentials.
 //!
+//! Whether a request writes can't be told from its bytes: a replay sends what was captured, writes as reads.
+//!
 //! A file that ends within a record, as that of a recorder that was killed does, is good up to the record before.
 //! Anything else is an error that names the offset.
 

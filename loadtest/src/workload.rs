@@ -13,6 +13,9 @@
 //! | `$from_us:30d`, `$to_us:30d` | int64 | one of that length (s, m, h, d), or the whole span if that is shorter |
 //! | `$position`, `$position:N` | int64, uint32, uint64 | 1 to N; without N, to the ledger's transactions |
 //!
+//! A ledger that was given, not generated, may be shorter than `ledger.transactions`: whoever knows its position sets that
+//! to it before [`prepare`].
+//!
 //! Whatever draws an id does so by the scenario's `[ids]`. All of a request's placeholders are about the same account.
 
 pub(crate) mod draw;
