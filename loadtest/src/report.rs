@@ -3,7 +3,7 @@
 mod assemble;
 mod chart;
 mod files;
-mod format;
+pub(crate) mod format;
 mod html;
 pub mod input;
 pub mod model;
@@ -12,7 +12,7 @@ mod summary;
 mod text_table;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 pub use self::{
     assemble::assemble,

@@ -281,6 +281,19 @@ pub enum Phase {
     Equal,
 }
 
+impl Phase {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Escalate => "escalate",
+            Self::Refine => "refine",
+            Self::Equal => "equal load",
+        }
+    }
+}
+
 /// One window against one target; also a row of `windows.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Window {

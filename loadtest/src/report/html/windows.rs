@@ -6,7 +6,7 @@ use super::{
 };
 use crate::report::{
     format::{bytes, count, duration_us, percent, significant},
-    model::{Phase, Report, Window},
+    model::{Report, Window},
     summary::real,
 };
 
@@ -57,7 +57,7 @@ fn row(window: &Window) -> Vec<Cell> {
         Cell::from(window.index.to_string()),
         Cell::from(format!("{:.0} s", window.at_s)),
         Cell::from(&window.target),
-        Cell::from(phase(window.phase)),
+        Cell::from(window.phase.words()),
         Cell::from(window.round.to_string()),
         Cell::from(count(window.offered_qps)),
         Cell::from(count(window.achieved_qps)),
@@ -81,14 +81,5 @@ fn state(window: &Window) -> String {
         (Some(reason), _) => format!("void: {reason}"),
         (None, Some(rule)) => format!("broke: {rule}"),
         (None, None) => "held".to_owned(),
-    }
-}
-
-const fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::WarmUp => "warm-up",
-        Phase::Escalate => "escalate",
-        Phase::Refine => "refine",
-        Phase::Equal => "equal load",
     }
 }
