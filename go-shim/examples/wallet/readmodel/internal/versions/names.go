@@ -125,7 +125,7 @@ func (c *cell) set(hash, slot uint32, ref nameRef) {
 	c.key.Store(uint64(hash)<<32 | uint64(slot))
 }
 
-// nameRef says where in the arena a name is: chunk<<32 | offset<<16 | length.
+// nameRef, of a name that is not empty and, as all ids, of at most 64 bytes, says where in the arena a name is: chunk<<32 | offset<<16 | length.
 type nameRef uint64
 
 const arenaChunk = 1 << 16
