@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 
@@ -18,6 +17,7 @@ const (
 	benchAccounts     = 20_000
 	benchTransactions = 250_000
 	benchAsset        = "GBP"
+	decodedAtOnce     = 1024
 )
 
 // subject is an account that is asked about, with as many entries as its name says.
@@ -25,8 +25,10 @@ type subject struct{ name, account string }
 
 // bench holds what all benchmarks share; it is made once.
 type bench struct {
-	// events are encoded: half a million messages in memory would have the collector measured, not the models.
-	events  [][]byte
+	// events are encoded, one behind the other, and end where ends says: half a million messages in memory would have
+	// the collector measured, not the models.
+	events  []byte
+	ends    []int
 	entries int
 	// subjects are the busiest account and a small one; batch has a thousand of all kinds.
 	subjects []subject
@@ -43,7 +45,8 @@ var makeBench = sync.OnceValue(func() *bench {
 	for position := uint64(1); position <= benchTransactions; position++ {
 		tx := g.Next()
 		tx.Position = position
-		b.events = append(b.events, ledger.AppendEvent(nil, position, ledger.AppendBody(nil, tx)))
+		b.events = ledger.AppendEvent(b.events, position, ledger.AppendBody(nil, tx))
+		b.ends = append(b.ends, len(b.events))
 		b.entries += len(tx.GetEntries())
 		b.fromUS, b.toUS = min(b.fromUS, tx.GetOccurredAtUs()), max(b.toUS, tx.GetOccurredAtUs())
 		for _, e := range tx.GetEntries() {
@@ -74,8 +77,8 @@ func (in *bench) model(b *testing.B, name string) ReadModel {
 	b.Helper()
 	if in.models[name] == nil {
 		m := newModel(b, name)
-		for _, event := range in.events {
-			for _, tx := range decode(b, [][]byte{event}) {
+		for start := 0; start < len(in.ends); start += decodedAtOnce {
+			for _, tx := range in.decode(b, start) {
 				m.Apply(tx)
 			}
 		}
@@ -167,9 +170,9 @@ func BenchmarkApply(b *testing.B) {
 			var m ReadModel
 			for b.Loop() {
 				m = newModel(b, name)
-				for chunk := range slices.Chunk(in.events, 1024) {
+				for start := 0; start < len(in.ends); start += decodedAtOnce {
 					b.StopTimer()
-					decoded := decode(b, chunk)
+					decoded := in.decode(b, start)
 					b.StartTimer()
 					for _, tx := range decoded {
 						m.Apply(tx)
@@ -184,14 +187,37 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-func decode(b *testing.B, events [][]byte) []*walletv1.Transaction {
+// BenchmarkGarbageCollection is one collection with nothing but a model in memory: what holding it costs, whoever makes
+// the garbage.
+func BenchmarkGarbageCollection(b *testing.B) {
+	in := makeBench()
+	for _, name := range Names() {
+		clear(in.models)
+		m := in.model(b, name)
+		b.Run("model="+name, func(b *testing.B) {
+			for b.Loop() {
+				runtime.GC()
+			}
+		})
+		runtime.KeepAlive(m)
+	}
+}
+
+// decode gives the transactions from a number on, not all of them.
+func (in *bench) decode(b *testing.B, start int) []*walletv1.Transaction {
 	b.Helper()
-	decoded := make([]*walletv1.Transaction, len(events))
-	for i, event := range events {
-		var err error
-		if decoded[i], err = ledger.DecodeEvent(event); err != nil {
+	var decoded []*walletv1.Transaction
+	from := 0
+	if start > 0 {
+		from = in.ends[start-1]
+	}
+	for _, end := range in.ends[start:min(start+decodedAtOnce, len(in.ends))] {
+		tx, err := ledger.DecodeEvent(in.events[from:end])
+		if err != nil {
 			b.Fatal(err)
 		}
+		decoded = append(decoded, tx)
+		from = end
 	}
 	return decoded
 }

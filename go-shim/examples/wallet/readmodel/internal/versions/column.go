@@ -20,12 +20,16 @@ func (c *column[T]) at(i uint32) *T {
 
 // reserve makes room up to index i. Only the writer calls it.
 func (c *column[T]) reserve(i uint32) {
+	held := c.chunks.Load()
+	if held == nil || int(i>>columnBits) >= len(*held) {
+		c.grow(i)
+	}
+}
+
+func (c *column[T]) grow(i uint32) {
 	var chunks []*[columnSize]T
 	if held := c.chunks.Load(); held != nil {
 		chunks = *held
-	}
-	if int(i>>columnBits) < len(chunks) {
-		return
 	}
 	for int(i>>columnBits) >= len(chunks) {
 		chunks = append(chunks, new([columnSize]T))

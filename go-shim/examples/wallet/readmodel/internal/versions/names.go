@@ -125,7 +125,7 @@ func (c *cell) set(hash, slot uint32, ref nameRef) {
 	c.key.Store(uint64(hash)<<32 | uint64(slot))
 }
 
-// nameRef says where in the arena a name is: chunk<<32 | offset<<16 | length.
+// nameRef, of a name that is not empty and, as all ids, of at most 64 bytes, says where in the arena a name is: chunk<<32 | offset<<16 | length.
 type nameRef uint64
 
 const arenaChunk = 1 << 16
@@ -137,19 +137,25 @@ type arena struct {
 }
 
 func (a *arena) add(name string) nameRef {
+	held := a.chunks.Load()
+	if held == nil || a.used+len(name) > arenaChunk {
+		held = a.grow(held)
+	}
+	last := len(*held) - 1
+	ref := nameRef(last)<<32 | nameRef(a.used)<<16 | nameRef(len(name))
+	a.used += copy((*held)[last][a.used:], name)
+	return ref
+}
+
+func (a *arena) grow(held *[][]byte) *[][]byte {
 	var chunks [][]byte
-	if held := a.chunks.Load(); held != nil {
+	if held != nil {
 		chunks = *held
 	}
-	if len(chunks) == 0 || a.used+len(name) > arenaChunk {
-		chunks = append(chunks, make([]byte, arenaChunk))
-		a.used = 0
-		a.chunks.Store(&chunks)
-	}
-	last := len(chunks) - 1
-	ref := nameRef(last)<<32 | nameRef(a.used)<<16 | nameRef(len(name))
-	a.used += copy(chunks[last][a.used:], name)
-	return ref
+	chunks = append(chunks, make([]byte, arenaChunk))
+	a.used = 0
+	a.chunks.Store(&chunks)
+	return &chunks
 }
 
 func (a *arena) get(ref nameRef) []byte {
