@@ -1,7 +1,7 @@
 //! What the commands are asked for.
 
 use super::target::Target;
-use crate::{generator::Address, plan::Step, traffic::Spread};
+use crate::{generator::Address, plan::Step, record::RecordOptions, traffic::Spread};
 use std::{path::PathBuf, time::Duration};
 
 /// `run` or `replay`.
@@ -148,12 +148,30 @@ pub struct RecordTraffic {
     pub to: Address,
     /// The capture.
     pub out: PathBuf,
-    /// Ends after so many.
-    pub max_requests: u64,
-    /// Ends after so many bytes.
-    pub max_bytes: u64,
+    /// Beginnings of the paths of methods; none: all.
+    pub only: Vec<String>,
+    /// Ends before the file is larger.
+    pub max_file_bytes: u64,
+    /// Larger messages are left out.
+    pub max_message_bytes: usize,
     /// Ends after so long.
-    pub longest: Option<Duration>,
+    pub max_duration: Duration,
+}
+
+impl RecordTraffic {
+    /// As the recorder takes them.
+    #[must_use]
+    pub fn options(self) -> RecordOptions {
+        RecordOptions {
+            listen: self.listen,
+            target: self.to,
+            file: self.out,
+            only: self.only,
+            max_file_bytes: self.max_file_bytes,
+            max_duration: self.max_duration,
+            max_message_bytes: self.max_message_bytes,
+        }
+    }
 }
 
 /// `inspect`.
@@ -166,8 +184,10 @@ pub struct Inspect {
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// The scenarios.
+    /// The scenarios: paths or names.
     pub paths: Vec<PathBuf>,
+    /// Where they are found by name.
+    pub scenarios: PathBuf,
 }
 
 /// `scenarios`.

@@ -8,7 +8,7 @@ use super::{
     record::{Recorded, number},
     target::{self, Target},
 };
-use crate::{plan::Step, traffic::Spread};
+use crate::{capture, plan::Step, traffic::Spread};
 use std::{path::PathBuf, time::Duration};
 
 /// Rates that can be asked for.
@@ -248,9 +248,10 @@ pub(super) fn record(recorded: &mut Recorded) -> Option<RecordTraffic> {
         recorded.parsed("to", target::address),
         recorded.text("out"),
     );
-    let max_requests = recorded.whole("max-requests", 1..=100_000_000);
-    let max_bytes = recorded.whole("max-bytes", 1..=1 << 40);
-    let longest = recorded.seconds("seconds", 0.1..=86_400.0);
+    let max_file_bytes = recorded.whole("max-bytes", 1..=capture::MAX_FILE_BYTES);
+    let largest = capture::MAX_MESSAGE_BYTES;
+    let max_message_bytes = recorded.whole("max-message-bytes", 1..=largest as u64);
+    let max_duration = recorded.seconds("seconds", 0.1..=86_400.0);
     let (Some(listen), Some(to), Some(out)) = command else {
         return None;
     };
@@ -258,9 +259,10 @@ pub(super) fn record(recorded: &mut Recorded) -> Option<RecordTraffic> {
         listen,
         to,
         out: out.into(),
-        max_requests: max_requests.unwrap_or(1_000_000),
-        max_bytes: max_bytes.unwrap_or(1 << 30),
-        longest,
+        only: recorded.texts("only"),
+        max_file_bytes: max_file_bytes.unwrap_or(capture::MAX_FILE_BYTES),
+        max_message_bytes: max_message_bytes.unwrap_or(largest),
+        max_duration: max_duration.unwrap_or(Duration::from_secs(3600)),
     })
 }
 
@@ -279,7 +281,8 @@ pub(super) fn check(recorded: &mut Recorded) -> Option<Check> {
         recorded.mistake("the scenario is missing".to_owned());
         return None;
     }
-    Some(Check { paths })
+    let scenarios = scenarios_folder(recorded);
+    Some(Check { paths, scenarios })
 }
 
 pub(super) fn scenarios(recorded: &mut Recorded) -> List {

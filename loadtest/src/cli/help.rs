@@ -108,7 +108,7 @@ const fn examples(command: &str) -> &'static str {
         }
         b"inspect" => "Usage: loadtest inspect CAPTURE\n",
         b"check" => {
-            "Example:\n  loadtest check loadtest/scenarios/*.toml\n\nUsage: loadtest check SCENARIO...\n"
+            "Example:\n  loadtest check mixed my.toml\n\nUsage: loadtest check SCENARIO...\n"
         }
         b"scenarios" => "Usage: loadtest scenarios [--scenarios DIR]\n",
         _ => {

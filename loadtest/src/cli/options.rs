@@ -188,7 +188,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         title: "Scenarios",
-        commands: &["run", "replay", "scenarios"],
+        commands: &["run", "replay", "check", "scenarios"],
         flags: &[flag(
             "scenarios",
             "DIR",
@@ -276,13 +276,22 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             flag("to", "ADDRESS", "The server that answers them"),
             flag("out", "FILE", "The capture"),
-            flag("max-requests", "N", "End after so many [1000000]"),
+            many(
+                "only",
+                "PREFIX",
+                "Methods whose path begins so, such as /wallet.v1. [all]",
+            ),
+            flag("seconds", "N", "The recording ends after this long [3600]"),
             flag(
                 "max-bytes",
                 "N",
-                "End after so many bytes of requests [1073741824]",
+                "It ends before the file is larger [2147483648]",
             ),
-            flag("seconds", "N", "End after this long [until Ctrl-C]"),
+            flag(
+                "max-message-bytes",
+                "N",
+                "Larger messages are passed on only [4194304]",
+            ),
         ],
     },
     Group {

@@ -67,7 +67,7 @@ pub fn read(source: &Source, scenarios: &Path) -> Result<Parts> {
 }
 
 /// A path, or the name of one that is shipped.
-fn find(name: &str, scenarios: &Path) -> Result<PathBuf> {
+pub(crate) fn find(name: &str, scenarios: &Path) -> Result<PathBuf> {
     let path = PathBuf::from(name);
     if path.is_file() {
         return Ok(path);

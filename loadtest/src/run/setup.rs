@@ -50,8 +50,8 @@ pub struct Prepared {
     pub parts: Parts,
     /// The report's first part; when it began and how long it took are still to be filled in.
     pub run: model::Run,
-    /// Programs and their versions are known, and nobody else uses the work folder meanwhile.
-    _lock: Option<File>,
+    /// Nobody else uses the work folder while this is open.
+    pub lock: Option<File>,
 }
 
 /// Ledger and ids of a run.
@@ -105,7 +105,7 @@ pub fn prepare(
         targets,
         workload,
         parts,
-        _lock: lock,
+        lock,
     })
 }
 
