@@ -182,8 +182,8 @@ impl Generator {
         })
     }
 
-    /// Runs one window on the calling thread: until all that was due is answered or given up, and all writes that were
-    /// due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
+    /// Runs one window on the calling thread: to its end, and until all that was due is answered or given up, and all writes
+    /// that were due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
     /// [`Workload::write`], and is moved on.
     pub fn run(
         &mut self,

@@ -7,6 +7,8 @@
     clippy::cast_possible_truncation
 )]
 
+#[path = "engine/peer.rs"]
+mod peer;
 #[path = "engine/server.rs"]
 mod server;
 

@@ -24,7 +24,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 const BATCH: usize = 64;
 /// When the next read is due within this time, the loop rests for it instead of going round for every read and every
 /// reply: at high rates system calls are shared by a few of them, and times are known this well.
-const QUANTUM_NS: u64 = 20_000;
+const QUANTUM_NS: u64 = 25_000;
 /// Shorter rests are not worth a system call.
 const SHORTEST_REST_NS: u64 = 4_000;
 /// The loop wakes up at least this often, to see `stop`.
@@ -118,7 +118,7 @@ impl Drive<'_> {
             self.send_waiting(now);
             self.send_due(&mut reads, now)?;
             self.links.flush(&mut self.answers);
-            if reads.next.is_none() && self.idle() {
+            if reads.next.is_none() && now >= self.limits.end && self.idle() {
                 return Ok(None);
             }
             if now >= show_at {
@@ -136,6 +136,15 @@ impl Drive<'_> {
             && self.answers.writes.finished()
     }
 
+    /// The end of the window, if it is still to come.
+    fn end_after(&self, now: u64) -> u64 {
+        if self.limits.end > now {
+            self.limits.end
+        } else {
+            u64::MAX
+        }
+    }
+
     /// Sleeps until something is due or a socket has something to say, and takes that.
     fn wait(&mut self, reads: &Reads, pass_began: u64) {
         let now = self.clock.now();
@@ -147,7 +156,7 @@ impl Drive<'_> {
                 }
                 0
             }
-            planned => (planned.unwrap_or(u64::MAX))
+            planned => (planned.unwrap_or(self.end_after(now)))
                 .min(self.groups.expire_at())
                 .min(self.answers.writes.next_at())
                 .min(self.links.maintain_at())
