@@ -317,6 +317,18 @@ fn a_window_can_be_stopped_and_the_next_one_is_whole() {
 }
 
 #[test]
+fn hundreds_of_idle_connections_are_opened_and_held() {
+    let (address, _) = serve();
+    let options = Options {
+        idle_connections: 500,
+        ..options()
+    };
+    let traffic = Traffic::new(vec![(ECHO, vec![1])]).at(vec![MS; 10]);
+    let mut generator = connect(&address, traffic, options).unwrap();
+    assert_eq!(run(&mut generator, &window(1.0, 10, false)).ok, 10);
+}
+
+#[test]
 fn what_cannot_be_opened_says_why() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Tcp(listener.local_addr().unwrap());
