@@ -3,7 +3,7 @@
 //! `cargo bench -p loadtest --bench generator` measures: the generator on the last core, against a server process that
 //! costs next to nothing on the first. Arguments after `--`: a target's address to load instead of that server, `rate=N`
 //! for one window at that rate. Without `--bench`, as `cargo test` runs it, it only checks that every request is
-//! accounted for.
+//! accounted for. On a machine with other work, `chrt -f 10` before the program keeps that from being measured.
 
 #[path = "generator/server.rs"]
 mod server;

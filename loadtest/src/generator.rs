@@ -43,6 +43,9 @@ use std::{
 /// Longest path of a method: with it, a request's header block fits into any peer's frames.
 const MAX_PATH_BYTES: usize = 8 << 10;
 const MAX_METHODS: usize = 1 << 16;
+const MAX_CONNECTIONS: usize = 10_000;
+const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Where a target's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +59,14 @@ pub struct Endpoints {
 /// How requests get there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Connections that carry reads, to each of the endpoints.
+    /// Connections that carry reads, to each of the endpoints: 1 to 10,000.
     pub connections: usize,
-    /// Connections that are held open beside them (to `hot` if there is one) and answer pings only.
+    /// Connections that are held open beside them (to `hot` if there is one) and answer pings only: up to
+    /// a million.
     pub idle_connections: usize,
     /// Reads in flight at once, over all connections.
     pub max_in_flight: usize,
-    /// Given up after this long, counted from the planned send.
+    /// Given up after this long, counted from the planned send; up to an hour.
     pub timeout: Duration,
     /// Writes a second beside the reads.
     pub writes_per_second: f64,
@@ -111,9 +115,19 @@ impl std::fmt::Debug for Generator {
 impl Options {
     fn check(&self, methods: &[Method]) -> Result<()> {
         let rules = [
-            (self.connections > 0, "connections must be at least 1"),
+            (
+                (1..=MAX_CONNECTIONS).contains(&self.connections),
+                "connections must be 1 to 10000",
+            ),
+            (
+                self.idle_connections <= MAX_IDLE_CONNECTIONS,
+                "idle_connections must be at most 1000000",
+            ),
             (self.max_in_flight > 0, "max_in_flight must be at least 1"),
-            (!self.timeout.is_zero(), "timeout must be above 0"),
+            (
+                !self.timeout.is_zero() && self.timeout <= MAX_TIMEOUT,
+                "timeout must be above 0 and at most an hour",
+            ),
             (
                 self.writes_per_second.is_finite() && self.writes_per_second >= 0.0,
                 "writes_per_second must be 0 or more",
@@ -182,8 +196,8 @@ impl Generator {
         })
     }
 
-    /// Runs one window on the calling thread: until all that was due is answered or given up, and all writes that were
-    /// due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
+    /// Runs one window on the calling thread: to its end, and until all that was due is answered or given up, and all writes
+    /// that were due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
     /// [`Workload::write`], and is moved on.
     pub fn run(
         &mut self,
@@ -247,8 +261,25 @@ fn fields(address: &Address, methods: &[Method], timeout: Duration) -> Fields {
 
 /// As `grpc-timeout` says it: up to eight digits and a unit.
 fn grpc_timeout(timeout: Duration) -> String {
-    let units = [('u', timeout.as_micros()), ('m', timeout.as_millis())];
-    let fits = units.into_iter().find(|(_, number)| *number < 100_000_000);
-    let (unit, number) = fits.unwrap_or(('S', u128::from(timeout.as_secs().min(99_999_999))));
-    format!("{}{unit}", number.max(1))
+    match timeout.as_micros() {
+        us @ ..100_000_000 => format!("{}u", us.max(1)),
+        us => format!("{}m", us / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_said_in_eight_digits_at_most() {
+        for (timeout, said) in [
+            (Duration::from_millis(1500), "1500000u"),
+            (Duration::from_secs(100), "100000m"),
+            (MAX_TIMEOUT, "3600000m"),
+            (Duration::from_nanos(1), "1u"),
+        ] {
+            assert_eq!(grpc_timeout(timeout), said);
+        }
+    }
 }

@@ -28,3 +28,6 @@ pub(crate) mod status {
     pub(crate) const UNAVAILABLE: u32 = 14;
     pub(crate) const UNAUTHENTICATED: u32 = 16;
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
     clippy::cast_possible_truncation
 )]
 
+#[path = "engine/peer.rs"]
+mod peer;
 #[path = "engine/server.rs"]
 mod server;
 
@@ -312,6 +314,18 @@ fn a_window_can_be_stopped_and_the_next_one_is_whole() {
     check_accounts(&observed);
     let observed = run(&mut generator, &window(1000.0, 50, false));
     assert_eq!(observed.ok, observed.planned);
+}
+
+#[test]
+fn hundreds_of_idle_connections_are_opened_and_held() {
+    let (address, _) = serve();
+    let options = Options {
+        idle_connections: 500,
+        ..options()
+    };
+    let traffic = Traffic::new(vec![(ECHO, vec![1])]).at(vec![MS; 10]);
+    let mut generator = connect(&address, traffic, options).unwrap();
+    assert_eq!(run(&mut generator, &window(1.0, 10, false)).ok, 10);
 }
 
 #[test]

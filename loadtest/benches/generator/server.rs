@@ -14,10 +14,13 @@ const FRAME_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// Half of the window that clients begin with.
+const REFILL_BYTES: u32 = 32 << 10;
 /// Replies carry a message of so many bytes.
 const MESSAGE_BYTES: u8 = 20;
 
@@ -26,6 +29,8 @@ struct Peer {
     input: Vec<u8>,
     output: Vec<u8>,
     greeted: bool,
+    /// Bytes of DATA since the client's window was filled up.
+    received: u32,
     /// The fields of a reply are in the client's table.
     indexed: bool,
 }
@@ -79,6 +84,7 @@ impl Peer {
             input: Vec::new(),
             output: Vec::new(),
             greeted: false,
+            received: 0,
             indexed: false,
         }
     }
@@ -113,11 +119,15 @@ impl Peer {
             .get(at..)
             .and_then(|rest| rest.first_chunk::<FRAME_BYTES>())
         {
-            let end = at + FRAME_BYTES + u32::from_be_bytes([0, a, b, c]) as usize;
+            let length = u32::from_be_bytes([0, a, b, c]);
+            let end = at + FRAME_BYTES + length as usize;
             if end > input.len() {
                 break;
             }
             at = end;
+            if kind == DATA {
+                self.refill(length);
+            }
             match kind {
                 SETTINGS if flags & ACK == 0 => self.frame(0, SETTINGS, ACK, 0),
                 DATA | HEADERS if flags & END_STREAM != 0 => {
@@ -127,6 +137,15 @@ impl Peer {
             }
         }
         at
+    }
+
+    fn refill(&mut self, length: u32) {
+        self.received += length;
+        if self.received >= REFILL_BYTES {
+            self.frame(4, WINDOW_UPDATE, 0, 0);
+            self.output.extend_from_slice(&self.received.to_be_bytes());
+            self.received = 0;
+        }
     }
 
     fn reply(&mut self, stream: u32) {

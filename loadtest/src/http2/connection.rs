@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 const MAX_BLOCK_BYTES: usize = 64 << 10;
 /// Nothing more is sent while this much still waits for the socket.
 const MAX_UNSENT_BYTES: usize = 64 << 10;
+/// The written part of the buffer is cut off when it is that long.
+const MAX_WRITTEN_BYTES: usize = 1 << 20;
 /// Bytes received before the peer's window is filled up again; it is large enough for thousands of times that.
 const REPLENISH_BYTES: u32 = 1 << 20;
 /// Stream ids end at 2^31; a connection is replaced somewhat before.
@@ -119,8 +121,9 @@ impl<T: Copy> Connection<T> {
     /// That many bytes of it were written.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
-        if self.written >= self.out.len() {
-            self.out.clear();
+        // A peer that never takes all of it must not make the buffer grow without end.
+        if self.written >= self.out.len() || self.written >= MAX_WRITTEN_BYTES {
+            self.out.drain(..self.written.min(self.out.len()));
             self.written = 0;
         }
     }

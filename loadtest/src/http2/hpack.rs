@@ -91,3 +91,6 @@ fn put_integer(out: &mut Vec<u8>, pattern: u8, prefix_bits: u32, value: usize) {
     }
     out.push(low(rest));
 }
+
+#[cfg(test)]
+mod tests;
