@@ -15,8 +15,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Files that SQLite keeps beside a database.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+/// Files that SQLite and walletd keep beside a database.
+const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
 
 /// Holds the work folder, so that two runs don't share their copies and sockets.
 pub fn lock(work: &Path) -> Result<File> {
