@@ -6,7 +6,6 @@
 
 mod budget;
 mod climb;
-pub mod objective;
 #[cfg(test)]
 mod tests;
 

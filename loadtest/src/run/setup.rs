@@ -5,7 +5,7 @@ mod filling;
 use super::{
     Job, again,
     live::Target,
-    machine,
+    machine, objective,
     parts::{self, Parts},
 };
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     error::{Error, Kind, Result},
     generator::{Address, Endpoints, Generator, Options},
     ids::Place,
-    plan::objective,
     process::{Meter, Watched},
     report::{
         input::{SearchOutcome, TargetInput},
@@ -302,7 +301,7 @@ fn described(
     rig: &Rig,
     specs: &[Spec],
     cores: &cores::Cores,
-    size: Option<model::Ledger>,
+    size: Option<ledger::Size>,
 ) -> model::Run {
     let mut versions = BTreeMap::from([("loadtest".to_owned(), machine::version())]);
     if !specs.is_empty() {
@@ -327,7 +326,13 @@ fn described(
         machine: machine::this(),
         server_cores: cores.servers.clone(),
         generator_cores: cores.generator.clone(),
-        ledger: size.filter(|_| !specs.is_empty()),
+        ledger: size
+            .filter(|_| !specs.is_empty())
+            .map(|size| model::Ledger {
+                accounts: size.accounts,
+                entries: size.entries,
+                position: size.position,
+            }),
         objective: objective::rules(&parts.objective),
     }
 }

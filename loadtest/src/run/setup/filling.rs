@@ -4,7 +4,6 @@ use crate::{
     cli,
     error::{Error, Kind, Result},
     ids::{self, Place},
-    report::model,
     run::parts::Parts,
     terminal::Terminal,
     topology::{Rig, ledger},
@@ -15,7 +14,7 @@ use std::{path::PathBuf, time::Instant};
 #[derive(Default)]
 pub(super) struct Filling {
     pub(super) db: Option<PathBuf>,
-    pub(super) size: Option<model::Ledger>,
+    pub(super) size: Option<ledger::Size>,
     pub(super) places: Vec<Place>,
 }
 
