@@ -6,7 +6,6 @@
 
 mod budget;
 mod climb;
-pub mod objective;
 #[cfg(test)]
 mod tests;
 
@@ -399,7 +398,7 @@ impl Plan {
             return Vec::new();
         };
         if self.equal_qps <= 0.0 && matches!(equal.load, Load::Share(_)) {
-            let why = "no target held the objective, so that no windows of equal load were run";
+            let why = "no target sustained a rate, so that no windows of equal load were run";
             self.notes.push(why.to_owned());
             return Vec::new();
         }

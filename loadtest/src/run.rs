@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod live;
 pub mod machine;
+mod objective;
 mod pairs;
 pub mod parts;
 mod row;
@@ -20,7 +21,7 @@ use crate::{
     compare::Comparer,
     error::{Error, Result},
     measure::{Observed, ProcessUsage},
-    plan::{self, Next, Plan, Verdict, objective},
+    plan::{self, Next, Plan, Verdict},
     report::{
         input::{Measured, SearchOutcome},
         model,

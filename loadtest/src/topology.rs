@@ -50,7 +50,7 @@ pub enum Kind {
 /// One target to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Of the target, and of its folder.
+    /// Of its folder: the target's, without colons.
     pub name: String,
     /// What it is made of.
     pub kind: Kind,

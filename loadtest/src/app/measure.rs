@@ -181,6 +181,14 @@ fn nobody_held(report: &report::model::Report) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        report::{
+            input::{Plan, SearchOutcome, TargetInput},
+            model::Run,
+        },
+        scenario::Objective,
+    };
+    use std::collections::BTreeMap;
 
     #[test]
     fn no_report_is_overwritten() {
@@ -189,6 +197,83 @@ mod tests {
         assert!(first.ends_with("x"));
         fs::create_dir(&first).unwrap();
         assert!(unused(parent.path(), "x").ends_with("x-2"));
+    }
+
+    #[test]
+    fn void_comes_before_all_else() {
+        let mut report = crate::report::assemble(&nothing());
+        assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Void);
+        report.void = false;
+        report.mismatches = Some(3);
+        assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Mismatch);
+        report.mismatches = Some(0);
+        assert!(conclusion(&report).is_ok());
+    }
+
+    #[test]
+    fn an_objective_that_nobody_held_is_told_apart() {
+        let mut finished = nothing();
+        finished.targets = ["a", "b"].map(searched).to_vec();
+        let mut report = crate::report::assemble(&finished);
+        report.void = false;
+        assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Objective);
+        report.interrupted = true;
+        assert!(conclusion(&report).is_ok());
+        report.interrupted = false;
+        report.targets[1].max_qps_within_slo = Some(1.0);
+        assert!(conclusion(&report).is_ok());
+    }
+
+    fn searched(name: &str) -> TargetInput {
+        TargetInput {
+            name: name.to_owned(),
+            about: String::new(),
+            against_itself: false,
+            search: Some(SearchOutcome {
+                sustained_qps: None,
+                broken_qps: Some(10.0),
+                limited_by: "p99".to_owned(),
+            }),
+        }
+    }
+
+    fn nothing() -> Finished {
+        Finished {
+            run: Run {
+                started_at: String::new(),
+                duration_s: 0.0,
+                command: Vec::new(),
+                scenario: String::new(),
+                title: String::new(),
+                about: String::new(),
+                scenario_text: String::new(),
+                versions: BTreeMap::new(),
+                machine: machine::this(),
+                server_cores: Vec::new(),
+                generator_cores: Vec::new(),
+                ledger: None,
+                objective: Vec::new(),
+            },
+            targets: Vec::new(),
+            windows: Vec::new(),
+            comparison: None,
+            methods: Vec::new(),
+            objective: Objective {
+                p50: None,
+                p99: None,
+                p999: None,
+                max_error_rate: 0.0,
+                min_achieved: 0.0,
+                windows: 1,
+            },
+            interrupted: false,
+            max_void_share: 0.1,
+            plan: Plan {
+                qps: 1.0,
+                utilisation: 0.5,
+                price_per_core_hour: 0.0,
+            },
+        }
     }
 
     #[test]

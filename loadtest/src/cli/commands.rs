@@ -84,11 +84,6 @@ fn contradictions(recorded: &mut Recorded) {
         "either pin, or don't",
     );
     recorded.excludes("keep", &["out"], "either says where the report goes");
-    recorded.excludes(
-        "until-failure",
-        &["to"],
-        "either says where the search ends",
-    );
 }
 
 fn source(replay: bool, argument: Option<String>, recorded: &mut Recorded) -> Option<Source> {

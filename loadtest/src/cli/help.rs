@@ -45,7 +45,9 @@ Targets:
   direct       the same, hot reads straight to hotpathd
                each with :workers or :no-workers; given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,
-               ,hot=ADDRESS ,pid=NAME:NUMBER (repeatable) ,admin=host:port
+               ,hot=ADDRESS ,pid=NAME:NUMBER (repeatable) ,admin=host:port (Go's
+               collector, of the first process)
+  At most 16. Only those named by ADDRESS can be elsewhere than on this machine.
 ";
 
 /// The text of `--help`, or of one command.

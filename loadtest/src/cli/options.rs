@@ -93,7 +93,7 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "until-failure",
                 "",
-                "Until the objective breaks, whatever rate the scenario ends at",
+                "Until the objective breaks (or --to), whatever rate the scenario ends at",
             ),
             flag(
                 "ramp",

@@ -62,7 +62,7 @@ pub fn parse(texts: &[String], stream_workers: bool) -> Result<Vec<Target>, Vec<
             target.name = format!("{base}-{copies}");
         }
         match &mut target.what {
-            What::Topology(spec) => spec.name.clone_from(&target.name),
+            What::Topology(spec) => spec.name = target.name.replace(':', "-"),
             What::Running(_) if copies > 1 => {
                 mistakes.push(format!("--target: the name {base} is given more than once"));
             }
@@ -90,11 +90,7 @@ fn one(text: &str, stream_workers: bool) -> Result<Target, String> {
         "no-workers" => false,
         _ => return Err(format!("{suffix} must be workers or no-workers")),
     };
-    let name = if suffix.is_empty() {
-        kind.name().to_owned()
-    } else {
-        format!("{}-{suffix}", kind.name())
-    };
+    let name = text.to_owned();
     let spec = Spec {
         name: name.clone(),
         kind,

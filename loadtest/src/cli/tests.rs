@@ -132,10 +132,10 @@ fn targets_are_named_after_what_they_are() {
         .iter()
         .map(|target| target.name.as_str())
         .collect();
-    assert_eq!(names, ["legacy", "legacy-2", "sidecar-no-workers"]);
+    assert_eq!(names, ["legacy", "legacy-2", "sidecar:no-workers"]);
     let workers = run.targets.iter().map(|target| match &target.what {
         What::Topology(spec) => {
-            assert_eq!(spec.name, target.name);
+            assert_eq!(spec.name, target.name.replace(':', "-"));
             spec.stream_workers
         }
         What::Running(_) => panic!(),

@@ -164,7 +164,7 @@ fn a_first_rate_that_is_too_high_is_halved() {
         (None, Some(100.0))
     );
     assert!(of(&windows, Phase::Equal).is_empty());
-    assert!(plan.notes()[0].contains("no target held"));
+    assert!(plan.notes()[0].contains("no target sustained"));
 }
 
 #[test]

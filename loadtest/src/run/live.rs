@@ -2,7 +2,7 @@
 
 use super::{Drive, Measurement};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     generator::{Generator, Progress},
     process::Meter,
     report::model,
@@ -65,6 +65,19 @@ impl<'a> Live<'a> {
 
 impl Drive for Live<'_> {
     fn run_window(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
+        self.measured(target, window, now).map_err(|error| {
+            let text = format!("target {}: {error}", now.target);
+            Error::new(error.kind(), text)
+        })
+    }
+
+    fn finished(&mut self, row: &model::Window) {
+        show(&self.terminal).end(row);
+    }
+}
+
+impl Live<'_> {
+    fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
         // The baseline's second pass is the same servers, connections and writes.
         let target = if target < self.targets.len() {
             target
@@ -99,10 +112,6 @@ impl Drive for Live<'_> {
             at,
             took: self.begun.elapsed() - at,
         })
-    }
-
-    fn finished(&mut self, row: &model::Window) {
-        show(&self.terminal).end(row);
     }
 }
 

@@ -57,7 +57,7 @@ pub fn read(source: &Source, scenarios: &Path) -> Result<Parts> {
                 .to_string_lossy()
                 .into_owned();
             Ok(Parts {
-                title: format!("Replay of {}", path.display()),
+                title: format!("Replay of {name}"),
                 about: "What real callers asked, replayed.".to_owned(),
                 name,
                 ..base.map_or_else(plain, of)

@@ -1,9 +1,11 @@
 //! From a command line to targets that are ready for windows.
 
+mod filling;
+
 use super::{
     Job, again,
     live::Target,
-    machine,
+    machine, objective,
     parts::{self, Parts},
 };
 use crate::{
@@ -13,9 +15,8 @@ use crate::{
         target::{Running, What},
     },
     error::{Error, Kind, Result},
-    generator::{Endpoints, Generator, Options},
-    ids::{self, Place},
-    plan::objective,
+    generator::{Address, Endpoints, Generator, Options},
+    ids::Place,
     process::{Meter, Watched},
     report::{
         input::{SearchOutcome, TargetInput},
@@ -25,10 +26,10 @@ use crate::{
     topology::{Rig, Server, Spec, cores, ledger},
     traffic::Workload,
 };
+use filling::{fill, needs_ids};
 use std::{
     collections::BTreeMap,
     fs::File,
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -54,14 +55,6 @@ pub struct Prepared {
     pub lock: Option<File>,
 }
 
-/// Ledger and ids of a run.
-#[derive(Default)]
-struct Filling {
-    db: Option<PathBuf>,
-    size: Option<model::Ledger>,
-    places: Vec<Place>,
-}
-
 /// Starts, fills and connects everything. `run_id` makes the ids of writes unique.
 pub fn prepare(
     run: &cli::Run,
@@ -82,7 +75,11 @@ pub fn prepare(
     let specs = specs(run);
     let needs_ledger = !specs.is_empty() || needs_ids(&parts);
     if needs_ledger {
-        rig.check(&specs)?;
+        let why = "the ids that the scenario asks for are those of its ledger, which walletd makes; or set ids.file in it";
+        rig.check(&specs).map_err(|error| match specs.is_empty() {
+            true => Error::caused(error.kind(), why, error),
+            false => error,
+        })?;
     }
     let lock = needs_ledger.then(|| ledger::lock(&rig.work)).transpose()?;
     let filling = fill(run, &parts, &rig, needs_ledger, terminal)?;
@@ -142,12 +139,12 @@ fn about(target: &cli::target::Target) -> String {
     match &target.what {
         What::Topology(spec) => spec.about(),
         What::Running(running) => {
-            let hot = running.endpoints.hot.as_ref();
-            let hot = hot.map_or(String::new(), |hot| format!(", hot reads at {hot:?}"));
-            format!(
-                "a server that ran already, at {:?}{hot}",
-                running.endpoints.front
-            )
+            let Endpoints { front, hot } = &running.endpoints;
+            let hot = hot
+                .as_ref()
+                .map(|hot| format!(", hot reads at {}", in_words(hot)));
+            let hot = hot.unwrap_or_default();
+            format!("a server that ran already, at {}{hot}", in_words(front))
         }
     }
 }
@@ -166,89 +163,6 @@ fn specs(run: &cli::Run) -> Vec<Spec> {
         What::Running(_) => None,
     });
     specs.collect()
-}
-
-/// Whether requests name ids that only a ledger can tell.
-fn needs_ids(parts: &Parts) -> bool {
-    let Some(scenario) = &parts.scenario else {
-        return false;
-    };
-    let placeholders = scenario
-        .mix
-        .iter()
-        .any(|entry| entry.request.values().any(placeholder));
-    scenario.ids.file.is_none() && (placeholders || scenario.writes_per_second > 0.0)
-}
-
-fn placeholder(value: &toml::Value) -> bool {
-    match value {
-        toml::Value::String(text) => text.starts_with('$'),
-        toml::Value::Array(values) => values.iter().any(placeholder),
-        toml::Value::Table(table) => table.values().any(placeholder),
-        _ => false,
-    }
-}
-
-fn fill(
-    run: &cli::Run,
-    parts: &Parts,
-    rig: &Rig,
-    needed: bool,
-    terminal: &mut Terminal,
-) -> Result<Filling> {
-    let mut filling = Filling::default();
-    if let Some(scenario) = &parts.scenario
-        && let Some(file) = &scenario.ids.file
-    {
-        filling.places = ids::read(file, &scenario.ids.fallback)?;
-    }
-    if !needed {
-        return Ok(filling);
-    }
-    let db = base(run, parts, rig, terminal)?;
-    let at_most = parts
-        .scenario
-        .as_ref()
-        .map_or(1, |scenario| scenario.ids.at_most);
-    let list = rig.work.join("ids.tsv");
-    filling.size = Some(ledger::ids(rig, &db, at_most, &list)?);
-    if let Some(scenario) = parts
-        .scenario
-        .as_ref()
-        .filter(|_| filling.places.is_empty())
-    {
-        filling.places = ids::read(&list, &scenario.ids.fallback)?;
-    }
-    filling.db = Some(db);
-    Ok(filling)
-}
-
-/// The ledger that targets get copies of.
-fn base(run: &cli::Run, parts: &Parts, rig: &Rig, terminal: &mut Terminal) -> Result<PathBuf> {
-    if let Some(given) = &run.servers.db {
-        // Of a copy, since listing the ids opens it.
-        let base = rig.work.join("base").join("ledger.db");
-        ledger::copy(given, &base)?;
-        return Ok(base);
-    }
-    let Some(settings) = &parts.ledger else {
-        let text = "a capture was made of a ledger: name it with --db, or a scenario that makes it with --like";
-        return Err(Error::new(Kind::Usage, text));
-    };
-    let begun = Instant::now();
-    let known = ledger::path(&rig.work, settings).is_file();
-    if !known {
-        terminal.note(&format!(
-            "generating {} transactions",
-            settings.transactions
-        ));
-    }
-    let path = ledger::generate(rig, settings)?;
-    if !known {
-        let seconds = begun.elapsed().as_secs_f64();
-        terminal.note(&format!("generated {} in {seconds:.1} s", path.display()));
-    }
-    Ok(path)
 }
 
 fn workload(
@@ -331,7 +245,7 @@ fn connect(
         }
     };
     let named = |error: Error| {
-        let text = format!("target {} ({})", target.name, reached(&endpoints));
+        let text = format!("target {} ({})", target.name, in_words(&endpoints.front));
         Error::caused(error.kind(), text, error)
     };
     let generator = Generator::connect(&endpoints, Arc::clone(workload), options.clone());
@@ -343,11 +257,10 @@ fn connect(
     })
 }
 
-fn reached(endpoints: &Endpoints) -> String {
-    use crate::generator::Address::{Tcp, Unix};
-    match &endpoints.front {
-        Tcp(address) => address.to_string(),
-        Unix(path) => format!("unix:{}", path.display()),
+fn in_words(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 
@@ -388,7 +301,7 @@ fn described(
     rig: &Rig,
     specs: &[Spec],
     cores: &cores::Cores,
-    size: Option<model::Ledger>,
+    size: Option<ledger::Size>,
 ) -> model::Run {
     let mut versions = BTreeMap::from([("loadtest".to_owned(), machine::version())]);
     if !specs.is_empty() {
@@ -413,7 +326,62 @@ fn described(
         machine: machine::this(),
         server_cores: cores.servers.clone(),
         generator_cores: cores.generator.clone(),
-        ledger: size.filter(|_| !specs.is_empty()),
+        ledger: size
+            .filter(|_| !specs.is_empty())
+            .map(|size| model::Ledger {
+                accounts: size.accounts,
+                entries: size.entries,
+                position: size.position,
+            }),
         objective: objective::rules(&parts.objective),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(line: &str) -> cli::Run {
+        let words = line.split_whitespace().map(std::ffi::OsString::from);
+        match cli::parse(words) {
+            Ok(cli::Command::Run(run)) => *run,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_baselines_second_pass_is_told_last() {
+        let run = asked("run x --target legacy --target a=127.0.0.1:1,hot=127.0.0.1:2");
+        let told = told(&run, &[None, None], true);
+        let names: Vec<_> = told.iter().map(|target| target.name.as_str()).collect();
+        assert_eq!(names, ["legacy", "a", "legacy again"]);
+        assert_eq!(
+            told.iter().filter(|target| target.against_itself).count(),
+            1
+        );
+        assert!(
+            told[1].about.contains("hot reads at 127.0.0.1:2"),
+            "{}",
+            told[1].about
+        );
+    }
+
+    #[test]
+    fn the_first_process_is_the_one_with_a_collector() {
+        let run = asked("run x --target a=127.0.0.1:1,pid=p:7,pid=q:8,admin=127.0.0.1:9");
+        let What::Running(running) = &run.targets[0].what else {
+            panic!()
+        };
+        let watched = watched(running);
+        assert_eq!(watched[0].admin.as_deref(), Some("127.0.0.1:9"));
+        assert_eq!((watched[1].pid, watched[1].admin.as_deref()), (8, None));
+    }
+
+    #[test]
+    fn nothing_is_pinned_if_so_asked() {
+        let run = asked("run x --no-pin");
+        assert_eq!(cores_of(&run.servers).unwrap(), cores::Cores::default());
+        let run = asked("run x --server-cores 1023");
+        assert_eq!(cores_of(&run.servers).unwrap_err().kind(), Kind::Usage);
     }
 }

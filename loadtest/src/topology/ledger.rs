@@ -4,7 +4,6 @@ use super::Rig;
 use crate::{
     error::{Error, Kind, Result},
     process::log_tail,
-    report::model,
     scenario,
 };
 use std::{
@@ -15,8 +14,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Files that SQLite keeps beside a database.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+/// Files that SQLite and walletd keep beside a database.
+const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+
+/// What is in a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Accounts with entries.
+    pub accounts: u64,
+    /// Entries.
+    pub entries: u64,
+    /// The newest position.
+    pub position: u64,
+}
 
 /// Holds the work folder, so that two runs don't share their copies and sockets.
 pub fn lock(work: &Path) -> Result<File> {
@@ -75,7 +85,7 @@ pub fn generate(rig: &Rig, ledger: &scenario::Ledger) -> Result<PathBuf> {
 }
 
 /// Lists the ids of a ledger into a file, and says what is in it.
-pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path) -> Result<model::Ledger> {
+pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path) -> Result<Size> {
     let file = File::create(to).map_err(|error| output(to, error))?;
     let arguments = [
         "ids".into(),
@@ -92,12 +102,12 @@ pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path) -> Result<model::Led
     })
 }
 
-fn size(text: &str) -> Option<model::Ledger> {
+fn size(text: &str) -> Option<Size> {
     let number = |name: &str| {
         let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
         values.next()?.trim().parse().ok()
     };
-    Some(model::Ledger {
+    Some(Size {
         accounts: number("# accounts ")?,
         entries: number("# entries ")?,
         position: number("# position ")?,

@@ -12,7 +12,7 @@ const BUSY: f64 = 0.98;
 /// used all of its core and was on the way there (p99 over half of it). Requests that the *target* did not take in time
 /// are not its lag. A window in which nothing was due says nothing either.
 #[must_use]
-pub fn void(observed: &Observed, max_lag: Duration) -> Option<String> {
+pub(super) fn void(observed: &Observed, max_lag: Duration) -> Option<String> {
     if observed.planned == 0 {
         return Some("nothing was due: the rate is too low for the window".to_owned());
     }
@@ -37,7 +37,11 @@ pub fn void(observed: &Observed, max_lag: Duration) -> Option<String> {
 /// The first rule of the objective that a window of this length broke, in words.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn broke(objective: &Objective, observed: &Observed, duration: Duration) -> Option<String> {
+pub(super) fn broke(
+    objective: &Objective,
+    observed: &Observed,
+    duration: Duration,
+) -> Option<String> {
     let planned = observed.planned.max(1) as f64;
     let errors = observed.planned.saturating_sub(observed.ok) as f64 / planned;
     if errors > objective.max_error_rate {
@@ -66,7 +70,7 @@ pub fn broke(objective: &Objective, observed: &Observed, duration: Duration) -> 
 
 /// The rules, one a line.
 #[must_use]
-pub fn rules(objective: &Objective) -> Vec<String> {
+pub(super) fn rules(objective: &Objective) -> Vec<String> {
     let latencies = limits(objective);
     let mut rules: Vec<_> = latencies
         .map(|(name, _, limit)| format!("{name} from planned send at most {}", millis(limit)))
