@@ -1,7 +1,5 @@
 package versions
 
-import "slices"
-
 // Account is one account in a version, as it was at a position.
 type Account struct {
 	version *Version
@@ -36,7 +34,7 @@ func (v *Version) Account(id string, at uint64) (Account, bool) {
 		return a, first != 0
 	}
 	for slot := first; slot != 0; slot = l.holdings.at(slot).next {
-		if v.log(slot, at).count > 0 {
+		if v.holding(slot, l.holdings.at(slot), at).Log.count > 0 {
 			return a, true
 		}
 	}
@@ -49,7 +47,7 @@ func (a Account) Holding(asset string) (Holding, bool) {
 	for slot := a.first; slot != 0; {
 		h := l.holdings.at(slot)
 		if *l.assets.at(h.asset) == asset {
-			found := a.version.holding(slot, a.at)
+			found := a.version.holding(slot, h, a.at)
 			return found, found.Log.count > 0
 		}
 		slot = h.next
@@ -61,30 +59,28 @@ func (a Account) Holding(asset string) (Holding, bool) {
 func (a Account) AppendHoldings(to []Holding) []Holding {
 	l := a.version.ledger
 	already := len(to)
-	for slot := a.first; slot != 0; slot = l.holdings.at(slot).next {
-		h := a.version.holding(slot, a.at)
-		if h.Log.count == 0 {
+	for slot := a.first; slot != 0; {
+		h := l.holdings.at(slot)
+		held := a.version.holding(slot, h, a.at)
+		slot = h.next
+		if held.Log.count == 0 {
 			continue
 		}
-		place := len(to)
-		for place > already && to[place-1].Asset > h.Asset {
-			place--
+		to = append(to, held)
+		for i := len(to) - 1; i > already && to[i-1].Asset > held.Asset; i-- {
+			to[i-1], to[i] = to[i], to[i-1]
 		}
-		to = slices.Insert(to, place, h)
 	}
 	return to
 }
 
-func (v *Version) holding(slot uint32, at uint64) Holding {
-	return Holding{*v.ledger.assets.at(v.ledger.holdings.at(slot).asset), v.log(slot, at), v.standings.get(slot)}
-}
-
-func (v *Version) log(slot uint32, at uint64) Log {
-	all := Log{v.ledger.holdings.at(slot).blocks.Load(), v.standings.get(slot).Entries}
-	if at == v.Position {
-		return all
+func (v *Version) holding(slot uint32, h *holding, at uint64) Holding {
+	standing := v.standings.get(slot)
+	log := Log{h.blocks.Load(), standing.Entries}
+	if at != v.Position {
+		log = log.until(at)
 	}
-	return all.until(at)
+	return Holding{*v.ledger.assets.at(h.asset), log, standing}
 }
 
 // Standing is over the whole log.
