@@ -103,6 +103,16 @@ pub(crate) fn range(low: f64, high: f64) -> String {
     format!("{}–{}", without_unit(low), without_unit(high))
 }
 
+/// Why a search ended, in a sentence's words; the rules of an objective are words already.
+pub(crate) fn ended_by(limited_by: &str) -> &str {
+    match limited_by {
+        "generator" => "the generator, which could send no more in time",
+        "limit" => "the highest rate that was asked for",
+        "interrupted" => "Ctrl-C",
+        rule => rule,
+    }
+}
+
 /// Whether the ratio is one that the baseline also shows against itself.
 pub(crate) fn within_noise(figure: &RatioFigure) -> bool {
     match (figure.noise_low, figure.noise_high) {

@@ -170,7 +170,7 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
         return Err(Error::new(
             Kind::Input,
             format!(
-                "{}: its results are not those of {}; run `loadtest readme {} {}` to rewrite them",
+                "{}: its results are not those of {}; run `loadtest report {} --readme {}` to rewrite them",
                 path.display(),
                 folder.join(files::JSON).display(),
                 folder.display(),
@@ -266,7 +266,7 @@ mod tests {
         assert!(
             stale
                 .to_string()
-                .contains("run `loadtest readme results/x "),
+                .contains("run `loadtest report results/x --readme "),
             "{stale}"
         );
         update_readme(&readme, &report, false).unwrap();

@@ -52,7 +52,7 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
     let heads = shown.iter().map(|ratio| {
         let style = style_of(report, &ratio.target);
         number(Cell::markup(format!(
-            "{}{}",
+            "<span class=\"keyed\">{}<span>{}</span></span>",
             key(style),
             escape(&ratio.target)
         )))
@@ -96,7 +96,8 @@ fn cell(figure: Option<&RatioFigure>, more_is_better: bool) -> Cell {
     let Some(figure) = figure else {
         return Cell::from("–");
     };
-    let class = match (within_noise(figure), (figure.ratio > 1.0) == more_is_better) {
+    let says_nothing = within_noise(figure) || (figure.low..=figure.high).contains(&1.0);
+    let class = match (says_nothing, (figure.ratio > 1.0) == more_is_better) {
         (true, _) => "noise-words",
         (false, true) => "better",
         (false, false) => "worse",
