@@ -1,11 +1,38 @@
 //! The open loop: one thread, one target, requests sent when they are due whether or not answers come.
 
+mod address;
+mod answers;
+mod clock;
+mod drive;
+mod groups;
+mod hash;
+mod limits;
+mod link;
+mod links;
+mod socket;
+mod tally;
+mod writes;
+
+pub use address::Address;
+
+use self::{
+    answers::{Answers, Nobody},
+    clock::{Clock, ns},
+    drive::{Drive, Limits},
+    groups::Groups,
+    links::Links,
+    tally::Tally,
+    writes::{Plan, Writes},
+};
 use crate::{
     error::{Error, Kind, Result},
+    http2::hpack::encoder::Fields,
     measure::Observed,
-    traffic::{Window, Workload},
+    traffic::{Method, Window, Workload},
 };
 use std::{
+    num::NonZeroU64,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
@@ -13,14 +40,9 @@ use std::{
     time::Duration,
 };
 
-/// An address that speaks gRPC: `host:port` (loopback or not) or `unix:PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(std::net::SocketAddr),
-    /// A Unix socket.
-    Unix(std::path::PathBuf),
-}
+/// Longest path of a method: with it, a request's header block fits into any peer's frames.
+const MAX_PATH_BYTES: usize = 8 << 10;
+const MAX_METHODS: usize = 1 << 16;
 
 /// Where a target's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,17 +88,98 @@ pub struct Progress {
 }
 
 /// Open connections to one target, and the loop over them.
-#[derive(Debug)]
-pub struct Generator {}
+pub struct Generator {
+    workload: Arc<dyn Workload>,
+    options: Options,
+    clock: Clock,
+    links: Links,
+    groups: Groups,
+    write_fields: Fields,
+    /// The connection of the writes, and their rate; 0 if there are none.
+    write_link: usize,
+    writes_per_second: f64,
+}
+
+impl std::fmt::Debug for Generator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (f.debug_struct("Generator"))
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    fn check(&self, methods: &[Method]) -> Result<()> {
+        let rules = [
+            (self.connections > 0, "connections must be at least 1"),
+            (self.max_in_flight > 0, "max_in_flight must be at least 1"),
+            (!self.timeout.is_zero(), "timeout must be above 0"),
+            (
+                self.writes_per_second.is_finite() && self.writes_per_second >= 0.0,
+                "writes_per_second must be 0 or more",
+            ),
+            (
+                methods.len() <= MAX_METHODS,
+                "there are more than 65536 methods",
+            ),
+            (
+                (methods.iter()).all(|method| method.path.len() <= MAX_PATH_BYTES),
+                "the path of a method has more than 8192 bytes",
+            ),
+        ];
+        let broken: Vec<_> = rules.iter().filter(|(holds, _)| !holds).collect();
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let broken: Vec<_> = broken.iter().map(|(_, rule)| *rule).collect();
+        Err(Error::new(Kind::Usage, broken.join("; ")))
+    }
+}
 
 impl Generator {
     /// Opens all connections. Fails with [`Kind::Target`] if one can't be opened within five seconds.
     pub fn connect(
-        _endpoints: &Endpoints,
-        _workload: Arc<dyn Workload>,
-        _options: Options,
+        endpoints: &Endpoints,
+        workload: Arc<dyn Workload>,
+        options: Options,
     ) -> Result<Self> {
-        Err(Error::new(Kind::Internal, "not there yet"))
+        options.check(workload.methods())?;
+        let writes = options.writes_per_second > 0.0 && workload.write(0).is_some();
+        let addresses = [Some(&endpoints.front), endpoints.hot.as_ref()];
+        let addresses: Vec<_> = addresses
+            .into_iter()
+            .flatten()
+            .cloned()
+            .map(Arc::new)
+            .collect();
+        limits::allow_files(
+            addresses.len() * options.connections + options.idle_connections + usize::from(writes),
+        )?;
+        let clock = Clock::new();
+        let mut links = Links::new(clock)?;
+        let fields = |address: &Address| fields(address, workload.methods(), options.timeout);
+        let groups: Vec<(Range<usize>, Fields)> = (addresses.iter())
+            .map(|address| (links.add(address, options.connections), fields(address)))
+            .collect();
+        let groups = Groups::new(groups, workload.methods());
+        let front = Arc::new(endpoints.front.clone());
+        let write_link = links.add(&front, usize::from(writes)).start;
+        links.add(addresses.last().unwrap_or(&front), options.idle_connections);
+        links.open_all(&mut Nobody, &AtomicBool::new(false))?;
+        Ok(Self {
+            write_fields: fields(&front),
+            write_link,
+            writes_per_second: if writes {
+                options.writes_per_second
+            } else {
+                0.0
+            },
+            workload,
+            options,
+            clock,
+            links,
+            groups,
+        })
     }
 
     /// Runs one window on the calling thread: until all that was due is answered or given up, and all writes that were
@@ -84,11 +187,68 @@ impl Generator {
     /// [`Workload::write`], and is moved on.
     pub fn run(
         &mut self,
-        _window: &Window,
-        _next_write: &mut u64,
-        _progress: &Progress,
-        _stop: &AtomicBool,
+        window: &Window,
+        next_write: &mut u64,
+        progress: &Progress,
+        stop: &AtomicBool,
     ) -> Result<Observed> {
-        Err(Error::new(Kind::Internal, "not there yet"))
+        // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        self.links.settle(&mut Nobody, stop)?;
+        let timeout = ns(self.options.timeout);
+        let begin = self.clock.now();
+        let end = begin.saturating_add(ns(window.duration));
+        let writes = Plan {
+            link: self.write_link,
+            timeout,
+            begin,
+            end,
+            per_second: self.writes_per_second,
+        };
+        let budget = window
+            .keep_replies
+            .then_some(self.options.reply_budget_bytes);
+        let mut drive = Drive {
+            links: &mut self.links,
+            groups: &mut self.groups,
+            write_fields: &self.write_fields,
+            workload: &*self.workload,
+            clock: self.clock,
+            answers: Answers {
+                now: begin,
+                tally: Tally::new((begin, end), self.workload.methods().len(), budget),
+                writes: Writes::new(writes, *next_write),
+            },
+            limits: Limits {
+                begin,
+                end,
+                timeout,
+                max_in_flight: self.options.max_in_flight,
+                keep: window.keep_replies,
+            },
+        };
+        let interrupted_at = drive.run(window, progress, stop);
+        let (writes, next) = drive.answers.writes.finish();
+        *next_write = next;
+        Ok(drive.answers.tally.finish(writes, interrupted_at?))
     }
+}
+
+fn fields(address: &Address, methods: &[Method], timeout: Duration) -> Fields {
+    let paths = methods
+        .iter()
+        .map(|method| method.path.clone().into_bytes());
+    Fields::new(
+        &address.authority(),
+        &grpc_timeout(timeout),
+        paths.collect(),
+    )
+}
+
+/// As `grpc-timeout` says it: up to eight digits and a unit.
+fn grpc_timeout(timeout: Duration) -> String {
+    let units = [('u', timeout.as_micros()), ('m', timeout.as_millis())];
+    let fits = units.into_iter().find(|(_, number)| *number < 100_000_000);
+    let (unit, number) = fits.unwrap_or(('S', u128::from(timeout.as_secs().min(99_999_999))));
+    format!("{}{unit}", number.max(1))
 }

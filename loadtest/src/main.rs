@@ -1,3 +1,5 @@
 //! The `loadtest` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    loadtest::app::main()
+}

@@ -1,8 +1,50 @@
 //! A scenario: what is sent, to how large a ledger, and what must hold. Read from TOML.
+//!
+//! Only `title` and one `[[mix]]` must be given. Whatever is outside its limits is an error, never a warning.
+//!
+//! | key | default | limits |
+//! |---|---|---|
+//! | `title` | required | one line of 1-100 characters |
+//! | `about` | empty | at most 2,000 characters |
+//! | `ids.draw` | `"zipf"` | `"zipf"`, `"uniform"` |
+//! | `ids.exponent` | 1.0 | 0.01-10; Zipf only |
+//! | `ids.at_most` | 16000 | 1-1,000,000 |
+//! | `ids.file` | the ledger's ids | a path, relative to the scenario; see [`crate::ids`] |
+//! | `ids.asset`, `ids.from_us`, `ids.to_us` | none | all three or none; for a file of account ids alone |
+//! | `load.connections` | 4 | 1-1,000 |
+//! | `load.idle_connections` | 0 | 0-50,000 |
+//! | `load.max_in_flight` | 4096 | 1-65,536 |
+//! | `load.timeout_ms` | 2000 | 1-60,000; not below a limit of the objective |
+//! | `load.spread` | `"poisson"` | `"poisson"`, `"constant"` |
+//! | `load.writes_per_second` | 0 | 0-100,000 |
+//! | `pace.from_qps` | 1000 | 1-1,000,000 |
+//! | `pace.step_factor` | 1.5 | 1.01-10 |
+//! | `pace.to_qps` | 400000 | `from_qps`-1,000,000 |
+//! | `pace.search_window_ms` | 1500 | 100-600,000 |
+//! | `pace.refinements` | 4 | 0-20 |
+//! | `pace.equal_share` | 0.7 | 0.01-1 |
+//! | `pace.equal_window_ms` | 3000 | 100-600,000 |
+//! | `pace.equal_rounds` | 6 | 0-1,000 |
+//! | `pace.warm_up_ms` | 2000 | 0-600,000 |
+//! | `objective.p50_ms`, `p99_ms`, `p999_ms` | p99: 10, if none is given | 0.01-60,000, in ascending order |
+//! | `objective.max_error_rate` | 0.001 | 0-1 |
+//! | `objective.min_achieved` | 0.98 | 0-1 |
+//! | `objective.windows` | 2 | 1-10 |
+//! | `ledger.seed` | 1 | 0-2^63-1 |
+//! | `ledger.accounts` | 50000 | 2-5,000,000 |
+//! | `ledger.transactions` | 500000 | 1-50,000,000 |
+//! | `mix.method` | required | `package.Service/Method`, unary, a read; 1-64 entries |
+//! | `mix.weight` | 1 | 1-1,000,000 |
+//! | `mix.pool` | 16384 | 1-1,048,576, that many over all entries |
+//! | `mix.request` | `{}` | fields of the method's request; placeholders: [`crate::workload`] |
 
 pub mod parse;
 
-use crate::traffic::Spread;
+mod mistakes;
+pub(crate) mod section;
+mod tables;
+
+use crate::{ids::Place, traffic::Spread};
 use std::{path::PathBuf, time::Duration};
 
 /// A checked scenario.
@@ -39,6 +81,8 @@ pub struct MixEntry {
     pub path: String,
     /// Relative weight.
     pub weight: u32,
+    /// How many different requests are encoded before the first is sent.
+    pub pool: usize,
     /// The request as a TOML table with placeholders, filled in when requests are made.
     pub request: toml::Table,
     /// Where in the file it stands, for errors.
@@ -52,6 +96,8 @@ pub struct Ids {
     pub file: Option<PathBuf>,
     /// How many of the list take part, from its top.
     pub at_most: usize,
+    /// Asset and span for a file of account ids alone; its own account id is empty, as is the asset if none is given.
+    pub fallback: Place,
     /// How they are drawn.
     pub draw: Draw,
 }
