@@ -165,7 +165,7 @@ fn notes(report: &Report) -> Vec<String> {
         }
         if let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) {
             notes.push(format!(
-                "{}: {} reads a second is what held, not what breaks it; the search ended by {}.",
+                "{}: {} reads a second is what held, not what breaks it; the search was ended by {}.",
                 target.name,
                 count(sustained.round()),
                 target

@@ -121,6 +121,13 @@ pub(crate) fn within_noise(figure: &RatioFigure) -> bool {
     }
 }
 
+/// Whether all of the spread is beyond both the noise floor and 1: only then is it called better or worse.
+pub(crate) fn says_something(figure: &RatioFigure) -> bool {
+    let apart = |low: f64, high: f64| figure.high < low || figure.low > high;
+    let noise = figure.noise_low.zip(figure.noise_high);
+    apart(1.0, 1.0) && noise.is_none_or(|(low, high)| apart(low, high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,8 +171,14 @@ mod tests {
             (headline(&figure), spread(&figure)),
             ("3.00×".into(), "2.50–3.50".into())
         );
-        assert!(!within_noise(&figure));
+        assert!(!within_noise(&figure) && says_something(&figure));
         figure.ratio = 1.05;
         assert!(within_noise(&figure));
+        figure.low = 1.09;
+        assert!(!says_something(&figure));
+        (figure.noise_low, figure.noise_high) = (None, None);
+        assert!(says_something(&figure));
+        figure.low = 0.99;
+        assert!(!says_something(&figure));
     }
 }
