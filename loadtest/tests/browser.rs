@@ -7,9 +7,12 @@ mod headless;
 mod simulated;
 
 use headless::Browser;
-use loadtest::report;
+use loadtest::report::{self, input::Finished};
 use serde::Deserialize;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const WIDTHS: [u32; 2] = [1200, 400];
 /// A blank page of the screenshot's size compresses to far less.
@@ -50,11 +53,41 @@ struct Drawn {
 fn the_report_can_be_read_in_a_browser() {
     let browser = Browser::find();
     let folder = tempfile::tempdir().unwrap();
-    let report = report::assemble(&simulated::finished());
-    report::write(&report, folder.path()).unwrap();
-    let page = folder.path().join("report.html");
+    let page = look_at(
+        &browser,
+        folder.path(),
+        &simulated::finished(),
+        &[
+            "ratios",
+            "p99",
+            "p50",
+            "percentiles",
+            "cores",
+            "cpu",
+            "memory",
+        ],
+    );
+    screenshot(&browser, &page);
+}
 
-    let layouts = measured(&browser, &page);
+#[test]
+fn an_awkward_report_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let charts = ["ratios", "percentiles", "cores", "cpu", "memory"];
+    look_at(
+        &Browser::find(),
+        folder.path(),
+        &simulated::awkward(),
+        &charts,
+    );
+}
+
+/// The page of a run, once all of it was found to be in order.
+fn look_at(browser: &Browser, folder: &Path, finished: &Finished, charts: &[&str]) -> PathBuf {
+    let report = report::assemble(finished);
+    report::write(&report, folder).unwrap();
+    let page = folder.join("report.html");
+    let layouts = measured(browser, &page);
     assert_eq!(
         layouts
             .iter()
@@ -84,23 +117,12 @@ fn the_report_can_be_read_in_a_browser() {
             .iter()
             .map(|chart| chart.id.as_str())
             .collect();
-        assert_eq!(
-            ids,
-            [
-                "ratios",
-                "p99",
-                "p50",
-                "percentiles",
-                "cores",
-                "cpu",
-                "memory"
-            ]
-        );
+        assert_eq!(ids, charts);
         for chart in &layout.charts {
             check(width, chart);
         }
     }
-    screenshot(&browser, &page);
+    page
 }
 
 fn check(width: u32, chart: &Drawn) {

@@ -4,7 +4,7 @@ mod ratios;
 mod targets;
 
 use super::{
-    format::count,
+    format::{count, ended_by},
     input::{Finished, Measured, Plan},
     model::{Estimate, EstimateRow, Generator, Limits, Phase, Report, SCHEMA, Target, Window},
 };
@@ -165,10 +165,13 @@ fn notes(report: &Report) -> Vec<String> {
         }
         if let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) {
             notes.push(format!(
-                "{}: {} reads a second is what held, not what breaks it; the search ended by {}.",
+                "{}: {} reads a second is what held, not what breaks it; the search was ended by {}.",
                 target.name,
                 count(sustained.round()),
-                target.limited_by.as_deref().unwrap_or("its own limit"),
+                target
+                    .limited_by
+                    .as_deref()
+                    .map_or("its own limit", ended_by),
             ));
         }
         if target.errors > 0 {

@@ -103,12 +103,29 @@ pub(crate) fn range(low: f64, high: f64) -> String {
     format!("{}–{}", without_unit(low), without_unit(high))
 }
 
+/// Why a search ended, in a sentence's words; the rules of an objective are words already.
+pub(crate) fn ended_by(limited_by: &str) -> &str {
+    match limited_by {
+        "generator" => "the generator, which could send no more in time",
+        "limit" => "the highest rate that was asked for",
+        "interrupted" => "Ctrl-C",
+        rule => rule,
+    }
+}
+
 /// Whether the ratio is one that the baseline also shows against itself.
 pub(crate) fn within_noise(figure: &RatioFigure) -> bool {
     match (figure.noise_low, figure.noise_high) {
         (Some(low), Some(high)) => (low..=high).contains(&figure.ratio),
         _ => false,
     }
+}
+
+/// Whether all of the spread is beyond both the noise floor and 1: only then is it called better or worse.
+pub(crate) fn says_something(figure: &RatioFigure) -> bool {
+    let apart = |low: f64, high: f64| figure.high < low || figure.low > high;
+    let noise = figure.noise_low.zip(figure.noise_high);
+    apart(1.0, 1.0) && noise.is_none_or(|(low, high)| apart(low, high))
 }
 
 #[cfg(test)]
@@ -154,8 +171,14 @@ mod tests {
             (headline(&figure), spread(&figure)),
             ("3.00×".into(), "2.50–3.50".into())
         );
-        assert!(!within_noise(&figure));
+        assert!(!within_noise(&figure) && says_something(&figure));
         figure.ratio = 1.05;
         assert!(within_noise(&figure));
+        figure.low = 1.09;
+        assert!(!says_something(&figure));
+        (figure.noise_low, figure.noise_high) = (None, None);
+        assert!(says_something(&figure));
+        figure.low = 0.99;
+        assert!(!says_something(&figure));
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{
     files,
-    format::{bytes, duration_us, headline, range, rate, significant, spread, within_noise},
+    format::{
+        bytes, duration_us, headline, range, rate, says_something, significant, spread,
+        within_noise,
+    },
     model::{RatioFigure, Report, Target},
     summary::{floor, memory},
     text_table::TextTable,
@@ -84,9 +87,10 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
 
 /// Bold if it says something.
 fn ratio_words(figure: &RatioFigure) -> String {
-    let headline = match within_noise(figure) {
-        true => format!("~{}", headline(figure)),
-        false => format!("**{}**", headline(figure)),
+    let headline = match (within_noise(figure), says_something(figure)) {
+        (true, _) => format!("~{}", headline(figure)),
+        (false, true) => format!("**{}**", headline(figure)),
+        (false, false) => headline(figure),
     };
     match spread(figure) {
         spread if spread.is_empty() => headline,
@@ -126,7 +130,8 @@ fn provenance(report: &Report) -> String {
         .as_ref()
         .map(|folder| format!(" Raw data: [{0}]({0}/{1}).", folder.display(), files::JSON));
     format!(
-        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor.{} \
+        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
+         bold has all of its spread beyond it.{} \
          Scenario `{}`, {date}, {} ({} cores, {}), {}.{}\n",
         report
             .targets
@@ -152,6 +157,7 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
             error,
         )
     })?;
+    let folder = report.folder.clone().unwrap_or_default();
     let mut report = report.clone();
     report.folder = report.folder.map(|folder| relative(&folder, path));
     let (before, after) = around(&text).ok_or_else(|| {
@@ -166,11 +172,10 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
         return Ok(());
     }
     if check {
-        let folder = report.folder.unwrap_or_default();
         return Err(Error::new(
             Kind::Input,
             format!(
-                "{}: its results are not those of {}; run `loadtest readme {} {}` to rewrite them",
+                "{}: its results are not those of {}; run `loadtest report {} --readme {}` to rewrite them",
                 path.display(),
                 folder.join(files::JSON).display(),
                 folder.display(),
@@ -258,17 +263,16 @@ mod tests {
         let readme = folder.path().join("README.md");
         let results = folder.path().join("results/x");
         fs::create_dir_all(&results).unwrap();
-        fs::write(&readme, format!("# A\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
+        fs::write(
+            &readme,
+            format!("# A\n{BEGIN}\nof another run\n{END}\nafter\n"),
+        )
+        .unwrap();
         let mut report = assemble(&fixture::run());
         report.folder = Some(results);
 
         let stale = update_readme(&readme, &report, true).unwrap_err();
-        assert!(
-            stale
-                .to_string()
-                .contains("run `loadtest readme results/x "),
-            "{stale}"
-        );
+        assert!(stale.to_string().contains("results/x --readme "), "{stale}");
         update_readme(&readme, &report, false).unwrap();
         update_readme(&readme, &report, true).unwrap();
         let text = fs::read_to_string(&readme).unwrap();
@@ -277,7 +281,7 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with(&format!("{END}\nafter\n")));
-        assert!(text.contains("(results/x/report.json)") && !text.contains("old"));
+        assert!(text.contains("(results/x/report.json)") && !text.contains("of another run"));
     }
 
     #[test]

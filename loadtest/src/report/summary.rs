@@ -2,7 +2,9 @@
 
 use super::{
     FIGURES, files,
-    format::{bytes, count, duration_us, headline, percent, range, rate, spread, within_noise},
+    format::{
+        bytes, count, duration_us, ended_by, headline, percent, range, rate, spread, within_noise,
+    },
     model::{Estimate, Ratio, RatioFigure, Report, Target},
     text_table::TextTable,
 };
@@ -125,7 +127,11 @@ fn targets(report: &Report) -> String {
     let mut text = table.text();
     for target in &report.targets {
         if let Some(limited_by) = &target.limited_by {
-            text.push_str(&format!("{}: limited by {limited_by}\n", target.name));
+            text.push_str(&format!(
+                "{}: limited by {}\n",
+                target.name,
+                ended_by(limited_by)
+            ));
         }
     }
     text

@@ -15,6 +15,8 @@ struct Column {
 
 const GAP: usize = 2;
 const TARGET: usize = 16;
+/// Enough to tell which rule broke; what does not fit is cut off.
+const VERDICT: usize = "  broke: p99".len();
 
 const COLUMNS: [Column; 10] = [
     Column {
@@ -55,7 +57,7 @@ const COLUMNS: [Column; 10] = [
     },
     Column {
         title: "errors",
-        width: 8,
+        width: 7,
         rank: 2,
         cell: |window| window.errors.to_string(),
     },
@@ -97,7 +99,7 @@ fn memory(window: &Window) -> String {
 /// The columns that fit beside the target's name and a word on how it went.
 fn shown(width: usize) -> Vec<&'static Column> {
     let mut columns: Vec<&Column> = COLUMNS.iter().collect();
-    let room = width.saturating_sub(TARGET + GAP + "broke".len());
+    let room = width.saturating_sub(TARGET + VERDICT);
     while columns
         .iter()
         .map(|column| column.width + GAP)
@@ -172,7 +174,7 @@ mod tests {
         assert!(header(130).contains("lag") && !header(80).contains("lag"));
         assert_eq!(
             line(&window, 80),
-            "legacy                   10          10    400 µs         0     40 µs"
+            "legacy                   10          10    400 µs        0     40 µs"
         );
     }
 

@@ -17,6 +17,7 @@ const RIGHT: f64 = WIDTH - 82.0;
 const TOP: f64 = 8.0;
 /// More is cut off; the whole name is in the table beside.
 const LONGEST_NAME: usize = 17;
+const LONGEST_BASELINE: usize = 34;
 
 /// A figure, and each target's ratio.
 #[derive(Debug)]
@@ -110,6 +111,7 @@ fn grid(svg: &mut Svg, axis: &Axis, bottom: f64, baseline: &str) {
             svg.text("tick", (x, bottom + 16.0), Anchor::Middle, &tick.label);
         }
     }
+    let baseline = shortened(baseline, LONGEST_BASELINE);
     let label = format!("over {baseline} (1× is the same)");
     svg.text("label", (WIDTH - 2.0, bottom + 37.0), Anchor::End, &label);
 }
@@ -118,7 +120,12 @@ fn draw(svg: &mut Svg, axis: &Axis, row: &Row<'_>, y: f64) {
     let figure = row.figure;
     let class = marker::class(row.style);
     let (low, high) = (place(axis, figure.low), place(axis, figure.high));
-    svg.text("name", (12.0, y + 4.5), Anchor::Start, &shortened(row.name));
+    svg.text(
+        "name",
+        (12.0, y + 4.5),
+        Anchor::Start,
+        &shortened(row.name, LONGEST_NAME),
+    );
     svg.line(&format!("spread {class}"), (low, y), (high, y));
     for end in [low, high] {
         svg.line(&format!("spread {class}"), (end, y - 3.5), (end, y + 3.5));
@@ -148,10 +155,10 @@ fn draw(svg: &mut Svg, axis: &Axis, row: &Row<'_>, y: f64) {
     );
 }
 
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
+fn shortened(name: &str, longest: usize) -> String {
+    if name.chars().count() <= longest {
         return name.to_owned();
     }
-    let kept: String = name.chars().take(LONGEST_NAME - 1).collect();
+    let kept: String = name.chars().take(longest - 1).collect();
     format!("{kept}…")
 }

@@ -10,7 +10,7 @@ use crate::report::{
         marker,
         spread::{self, Group, Row},
     },
-    format::{headline, range, spread as spread_words, within_noise},
+    format::{headline, range, says_something, spread as spread_words, within_noise},
     model::{Ratio, RatioFigure, Report},
     summary::{compared_targets, floor},
 };
@@ -52,7 +52,7 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
     let heads = shown.iter().map(|ratio| {
         let style = style_of(report, &ratio.target);
         number(Cell::markup(format!(
-            "{}{}",
+            "<span class=\"keyed\">{}<span>{}</span></span>",
             key(style),
             escape(&ratio.target)
         )))
@@ -96,10 +96,13 @@ fn cell(figure: Option<&RatioFigure>, more_is_better: bool) -> Cell {
     let Some(figure) = figure else {
         return Cell::from("–");
     };
-    let class = match (within_noise(figure), (figure.ratio > 1.0) == more_is_better) {
-        (true, _) => "noise-words",
-        (false, true) => "better",
-        (false, false) => "worse",
+    let class = match (
+        says_something(figure),
+        (figure.ratio > 1.0) == more_is_better,
+    ) {
+        (false, _) => "noise-words",
+        (true, true) => "better",
+        (true, false) => "worse",
     };
     let mark = if within_noise(figure) { "~ " } else { "" };
     Cell::markup(format!(
@@ -123,7 +126,7 @@ fn explanation(report: &Report) -> String {
     let rounds = rounds.map(|figure| figure.rounds).max().unwrap_or(0);
     let floor = match report.targets.iter().any(|target| target.against_itself) {
         true => {
-            " The noise floor is the same ratio of the baseline against itself: ~ marks a ratio within it, which says nothing."
+            " The noise floor is the same ratio of the baseline against itself: ~ marks a ratio within it, which says nothing; colour marks one whose whole spread is beyond it."
         }
         false => " The baseline was not measured against itself, so there is no noise floor.",
     };

@@ -7,7 +7,7 @@ use super::{
     table::{Cell, Table, number, told, words},
 };
 use crate::report::{
-    format::{bytes, count, duration_us, percent, rate, significant},
+    format::{bytes, count, duration_us, ended_by, percent, rate, significant},
     model::{GcFigures, Report, Target},
     summary::{memory, real},
 };
@@ -102,7 +102,7 @@ fn limited(report: &Report) -> String {
         Some(format!(
             "<li>{}: {}</li>\n",
             escape(&target.name),
-            escape(limited_by)
+            escape(ended_by(limited_by))
         ))
     });
     let reasons: String = reasons.collect();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::report::{
     format::{bytes, count, duration_us, percent, significant},
-    model::{Report, Window},
+    model::{Phase, Report, Window},
     summary::real,
 };
 
@@ -80,6 +80,7 @@ fn state(window: &Window) -> String {
     match (&window.void, &window.broke) {
         (Some(reason), _) => format!("void: {reason}"),
         (None, Some(rule)) => format!("broke: {rule}"),
+        (None, None) if window.phase == Phase::WarmUp => "–".to_owned(),
         (None, None) => "held".to_owned(),
     }
 }
