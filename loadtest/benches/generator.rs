@@ -150,6 +150,9 @@ fn attempt(generator: &mut Generator, qps: f64) -> Result<bool> {
         us(&observed.from_planned, 0.99),
         us(&observed.from_sent, 0.99),
     ));
+    if !observed.statuses.is_empty() {
+        say(&format!("  other statuses: {:?}", observed.statuses));
+    }
     let complete = observed.ok == observed.planned && observed.achieved_qps > 0.98 * qps;
     Ok(complete && lag.value_at_quantile(0.99) <= MAX_LAG_NS)
 }
