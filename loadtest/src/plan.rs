@@ -1,7 +1,7 @@
 //! Which window comes next. A state machine without clocks or IO: told how windows went, it says what to run.
 //!
 //! Warm-up per target; then the search: passes over the targets at one rate, each target until it breaks, then bisection
-//! per target; then rounds of equal load, in which the baseline runs twice. Every second pass goes backwards, so that the
+//! per target; then rounds of equal load. In both the baseline takes part twice. Every second pass goes backwards, so that the
 //! machine's drift hits all targets alike.
 
 mod budget;
@@ -19,6 +19,8 @@ use std::{collections::VecDeque, time::Duration};
 pub struct Settings {
     /// How many targets; the first is the baseline.
     pub targets: usize,
+    /// Measure the baseline a second time, as if it were one more target: what differs is noise.
+    pub noise_floor: bool,
     /// Where windows get their seeds.
     pub seeds: Seeds,
     /// Load on each target before anything is measured.
@@ -77,8 +79,6 @@ pub struct Equal {
     pub rounds: u32,
     /// Length of a window.
     pub window: Duration,
-    /// Run the baseline a second time in each round.
-    pub noise_floor: bool,
 }
 
 /// The rate of the equal load.
@@ -140,6 +140,13 @@ pub struct Plan {
     notes: Vec<String>,
 }
 
+impl Settings {
+    /// Targets that are measured, the baseline's second pass included.
+    fn members(&self) -> usize {
+        self.targets + usize::from(self.noise_floor)
+    }
+}
+
 impl Plan {
     /// Before the first window.
     #[must_use]
@@ -149,7 +156,7 @@ impl Plan {
             rounds: 0,
             passes: 0,
             queue: VecDeque::new(),
-            climbs: vec![Climb::default(); settings.targets],
+            climbs: vec![Climb::default(); settings.members()],
             rate: 0.0,
             last_rate: 0.0,
             equal_qps: 0.0,
@@ -412,15 +419,11 @@ impl Plan {
             ));
             return Vec::new();
         }
-        (0..self.members_of_equal(&equal)).collect()
-    }
-
-    fn members_of_equal(&self, equal: &Equal) -> usize {
-        self.settings.targets + usize::from(equal.noise_floor)
+        (0..self.settings.members()).collect()
     }
 
     fn round_cost(&self, equal: &Equal) -> Duration {
-        self.budget.cost(equal.window, self.members_of_equal(equal))
+        self.budget.cost(equal.window, self.settings.members())
     }
 }
 

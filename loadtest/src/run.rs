@@ -114,7 +114,8 @@ pub fn execute(
     }
     let interrupted = stop.load(Ordering::Relaxed);
     let done = Done {
-        searches: (0..job.names.len())
+        // One past the last: the baseline a second time.
+        searches: (0..=job.names.len())
             .map(|target| run.plan.outcome(target))
             .collect(),
         notes: run.plan.notes().to_vec(),

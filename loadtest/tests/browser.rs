@@ -3,7 +3,7 @@
 
 #[path = "browser/headless.rs"]
 mod headless;
-#[path = "support/simulated.rs"]
+#[path = "browser/simulated.rs"]
 mod simulated;
 
 use headless::Browser;

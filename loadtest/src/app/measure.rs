@@ -70,18 +70,12 @@ fn carry_out(
     let elapsed = live.elapsed();
     drop(live);
     drop(prepared.lock);
-    let noise_floor = prepared
-        .job
-        .plan
-        .equal
-        .as_ref()
-        .is_some_and(|equal| equal.noise_floor);
     let methods = workload.methods().iter().map(|method| method.path.clone());
     let mut described = prepared.run;
     described.duration_s = span(&done, elapsed).as_secs_f64();
     let finished = Finished {
         run: described,
-        targets: setup::told(asked, &done.searches, noise_floor),
+        targets: setup::told(asked, &done.searches, prepared.job.plan.noise_floor),
         windows: done.windows,
         comparison,
         methods: methods.collect(),

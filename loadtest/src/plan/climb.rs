@@ -4,7 +4,7 @@ use super::{Verdict, rounded};
 use crate::report::input::SearchOutcome;
 
 /// A void window is repeated so often; then the generator is what limits.
-const VOID_REPEATS: u32 = 2;
+const VOID_REPEATS: u32 = 4;
 /// Rates this close are told apart no further.
 const CLOSE_ENOUGH: f64 = 1.03;
 /// If the first rate is too high, it is halved so often.

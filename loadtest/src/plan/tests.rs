@@ -25,6 +25,7 @@ fn search(from_qps: f64, to_qps: f64) -> Search {
 fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
     Settings {
         targets,
+        noise_floor: true,
         seeds: Seeds::Hashed(7),
         warm_up: Some((from_qps, SECOND)),
         search: Some(search(from_qps, to_qps)),
@@ -32,7 +33,6 @@ fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
             load: Load::Share(0.7),
             rounds: 3,
             window: SECOND,
-            noise_floor: true,
         }),
         budget: None,
     }
@@ -58,7 +58,7 @@ fn simulate(plan: &mut Plan, capacities: &[f64], noise: f64, seed: u64) -> Vec<N
         };
         plan.finished(verdict, next.duration);
         windows.push(next);
-        assert!(windows.len() < 5000, "the plan does not end");
+        assert!(windows.len() < 20_000, "the plan does not end");
     }
     assert_eq!(plan.next_window(), None);
     windows
@@ -81,8 +81,8 @@ fn phases_come_in_order_and_every_second_pass_goes_backwards() {
         .collect();
     assert_eq!(warm, [0, 1, 2]);
     let climb = of(&windows, Phase::Escalate);
-    let order: Vec<_> = climb.iter().take(6).map(|w| w.target).collect();
-    assert_eq!(order, [0, 1, 2, 2, 1, 0]);
+    let order: Vec<_> = climb.iter().take(8).map(|w| w.target).collect();
+    assert_eq!(order, [0, 1, 2, 3, 3, 2, 1, 0]);
     let equal: Vec<_> = of(&windows, Phase::Equal)
         .iter()
         .map(|w| w.target)
@@ -131,6 +131,7 @@ fn a_target_leaves_when_enough_windows_in_a_row_broke() {
 #[test]
 fn a_ramp_rises_from_the_rate_before() {
     let mut settings = settings(1, 100.0, 400.0);
+    settings.noise_floor = false;
     settings.search.as_mut().unwrap().ramp = true;
     settings.search.as_mut().unwrap().step = Step::Add(100.0);
     let windows = simulate(&mut Plan::new(settings), &[1e9], 0.0, 0);
@@ -168,9 +169,10 @@ fn a_first_rate_that_is_too_high_is_halved() {
 }
 
 #[test]
-fn void_windows_are_repeated_twice_then_the_generator_is_the_limit() {
+fn void_windows_are_repeated_then_the_generator_is_the_limit() {
     let mut plan = Plan::new(Settings {
         equal: None,
+        noise_floor: false,
         ..settings(1, 100.0, 1000.0)
     });
     let mut windows = 0;
@@ -183,7 +185,7 @@ fn void_windows_are_repeated_twice_then_the_generator_is_the_limit() {
         };
         plan.finished(verdict, SECOND);
     }
-    assert_eq!(windows, 2 + 3);
+    assert_eq!(windows, 2 + 5);
     let outcome = plan.outcome(0).unwrap();
     assert_eq!(outcome.limited_by, "generator");
     assert_eq!(outcome.sustained_qps, Some(150.0));
@@ -194,7 +196,7 @@ fn a_wrong_target_leaves_the_search_but_not_the_equal_load() {
     let mut plan = Plan::new(settings(2, 100.0, 1000.0));
     plan.disqualify(1, "answers differ");
     let windows = simulate(&mut plan, &[500.0, 1e9], 0.0, 0);
-    assert!(of(&windows, Phase::Escalate).iter().all(|w| w.target == 0));
+    assert!(of(&windows, Phase::Escalate).iter().all(|w| w.target != 1));
     assert!(of(&windows, Phase::Equal).iter().any(|w| w.target == 1));
     let outcome = plan.outcome(1).unwrap();
     assert_eq!(
@@ -219,7 +221,7 @@ fn a_fixed_rate_needs_no_search() {
 
 #[test]
 fn a_budget_is_kept_and_leaves_room_for_equal_load() {
-    for budget_s in 8..120 {
+    for budget_s in 10..120 {
         let budget = Duration::from_secs(budget_s);
         let mut plan = Plan::new(Settings {
             budget: Some(budget),

@@ -214,12 +214,12 @@ impl Parts {
             load: fixed.map_or(plan::Load::Share(pace.equal_share), plan::Load::Qps),
             rounds: pace.equal_rounds,
             window: pace.equal_window,
-            noise_floor: !overrides.no_noise_floor,
         };
         let warm_up = (pace.warm_up > Duration::ZERO)
             .then_some((fixed.unwrap_or(pace.from_qps), pace.warm_up));
         plan::Settings {
             targets,
+            noise_floor: !overrides.no_noise_floor,
             seeds: if own_times {
                 plan::Seeds::Passes
             } else {
@@ -256,10 +256,10 @@ mod tests {
         assert_eq!(parts.objective.p999, Some(Duration::from_millis(7)));
         assert_eq!(parts.load.connections, 9);
         let plan = parts.plan(3, &overrides, 1, false);
+        assert!(plan.noise_floor);
         let search = plan.search.unwrap();
         assert_eq!((search.from_qps, search.failing_windows), (50.0, 5));
         assert_eq!(search.step, Step::Times(1.5));
-        assert!(plan.equal.unwrap().noise_floor);
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub fn told(
             name: again(&baseline.name),
             about: format!("{} a second time: the noise floor", baseline.name),
             against_itself: true,
-            search: None,
+            search: searches.get(run.targets.len()).cloned().flatten(),
         });
     }
     all

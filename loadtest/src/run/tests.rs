@@ -146,6 +146,7 @@ fn job(names: &[&str]) -> Job {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         plan: Settings {
             targets: names.len(),
+            noise_floor: true,
             seeds: Seeds::Hashed(1),
             warm_up: Some((100.0, SECOND)),
             search: Some(Search {
@@ -161,7 +162,6 @@ fn job(names: &[&str]) -> Job {
                 load: Load::Share(0.5),
                 rounds: 2,
                 window: SECOND,
-                noise_floor: true,
             }),
             budget: None,
         },
@@ -222,8 +222,9 @@ fn windows_of_a_round_are_sent_the_same() {
     let mut bench = Bench::new(&[1000.0, 1000.0]);
     bench.execute(&job(&["a", "b"]));
     let warm = 2;
-    for pair in bench.windows[warm..].chunks(2).take(4) {
-        assert_eq!(pair[0].1, pair[1].1);
+    for round in bench.windows[warm..].chunks(3).take(4) {
+        assert_eq!(round[0].1, round[1].1);
+        assert_eq!(round[0].1, round[2].1);
     }
 }
 
@@ -254,7 +255,7 @@ fn an_interrupt_keeps_what_was_measured() {
     assert_eq!(done.windows.len(), 4);
     let search = done.searches[0].as_ref().unwrap();
     assert_eq!(search.limited_by, "interrupted");
-    assert_eq!(search.sustained_qps, Some(150.0));
+    assert_eq!(search.sustained_qps, Some(100.0));
 }
 
 #[test]
