@@ -58,7 +58,13 @@ fn run(folder: &Path) -> (Report, String) {
             "--writes=20",
             "--compare",
         ])
-        .args(["--quiet", "--no-pin", "--max-void-share=1", "--out"])
+        .args([
+            "--quiet",
+            "--no-pin",
+            "--max-void-share=1",
+            "--max-lag-us=1000000",
+            "--out",
+        ])
         .arg(&out)
         .arg("--work")
         .arg(folder.join("work"))
