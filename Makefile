@@ -30,7 +30,7 @@ demo: build ## Run the whole thing for under a minute and compare every answer (
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
 
 bench: build ## Old path against new under the same load, in 3 minutes: legacy Go, best Go, sidecar, sidecar directly
-	target/bin/loadtest run mixed $(TARGETS) --compare --budget 170 $(BENCH_FLAGS)
+	target/bin/loadtest run mixed $(TARGETS) --compare --budget 170 $(if $(KEEP),--keep) $(BENCH_FLAGS)
 
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
