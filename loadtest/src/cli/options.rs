@@ -178,7 +178,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Scenario",
+        title: "Writes",
         commands: &["run"],
         flags: &[flag(
             "writes",
