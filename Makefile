@@ -10,7 +10,7 @@ BIN        := $(ROOT)/target/bin
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
 # The report that README.md's result table is generated from.
-RESULTS ?= loadtest/results/2026-11-21-linux-2-cores
+RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help

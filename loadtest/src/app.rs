@@ -16,7 +16,7 @@ use signal_hook::{
 };
 use std::{
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
@@ -140,8 +140,18 @@ fn rerender(asked: &cli::Rerender) -> Result<()> {
 
 /// The one use of standard output.
 fn print(text: &str) -> Result<()> {
-    let written = std::io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::caused(Kind::Output, "standard output failed", error))
+    let mut out = std::io::stdout();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    unless_closed(written)
+        .map_err(|error| Error::caused(Kind::Output, "standard output failed", error))
+}
+
+/// A reader such as `head` may leave when it has seen enough.
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +169,13 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         let absent = scenario_files(Path::new("no/such/folder")).unwrap_err();
         assert_eq!(absent.kind(), Kind::Input);
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_failure() {
+        let failed = |kind: io::ErrorKind| unless_closed(Err(kind.into()));
+        assert!(failed(io::ErrorKind::BrokenPipe).is_ok());
+        assert!(failed(io::ErrorKind::StorageFull).is_err());
     }
 
     #[test]

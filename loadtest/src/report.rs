@@ -16,7 +16,7 @@ pub(crate) mod fixture;
 
 pub use self::{
     assemble::assemble,
-    files::{read, write},
+    files::{is_in, read, write},
     html::page,
     readme::{readme_table, update_readme},
     summary::summary,

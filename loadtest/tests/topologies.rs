@@ -108,9 +108,8 @@ fn all_topologies_answer_the_same_and_are_accounted_for() {
     );
     let comparison = report.comparison.expect("it was compared");
     assert!(
-        comparison.compared > 200,
-        "{} compared\n{said}",
-        comparison.compared
+        comparison.compared > 2 * comparison.incomparable,
+        "in every round the targets go through the same positions: {comparison:?}\n{said}"
     );
     assert_eq!(comparison.mismatches, 0, "{said}");
     assert_eq!(

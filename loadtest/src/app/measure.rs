@@ -27,6 +27,9 @@ use std::{
 const KEPT: &str = "loadtest/results";
 
 pub(super) fn measure(asked: &cli::Run, command: Vec<String>) -> Result<()> {
+    if let Some(out) = &asked.out {
+        without_report(out)?;
+    }
     let stop = stop_flag()?;
     let started = Moment::now();
     let mut terminal = Terminal::new(asked.quiet);
@@ -114,10 +117,7 @@ fn notes(mut notes: Vec<String>, failure: Option<&Error>) -> Vec<String> {
 fn folder(asked: &cli::Run, scenario: &str, started: &Moment) -> Result<PathBuf> {
     let folder = match &asked.out {
         Some(out) => out.clone(),
-        None if asked.keep => {
-            let kind = machine::this().host_kind;
-            unused(Path::new(KEPT), &format!("{}-{kind}", started.date()))
-        }
+        None if asked.keep => kept(Path::new(KEPT), &started.date(), scenario),
         None => {
             let results = asked.servers.work.join("results");
             unused(&results, &format!("{}-{scenario}", started.compact()))
@@ -128,6 +128,24 @@ fn folder(asked: &cli::Run, scenario: &str, started: &Moment) -> Result<PathBuf>
         Error::caused(Kind::Output, text, error)
     })?;
     Ok(folder)
+}
+
+/// `<date>-<host kind>/<scenario>`.
+fn kept(parent: &Path, date: &str, scenario: &str) -> PathBuf {
+    let kind = machine::this().host_kind;
+    unused(&parent.join(format!("{date}-{kind}")), scenario)
+}
+
+/// A report's raw data can't be measured again: it is never overwritten.
+fn without_report(out: &Path) -> Result<()> {
+    if report::is_in(out) {
+        let text = format!(
+            "--out {}: there is a report already; name another folder, or remove it",
+            out.display()
+        );
+        return Err(Error::new(Kind::Output, text));
+    }
+    Ok(())
 }
 
 /// Never an older report's folder.
@@ -191,6 +209,22 @@ mod tests {
         assert!(first.ends_with("x"));
         fs::create_dir(&first).unwrap();
         assert!(unused(parent.path(), "x").ends_with("x-2"));
+        assert!(without_report(&first).is_ok(), "an empty folder is fine");
+        fs::write(first.join("report.json"), "{}").unwrap();
+        let error = without_report(&first).unwrap_err();
+        assert_eq!(error.kind(), Kind::Output);
+        assert!(error.to_string().contains("a report already"), "{error}");
+    }
+
+    #[test]
+    fn kept_reports_lie_by_day_machine_and_scenario() {
+        let parent = tempfile::tempdir().unwrap();
+        let day = format!("2026-01-02-{}", machine::this().host_kind);
+        let folder = |scenario| kept(parent.path(), "2026-01-02", scenario);
+        assert_eq!(folder("mixed"), parent.path().join(&day).join("mixed"));
+        fs::create_dir_all(folder("mixed")).unwrap();
+        assert_eq!(folder("mixed"), parent.path().join(&day).join("mixed-2"));
+        assert_eq!(folder("hop"), parent.path().join(&day).join("hop"));
     }
 
     #[test]

@@ -26,12 +26,12 @@ Words:
 
 const EXITS: &str = "
 Exit codes:
-  0   done
+  0   done, or ended by Ctrl-C with a report of what was measured
   3   void: the numbers are not to be trusted
   4   answers of two targets differed
   5   no target held the objective, even at the lowest rate
   64  the command line is wrong
-  65  an input file is wrong or missing
+  65  an input file is wrong or missing, or a README's table is stale
   69  a target, or a program to start, failed
   70  a defect of this program
   74  a file can't be written
@@ -115,7 +115,7 @@ const fn examples(command: &str) -> &'static str {
         b"scenarios" => "Usage: loadtest scenarios [--scenarios DIR]\n",
         _ => {
             "Examples:\n  loadtest report target/loadtest/results/20260102-030405-mixed\n  \
-             loadtest report loadtest/results/2026-01-02-linux-2-cores --readme README.md --check\n\n\
+             loadtest report loadtest/results/2026-01-02-linux-2-cores/mixed --readme README.md --check\n\n\
              Usage: loadtest report FOLDER [--readme FILE [--check]]\n"
         }
     }

@@ -178,7 +178,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Scenario",
+        title: "Writes",
         commands: &["run"],
         flags: &[flag(
             "writes",
@@ -244,12 +244,12 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "out",
                 "DIR",
-                "For the report [target/loadtest/results/TIME-SCENARIO]",
+                "For the report; it must hold none [target/loadtest/results/TIME-SCENARIO]",
             ),
             flag(
                 "keep",
                 "",
-                "Write it to loadtest/results/DATE-HOST instead, to be committed",
+                "Write it to loadtest/results/DATE-HOST/SCENARIO instead, to be committed",
             ),
             flag(
                 "price-per-core-hour",

@@ -133,6 +133,9 @@ fn running(name: &str, rest: &str) -> Result<Target, String> {
             }
         }
     }
+    if running.admin.is_some() && running.processes.is_empty() {
+        return Err("admin= needs the pid=NAME:NUMBER of the process that it tells of".to_owned());
+    }
     Ok(Target {
         name: name.to_owned(),
         what: What::Running(running),

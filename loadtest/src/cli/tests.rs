@@ -178,6 +178,7 @@ fn bad_targets_are_told_by_their_rule() {
         ("a=unix:", "unix: needs a path"),
         ("a=127.0.0.1:1,pid=x", "must be NAME:NUMBER"),
         ("a=127.0.0.1:1,pid=x:0", "must be NAME:NUMBER"),
+        ("a=127.0.0.1:1,admin=127.0.0.1:2", "needs the pid="),
         ("a=127.0.0.1:1,cold=1", "must be one of hot=ADDRESS"),
     ];
     for (target, rule) in rules {

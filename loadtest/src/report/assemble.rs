@@ -163,17 +163,6 @@ fn notes(report: &Report) -> Vec<String> {
                 target.name
             ));
         }
-        if let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) {
-            notes.push(format!(
-                "{}: {} reads a second is what held, not what breaks it; the search was ended by {}.",
-                target.name,
-                count(sustained.round()),
-                target
-                    .limited_by
-                    .as_deref()
-                    .map_or("its own limit", ended_by),
-            ));
-        }
         if target.errors > 0 {
             notes.push(format!(
                 "{}: {} of {} reads at equal load were errors; latencies of failed reads are in the percentiles.",
@@ -181,12 +170,14 @@ fn notes(report: &Report) -> Vec<String> {
             ));
         }
     }
+    notes.extend(unbroken(report));
     let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);
     let few = few.filter(|(figure, _)| *figure != ratios::RATE);
     let fewest = few.map(|(_, figure)| figure.rounds).min();
     if let Some(rounds) = fewest.filter(|rounds| *rounds < FEW_ROUNDS) {
         notes.push(format!(
-            "Ratios at equal load come from as few as {rounds} rounds: the spread says little."
+            "Ratios at equal load come from as few as {rounds} round{}: the spread says little.",
+            if rounds == 1 { "" } else { "s" }
         ));
     }
     if equal_load && !report.targets.iter().any(|target| target.against_itself) {
@@ -195,6 +186,30 @@ fn notes(report: &Report) -> Vec<String> {
         );
     }
     notes
+}
+
+/// Targets whose limit was not found: a note for each thing that ended their search, however many it ended.
+fn unbroken(report: &Report) -> Vec<String> {
+    let mut ended: Vec<(&str, Vec<String>)> = Vec::new();
+    for target in &report.targets {
+        let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) else {
+            continue;
+        };
+        let by = target.limited_by.as_deref();
+        let by = by.map_or("its own limit", ended_by);
+        let held = format!("{} ({})", target.name, count(sustained.round()));
+        match ended.iter_mut().find(|(other, _)| *other == by) {
+            Some((_, all)) => all.push(held),
+            None => ended.push((by, vec![held])),
+        }
+    }
+    let note = |(by, held): (&str, Vec<String>)| {
+        format!(
+            "Reads a second that held, not what breaks it: {}; the search was ended by {by}.",
+            held.join(", ")
+        )
+    };
+    ended.into_iter().map(note).collect()
 }
 
 /// A window's row as it is written: numbers that are none (no answers, no time) are 0 or absent.

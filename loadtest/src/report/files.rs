@@ -34,6 +34,12 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
     put(&folder.join(HTML), html::page(report).as_bytes())
 }
 
+/// Whether `folder` holds a report.
+#[must_use]
+pub fn is_in(folder: &Path) -> bool {
+    folder.join(JSON).exists()
+}
+
 /// Reads the `report.json` of `folder`, or the file itself.
 pub fn read(folder: &Path) -> Result<Report> {
     let path = if folder.is_dir() {
@@ -43,7 +49,7 @@ pub fn read(folder: &Path) -> Result<Report> {
     };
     let wrong = |message: String| Error::new(Kind::Input, format!("{}: {message}", path.display()));
     let size = fs::metadata(&path)
-        .map_err(|error| wrong(error.to_string()))?
+        .map_err(|error| wrong(format!("can't be read: {error}")))?
         .len();
     if size > MOST_BYTES {
         return Err(wrong(format!(

@@ -133,7 +133,8 @@ pub struct Target {
     pub min_qps_broken: Option<f64>,
     /// Why the search ended: the rule that broke, or `generator` or `limit` (the highest rate asked for), in words.
     pub limited_by: Option<String>,
-    /// The rate of the equal-load windows that the figures below are from; `null` if there were none.
+    /// The planned rate of the equal-load windows that the figures below are from, their mean over time if they differ (a
+    /// capture at its own times); `null` if there were none.
     pub equal_qps: Option<f64>,
     /// CPU of all its processes, per answered read (writes are in it as well). `null` if no process is known.
     pub cpu_us_per_request: Option<f64>,

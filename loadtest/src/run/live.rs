@@ -42,6 +42,8 @@ pub struct Live<'a> {
     targets: Vec<Target>,
     terminal: Mutex<&'a mut Terminal>,
     begun: Instant,
+    /// Of the windows that are compared with each other: seed, rate, and the write that each of them begins with.
+    level: Option<(u64, u64, u64)>,
     stop: &'a AtomicBool,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Live<'a> {
             targets,
             terminal: Mutex::new(terminal),
             begun: Instant::now(),
+            level: None,
             stop,
         }
     }
@@ -78,8 +81,10 @@ impl Drive for Live<'_> {
 
 impl Live<'_> {
     fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
+        let asked = self.begun.elapsed();
         // The baseline's second pass is the same servers, connections and writes.
         let target = if target < self.targets.len() {
+            self.catch_up(target, window)?;
             target
         } else {
             0
@@ -110,9 +115,30 @@ impl Live<'_> {
             observed: observed?,
             processes: target.meter.usage(&before, &after),
             at,
-            took: self.begun.elapsed() - at,
+            took: self.begun.elapsed() - asked,
         })
     }
+
+    /// The baseline's second pass, and windows that others don't have, write to one target only. Without these writes the
+    /// others would answer from another position ever after: nothing could be compared.
+    fn catch_up(&mut self, target: usize, window: &Window) -> Result<()> {
+        let (seed, rate) = (window.seed, window.to_qps.to_bits());
+        let level = match self.level {
+            Some((of, at, level)) if (of, at) == (seed, rate) => level,
+            _ => newest(&self.targets),
+        };
+        self.level = Some((seed, rate, level));
+        let target = &mut self.targets[target];
+        target
+            .generator
+            .catch_up(level, &mut target.next_write, self.stop)
+    }
+}
+
+/// The furthest that any target has come.
+fn newest(targets: &[Target]) -> u64 {
+    let writes = targets.iter().map(|target| target.next_write);
+    writes.max().unwrap_or_default()
 }
 
 /// Until the sender is dropped.

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Kind, Result},
     generator::{Address, Endpoints, Generator, Options},
     ids::Place,
-    process::{Meter, Watched},
+    process::{Meter, Watched, metrics},
     report::{
         input::{SearchOutcome, TargetInput},
         model,
@@ -236,7 +236,10 @@ fn connect(
 ) -> Result<Target> {
     let (endpoints, watched) = match (&server, &target.what) {
         (Some(server), _) => (server.endpoints().clone(), server.watched().to_vec()),
-        (None, What::Running(running)) => (running.endpoints.clone(), watched(running)),
+        (None, What::Running(running)) => {
+            tells_metrics(&target.name, running)?;
+            (running.endpoints.clone(), watched(running))
+        }
         (None, What::Topology(_)) => {
             return Err(Error::new(
                 Kind::Internal,
@@ -262,6 +265,15 @@ fn in_words(address: &Address) -> String {
         Address::Tcp(address) => address.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),
     }
+}
+
+/// What was named is expected in the report: that it is missing is told before the run, not found out after it.
+fn tells_metrics(name: &str, running: &Running) -> Result<()> {
+    let asked = running.admin.as_deref().map(metrics::scrape);
+    asked.transpose().map(|_| ()).map_err(|cause| {
+        let text = format!("target {name}: no metrics from its admin address: {cause}");
+        Error::new(Kind::Target, text)
+    })
 }
 
 /// The first process is the one whose collector is asked for.
@@ -375,6 +387,25 @@ mod tests {
         let watched = watched(running);
         assert_eq!(watched[0].admin.as_deref(), Some("127.0.0.1:9"));
         assert_eq!((watched[1].pid, watched[1].admin.as_deref()), (8, None));
+    }
+
+    #[test]
+    fn an_admin_address_that_tells_nothing_is_an_error() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let run = asked(&format!(
+            "run x --target a=127.0.0.1:1,pid=p:7,admin={admin}"
+        ));
+        let What::Running(running) = &run.targets[0].what else {
+            panic!()
+        };
+        let error = tells_metrics("a", running).unwrap_err();
+        assert_eq!(error.kind(), Kind::Target);
+        assert!(
+            error.to_string().starts_with("target a: no metrics"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         max_qps_within_slo: search.and_then(|search| search.sustained_qps),
         min_qps_broken: search.and_then(|search| search.broken_qps),
         limited_by: search.map(|search| search.limited_by.clone()),
-        equal_qps: windows.first().map(|measured| measured.window.offered_qps),
+        equal_qps: offered_qps(&windows),
         cpu_us_per_request: cpu_us_per_request(&windows, ok),
         rss_peak_bytes: rss_peak_bytes(&windows),
         p50_us: micros(&latency, 0.5),
@@ -51,6 +51,22 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         methods: methods(&windows, &finished.methods),
         latency_curve: latency_curve(&latency),
     }
+}
+
+/// A capture at its own times has another rate in every window: then their mean over time.
+fn offered_qps(windows: &[&Measured]) -> Option<f64> {
+    let first = windows.first()?.window.offered_qps;
+    let alike = |measured: &&Measured| (measured.window.offered_qps - first).abs() < 1e-9;
+    if windows.iter().all(alike) {
+        return Some(first);
+    }
+    let seconds: f64 = (windows.iter())
+        .map(|measured| measured.window.duration_s)
+        .sum();
+    let reads = windows
+        .iter()
+        .map(|measured| measured.window.offered_qps * measured.window.duration_s);
+    divided(reads.sum(), seconds)
 }
 
 /// The quantile in microseconds, if there is anything to take it of.

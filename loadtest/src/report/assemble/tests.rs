@@ -80,11 +80,26 @@ fn a_side_that_never_broke_leaves_the_ratio_open() {
     let (at_least, notes) = open(None, Some(1100.0));
     assert_eq!(at_least, Some(Some(Open::AtLeast)));
     assert!(
-        notes[0].starts_with("b: 1,000 reads a second is what held"),
+        notes[0].contains("not what breaks it: b (1,000);"),
         "{notes:?}"
+    );
+    let (_, notes) = open(None, None);
+    assert!(
+        notes[0].contains(": a (1,000), b (1,000);"),
+        "one note for both: {notes:?}"
     );
     assert_eq!(open(Some(1100.0), None).0, Some(Some(Open::AtMost)));
     assert_eq!(open(None, None).0, None);
+}
+
+#[test]
+fn rates_that_differ_by_window_are_told_by_their_mean() {
+    let mut finished = fixture::run();
+    let rate = finished.windows[0].window.offered_qps;
+    let rate_of_a = |finished: &_| assemble(finished).targets[0].equal_qps.unwrap();
+    assert!(near(rate_of_a(&finished), rate));
+    finished.windows[0].window.offered_qps = rate * 2.0;
+    assert!(near(rate_of_a(&finished), rate * 1.5));
 }
 
 #[test]

@@ -125,7 +125,8 @@ func (c *cell) set(hash, slot uint32, ref nameRef) {
 	c.key.Store(uint64(hash)<<32 | uint64(slot))
 }
 
-// nameRef, of a name that is not empty and, as all ids, of at most 64 bytes, says where in the arena a name is: chunk<<32 | offset<<16 | length.
+// nameRef says where in the arena a name is: chunk<<32 | offset<<16 | length. Names are of 1-64 bytes, as all ids are, so
+// that 0 is no name's.
 type nameRef uint64
 
 const arenaChunk = 1 << 16
