@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Kind, Result},
     http2::hpack::encoder::Fields,
     measure::Observed,
-    traffic::{Method, Window, Workload},
+    traffic::{Method, Spread, Window, Workload},
 };
 use std::{
     num::NonZeroU64,
@@ -206,6 +206,37 @@ impl Generator {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> Result<Observed> {
+        self.run_with(window, self.writes_per_second, next_write, progress, stop)
+    }
+
+    /// Does the writes before `first`, one right after the other: a target that sat out windows goes through the states of
+    /// those that did not, before it is compared with them. Does nothing if there are no writes.
+    pub fn catch_up(&mut self, next_write: &mut u64, first: u64, stop: &AtomicBool) -> Result<()> {
+        let missing = first.saturating_sub(*next_write);
+        if missing == 0 || self.writes_per_second <= 0.0 {
+            return Ok(());
+        }
+        // Due within a microsecond each, which is before the one before is done.
+        let window = Window {
+            from_qps: 0.0,
+            to_qps: 0.0,
+            duration: Duration::from_micros(missing),
+            spread: Spread::Constant,
+            seed: 0,
+            keep_replies: false,
+        };
+        self.run_with(&window, 1e6, next_write, &Progress::default(), stop)?;
+        Ok(())
+    }
+
+    fn run_with(
+        &mut self,
+        window: &Window,
+        writes_per_second: f64,
+        next_write: &mut u64,
+        progress: &Progress,
+        stop: &AtomicBool,
+    ) -> Result<Observed> {
         // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         self.links.settle(&mut Nobody, stop)?;
@@ -217,7 +248,7 @@ impl Generator {
             timeout,
             begin,
             end,
-            per_second: self.writes_per_second,
+            per_second: writes_per_second,
         };
         let budget = window
             .keep_replies

@@ -1,5 +1,8 @@
 //! Windows against real servers.
 
+mod between;
+
+use self::between::{FirstWrite, settle};
 use super::{Drive, Measurement};
 use crate::{
     error::{Error, Result},
@@ -42,6 +45,7 @@ pub struct Live<'a> {
     targets: Vec<Target>,
     terminal: Mutex<&'a mut Terminal>,
     begun: Instant,
+    first_write: FirstWrite,
     stop: &'a AtomicBool,
 }
 
@@ -52,6 +56,7 @@ impl<'a> Live<'a> {
             targets,
             terminal: Mutex::new(terminal),
             begun: Instant::now(),
+            first_write: FirstWrite::default(),
             stop,
         }
     }
@@ -79,14 +84,15 @@ impl Drive for Live<'_> {
 impl Live<'_> {
     fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
         // The baseline's second pass is the same servers, connections and writes.
-        let target = if target < self.targets.len() {
-            target
-        } else {
-            0
-        };
-        let target = &mut self.targets[target];
-        let at = self.begun.elapsed();
+        let again = target >= self.targets.len();
+        let furthest = self.targets.iter().map(|target| target.next_write).max();
+        let furthest = furthest.unwrap_or(0);
+        let first_write = self.first_write.of(window.seed, again, furthest);
+        let target = &mut self.targets[if again { 0 } else { target }];
+        let called = self.begun.elapsed();
         show(&self.terminal).begin(now);
+        (target.generator).catch_up(&mut target.next_write, first_write, self.stop)?;
+        let at = self.begun.elapsed();
         let progress = Progress::default();
         target.meter.reset_peaks();
         let before = target.meter.read()?;
@@ -106,11 +112,14 @@ impl Live<'_> {
         target.meter.sample();
         // A server that died explains why the generator failed.
         let after = after?;
+        let observed = observed?;
+        let processes = target.meter.usage(&before, &after);
+        settle(&observed, &target.meter, self.stop);
         Ok(Measurement {
-            observed: observed?,
-            processes: target.meter.usage(&before, &after),
+            observed,
+            processes,
             at,
-            took: self.begun.elapsed() - at,
+            took: self.begun.elapsed() - called,
         })
     }
 }
