@@ -371,6 +371,9 @@ impl Plan {
         let (round, rounds) = equal.map_or((Duration::ZERO, 0), |equal| {
             (self.round_cost(equal), equal.rounds)
         });
+        // Without a rate that held there is nothing to run them at: the search's beginning comes before their number.
+        let begun = self.climbs.iter().any(|climb| climb.held.is_some());
+        let rounds = if begun { rounds } else { rounds.min(1) };
         let cost = self.budget.cost(search.window, members.len());
         if members.is_empty() || self.budget.leaves(cost, round, rounds) {
             return members;

@@ -5,6 +5,11 @@ use std::time::Duration;
 /// What a window takes beyond its length until the first has shown it: answers to wait for, processes to look at.
 const EXCESS_AT_FIRST: Duration = Duration::from_millis(200);
 
+/// Rounds of equal load without which their median and their spread say little.
+const ROUNDS_WANTED: usize = 3;
+/// Most of the budget that is kept for them.
+const ROUNDS_SHARE: f64 = 0.6;
+
 /// A budget, and what was spent of it.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -56,18 +61,18 @@ impl Budget {
         self.limit.is_none_or(|limit| self.total + cost <= limit)
     }
 
-    /// Whether after `cost` there is still room for the rounds of equal load: for one in any case, for all of them up to
-    /// half of the budget.
+    /// Whether after `cost` there is still room for the rounds of equal load: for all of them up to half of the budget, for
+    /// three in any case, or for as many as [`ROUNDS_SHARE`] of it holds, and for one if it is shorter still.
     pub(super) fn leaves(&self, cost: Duration, round: Duration, rounds: u32) -> bool {
         let Some(limit) = self.limit else {
             return true;
         };
-        let all = round.saturating_mul(rounds).min(limit / 2);
-        let reserve = if rounds == 0 {
-            Duration::ZERO
-        } else {
-            all.max(round)
+        let fit = |share: f64| {
+            let fit = limit.as_secs_f64() * share / round.as_secs_f64().max(1e-9);
+            (1..=rounds).take_while(|&n| f64::from(n) <= fit).count()
         };
-        self.fits(cost + reserve)
+        let reserved = fit(0.5).max(fit(ROUNDS_SHARE).min(ROUNDS_WANTED)).max(1);
+        let reserved = u32::try_from(reserved).unwrap_or(u32::MAX).min(rounds);
+        self.fits(cost + round.saturating_mul(reserved))
     }
 }
