@@ -95,7 +95,7 @@ impl Live<'_> {
         let at = self.begun.elapsed();
         let progress = Progress::default();
         target.meter.reset_peaks();
-        let before = target.meter.read()?;
+        let before = target.meter.before()?;
         let begun = Instant::now();
         let observed = thread::scope(|scope| {
             let (over, watch) = mpsc::channel::<()>();
@@ -108,7 +108,7 @@ impl Live<'_> {
             drop(over);
             observed
         });
-        let after = target.meter.read();
+        let after = target.meter.after();
         target.meter.sample();
         // A server that died explains why the generator failed.
         let after = after?;

@@ -138,12 +138,14 @@ mod tests {
         let observed = sample::observed(10, Duration::from_millis(1));
         settle(&observed, &meter, &AtomicBool::new(false));
         assert_eq!(
-            meter.usage(&meter.read().unwrap(), &meter.read().unwrap())[0].rss_peak_bytes,
+            meter.usage(&meter.before().unwrap(), &meter.before().unwrap())[0].rss_peak_bytes,
             0
         );
         let mut given_up = observed;
         given_up.statuses.insert(GIVEN_UP, 1);
         settle(&given_up, &meter, &AtomicBool::new(true));
-        assert!(meter.usage(&meter.read().unwrap(), &meter.read().unwrap())[0].rss_peak_bytes > 0);
+        assert!(
+            meter.usage(&meter.before().unwrap(), &meter.before().unwrap())[0].rss_peak_bytes > 0
+        );
     }
 }
