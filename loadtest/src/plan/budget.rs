@@ -10,11 +10,27 @@ const ROUNDS_WANTED: usize = 3;
 /// Most of the budget that is kept for them.
 const ROUNDS_SHARE: f64 = 0.6;
 
+/// What windows are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Of a search: those that break take longer, since their last answers come late or never.
+    Search,
+    /// All others.
+    Calm,
+}
+
 /// A budget, and what was spent of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: Option<Duration>,
     total: Duration,
+    search: Account,
+    calm: Account,
+}
+
+/// Windows of one kind, and what they took beyond their length.
+#[derive(Debug, Default)]
+struct Account {
     excess: Duration,
     windows: u32,
 }
@@ -24,15 +40,19 @@ impl Budget {
         Self {
             limit,
             total: Duration::ZERO,
-            excess: Duration::ZERO,
-            windows: 0,
+            search: Account::default(),
+            calm: Account::default(),
         }
     }
 
-    pub(super) fn spent(&mut self, planned: Duration, took: Duration) {
+    pub(super) fn spent(&mut self, kind: Kind, planned: Duration, took: Duration) {
         self.total += took;
-        self.excess += took.saturating_sub(planned);
-        self.windows += 1;
+        let account = match kind {
+            Kind::Search => &mut self.search,
+            Kind::Calm => &mut self.calm,
+        };
+        account.excess += took.saturating_sub(planned);
+        account.windows += 1;
     }
 
     pub(super) fn total(&self) -> Duration {
@@ -40,7 +60,7 @@ impl Budget {
     }
 
     pub(super) fn windows(&self) -> u32 {
-        self.windows
+        self.search.windows + self.calm.windows
     }
 
     pub(super) fn share(&self) -> Option<f64> {
@@ -48,11 +68,15 @@ impl Budget {
         Some((self.total.as_secs_f64() / limit.max(1e-9)).min(1.0))
     }
 
-    /// What so many windows will take, as far as those before have shown.
-    pub(super) fn cost(&self, window: Duration, count: usize) -> Duration {
-        let excess = match self.windows {
+    /// What so many windows will take, as far as those of their kind have shown.
+    pub(super) fn cost(&self, kind: Kind, window: Duration, count: usize) -> Duration {
+        let account = match kind {
+            Kind::Search if self.search.windows > 0 => &self.search,
+            _ => &self.calm,
+        };
+        let excess = match account.windows {
             0 => EXCESS_AT_FIRST,
-            windows => self.excess / windows,
+            windows => account.excess / windows,
         };
         (window + excess).saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
     }
@@ -74,5 +98,26 @@ impl Budget {
         let reserved = fit(0.5).max(fit(ROUNDS_SHARE).min(ROUNDS_WANTED)).max(1);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX).min(rounds);
         self.fits(cost + round.saturating_mul(reserved))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_break_make_the_calm_ones_no_longer() {
+        let second = Duration::from_secs(1);
+        let mut budget = Budget::new(None);
+        assert_eq!(
+            budget.cost(Kind::Calm, second, 2),
+            2 * (second + EXCESS_AT_FIRST)
+        );
+        budget.spent(Kind::Calm, second, second);
+        assert_eq!(budget.cost(Kind::Search, second, 1), second);
+        budget.spent(Kind::Search, second, 3 * second);
+        assert_eq!(budget.cost(Kind::Search, second, 1), 3 * second);
+        assert_eq!(budget.cost(Kind::Calm, second, 1), second);
+        assert_eq!((budget.total(), budget.windows()), (4 * second, 2));
     }
 }
