@@ -46,8 +46,6 @@ const MAX_METHODS: usize = 1 << 16;
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-/// As fast as a target takes writes one after the other.
-const CATCH_UP_PER_SECOND: f64 = 100_000.0;
 
 /// Where a target's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,62 +206,54 @@ impl Generator {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> Result<Observed> {
-        let budget = window
-            .keep_replies
-            .then_some(self.options.reply_budget_bytes);
-        let mut drive = self.drive(window, (self.writes_per_second, *next_write), budget, stop)?;
-        let interrupted_at = drive.run(window, progress, stop);
-        let (writes, next) = drive.answers.writes.finish();
-        *next_write = next;
-        Ok(drive.answers.tally.finish(writes, interrupted_at?))
+        self.run_with(window, self.writes_per_second, next_write, progress, stop)
     }
 
-    /// Sends writes without reads, one as soon as the one before has succeeded, until the next is `until`. Thus a target
-    /// gets those that another one has had. `stop` ends it early.
-    pub fn catch_up(&mut self, until: u64, next_write: &mut u64, stop: &AtomicBool) -> Result<()> {
-        let missing = until.saturating_sub(*next_write);
+    /// Does the writes before `first`, one right after the other: a target that sat out windows goes through the states of
+    /// those that did not, before it is compared with them. Does nothing if there are no writes.
+    pub fn catch_up(&mut self, next_write: &mut u64, first: u64, stop: &AtomicBool) -> Result<()> {
+        let missing = first.saturating_sub(*next_write);
         if missing == 0 || self.writes_per_second <= 0.0 {
             return Ok(());
         }
-        let none = Window {
-            from_qps: 1.0,
-            to_qps: 1.0,
-            duration: Duration::from_nanos(1),
+        // Due within a microsecond each, which is before the one before is done.
+        let window = Window {
+            from_qps: 0.0,
+            to_qps: 0.0,
+            duration: Duration::from_micros(missing),
             spread: Spread::Constant,
             seed: 0,
             keep_replies: false,
         };
-        let mut drive = self.drive(&none, (CATCH_UP_PER_SECOND, *next_write), None, stop)?;
-        drive.limits.end = drive.limits.begin;
-        drive.answers.writes.stop_after(missing);
-        let ended = drive.run(&none, &Progress::default(), stop);
-        let (_, next) = drive.answers.writes.finish();
-        *next_write = next;
-        ended.map(|_| ())
+        self.run_with(&window, 1e6, next_write, &Progress::default(), stop)?;
+        Ok(())
     }
 
-    /// Ready to begin now. `writes` are how many a second, and which is the next.
-    fn drive(
+    fn run_with(
         &mut self,
         window: &Window,
-        writes: (f64, u64),
-        reply_budget: Option<usize>,
+        writes_per_second: f64,
+        next_write: &mut u64,
+        progress: &Progress,
         stop: &AtomicBool,
-    ) -> Result<Drive<'_>> {
+    ) -> Result<Observed> {
         // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         self.links.settle(&mut Nobody, stop)?;
         let timeout = ns(self.options.timeout);
         let begin = self.clock.now();
         let end = begin.saturating_add(ns(window.duration));
-        let plan = Plan {
+        let writes = Plan {
             link: self.write_link,
             timeout,
             begin,
             end,
-            per_second: writes.0,
+            per_second: writes_per_second,
         };
-        Ok(Drive {
+        let budget = window
+            .keep_replies
+            .then_some(self.options.reply_budget_bytes);
+        let mut drive = Drive {
             links: &mut self.links,
             groups: &mut self.groups,
             write_fields: &self.write_fields,
@@ -271,8 +261,8 @@ impl Generator {
             clock: self.clock,
             answers: Answers {
                 now: begin,
-                tally: Tally::new((begin, end), self.workload.methods().len(), reply_budget),
-                writes: Writes::new(plan, writes.1),
+                tally: Tally::new((begin, end), self.workload.methods().len(), budget),
+                writes: Writes::new(writes, *next_write),
             },
             limits: Limits {
                 begin,
@@ -281,7 +271,11 @@ impl Generator {
                 max_in_flight: self.options.max_in_flight,
                 keep: window.keep_replies,
             },
-        })
+        };
+        let interrupted_at = drive.run(window, progress, stop);
+        let (writes, next) = drive.answers.writes.finish();
+        *next_write = next;
+        Ok(drive.answers.tally.finish(writes, interrupted_at?))
     }
 }
 

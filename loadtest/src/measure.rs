@@ -27,7 +27,7 @@ pub struct Observed {
     pub ok: u64,
     /// Answers by gRPC status code; one that this side gave up on counts as 4, a lost connection as 14.
     pub statuses: BTreeMap<u32, u64>,
-    /// From the first planned send to the last answer that came within the window's duration, at least the duration.
+    /// The window's duration, or up to when it was interrupted.
     pub elapsed: Duration,
     /// OK answers that came within the window's planned duration, a second.
     pub achieved_qps: f64,
@@ -100,11 +100,11 @@ pub struct Replies {
 pub struct Reply {
     /// gRPC status.
     pub status: u32,
-    /// `grpc-message` as it came, empty if there was none.
+    /// `grpc-message`, decoded; empty if there was none, cut if it is longer than 256 bytes.
     pub status_message: String,
     /// `x-hotpath-position`, if the target said one.
     pub position: Option<u64>,
-    /// A 64-bit hash of the message bytes.
+    /// A 64-bit hash of the message bytes, and of a status message that was cut.
     pub hash: u64,
     /// Where the message is in [`Replies::bytes`]; `None` once the budget for keeping them was used up.
     pub message: Option<std::ops::Range<usize>>,

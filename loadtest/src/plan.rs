@@ -10,7 +10,7 @@ mod climb;
 mod tests;
 
 use crate::report::{input::SearchOutcome, model::Phase};
-use budget::Budget;
+use budget::{Budget, Kind};
 use climb::Climb;
 use std::{collections::VecDeque, time::Duration};
 
@@ -182,8 +182,12 @@ impl Plan {
             return;
         };
         self.queue.pop_front();
-        self.budget.spent(next.duration, took);
-        if !matches!(next.phase, Phase::Escalate | Phase::Refine) {
+        let kind = match next.phase {
+            Phase::Escalate | Phase::Refine => Kind::Search,
+            Phase::WarmUp | Phase::Equal => Kind::Calm,
+        };
+        self.budget.spent(kind, next.duration, took);
+        if kind == Kind::Calm {
             return;
         }
         let failing = self
@@ -228,7 +232,7 @@ impl Plan {
         let known = self.phase == Some(Phase::Equal) || self.settings.search.is_none();
         let rounds = equal.rounds.saturating_sub(self.rounds);
         let left = self.round_cost(equal).saturating_mul(rounds)
-            + self.budget.cost(equal.window, self.queue.len());
+            + self.budget.cost(Kind::Calm, equal.window, self.queue.len());
         let spent = self.budget.total().as_secs_f64();
         known.then(|| spent / (spent + left.as_secs_f64()).max(1e-9))
     }
@@ -371,7 +375,10 @@ impl Plan {
         let (round, rounds) = equal.map_or((Duration::ZERO, 0), |equal| {
             (self.round_cost(equal), equal.rounds)
         });
-        let cost = self.budget.cost(search.window, members.len());
+        // Without a rate that held there is nothing to run them at: the search's beginning comes before their number.
+        let begun = self.climbs.iter().any(|climb| climb.held.is_some());
+        let rounds = if begun { rounds } else { rounds.min(1) };
+        let cost = self.budget.cost(Kind::Search, search.window, members.len());
         if members.is_empty() || self.budget.leaves(cost, round, rounds) {
             return members;
         }
@@ -423,7 +430,8 @@ impl Plan {
     }
 
     fn round_cost(&self, equal: &Equal) -> Duration {
-        self.budget.cost(equal.window, self.settings.members())
+        self.budget
+            .cost(Kind::Calm, equal.window, self.settings.members())
     }
 }
 

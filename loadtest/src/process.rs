@@ -51,7 +51,10 @@ struct Process {
 /// What they had used at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    processes: Vec<(proc::Stat, u64, Option<metrics::Gc>)>,
+    /// With their context switches.
+    processes: Vec<(proc::Stat, u64)>,
+    /// Of each process, if it tells.
+    collectors: Vec<Option<metrics::Gc>>,
 }
 
 impl Meter {
@@ -70,22 +73,42 @@ impl Meter {
         })
     }
 
-    /// What they have used so far. Asks `/metrics`: for before and after a window, not for its course.
-    pub fn read(&self) -> Result<Reading> {
-        let processes = self.processes.iter().map(|process| {
+    /// What they have used so far, before a window. Asks `/metrics` first, so that the answer's cost is not in the window.
+    pub fn before(&self) -> Result<Reading> {
+        let collectors = self.collectors();
+        Ok(Reading {
+            processes: self.counts()?,
+            collectors,
+        })
+    }
+
+    /// What they have used so far, after a window. Asks `/metrics` last, for the same reason.
+    pub fn after(&self) -> Result<Reading> {
+        Ok(Reading {
+            processes: self.counts()?,
+            collectors: self.collectors(),
+        })
+    }
+
+    fn counts(&self) -> Result<Vec<(proc::Stat, u64)>> {
+        let each = self.processes.iter().map(|process| {
             let stat = process.stat()?;
             let watched = &process.watched;
             let switches =
                 proc::context_switches(watched.pid).map_err(|error| gone(watched, &error))?;
-            let gc = watched.admin.as_deref().and_then(metrics::gc);
-            Ok((stat, switches, gc))
+            Ok((stat, switches))
         });
-        Ok(Reading {
-            processes: processes.collect::<Result<_>>()?,
-        })
+        each.collect()
     }
 
-    /// Notes resident memory, and says what CPU time was used so far. A process that is gone is left to [`Self::read`].
+    fn collectors(&self) -> Vec<Option<metrics::Gc>> {
+        let admins = self.processes.iter().map(|process| &process.watched.admin);
+        admins
+            .map(|admin| admin.as_deref().and_then(metrics::gc))
+            .collect()
+    }
+
+    /// Notes resident memory, and says what CPU time was used so far. A process that is gone is left to [`Self::before`] and [`Self::after`].
     pub fn sample(&self) -> Option<Duration> {
         let mut cpu = Duration::ZERO;
         for process in &self.processes {
@@ -108,14 +131,15 @@ impl Meter {
     #[must_use]
     pub fn usage(&self, before: &Reading, after: &Reading) -> Vec<ProcessUsage> {
         let readings = before.processes.iter().zip(&after.processes);
-        let each = self.processes.iter().zip(readings);
-        each.map(|(process, (before, after))| ProcessUsage {
+        let collectors = before.collectors.iter().zip(&after.collectors);
+        let each = self.processes.iter().zip(readings).zip(collectors);
+        each.map(|((process, (before, after)), gc)| ProcessUsage {
             name: process.watched.name.clone(),
             cpu: after.0.cpu.saturating_sub(before.0.cpu),
             rss_peak_bytes: process.rss_peak_bytes.load(Ordering::Relaxed),
             // Threads that ended take their count with them.
             context_switches: after.1.saturating_sub(before.1),
-            gc: before.2.zip(after.2).map(|(before, after)| GcUsage {
+            gc: gc.0.zip(*gc.1).map(|(before, after)| GcUsage {
                 cpu: after.cpu.saturating_sub(before.cpu),
                 pause: after.pause.saturating_sub(before.pause),
                 cycles: after.cycles.saturating_sub(before.cycles),
@@ -164,7 +188,11 @@ pub fn log_tail(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::run::sample;
-    use std::process::{Command, Stdio};
+    use std::{
+        net::TcpListener,
+        process::{Command, Stdio},
+        thread,
+    };
 
     fn watched(pid: u32) -> Watched {
         Watched {
@@ -178,18 +206,44 @@ mod tests {
     #[test]
     fn this_process_is_accounted_for() {
         let meter = Meter::new(vec![watched(std::process::id())]).unwrap();
-        let before = meter.read().unwrap();
+        let before = meter.before().unwrap();
         let mut spin = 1_u64;
         while meter.sample().unwrap() < before.processes[0].0.cpu + Duration::from_millis(50) {
             spin = spin.wrapping_mul(3);
         }
-        let usage = meter.usage(&before, &meter.read().unwrap());
+        let usage = meter.usage(&before, &meter.after().unwrap());
         assert_eq!(usage[0].name, "walletd");
         assert!(usage[0].cpu >= Duration::from_millis(50), "{spin}");
         assert!(usage[0].rss_peak_bytes > 1 << 20);
         assert_eq!(usage[0].gc, None);
         meter.reset_peaks();
         assert_eq!(meter.usage(&before, &before)[0].rss_peak_bytes, 0);
+    }
+
+    #[test]
+    fn the_cost_of_asking_is_outside_of_the_window() {
+        // This process answers for its metrics, and works hard for each answer.
+        let work = Duration::from_millis(60);
+        let cpu = || proc::stat(std::process::id()).unwrap().cpu;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut asked = watched(std::process::id());
+        asked.admin = Some(listener.local_addr().unwrap().to_string());
+        let answered = thread::spawn(move || {
+            let mut spent = Vec::new();
+            for stream in listener.incoming().take(2) {
+                let begun = cpu();
+                while cpu() < begun + work {}
+                spent.push((begun, cpu()));
+                drop(stream);
+            }
+            spent
+        });
+        let meter = Meter::new(vec![asked]).unwrap();
+        let before = meter.before().unwrap();
+        let after = meter.after().unwrap();
+        let spent = answered.join().unwrap();
+        assert!(before.processes[0].0.cpu >= spent[0].1);
+        assert!(after.processes[0].0.cpu <= spent[1].0);
     }
 
     #[test]
@@ -206,10 +260,10 @@ mod tests {
         let mut process = watched(child.id());
         process.log = Some(log);
         let meter = Meter::new(vec![process]).unwrap();
-        meter.read().unwrap();
+        meter.before().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        let error = meter.read().unwrap_err();
+        let error = meter.after().unwrap_err();
         assert_eq!(error.kind(), Kind::Target);
         let text = error.to_string();
         assert!(text.starts_with("walletd (process "), "{text}");
@@ -220,7 +274,7 @@ mod tests {
     fn nothing_to_watch_is_nothing_used() {
         let meter = Meter::new(Vec::new()).unwrap();
         assert_eq!(meter.sample(), None);
-        let reading = meter.read().unwrap();
+        let reading = meter.before().unwrap();
         assert!(meter.usage(&reading, &reading).is_empty());
     }
 

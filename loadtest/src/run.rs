@@ -153,7 +153,7 @@ impl Running<'_> {
         let mut measurement = drive.run_window(next.target, &window, &now)?;
         let replies = measurement.observed.replies.take();
         let observed = &measurement.observed;
-        let void = objective::void(observed, self.job.max_lag);
+        let void = objective::void(observed, self.job.max_lag, &self.job.objective);
         let broke = objective::broke(&self.job.objective, observed, next.duration);
         let mut row = row::row(&row::Parts {
             index: u32::try_from(self.windows.len()).unwrap_or(u32::MAX),

@@ -74,8 +74,9 @@ pub struct Rig {
 /// The running servers of one target. They are stopped on drop.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
-    folder: PathBuf,
+    // Dropped in this order: the copy is removed once nobody has it open.
+    _child: Child,
+    _db: ledger::Copy,
     endpoints: Endpoints,
     watched: Vec<Watched>,
     admin: String,
@@ -215,10 +216,9 @@ impl Server {
             );
             return Err(Error::new(ErrorKind::Usage, text));
         }
-        let db = folder.join("ledger.db");
-        ledger::copy(ledger, &db)?;
+        let db = ledger::Copy::new(ledger, folder.join("ledger.db"))?;
         let log = folder.join("walletd.log");
-        let command = rig.command(spec, &db, &folder);
+        let command = rig.command(spec, db.path(), &folder);
         let mut child = Child::spawn(&spec.name, command, &log, &rig.server_cores)?;
         let waiting = ready::Waiting {
             folder: &folder,
@@ -249,8 +249,8 @@ impl Server {
             });
         }
         Ok(Self {
-            child,
-            folder,
+            _child: child,
+            _db: db,
             endpoints,
             watched,
             admin: walletd.admin,
@@ -276,12 +276,8 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.stop();
-        // The copy may be large; the log stays. If this fails, the next start removes it.
-        let _ = ledger::remove(&self.folder.join("ledger.db"));
-    }
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Target, "interrupted before the first window")
 }
 
 fn ready_file(folder: &Path) -> PathBuf {

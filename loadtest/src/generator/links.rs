@@ -26,6 +26,8 @@ const EVENTS: usize = 256;
 const OPENING: usize = 64;
 /// How long opening may stand still.
 const STANDSTILL_NS: u64 = 5_000_000_000;
+/// Looks at the sockets before a window: a peer that never stops to talk must not keep it from beginning.
+const SETTLING: usize = 10_000;
 const TICK_NS: u64 = 50_000_000;
 
 /// A sink that is told when answers arrived.
@@ -271,13 +273,14 @@ impl Links {
 
     /// Takes what came since the last window, so that pings and goodbyes don't fall into the next one.
     pub(super) fn settle(&mut self, sink: &mut impl Timed, stop: &AtomicBool) -> Result<()> {
-        loop {
+        for _ in 0..SETTLING {
             let events = self.poll(0, sink);
             self.flush(sink);
             if events == 0 {
-                return self.open_all(sink, stop);
+                break;
             }
         }
+        self.open_all(sink, stop)
     }
 }
 

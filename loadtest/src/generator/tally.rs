@@ -14,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Of a status message, so much is kept: every read may fail with a long one.
+const KEPT_TEXT_BYTES: usize = 256;
+
 /// What a request in flight is known by. Times are nanoseconds on the generator's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
@@ -183,11 +186,12 @@ impl Tally {
         }
         let place = usize::try_from(n).ok().and_then(|n| replies.get_mut(n));
         if let Some(place) = place {
+            let (status_message, text_hash) = kept_text(answer.status_message);
             *place = Some(Reply {
                 status: answer.status,
-                status_message: percent_decode(answer.status_message),
+                status_message,
                 position: answer.position,
-                hash: hash(answer.message),
+                hash: hash(answer.message) ^ text_hash,
                 message: fits.then_some(begin..bytes.len()),
             });
         }
@@ -233,5 +237,33 @@ impl Tally {
             replies: self.replies,
             interrupted: interrupted_at.is_some(),
         }
+    }
+}
+
+/// A status message as it is kept, and what the hash has to say of the rest, if it was too long.
+fn kept_text(status_message: &[u8]) -> (String, u64) {
+    let mut text = percent_decode(status_message);
+    if text.len() <= KEPT_TEXT_BYTES {
+        return (text, 0);
+    }
+    let whole = hash(text.as_bytes());
+    text.truncate(text.floor_char_boundary(KEPT_TEXT_BYTES));
+    text.shrink_to_fit();
+    (text, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_status_messages_are_cut_and_still_told_apart() {
+        assert_eq!(kept_text(b"50%25"), ("50%".to_owned(), 0));
+        let long = "é".repeat(5000);
+        let (text, whole) = kept_text(long.as_bytes());
+        assert!(text.capacity() <= KEPT_TEXT_BYTES && long.starts_with(&text));
+        let (same, other) = kept_text(format!("{long}!").as_bytes());
+        assert_eq!(same, text);
+        assert_ne!(other, whole);
     }
 }

@@ -92,18 +92,6 @@ impl Writes {
         }
     }
 
-    /// No more than `count`, whenever the window ends.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a run has far fewer than 2^53 writes, and the cast saturates"
-    )]
-    pub(super) fn stop_after(&mut self, count: u64) {
-        let offset = count as f64 / self.plan.per_second * 1e9;
-        self.plan.end = self.plan.begin.saturating_add(offset as u64);
-    }
-
     /// All that were due are done.
     pub(super) fn finished(&self) -> bool {
         self.current.is_none() && self.plan.at(self.begun).is_none()

@@ -26,6 +26,8 @@ const REPLENISH_BYTES: u32 = 1 << 20;
 /// Stream ids end at 2^31; a connection is replaced somewhat before.
 const LAST_ID: u32 = MAX_WINDOW - 1000;
 const CANCEL: u32 = 8;
+/// PINGs and SETTINGS whose acknowledgements the peer has not taken: more are a flood, which would fill the memory.
+const MAX_ACKS: u32 = 10_000;
 
 /// A client's connection. `T` comes back with the answer of the request that it was sent with.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Connection<T> {
     window: i64,
     received: u32,
     unsent: Vec<Unsent>,
+    /// Acknowledgements since all was written.
+    acks: u32,
     /// A header block that goes on in the next frame.
     block: Option<Block>,
     /// The peer's SETTINGS have come.
@@ -87,6 +91,7 @@ impl<T: Copy> Connection<T> {
             in_flight: 0,
             received: 0,
             unsent: Vec::new(),
+            acks: 0,
             block: None,
             ready: false,
             closing: false,
@@ -121,6 +126,9 @@ impl<T: Copy> Connection<T> {
     /// That many bytes of it were written.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
+        if self.written >= self.out.len() {
+            self.acks = 0;
+        }
         // A peer that never takes all of it must not make the buffer grow without end.
         if self.written >= self.out.len() || self.written >= MAX_WRITTEN_BYTES {
             self.out.drain(..self.written.min(self.out.len()));
@@ -313,6 +321,7 @@ impl<T: Copy> Connection<T> {
         for unsent in &mut self.unsent {
             unsent.window += self.peer.initial_window - before;
         }
+        self.count_ack()?;
         put_header(&mut self.out, 0, kind::SETTINGS, flag::ACK, 0);
         self.ready = true;
         self.send_bodies();
@@ -324,8 +333,17 @@ impl<T: Copy> Connection<T> {
             return Err(Violation("a PING of another length, or of a stream"));
         }
         if !frame.has(flag::ACK) {
+            self.count_ack()?;
             put_header(&mut self.out, 8, kind::PING, flag::ACK, 0);
             self.out.extend_from_slice(frame.payload);
+        }
+        Ok(())
+    }
+
+    fn count_ack(&mut self) -> Result<(), Violation> {
+        self.acks += 1;
+        if self.acks > MAX_ACKS {
+            return Err(Violation("PINGs or SETTINGS without reading the answers"));
         }
         Ok(())
     }

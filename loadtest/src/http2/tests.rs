@@ -426,3 +426,24 @@ proptest! {
         prop_assert_eq!(log.0, expected);
     }
 }
+
+#[test]
+fn a_flood_of_pings_does_not_fill_the_memory() {
+    let (mut http, mut log) = (Connection::<u32>::new(), Log::default());
+    Script::greet(&[]).play(&mut http, &mut log).unwrap();
+    let ping = Script::default().frame(kind::PING, 0, 0, &[7; 8]);
+    let settings = Script::greet(&[]);
+    for _ in 0..30_000 {
+        ping.play(&mut http, &mut log).unwrap();
+        settings.play(&mut http, &mut log).unwrap();
+        let taken = http.unsent().len();
+        http.wrote(taken);
+    }
+    let refused = |script: &Script| {
+        let mut http = Connection::<u32>::new();
+        let mut log = Log::default();
+        Script::greet(&[]).play(&mut http, &mut log).unwrap();
+        (0..30_000).any(|_| script.play(&mut http, &mut log).is_err())
+    };
+    assert!(refused(&ping) && refused(&settings));
+}

@@ -238,6 +238,21 @@ fn a_budget_is_kept_and_leaves_room_for_equal_load() {
     }
 }
 
+#[test]
+fn three_rounds_of_equal_load_are_kept_room_for() {
+    for (budget_s, rounds) in [(15, 1), (30, 2), (46, 3), (50, 3)] {
+        let mut settings = Settings {
+            budget: Some(Duration::from_secs(budget_s)),
+            ..settings(2, 10.0, 1e6)
+        };
+        settings.equal.as_mut().unwrap().window = 3 * SECOND;
+        let windows = simulate(&mut Plan::new(settings), &[5e4, 6e4], 0.0, 0);
+        let equal = of(&windows, Phase::Equal).len();
+        assert_eq!(equal, 3 * rounds, "within {budget_s} s");
+        assert!(!of(&windows, Phase::Escalate).is_empty());
+    }
+}
+
 proptest! {
     #[test]
     fn the_capacity_is_found(

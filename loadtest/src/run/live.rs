@@ -1,5 +1,8 @@
 //! Windows against real servers.
 
+mod between;
+
+use self::between::{FirstWrite, settle};
 use super::{Drive, Measurement};
 use crate::{
     error::{Error, Result},
@@ -42,8 +45,7 @@ pub struct Live<'a> {
     targets: Vec<Target>,
     terminal: Mutex<&'a mut Terminal>,
     begun: Instant,
-    /// Of the windows that are compared with each other: seed, rate, and the write that each of them begins with.
-    level: Option<(u64, u64, u64)>,
+    first_write: FirstWrite,
     stop: &'a AtomicBool,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Live<'a> {
             targets,
             terminal: Mutex::new(terminal),
             begun: Instant::now(),
-            level: None,
+            first_write: FirstWrite::default(),
             stop,
         }
     }
@@ -81,20 +83,19 @@ impl Drive for Live<'_> {
 
 impl Live<'_> {
     fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
-        let asked = self.begun.elapsed();
         // The baseline's second pass is the same servers, connections and writes.
-        let target = if target < self.targets.len() {
-            self.catch_up(target, window)?;
-            target
-        } else {
-            0
-        };
-        let target = &mut self.targets[target];
-        let at = self.begun.elapsed();
+        let again = target >= self.targets.len();
+        let furthest = self.targets.iter().map(|target| target.next_write).max();
+        let furthest = furthest.unwrap_or(0);
+        let first_write = self.first_write.of(window.seed, again, furthest);
+        let target = &mut self.targets[if again { 0 } else { target }];
+        let called = self.begun.elapsed();
         show(&self.terminal).begin(now);
+        (target.generator).catch_up(&mut target.next_write, first_write, self.stop)?;
+        let at = self.begun.elapsed();
         let progress = Progress::default();
         target.meter.reset_peaks();
-        let before = target.meter.read()?;
+        let before = target.meter.before()?;
         let begun = Instant::now();
         let observed = thread::scope(|scope| {
             let (over, watch) = mpsc::channel::<()>();
@@ -107,38 +108,20 @@ impl Live<'_> {
             drop(over);
             observed
         });
-        let after = target.meter.read();
+        let after = target.meter.after();
         target.meter.sample();
         // A server that died explains why the generator failed.
         let after = after?;
+        let observed = observed?;
+        let processes = target.meter.usage(&before, &after);
+        settle(&observed, &target.meter, self.stop);
         Ok(Measurement {
-            observed: observed?,
-            processes: target.meter.usage(&before, &after),
+            observed,
+            processes,
             at,
-            took: self.begun.elapsed() - asked,
+            took: self.begun.elapsed() - called,
         })
     }
-
-    /// The baseline's second pass, and windows that others don't have, write to one target only. Without these writes the
-    /// others would answer from another position ever after: nothing could be compared.
-    fn catch_up(&mut self, target: usize, window: &Window) -> Result<()> {
-        let (seed, rate) = (window.seed, window.to_qps.to_bits());
-        let level = match self.level {
-            Some((of, at, level)) if (of, at) == (seed, rate) => level,
-            _ => newest(&self.targets),
-        };
-        self.level = Some((seed, rate, level));
-        let target = &mut self.targets[target];
-        target
-            .generator
-            .catch_up(level, &mut target.next_write, self.stop)
-    }
-}
-
-/// The furthest that any target has come.
-fn newest(targets: &[Target]) -> u64 {
-    let writes = targets.iter().map(|target| target.next_write);
-    writes.max().unwrap_or_default()
 }
 
 /// Until the sender is dropped.

@@ -82,7 +82,7 @@ pub fn prepare(
         })?;
     }
     let lock = needs_ledger.then(|| ledger::lock(&rig.work)).transpose()?;
-    let filling = fill(run, &parts, &rig, needs_ledger, terminal)?;
+    let filling = fill(run, &parts, &rig, needs_ledger, terminal, stop)?;
     let workload = workload(run, &parts, &filling.places, run_id)?;
     let mut servers = start(run, &rig, filling.db.as_deref(), terminal, stop)?;
     cores::pin(&cores.generator)?;

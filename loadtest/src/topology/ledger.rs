@@ -10,12 +10,23 @@ use std::{
     ffi::OsString,
     fs::{self, File, TryLockError},
     io,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
 /// Files that SQLite and walletd keep beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+
+/// Between two looks at a program that works on a ledger.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A database that is removed on drop.
+#[derive(Debug)]
+pub(super) struct Copy(PathBuf);
 
 /// What is in a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +37,27 @@ pub struct Size {
     pub entries: u64,
     /// The newest position.
     pub position: u64,
+}
+
+impl Copy {
+    /// [`copy`], for as long as it is needed.
+    pub(super) fn new(from: &Path, to: PathBuf) -> Result<Self> {
+        // Half a copy is removed as well.
+        let guard = Self(to);
+        copy(from, &guard.0)?;
+        Ok(guard)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // It may be large. If this fails, the next start removes it.
+        let _ = remove(&self.0);
+    }
 }
 
 /// Holds the work folder, so that two runs don't share their copies and sockets.
@@ -59,7 +91,7 @@ pub fn path(work: &Path, ledger: &scenario::Ledger) -> PathBuf {
 }
 
 /// Generates the ledger if it is not there yet, under another name first: half a ledger is never taken for a whole one.
-pub fn generate(rig: &Rig, ledger: &scenario::Ledger) -> Result<PathBuf> {
+pub fn generate(rig: &Rig, ledger: &scenario::Ledger, stop: &AtomicBool) -> Result<PathBuf> {
     let path = path(&rig.work, ledger);
     if path.is_file() {
         return Ok(path);
@@ -73,19 +105,20 @@ pub fn generate(rig: &Rig, ledger: &scenario::Ledger) -> Result<PathBuf> {
     arguments.extend(number("--seed", ledger.seed));
     arguments.extend(number("--accounts", ledger.accounts));
     arguments.extend(number("--transactions", ledger.transactions));
-    walletd(
-        rig,
-        &arguments,
-        Stdio::null(),
-        &rig.work.join("generate.log"),
-    )?;
+    let log = rig.work.join("generate.log");
+    let made = walletd(rig, &arguments, Stdio::null(), &log, stop);
+    if let Err(error) = made {
+        // It may be large. If this fails, the next attempt removes it.
+        let _ = remove(&unfinished);
+        return Err(error);
+    }
     copy(&unfinished, &path)?;
     remove(&unfinished).map_err(|error| output(&unfinished, error))?;
     Ok(path)
 }
 
 /// Lists the ids of a ledger into a file, and says what is in it.
-pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path) -> Result<Size> {
+pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path, stop: &AtomicBool) -> Result<Size> {
     let file = File::create(to).map_err(|error| output(to, error))?;
     let arguments = [
         "ids".into(),
@@ -94,7 +127,8 @@ pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path) -> Result<Size> {
         "--at-most".into(),
         OsString::from(at_most.to_string()),
     ];
-    walletd(rig, &arguments, file.into(), &rig.work.join("ids.log"))?;
+    let log = rig.work.join("ids.log");
+    walletd(rig, &arguments, file.into(), &log, stop)?;
     let text = fs::read_to_string(to).map_err(|error| output(to, error))?;
     size(&text).ok_or_else(|| {
         let text = "`walletd ids` did not say how large the ledger is";
@@ -155,19 +189,28 @@ fn beside(db: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-fn walletd(rig: &Rig, arguments: &[OsString], stdout: Stdio, log: &Path) -> Result<()> {
+fn walletd(
+    rig: &Rig,
+    arguments: &[OsString],
+    stdout: Stdio,
+    log: &Path,
+    stop: &AtomicBool,
+) -> Result<()> {
     let errors = File::create(log).map_err(|error| output(log, error))?;
     let name = arguments
         .first()
         .map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
-    let status = Command::new(super::program(&rig.walletd))
+    let mut command = Command::new(super::program(&rig.walletd));
+    command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(errors)
-        .status();
-    match status {
+        // So that Ctrl-C reaches this program only, which then says what happened.
+        .process_group(0);
+    match finish(command, stop) {
+        Ok(_) if stop.load(Ordering::Relaxed) => Err(super::interrupted()),
         Ok(status) if status.success() => Ok(()),
         Ok(status) => {
             let text = format!("`walletd {name}` failed ({status}){}", log_tail(log));
@@ -177,6 +220,21 @@ fn walletd(rig: &Rig, arguments: &[OsString], stdout: Stdio, log: &Path) -> Resu
             let text = format!("cannot start {}", rig.walletd.display());
             Err(Error::caused(Kind::Target, text, error))
         }
+    }
+}
+
+/// Waits for the program; one that is at work when `stop` is set is ended.
+fn finish(mut command: Command, stop: &AtomicBool) -> io::Result<ExitStatus> {
+    let mut process = command.spawn()?;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if stop.load(Ordering::Relaxed) {
+            process.kill()?;
+            return process.wait();
+        }
+        thread::sleep(POLL);
     }
 }
 

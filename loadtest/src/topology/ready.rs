@@ -1,10 +1,7 @@
 //! Waiting until servers answer.
 
 use super::{child::Child, ready_file, socket};
-use crate::{
-    error::{Error, Kind, Result},
-    process::metrics,
-};
+use crate::{error::Result, process::metrics};
 use serde_json::Value;
 use std::{
     fs,
@@ -112,10 +109,7 @@ fn poll<T>(
         }
         child.check()?;
         if waiting.stop.load(Ordering::Relaxed) {
-            return Err(Error::new(
-                Kind::Target,
-                "interrupted before the first window",
-            ));
+            return Err(super::interrupted());
         }
         if begun.elapsed() >= waiting.deadline {
             let seconds = waiting.deadline.as_secs_f64();

@@ -20,6 +20,8 @@ const FLAGS: &str = "#!/bin/sh\ncommand=$1; shift\nwhile [ $# -gt 0 ]; do case $
 const SERVE: &str = "echo '{\"pid\":1,\"grpc\":\"127.0.0.1:7\",\"admin\":\"ADMIN\"}' >$ready.new\n\
     mv $ready.new $ready\nread line\n";
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 struct Stand {
     _alone: MutexGuard<'static, ()>,
     folder: tempfile::TempDir,
@@ -176,6 +178,23 @@ fn an_interrupt_ends_the_wait() {
     stop.store(true, Ordering::Relaxed);
     let error = Server::start(&stand.rig, &spec(Kind::Legacy), &stand.ledger, &stop).unwrap_err();
     assert!(error.to_string().contains("interrupted"), "{error}");
+    assert!(!stand.of_target("ledger.db").exists(), "the copy is large");
+}
+
+#[test]
+fn an_interrupt_ends_the_making_of_a_ledger() {
+    let stand = Stand::new("echo half >$db; exec sleep 600\n");
+    let ledger = scenario::Ledger {
+        seed: 1,
+        accounts: 2,
+        transactions: 3,
+    };
+    let stop = AtomicBool::new(true);
+    let error = ledger::generate(&stand.rig, &ledger, &stop).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    let folder = ledger::path(&stand.rig.work, &ledger);
+    let left = fs::read_dir(folder.parent().unwrap()).unwrap().count();
+    assert_eq!(left, 0);
 }
 
 #[test]
@@ -236,7 +255,7 @@ fn a_ledger_is_generated_once_and_never_half() {
         transactions: 3,
     };
     for _ in 0..2 {
-        let path = ledger::generate(&stand.rig, &ledger).unwrap();
+        let path = ledger::generate(&stand.rig, &ledger, &NEVER).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "made\n");
     }
     let count = fs::read_to_string(stand.rig.work.join("count")).unwrap();
@@ -244,7 +263,7 @@ fn a_ledger_is_generated_once_and_never_half() {
 
     drop(stand);
     let failing = Stand::new("echo half >$db; echo 'no room' >&2; exit 74\n");
-    let error = ledger::generate(&failing.rig, &ledger).unwrap_err();
+    let error = ledger::generate(&failing.rig, &ledger, &NEVER).unwrap_err();
     assert!(error.to_string().contains("| no room"), "{error}");
     assert!(!ledger::path(&failing.rig.work, &ledger).exists());
 }
@@ -256,7 +275,7 @@ fn ids_are_listed_with_the_size_of_the_ledger() {
     );
     fs::create_dir_all(&stand.rig.work).unwrap();
     let to = stand.folder.path().join("ids.tsv");
-    let size = ledger::ids(&stand.rig, &stand.ledger, 10, &to).unwrap();
+    let size = ledger::ids(&stand.rig, &stand.ledger, 10, &to, &NEVER).unwrap();
     assert_eq!((size.position, size.accounts, size.entries), (5, 2, 11));
     assert!(
         fs::read_to_string(&to)

@@ -8,7 +8,7 @@ use crate::{
     terminal::Terminal,
     topology::{Rig, ledger},
 };
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, sync::atomic::AtomicBool, time::Instant};
 
 /// Ledger and ids of a run.
 #[derive(Default)]
@@ -45,6 +45,7 @@ pub(super) fn fill(
     rig: &Rig,
     needed: bool,
     terminal: &mut Terminal,
+    stop: &AtomicBool,
 ) -> Result<Filling> {
     let mut filling = Filling::default();
     if let Some(scenario) = &parts.scenario
@@ -55,13 +56,13 @@ pub(super) fn fill(
     if !needed {
         return Ok(filling);
     }
-    let db = base(run, parts, rig, terminal)?;
+    let db = base(run, parts, rig, terminal, stop)?;
     let at_most = parts
         .scenario
         .as_ref()
         .map_or(1, |scenario| scenario.ids.at_most);
     let list = rig.work.join("ids.tsv");
-    filling.size = Some(ledger::ids(rig, &db, at_most, &list)?);
+    filling.size = Some(ledger::ids(rig, &db, at_most, &list, stop)?);
     if let Some(scenario) = parts
         .scenario
         .as_ref()
@@ -74,7 +75,13 @@ pub(super) fn fill(
 }
 
 /// The ledger that targets get copies of.
-fn base(run: &cli::Run, parts: &Parts, rig: &Rig, terminal: &mut Terminal) -> Result<PathBuf> {
+fn base(
+    run: &cli::Run,
+    parts: &Parts,
+    rig: &Rig,
+    terminal: &mut Terminal,
+    stop: &AtomicBool,
+) -> Result<PathBuf> {
     if let Some(given) = &run.servers.db {
         // Of a copy, since listing the ids opens it.
         let base = rig.work.join("base").join("ledger.db");
@@ -93,7 +100,7 @@ fn base(run: &cli::Run, parts: &Parts, rig: &Rig, terminal: &mut Terminal) -> Re
             settings.transactions
         ));
     }
-    let path = ledger::generate(rig, settings)?;
+    let path = ledger::generate(rig, settings, stop)?;
     if !known {
         let seconds = begun.elapsed().as_secs_f64();
         terminal.note(&format!("generated {} in {seconds:.1} s", path.display()));
