@@ -9,29 +9,51 @@ BIN        := $(ROOT)/target/bin
 # Real ledgers for `make data-test`; see the README.
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
+# The report that README.md's result table is generated from.
+RESULTS ?= loadtest/results/2026-11-21-linux-2-cores
+TARGETS := --target legacy --target best-go --target sidecar --target direct
+
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-rust test-go data-test lint generate check-generated golden deny clean
+.PHONY: help build demo bench stress results check-results test test-rust test-go test-binaries data-test lint generate \
+	check-generated golden deny clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build hotpathd, walletd and the demo into target/bin
-	cargo build --release --locked --bin hotpathd
+build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
+	cargo build --release --locked --bin hotpathd --bin loadtest
 	@mkdir -p $(BIN)
-	@ln -sf ../release/hotpathd $(BIN)/hotpathd
+	@ln -sf ../release/hotpathd ../release/loadtest $(BIN)/
 	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/demo
 
 demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
 
+bench: build ## Old path against new under the same load, in 3 minutes: legacy Go, best Go, sidecar, sidecar directly
+	target/bin/loadtest run mixed $(TARGETS) --compare --budget 170 $(if $(KEEP),--keep) $(BENCH_FLAGS)
+
+stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
+	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
+
+results: build ## Rewrite README.md's result table from the report in RESULTS
+	target/bin/loadtest report $(RESULTS) --readme README.md
+
+check-results: build ## Fail if README.md's result table is not what the report in RESULTS says
+	target/bin/loadtest report $(RESULTS) --readme README.md --check
+
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 
-test-rust:
-	cargo test --workspace --locked --all-targets
+# What tests of one language need of the other.
+test-binaries:
+	cargo build --locked --bin hotpathd
+	cd go-shim && go build -trimpath -o $(ROOT)/target/debug/walletd ./examples/wallet/cmd/walletd
+
+test-rust: test-binaries
+	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd BROWSER_BIN="$$(.ci/browser)" \
+		cargo test --workspace --locked --all-targets
 	cargo test --workspace --locked --doc
 
-test-go:
-	cargo build --locked --bin hotpathd
+test-go: test-binaries
 	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there

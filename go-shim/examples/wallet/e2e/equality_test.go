@@ -23,7 +23,7 @@ const seedVariable = "E2E_SEED"
 // heavySeed is the first of the seeds whose ledgers hold sums beyond int64.
 const heavySeed = 100
 
-// Legacy Go, the sidecar through the shim, the sidecar itself and the oracle give the same bytes for the same question
+// Legacy Go, the best Go, the sidecar through the shim, the sidecar itself and the oracle give the same bytes for the same question
 // at the same position, while transactions keep coming.
 func TestEverySideGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
@@ -50,11 +50,11 @@ type equality struct {
 	gen    *walletgen.Gen
 	random *rand.Rand
 	truth  oracle.Oracle
-	// legacy has no sidecar; shimmed forwards to the sidecar, which direct asks without Go in between.
-	legacy, shimmed *service
-	direct          *grpc.ClientConn
-	seen            map[codes.Code]int
-	asked           uint64
+	// legacy and best have no sidecar; shimmed forwards to the sidecar, which direct asks without Go in between.
+	legacy, best, shimmed *service
+	direct                *grpc.ClientConn
+	seen                  map[codes.Code]int
+	asked                 uint64
 }
 
 func newEquality(t *testing.T, seed uint64) *equality {
@@ -63,7 +63,9 @@ func newEquality(t *testing.T, seed uint64) *equality {
 	sidecar := p.hotpathd("--retain-ms", "3600000", "--retain-versions", "100000")
 	e := &equality{
 		t: t, seed: seed, gen: walletgen.New(seed, seed >= heavySeed), random: rand.New(rand.NewPCG(seed, 1)),
-		legacy: newPlace(t).walletd(rig.Off), shimmed: p.walletd(rig.Attach), direct: dial(t, sidecar.Listen),
+		legacy:  newPlace(t).walletd(rig.Off),
+		best:    newPlace(t).walletd(rig.Off, "--read-model", "best", "--stream-workers", "4"),
+		shimmed: p.walletd(rig.Attach), direct: dial(t, sidecar.Listen),
 		seen: make(map[codes.Code]int),
 	}
 	e.shimmed.caughtUp()
@@ -93,7 +95,7 @@ func (e *equality) run() {
 	if served < e.asked/2 {
 		e.t.Errorf("seed %d: the sidecar answered only %d of %d through the shim", e.seed, served, e.asked)
 	}
-	e.t.Logf("%d transactions, %d questions on four sides, %d by the sidecar through the shim: %v", e.truth.Position(),
+	e.t.Logf("%d transactions, %d questions on five sides, %d by the sidecar through the shim: %v", e.truth.Position(),
 		e.asked, served, e.seen)
 }
 
@@ -103,7 +105,9 @@ func (e *equality) post() {
 	request := e.gen.Post()
 	encoded := encode(e.t, request)
 	want := e.truth.Post(request)
-	for name, conn := range map[string]*grpc.ClientConn{"legacy": e.legacy.conn, "with the shim": e.shimmed.conn} {
+	for name, conn := range map[string]*grpc.ClientConn{
+		"legacy": e.legacy.conn, "best": e.best.conn, "with the shim": e.shimmed.conn,
+	} {
 		ctx, cancel := patiently()
 		got := ask.Call(ctx, conn, walletv1.WalletService_PostTransaction_FullMethodName, encoded, nil)
 		cancel()
@@ -128,7 +132,7 @@ func (e *equality) ask() {
 		Code: truth.Code, Message: truth.Message, Reply: truth.Response, Position: at, HasPosition: true,
 	}
 	for name, conn := range map[string]*grpc.ClientConn{
-		"legacy": e.legacy.conn, "sidecar through the shim": e.shimmed.conn, "sidecar directly": e.direct,
+		"legacy": e.legacy.conn, "best": e.best.conn, "sidecar through the shim": e.shimmed.conn, "sidecar directly": e.direct,
 	} {
 		got := put(conn, question, true, at)
 		if what := ask.Differ(want, got); what != "" {

@@ -55,11 +55,11 @@ type service struct {
 	wallet walletv1.WalletServiceClient
 }
 
-func (p *place) walletd(sidecar rig.Sidecar) *service {
+func (p *place) walletd(sidecar rig.Sidecar, args ...string) *service {
 	p.t.Helper()
 	w, err := rig.StartWalletd(rig.WalletdSpec{
 		Bin: binaries.walletd, Dir: p.dir, DB: p.db, Sidecar: sidecar, SidecarBin: binaries.hotpathd,
-		Socket: p.socket, Modes: p.modes,
+		Socket: p.socket, Modes: p.modes, Args: args,
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -56,11 +56,14 @@ func TestGolden(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			path := filepath.Join(folder, "wallet-"+s.name+".json")
 			if *update {
-				write(t, path, s.document(t))
+				write(t, path, s.document(t, readmodel.NameLegacy))
 			}
 			stored := read(t, path)
-			if made := s.document(t); !bytes.Equal(encode(t, made), encode(t, stored)) {
-				t.Errorf("%s is not what the service answers now; if that is meant: go test ./examples/wallet/golden -update", path)
+			for _, model := range readmodel.Names() {
+				if made := s.document(t, model); !bytes.Equal(encode(t, made), encode(t, stored)) {
+					t.Errorf("%s is not what the service answers now with read model %s; if that is meant: "+
+						"go test ./examples/wallet/golden -update", path, model)
+				}
 			}
 			checkOracle(t, stored)
 		})
@@ -97,9 +100,12 @@ func TestGoldenCoversEveryReadAndStatus(t *testing.T) {
 }
 
 // document asks the service.
-func (s *scenario) document(t *testing.T) document {
+func (s *scenario) document(t *testing.T, readModel string) document {
 	t.Helper()
-	model := readmodel.NewLegacy()
+	model, err := readmodel.New(readModel)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d := document{Description: s.description}
 	for i, tx := range s.events {
 		tx.Position = uint64(i + 1)

@@ -53,6 +53,9 @@ func (a Int128) Int64() (int64, bool) {
 	return v, a.hi == v>>63
 }
 
+// Words are the upper and the lower half of the two's complement form.
+func (a Int128) Words() (high, low uint64) { return uint64(a.hi), a.lo }
+
 // Big returns a as a [big.Int].
 func (a Int128) Big() *big.Int {
 	v := new(big.Int).Lsh(big.NewInt(a.hi), 64)

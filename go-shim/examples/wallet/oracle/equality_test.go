@@ -24,18 +24,23 @@ import (
 )
 
 func TestServiceEqualsOracle(t *testing.T) {
-	for seed := range uint64(12) {
-		comparison{t: t, seed: seed, posts: 150, questions: 600}.run()
+	for _, model := range readmodel.Names() {
+		for seed := range uint64(12) {
+			comparison{t: t, model: model, seed: seed, posts: 150, questions: 600}.run()
+		}
 	}
 }
 
 func TestServiceEqualsOracleBeyondInt64(t *testing.T) {
-	comparison{t: t, seed: 99, posts: 400, questions: 150, heavy: true}.run()
+	for _, model := range readmodel.Names() {
+		comparison{t: t, model: model, seed: 99, posts: 400, questions: 150, heavy: true}.run()
+	}
 }
 
 // comparison posts to both sides and asks both sides; the seed in a failure makes it again.
 type comparison struct {
 	t                *testing.T
+	model            string
 	seed             uint64
 	posts, questions int
 	heavy            bool
@@ -43,7 +48,7 @@ type comparison struct {
 
 func (c comparison) run() {
 	c.t.Helper()
-	ledger, wallet := newWallet(c.t)
+	ledger, wallet := newWallet(c.t, c.model)
 	truth := &oracle.Oracle{}
 	gen := walletgen.New(c.seed, c.heavy)
 	random := rand.New(rand.NewPCG(c.seed, 1))
@@ -56,7 +61,7 @@ func (c comparison) run() {
 		seen[got.Code]++
 	}
 	if ledger.Head() != truth.Position() {
-		c.t.Fatalf("seed %d: the ledger is at %d, the oracle at %d", c.seed, ledger.Head(), truth.Position())
+		c.t.Fatalf("%s, seed %d: the ledger is at %d, the oracle at %d", c.model, c.seed, ledger.Head(), truth.Position())
 	}
 	for range c.questions {
 		at := random.Uint64N(truth.Position() + 1)
@@ -70,22 +75,22 @@ func (c comparison) run() {
 		seen[got.Code]++
 	}
 	if seen[codes.OK] < c.questions/2 || seen[codes.InvalidArgument] == 0 || seen[codes.NotFound] == 0 {
-		c.t.Errorf("seed %d: the questions prove little: %v", c.seed, seen)
+		c.t.Errorf("%s, seed %d: the questions prove little: %v", c.model, c.seed, seen)
 	}
 	if c.heavy && seen[codes.OutOfRange] == 0 {
-		c.t.Errorf("seed %d: nothing passed int64: %v", c.seed, seen)
+		c.t.Errorf("%s, seed %d: nothing passed int64: %v", c.model, c.seed, seen)
 	}
 }
 
 func (c comparison) compare(what string, req proto.Message, want, got oracle.Answer) {
 	c.t.Helper()
 	if want.Code != got.Code || want.Message != got.Message || !bytes.Equal(want.Response, got.Response) {
-		c.t.Fatalf("seed %d: %s %v\noracle:  %v %q %x\nservice: %v %q %x", c.seed, what, req,
+		c.t.Fatalf("%s, seed %d: %s %v\noracle:  %v %q %x\nservice: %v %q %x", c.model, c.seed, what, req,
 			want.Code, want.Message, want.Response, got.Code, got.Message, got.Response)
 	}
 }
 
-func newWallet(t *testing.T) (*store.Store, *service.Service) {
+func newWallet(t *testing.T, name string) (*store.Store, *service.Service) {
 	t.Helper()
 	ledger, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "wallet.db"), store.Options{})
 	if err != nil {
@@ -96,7 +101,10 @@ func newWallet(t *testing.T) (*store.Store, *service.Service) {
 			t.Error(err)
 		}
 	})
-	model := readmodel.NewLegacy()
+	model, err := readmodel.New(name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := ledger.Load(t.Context(), model, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -109,10 +117,14 @@ func ask(wallet *service.Service, at uint64, newest bool, question walletgen.Que
 	if !newest {
 		ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(position.AtKey, uintText(at)))
 	}
+	return call(ctx, wallet, discard{}, question)
+}
+
+func call(ctx context.Context, wallet *service.Service, stream grpc.ServerTransportStream, question walletgen.Question) oracle.Answer {
 	for _, method := range walletv1.WalletService_ServiceDesc.Methods {
 		if "/"+walletv1.WalletService_ServiceDesc.ServiceName+"/"+method.MethodName == question.Method {
 			decode := func(into any) error { return proto.Unmarshal(question.Encoded, into.(proto.Message)) }
-			resp, err := method.Handler(wallet, grpc.NewContextWithServerTransportStream(ctx, discard{}), decode, nil)
+			resp, err := method.Handler(wallet, grpc.NewContextWithServerTransportStream(ctx, stream), decode, nil)
 			message, _ := resp.(proto.Message)
 			return answerOf(message, err)
 		}

@@ -14,4 +14,15 @@ func (discard) SetHeader(metadata.MD) error  { return nil }
 func (discard) SendHeader(metadata.MD) error { return nil }
 func (discard) SetTrailer(metadata.MD) error { return nil }
 
+// header keeps what was set.
+type header struct {
+	discard
+	md metadata.MD
+}
+
+func (h *header) SetHeader(md metadata.MD) error {
+	h.md = metadata.Join(h.md, md)
+	return nil
+}
+
 func uintText(v uint64) string { return strconv.FormatUint(v, 10) }

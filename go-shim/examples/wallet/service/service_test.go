@@ -34,13 +34,16 @@ type running struct {
 	registry *prometheus.Registry
 }
 
-func start(t *testing.T) *running {
+func start(t *testing.T, readModel string) *running {
 	t.Helper()
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "wallet.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	model := readmodel.NewLegacy()
+	model, err := readmodel.New(readModel)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Load(t.Context(), model, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +72,14 @@ func start(t *testing.T) *running {
 	return r
 }
 
+// each runs a test on a service of each read model.
+func each(t *testing.T, test func(t *testing.T, r *running)) {
+	t.Helper()
+	for _, name := range readmodel.Names() {
+		t.Run(name, func(t *testing.T) { test(t, start(t, name)) })
+	}
+}
+
 func deposit(id, account string, amount int64) *walletv1.PostTransactionRequest {
 	return &walletv1.PostTransactionRequest{TransactionId: id, External: true, Entries: []*walletv1.Entry{
 		{AccountId: account, Asset: "GBP", Amount: amount, Phase: walletv1.Phase_PHASE_POSTED, Counterparty: "bank"},
@@ -91,8 +102,10 @@ func wantStatus(t *testing.T, err error, code codes.Code, message string) {
 	}
 }
 
-func TestAllEightCalls(t *testing.T) {
-	r := start(t)
+func TestAllEightCalls(t *testing.T) { each(t, checkAllEightCalls) }
+
+func checkAllEightCalls(t *testing.T, r *running) {
+	t.Helper()
 	if p := r.post(t, deposit("t1", "alice", 500)); p != 1 {
 		t.Errorf("position %d", p)
 	}
@@ -141,8 +154,10 @@ func TestAllEightCalls(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheColdCalls(t *testing.T) {
-	r := start(t)
+func TestErrorsOfTheColdCalls(t *testing.T) { each(t, checkErrorsOfTheColdCalls) }
+
+func checkErrorsOfTheColdCalls(t *testing.T, r *running) {
+	t.Helper()
 	r.post(t, deposit("t1", "alice", 500))
 	ctx := t.Context()
 	_, err := r.PostTransaction(ctx, deposit("", "alice", 1))
@@ -176,8 +191,10 @@ func (r *running) balanceAt(ctx context.Context, account string, keys ...string)
 	return strings.Join(header.Get(position.Key), ","), err
 }
 
-func TestPositions(t *testing.T) {
-	r := start(t)
+func TestPositions(t *testing.T) { each(t, checkPositions) }
+
+func checkPositions(t *testing.T, r *running) {
+	t.Helper()
 	for _, id := range []string{"t1", "t2", "t3"} {
 		r.post(t, deposit(id, "alice", 1))
 	}
@@ -210,8 +227,10 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-func TestABoundAheadOfTheLedgerWaits(t *testing.T) {
-	r := start(t)
+func TestABoundAheadOfTheLedgerWaits(t *testing.T) { each(t, checkABoundAheadOfTheLedgerWaits) }
+
+func checkABoundAheadOfTheLedgerWaits(t *testing.T, r *running) {
+	t.Helper()
 	r.post(t, deposit("t1", "alice", 1))
 	answered := make(chan string)
 	go func() {
@@ -237,7 +256,11 @@ func TestABoundAheadOfTheLedgerWaits(t *testing.T) {
 }
 
 func TestNothingIsAnsweredBeforeTheLedgerIsLoaded(t *testing.T) {
-	r := start(t)
+	each(t, checkNothingIsAnsweredBeforeTheLedgerIsLoaded)
+}
+
+func checkNothingIsAnsweredBeforeTheLedgerIsLoaded(t *testing.T, r *running) {
+	t.Helper()
 	r.loaded.Store(false)
 	_, err := r.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "alice"})
 	wantStatus(t, err, codes.Unavailable, "the ledger is still being loaded: try again shortly")
@@ -247,8 +270,10 @@ func TestNothingIsAnsweredBeforeTheLedgerIsLoaded(t *testing.T) {
 	}
 }
 
-func TestWhatTheStoreSaysBecomesAStatus(t *testing.T) {
-	r := start(t)
+func TestWhatTheStoreSaysBecomesAStatus(t *testing.T) { each(t, checkWhatTheStoreSaysBecomesAStatus) }
+
+func checkWhatTheStoreSaysBecomesAStatus(t *testing.T, r *running) {
+	t.Helper()
 	r.post(t, deposit("t1", "alice", 1))
 	if err := r.store.Close(); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ var (
 	ErrLocked = errors.New("another process has the store open: stop it first, or choose another --db")
 	// ErrNotStore: the file holds something else.
 	ErrNotStore = errors.New("the file is not a walletd store: choose another --db; nothing was changed")
+	// ErrNoStore: there is nothing to read.
+	ErrNoStore = errors.New("there is no store: check --db, or make one with import or generate")
 	// ErrVersion: the file was written by another version of walletd.
 	ErrVersion = errors.New("the store has a schema that this walletd does not know: use the walletd that wrote it, or import into a new --db")
 	// ErrCorrupt: positions are missing or an event cannot be read.

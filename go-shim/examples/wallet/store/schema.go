@@ -36,25 +36,37 @@ CREATE TABLE import_marks (
 
 // prepareSchema makes sure that the database is a store of this version, creating it in an empty file.
 func prepareSchema(ctx context.Context, conn *sql.Conn) (ledgerID string, created bool, err error) {
+	empty, err := checkSchema(ctx, conn)
+	if err != nil {
+		return "", false, err
+	}
+	if empty {
+		ledgerID, err = createSchema(ctx, conn)
+		return ledgerID, err == nil, err
+	}
+	if err := conn.QueryRowContext(ctx, `SELECT ledger_id FROM meta`).Scan(&ledgerID); err != nil {
+		return "", false, fmt.Errorf("%w: read the ledger id: %w", ErrCorrupt, err)
+	}
+	return ledgerID, false, nil
+}
+
+// checkSchema makes sure that the database is either empty or a store of this version.
+func checkSchema(ctx context.Context, conn *sql.Conn) (empty bool, err error) {
 	var application, version, tables int
 	err = conn.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id),
 		(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)`).
 		Scan(&application, &version, &tables)
 	switch {
 	case err != nil:
-		return "", false, openError(err)
+		return false, openError(err)
 	case tables == 0:
-		ledgerID, err = createSchema(ctx, conn)
-		return ledgerID, err == nil, err
+		return true, nil
 	case application != applicationID:
-		return "", false, ErrNotStore
+		return false, ErrNotStore
 	case version != schemaVersion:
-		return "", false, fmt.Errorf("%w (the store's is %d, ours %d)", ErrVersion, version, schemaVersion)
+		return false, fmt.Errorf("%w (the store's is %d, ours %d)", ErrVersion, version, schemaVersion)
 	}
-	if err := conn.QueryRowContext(ctx, `SELECT ledger_id FROM meta`).Scan(&ledgerID); err != nil {
-		return "", false, fmt.Errorf("%w: read the ledger id: %w", ErrCorrupt, err)
-	}
-	return ledgerID, false, nil
+	return false, nil
 }
 
 func createSchema(ctx context.Context, conn *sql.Conn) (string, error) {

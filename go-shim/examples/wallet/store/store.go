@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -124,11 +125,17 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 }
 
 func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
+	return openSQLiteAs(path, nil, pragmas...)
+}
+
+// openSQLiteAs adds options of SQLite's own, such as mode, to the name of the file.
+func openSQLiteAs(path string, how url.Values, pragmas ...string) (*sql.DB, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	query := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	maps.Copy(query, how)
 	return sql.Open("sqlite", "file:"+(&url.URL{Path: absolute}).EscapedPath()+"?"+query.Encode())
 }
 

@@ -45,7 +45,7 @@ func exitCode(err error) int {
 	case errors.Is(err, importer.ErrBadData),
 		errors.Is(err, store.ErrNotStore), errors.Is(err, store.ErrVersion), errors.Is(err, store.ErrCorrupt):
 		return exitData
-	case errors.Is(err, importer.ErrNoInput):
+	case errors.Is(err, importer.ErrNoInput), errors.Is(err, store.ErrNoStore):
 		return exitNoInput
 	case errors.Is(err, store.ErrLocked), errors.Is(err, errListen):
 		return exitUnavailable

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -23,13 +24,18 @@ type command struct {
 }
 
 // streams are what a command may write to; standard output is for results, standard error for everything else.
-type streams struct{ stdout, stderr io.Writer }
+type streams struct {
+	stdout, stderr io.Writer
+	// stdin is only waited on, for its end.
+	stdin io.Reader
+}
 
 func commands() []command {
 	return []command{
 		{"serve", "answer the wallet API over gRPC", runServe},
 		{"import", "post transactions from CSV files", runImport},
 		{"generate", "post a made-up ledger, the same for the same seed", runGenerate},
+		{"ids", "list who a ledger is about, busiest first", runIDs},
 		{"version", "print the version", runVersion},
 		{"help", "explain a command", runHelp},
 	}
@@ -37,7 +43,7 @@ func commands() []command {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr})
+	err := run(ctx, os.Args[1:], streams{stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin})
 	stop()
 	if errors.Is(err, errHelp) {
 		err = nil
@@ -79,8 +85,32 @@ func runVersion(_ context.Context, args []string, out streams) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out.stdout, "walletd", version)
+	info, _ := debug.ReadBuildInfo()
+	_, err := fmt.Fprintln(out.stdout, "walletd", versionText(info))
 	return err
+}
+
+// versionText adds what the build knows of where the code came from; outside of a repository that is nothing.
+func versionText(info *debug.BuildInfo) string {
+	text := version
+	if info == nil {
+		return text
+	}
+	known := make(map[string]string)
+	for _, setting := range info.Settings {
+		known[setting.Key] = setting.Value
+	}
+	details := []string{info.GoVersion}
+	if module := info.Main.Version; module != "" && module != "(devel)" {
+		details = append([]string{module}, details...)
+	}
+	if revision := known["vcs.revision"]; revision != "" {
+		if known["vcs.modified"] == "true" {
+			revision += " with changes"
+		}
+		details = append(details, revision)
+	}
+	return text + " (" + strings.Join(details, ", ") + ")"
 }
 
 func runHelp(ctx context.Context, args []string, out streams) error {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -65,13 +67,16 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
 	runWalletd(t).want(t, 64, "usage: walletd COMMAND")
 	runWalletd(t, "post").want(t, 64, `there is no command "post"`, "usage:")
-	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=best", "--drain-ms", "-1", "extra", "--admin").
-		want(t, 64, "there is no flag --bad", `--read-model "best": must be one of legacy`, `--drain-ms "-1": must be a number`,
+	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "extra", "--lifeline=maybe", "--admin").
+		want(t, 64, "there is no flag --bad", `--read-model "worst": must be one of legacy, best`, `--drain-ms "-1": must be a number`,
+			`--stream-workers "65537": must be a number from 0 to 65536`, `--lifeline "maybe"`,
 			`unexpected argument "extra"`, "--admin needs a value", "--db is required", `--listen "nowhere": must be host:port`)
 	runWalletd(t, "import", "--format", "excel", "--db", "a", "--db", "b").
 		want(t, 64, "--db is given twice", `--format "excel": must be one of berka, cdnow, uk, generic`, "name at least one file")
 	runWalletd(t, "generate", "--db", "x", "--accounts", "0", "--transactions", "many").
 		want(t, 64, `--accounts "0"`, `--transactions "many"`)
+	runWalletd(t, "ids", "--at-most", "-1", "wallet.db").
+		want(t, 64, `--at-most "-1": must be a number`, `unexpected argument "wallet.db"`, "--db is required")
 }
 
 func TestFlagsOfTheSidecarMustFit(t *testing.T) {
@@ -105,13 +110,30 @@ func TestHelpTeaches(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "help"}} {
 		runWalletd(t, args...).want(t, 0, "usage: walletd COMMAND", "serve", "import", "generate", "A first try")
 	}
-	for _, command := range []string{"serve", "import", "generate"} {
+	for _, command := range []string{"serve", "import", "generate", "ids"} {
 		for _, args := range [][]string{{"help", command}, {command, "--help"}, {command, "-h", "--nonsense"}} {
 			runWalletd(t, args...).want(t, 0, "usage: walletd "+command, "example", "flags:", "--db")
 		}
 	}
-	runWalletd(t, "version").want(t, 0, "walletd "+version)
-	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "--max-message-bytes  bytes", "(required)")
+	runWalletd(t, "version").want(t, 0, "walletd "+version+" (", runtime.Version())
+	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "--stream-workers", "--lifeline", "--max-message-bytes  bytes", "(required)")
+}
+
+func TestTheVersionSaysWhereTheCodeCameFrom(t *testing.T) {
+	setting := func(key, value string) debug.BuildSetting { return debug.BuildSetting{Key: key, Value: value} }
+	for want, info := range map[string]*debug.BuildInfo{
+		"dev":           nil,
+		"dev (go1.26)":  {GoVersion: "go1.26", Main: debug.Module{Version: "(devel)"}},
+		"dev (v1, go1)": {GoVersion: "go1", Main: debug.Module{Version: "v1"}},
+		"dev (go1, abc)": {GoVersion: "go1", Settings: []debug.BuildSetting{
+			setting("vcs.revision", "abc"), setting("vcs.modified", "false")}},
+		"dev (go1, abc with changes)": {GoVersion: "go1", Settings: []debug.BuildSetting{
+			setting("vcs.revision", "abc"), setting("vcs.modified", "true")}},
+	} {
+		if got := versionText(info); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 func TestExitCodesOfStoreAndFiles(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -40,17 +41,27 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
   [methods]
   "/wallet.v1.WalletService/GetBalance" = "legacy"
 
+--read-model says how this process answers those reads itself, with the same bytes either way:
+  legacy   behind a lock, from maps, slices and scans
+  best     as the sidecar does, as well as Go can: immutable versions, so that readers never lock, and compact entries
+
 examples:
   walletd serve --db wallet.db
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
+
+// maxStreamWorkers: each takes a few kilobytes whether it has work or not.
+const maxStreamWorkers = 1 << 16
 
 // serveConfig is the command line of serve, checked.
 type serveConfig struct {
 	db, listen, admin, readModel, readyFile string
 	drain                                   time.Duration
 	maxMessageBytes                         int
-	sidecar                                 sidecarConfig
+	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
+	streamWorkers uint32
+	lifeline      bool
+	sidecar       sidecarConfig
 }
 
 func parseServe(args []string, out streams) (serveConfig, error) {
@@ -63,6 +74,8 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
+	workers := f.number("stream-workers", 0, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
+	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
 	f.required = []string{"db"}
 	if _, err := f.parse(args, out); err != nil {
@@ -75,6 +88,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.address("admin", c.admin)
 	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
+	c.streamWorkers = uint32(*workers)
 	return c, f.check()
 }
 
@@ -84,6 +98,12 @@ func runServe(ctx context.Context, args []string, out streams) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(out.stderr, nil))
+	if c.lifeline {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go holdOn(out.stdin, log, cancel)
+	}
 	telemetry := newTelemetry(log)
 	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed})
 	if err != nil {
@@ -94,6 +114,13 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	}
 	err = serve(ctx, c, ledger, telemetry, log)
 	return errors.Join(err, ledger.Close())
+}
+
+// holdOn calls end once the lifeline does. However it ends, there is nobody left to serve.
+func holdOn(lifeline io.Reader, log *slog.Logger, end func()) {
+	_, _ = io.Copy(io.Discard, lifeline)
+	log.Info("standard input has ended, which --lifeline takes as the order to shut down")
+	end()
 }
 
 func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *telemetry, log *slog.Logger) error {
@@ -169,13 +196,17 @@ func newServer(wallet *service.Service, side *shim.Side, options ...grpc.ServerO
 }
 
 func serverOptions(c serveConfig, telemetry *telemetry, log *slog.Logger) []grpc.ServerOption {
-	return []grpc.ServerOption{
+	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(service.Interceptors(telemetry.calls, &telemetry.loaded, log)...),
 		grpc.MaxRecvMsgSize(c.maxMessageBytes),
 		grpc.MaxSendMsgSize(c.maxMessageBytes),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	}
+	if c.streamWorkers > 0 {
+		options = append(options, grpc.NumStreamWorkers(c.streamWorkers))
+	}
+	return options
 }
 
 func setHealth(checks *health.Server, state healthpb.HealthCheckResponse_ServingStatus) {

@@ -9,35 +9,45 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
 // served is a walletd process that serves.
 type served struct {
-	cmd   *exec.Cmd
-	conn  *grpc.ClientConn
-	ready struct {
+	cmd *exec.Cmd
+	// lifeline is its standard input.
+	lifeline io.WriteCloser
+	conn     *grpc.ClientConn
+	ready    struct {
 		PID   int    `json:"pid"`
 		GRPC  string `json:"grpc"`
 		Admin string `json:"admin"`
 	}
 }
 
-func startServing(t *testing.T, db string) *served {
+func startServing(t *testing.T, db string, flags ...string) *served {
 	t.Helper()
 	s := new(served)
 	file := filepath.Join(t.TempDir(), "ready.json")
-	s.cmd = walletd(t, "serve", "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", file)
+	s.cmd = walletd(t, append([]string{"serve", "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--ready-file", file}, flags...)...)
 	s.cmd.Stderr = os.Stderr
+	var err error
+	if s.lifeline, err = s.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +61,6 @@ func startServing(t *testing.T, db string) *served {
 			t.Fatal("walletd did not get ready within a minute")
 		}
 	}
-	var err error
 	if s.conn, err = grpc.NewClient(s.ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +104,8 @@ func TestServeFromStartToStop(t *testing.T) {
 		}
 	}
 	checkReflection(t, s.conn)
-	for _, want := range []string{"walletd_position 501", "walletd_commits_total 1", "walletd_entries", `walletd_requests_total{code="OK"`, "process_cpu"} {
+	for _, want := range []string{"walletd_position 501", "walletd_commits_total 1", "walletd_entries", "\ngo_cpu_classes_gc_total_cpu_seconds_total ", "\ngo_gc_duration_seconds_sum ",
+		"\ngo_gc_duration_seconds_count ", `walletd_requests_total{code="OK"`, "process_cpu"} {
 		if !strings.Contains(s.page(t, "/metrics"), want) {
 			t.Errorf("/metrics lacks %s", want)
 		}
@@ -115,6 +125,43 @@ func TestServeFromStartToStop(t *testing.T) {
 	balance, err := walletv1.NewWalletServiceClient(again.conn).GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "me"})
 	if err != nil || balance.GetBalances()[0].GetPosted() != 7 {
 		t.Errorf("after a restart: %v, %v", balance, err)
+	}
+}
+
+// The bytes on the lifeline mean nothing; its end means the end. Workers run calls as goroutines of their own do.
+func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
+	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--lifeline", "--stream-workers", "2")
+	if _, err := io.WriteString(s.lifeline, "quit\n\x04\x00"); err != nil {
+		t.Fatal(err)
+	}
+	wallet := walletv1.NewWalletServiceClient(s.conn)
+	var calls sync.WaitGroup
+	for range 20 {
+		calls.Go(func() {
+			_, err := wallet.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "nobody"})
+			if status.Code(err) != codes.NotFound {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	if err := s.lifeline.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("the end of its lifeline must end it in good order: %v", err)
+	}
+}
+
+func TestWithoutTheFlagStandardInputIsLeftAlone(t *testing.T) {
+	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"))
+	if err := s.lifeline.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.page(t, "/readyz")
+	_, err := walletv1.NewWalletServiceClient(s.conn).GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "nobody"})
+	if status.Code(err) != codes.NotFound {
+		t.Error(err)
 	}
 }
 

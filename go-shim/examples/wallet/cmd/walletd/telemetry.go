@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"regexp"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/service"
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
+
+// gcSeconds is the processor time of the garbage collector, exported as go_cpu_classes_gc_total_cpu_seconds_total. It
+// moves at the end of each collection.
+var gcSeconds = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)}
 
 // telemetry is what the process tells about itself.
 type telemetry struct {
@@ -29,7 +34,8 @@ type telemetry struct {
 
 func newTelemetry(log *slog.Logger) *telemetry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(gcSeconds)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t := &telemetry{
 		log:      log,
 		registry: registry,

@@ -37,6 +37,8 @@ type WalletdSpec struct {
 	Modes string
 	// Listen is "127.0.0.1:0" if empty.
 	Listen string
+	// Args are added.
+	Args []string
 	// StartWithin bounds the wait for the ready file; a minute if zero.
 	StartWithin time.Duration
 }
@@ -59,6 +61,7 @@ func (s WalletdSpec) args(ready string) []string {
 		listen = "127.0.0.1:0"
 	}
 	args := []string{"serve", "--db", s.DB, "--listen", listen, "--admin", "127.0.0.1:0", "--ready-file", ready}
+	args = append(args, s.Args...)
 	if s.Sidecar == "" || s.Sidecar == Off {
 		return args
 	}

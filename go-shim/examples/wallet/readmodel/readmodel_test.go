@@ -17,26 +17,37 @@ func pair(position uint64) *walletv1.Transaction {
 	}}
 }
 
+func newModel(t testing.TB, name string) ReadModel {
+	t.Helper()
+	m, err := New(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // The answers themselves are checked against the oracle and the golden files; here, that no reader sees half of a
 // transaction, or an answer that changes after it was given.
 func TestReadersSeeWholeTransactionsWhileTheLedgerGrows(t *testing.T) {
 	const last = 2000
-	m := NewLegacy()
-	m.Apply(pair(1))
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for m.Position() < last {
-				checkCut(t, m)
-			}
-		})
-	}
-	for p := uint64(2); p <= last; p++ {
-		m.Apply(pair(p))
-	}
-	wg.Wait()
-	if size := m.Size(); size != (Size{Accounts: 2, Entries: 2 * last}) {
-		t.Errorf("%+v", size)
+	for _, name := range Names() {
+		m := newModel(t, name)
+		m.Apply(pair(1))
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for m.Position() < last {
+					checkCut(t, m)
+				}
+			})
+		}
+		for p := uint64(2); p <= last; p++ {
+			m.Apply(pair(p))
+		}
+		wg.Wait()
+		if size := m.Size(); size != (Size{Accounts: 2, Entries: 2 * last}) {
+			t.Errorf("%s: %+v", name, size)
+		}
 	}
 }
 
@@ -49,21 +60,26 @@ func checkCut(t *testing.T, m ReadModel) {
 	}
 	a, b := both.GetAccounts()[0].GetBalances()[0], both.GetAccounts()[1].GetBalances()[0]
 	if a.GetPosted()+b.GetPosted() != 0 || a.GetEntryCount() != at || a.GetLastOccurredAtUs() != int64(at) {
-		t.Errorf("at %d: %v and %v", at, a, b)
+		t.Errorf("%T at %d: %v and %v", m, at, a, b)
 	}
 	again, _, err := m.BatchGetBalances(at, &walletv1.BatchGetBalancesRequest{AccountIds: []string{"a", "b"}})
 	if err != nil || !proto.Equal(both, again) {
-		t.Errorf("at %d: %v, then %v, %v", at, both, again, err)
+		t.Errorf("%T at %d: %v, then %v, %v", m, at, both, again, err)
 	}
 }
 
 func TestApplyRefusesGaps(t *testing.T) {
-	defer func() {
-		if got := fmt.Sprint(recover()); got != "readmodel: position 2 after 0" {
-			t.Errorf("got %s", got)
-		}
-	}()
-	NewLegacy().Apply(pair(2))
+	refuses := func(name string) {
+		defer func() {
+			if got := fmt.Sprint(recover()); got != "readmodel: position 2 after 0" {
+				t.Errorf("%s: got %s", name, got)
+			}
+		}()
+		newModel(t, name).Apply(pair(2))
+	}
+	for _, name := range Names() {
+		refuses(name)
+	}
 }
 
 func TestNamesAreThoseThatNewKnows(t *testing.T) {

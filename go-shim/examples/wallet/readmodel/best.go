@@ -1,0 +1,68 @@
+package readmodel
+
+import (
+	"sync"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/exact"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
+)
+
+// Best keeps the ledger as immutable versions: readers take the newest by one atomic load and are then alone with it.
+// Newest balances come from running counters; the statistics scan the entries of the one (account, asset) that they
+// are about. Any past position can be asked for, and is answered from the first entries of each log.
+type Best struct {
+	// writing keeps writers apart; readers do not know of it.
+	writing sync.Mutex
+	ledger  *versions.Ledger
+}
+
+var _ ReadModel = (*Best)(nil)
+
+// NewBest makes an empty model, at position 0.
+func NewBest() *Best { return &Best{ledger: versions.New()} }
+
+// Apply implements [ReadModel].
+func (m *Best) Apply(tx *walletv1.Transaction) {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	m.ledger.Apply(tx)
+}
+
+// Position implements [ReadModel].
+func (m *Best) Position() uint64 { return m.ledger.Newest().Position }
+
+// Size implements [ReadModel].
+func (m *Best) Size() Size {
+	v := m.ledger.Newest()
+	return Size{Accounts: v.Accounts, Entries: v.Entries}
+}
+
+// resolve takes the newest version; the position is the one to answer at.
+func (m *Best) resolve(at uint64) (v *versions.Version, position uint64) {
+	v = m.ledger.Newest()
+	if at == Newest {
+		return v, v.Position
+	}
+	return v, at
+}
+
+// log is what an account held of an asset, which may be nothing; the error is that it held nothing at all.
+func (m *Best) log(v *versions.Version, position uint64, accountID, asset string) (versions.Log, error) {
+	account, ok := v.Account(accountID, position)
+	if !ok {
+		return versions.Log{}, ledger.ErrNoEntries
+	}
+	held, _ := account.Holding(asset)
+	return held.Log, nil
+}
+
+type windowed interface {
+	GetFromUs() int64
+	GetToUs() int64
+}
+
+func windowOf(req windowed) exact.Window {
+	return exact.Window{FromUS: req.GetFromUs(), ToUS: req.GetToUs()}
+}

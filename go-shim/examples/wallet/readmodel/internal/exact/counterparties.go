@@ -1,0 +1,125 @@
+package exact
+
+import (
+	"bytes"
+	"slices"
+
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
+)
+
+// Total is what passed between an account and one counterparty.
+type Total struct {
+	Slot  uint32
+	Count uint64
+	// sums of credits and debits.
+	sums [2]ledger.Int128
+}
+
+// Credits is the sum of the credits.
+func (t *Total) Credits() ledger.Int128 { return t.sums[0] }
+
+// Debits is the sum of the debits, as |amount|.
+func (t *Total) Debits() ledger.Int128 { return t.sums[1] }
+
+func (t *Total) size() ledger.Int128 { return t.sums[0].Add(t.sums[1]) }
+
+// Top gives the counterparties with the largest sum of |amount|, largest first, equals by the bytes of their names;
+// ids is one more than the highest slot in the log.
+func Top(log versions.Log, window Window, limit, ids int, name func(slot uint32) []byte) []Total {
+	memory := pool.Get().(*scratch)
+	t := newTally(memory, ids)
+	for run := range log.Runs() {
+		t.add(run, window)
+	}
+	t.end(memory)
+	top := slices.Clone(largest(t.totals[1:], limit, name))
+	pool.Put(memory)
+	return top
+}
+
+// tally has a total for each counterparty, in any order; nobody's is the first.
+type tally struct {
+	totals []Total
+	// places says where each slot's total stands, counted from 1.
+	places []uint32
+}
+
+func newTally(memory *scratch, ids int) *tally {
+	t := &tally{append(memory.totals[:0], Total{Slot: versions.Nobody}), room(&memory.places, ids)}
+	t.places[versions.Nobody] = 1
+	return t
+}
+
+func (t *tally) add(run []versions.Entry, window Window) {
+	totals, places := t.totals, t.places
+	for i := range run {
+		e := &run[i]
+		if !window.takes(e) {
+			continue
+		}
+		place := places[e.Counterparty]
+		if place == 0 {
+			totals = append(totals, Total{Slot: e.Counterparty})
+			place = uint32(len(totals))
+			places[e.Counterparty] = place
+		}
+		total := &totals[place-1]
+		debit, size := split(e.Amount())
+		total.Count++
+		sum := &total.sums[debit&1]
+		*sum = sum.AddInt64(size)
+	}
+	t.totals = totals
+}
+
+func (t *tally) end(memory *scratch) {
+	for i := range t.totals {
+		t.places[t.totals[i].Slot] = 0
+	}
+	memory.totals = t.totals
+}
+
+// largest reorders totals; it returns up to limit of them, the first first.
+func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
+	// Names differ, so this order is total.
+	rank := func(a, b *Total) int {
+		if bySize := b.size().Cmp(a.size()); bySize != 0 {
+			return bySize
+		}
+		return bytes.Compare(name(a.Slot), name(b.Slot))
+	}
+	if limit < len(totals) {
+		// The front is a heap with the last of them on top: most others need one look at that.
+		front := totals[:limit]
+		for i := limit/2 - 1; i >= 0; i-- {
+			sink(front, i, rank)
+		}
+		for i := limit; i < len(totals); i++ {
+			if rank(&totals[i], &front[0]) < 0 {
+				front[0] = totals[i]
+				sink(front, 0, rank)
+			}
+		}
+		totals = front
+	}
+	slices.SortFunc(totals, func(a, b Total) int { return rank(&a, &b) })
+	return totals
+}
+
+// sink restores the heap below i.
+func sink(heap []Total, i int, rank func(a, b *Total) int) {
+	for {
+		last := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(heap); child++ {
+			if rank(&heap[child], &heap[last]) > 0 {
+				last = child
+			}
+		}
+		if last == i {
+			return
+		}
+		heap[i], heap[last] = heap[last], heap[i]
+		i = last
+	}
+}

@@ -1,0 +1,137 @@
+package versions
+
+import (
+	"iter"
+	"math"
+	"sort"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+)
+
+// BlockSize is how many entries are contiguous at most, so that few are copied when a log outgrows its room. With 24
+// bytes an entry, every power of two below is a size class of Go's allocator.
+const BlockSize = 1 << 10
+
+// firstOfMany is the room that the second and later blocks of a log start with.
+const firstOfMany = 1 << 6
+
+const phaseBits = 2
+
+// Entry is what the statistics need of an entry, in 24 bytes without pointers.
+type Entry struct {
+	OccurredAtUS int64
+	// packed is amount<<2 | phase.
+	packed int64
+	// Counterparty is its slot, or Nobody.
+	Counterparty uint32
+	// sinceBase is the position, less that of the block's first entry.
+	sinceBase uint32
+}
+
+// A shifted amount must fit, and phases must fit the room that the shift makes.
+const (
+	_ = uint64(math.MaxInt64>>phaseBits - ledger.MaxAmount)
+	_ = uint64(1<<phaseBits - 1 - walletv1.Phase_PHASE_RELEASE)
+)
+
+// Amount is signed, in minor units.
+func (e *Entry) Amount() int64 { return e.packed >> phaseBits }
+
+// Phase is what the entry did.
+func (e *Entry) Phase() walletv1.Phase { return walletv1.Phase(e.packed & (1<<phaseBits - 1)) }
+
+// IsPosted selects what statistics are about.
+func (e *Entry) IsPosted() bool {
+	return e.packed&(1<<phaseBits-1) == int64(walletv1.Phase_PHASE_POSTED)
+}
+
+// block is a contiguous part of a log.
+type block struct {
+	// start is the number of entries in the blocks before.
+	start uint64
+	// base is the position of the first entry.
+	base    uint64
+	entries []Entry
+}
+
+// blocks are all of a log. The tail has room, which the writer fills; readers know how far they may read.
+type blocks struct {
+	sealed []block
+	tail   block
+}
+
+// Log is the first entries of one (account, asset), in booking order.
+type Log struct {
+	blocks *blocks
+	count  uint64
+}
+
+// Len is the number of entries.
+func (l Log) Len() int { return int(l.count) }
+
+// Runs are the entries, in contiguous runs of at most BlockSize.
+func (l Log) Runs() iter.Seq[[]Entry] {
+	return func(yield func([]Entry) bool) {
+		if l.blocks == nil {
+			return
+		}
+		for i := range l.blocks.sealed {
+			b := &l.blocks.sealed[i]
+			if b.start >= l.count || !yield(b.first(l.count)) {
+				return
+			}
+		}
+		if b := &l.blocks.tail; b.start < l.count {
+			yield(b.first(l.count))
+		}
+	}
+}
+
+// first is the part of the block that belongs to the first count entries of the log, of which it has some.
+func (b *block) first(count uint64) []Entry {
+	return b.entries[:min(uint64(len(b.entries)), count-b.start)]
+}
+
+// until is the log as it was at a position.
+func (l Log) until(position uint64) Log {
+	if l.count == 0 {
+		return l
+	}
+	b := &l.blocks.tail
+	if b.start >= l.count || b.base > position {
+		sealed := l.blocks.sealed
+		after := sort.Search(len(sealed), func(i int) bool { return sealed[i].start >= l.count || sealed[i].base > position })
+		if after == 0 {
+			return Log{}
+		}
+		b = &sealed[after-1]
+	}
+	held := b.first(l.count)
+	within := sort.Search(len(held), func(i int) bool { return b.base+uint64(held[i].sinceBase) > position })
+	return Log{l.blocks, b.start + uint64(within)}
+}
+
+// add is the writer's: it puts an entry behind the first count and returns where the log is now. What readers may see
+// of old is not touched.
+func (old *blocks) add(count, position uint64, e Entry) *blocks {
+	b := old
+	switch {
+	case old == nil:
+		b = &blocks{tail: block{base: position, entries: make([]Entry, 1)}}
+	case count-old.tail.start == BlockSize || position-old.tail.base > math.MaxUint32:
+		full := old.tail
+		full.entries = full.first(count)
+		b = &blocks{
+			sealed: append(old.sealed, full),
+			tail:   block{start: count, base: position, entries: make([]Entry, firstOfMany)},
+		}
+	case count-old.tail.start == uint64(len(old.tail.entries)):
+		larger := make([]Entry, 2*len(old.tail.entries))
+		copy(larger, old.tail.entries)
+		b = &blocks{old.sealed, block{old.tail.start, old.tail.base, larger}}
+	}
+	e.sinceBase = uint32(position - b.tail.base)
+	b.tail.entries[count-b.tail.start] = e
+	return b
+}

@@ -1,0 +1,51 @@
+package versions
+
+import (
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/ledger"
+)
+
+// Sides are a sum of credits and one of debits, as |amount|.
+type Sides struct{ Credits, Debits ledger.Int128 }
+
+// Net is what the credits exceed the debits by.
+func (s *Sides) Net() ledger.Int128 { return s.Credits.Sub(s.Debits) }
+
+func (s *Sides) add(amount int64) {
+	if amount > 0 {
+		s.Credits = s.Credits.AddInt64(amount)
+	} else {
+		s.Debits = s.Debits.AddInt64(-amount)
+	}
+}
+
+func (s *Sides) remove(amount int64) {
+	if amount > 0 {
+		s.Credits = s.Credits.AddInt64(-amount)
+	} else {
+		s.Debits = s.Debits.AddInt64(amount)
+	}
+}
+
+// Standing is what the entries of one (account, asset) add up to.
+type Standing struct {
+	Posted, Pending Sides
+	Entries         uint64
+	// LastUS is the latest time, not that of the last entry booked; meaningless without entries.
+	LastUS int64
+}
+
+func (s *Standing) count(e *Entry) {
+	switch e.Phase() {
+	case walletv1.Phase_PHASE_POSTED:
+		s.Posted.add(e.Amount())
+	case walletv1.Phase_PHASE_HOLD:
+		s.Pending.add(e.Amount())
+	case walletv1.Phase_PHASE_RELEASE:
+		s.Pending.remove(e.Amount())
+	}
+	if s.Entries == 0 || e.OccurredAtUS > s.LastUS {
+		s.LastUS = e.OccurredAtUS
+	}
+	s.Entries++
+}

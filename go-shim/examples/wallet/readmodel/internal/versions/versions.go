@@ -1,0 +1,124 @@
+// Package versions keeps a ledger in memory as immutable versions, one for each position. One writer makes them;
+// readers take the newest by one atomic load, never lock, and keep what they took for as long as they like.
+package versions
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+)
+
+// Ledger is the writer's side, and what all versions share: ids, assets and logs only grow, and a version knows how
+// much of them is its own.
+type Ledger struct {
+	newest atomic.Pointer[Version]
+
+	ids *names
+	// heads are the first holdings of accounts, by id slot.
+	heads    column[atomic.Uint32]
+	holdings column[holding]
+	assets   column[string]
+	// assetSlots is the writer's.
+	assetSlots map[string]uint32
+}
+
+// holding is one (account, asset). Everything but blocks is written once.
+type holding struct {
+	asset uint32
+	// next is the account's holding before this one, 0 if there is none. Newer ones come first, so that a version skips
+	// those that it does not have yet.
+	next   uint32
+	blocks atomic.Pointer[blocks]
+}
+
+// Version is the ledger at one position.
+type Version struct {
+	Position uint64
+	Accounts uint64
+	Entries  uint64
+
+	ledger *Ledger
+	// holdings is one more than the highest slot; slot 0 is not used.
+	holdings  uint32
+	standings tree
+}
+
+// New makes an empty ledger, at position 0.
+func New() *Ledger {
+	l := &Ledger{ids: newNames(), assetSlots: make(map[string]uint32)}
+	l.heads.reserve(Nobody)
+	l.newest.Store(&Version{ledger: l, holdings: 1})
+	return l
+}
+
+// Newest is what readers start from.
+func (l *Ledger) Newest() *Version { return l.newest.Load() }
+
+// Apply makes the version after the newest; a gap panics. There must be one caller at a time.
+func (l *Ledger) Apply(tx *walletv1.Transaction) {
+	old := l.newest.Load()
+	if tx.GetPosition() != old.Position+1 {
+		panic(fmt.Sprintf("readmodel: position %d after %d", tx.GetPosition(), old.Position))
+	}
+	v := new(Version)
+	*v = *old
+	v.Position = tx.GetPosition()
+	v.standings = append(make(tree, 0, len(old.standings)+1), old.standings...)
+	for _, e := range tx.GetEntries() {
+		l.book(v, tx.GetOccurredAtUs(), e)
+	}
+	v.Entries += uint64(len(tx.GetEntries()))
+	l.newest.Store(v)
+}
+
+func (l *Ledger) book(v *Version, occurredAtUS int64, e *walletv1.Entry) {
+	// Before the ids are known to readers.
+	l.heads.reserve(l.ids.size() + 1)
+	account := l.ids.intern(e.GetAccountId())
+	booked := Entry{
+		OccurredAtUS: occurredAtUS,
+		packed:       e.GetAmount()<<phaseBits | int64(e.GetPhase()),
+		Counterparty: l.ids.intern(e.GetCounterparty()),
+	}
+	slot := l.hold(v, account, l.asset(e.GetAsset()))
+	standing := v.standings.own(slot, v.Position)
+	h := l.holdings.at(slot)
+	old := h.blocks.Load()
+	if grown := old.add(standing.Entries, v.Position, booked); grown != old {
+		h.blocks.Store(grown)
+	}
+	standing.count(&booked)
+}
+
+// hold finds the holding of an account in an asset, or makes it.
+func (l *Ledger) hold(v *Version, account, asset uint32) uint32 {
+	head := l.heads.at(account)
+	first := head.Load()
+	for slot := first; slot != 0; slot = l.holdings.at(slot).next {
+		if l.holdings.at(slot).asset == asset {
+			return slot
+		}
+	}
+	if first == 0 {
+		v.Accounts++
+	}
+	slot := v.holdings
+	v.holdings++
+	l.holdings.reserve(slot)
+	h := l.holdings.at(slot)
+	h.asset, h.next = asset, first
+	head.Store(slot)
+	return slot
+}
+
+func (l *Ledger) asset(name string) uint32 {
+	if slot, known := l.assetSlots[name]; known {
+		return slot
+	}
+	slot := uint32(len(l.assetSlots))
+	l.assets.reserve(slot)
+	*l.assets.at(slot) = name
+	l.assetSlots[name] = slot
+	return slot
+}

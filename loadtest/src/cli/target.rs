@@ -1,0 +1,168 @@
+//! What a target is, in one word.
+
+use crate::{
+    generator::{Address, Endpoints},
+    topology::{Kind, Spec},
+};
+use std::{collections::BTreeSet, net::ToSocketAddrs as _, path::PathBuf};
+
+/// Most targets of a run.
+const TARGETS: usize = 16;
+/// Longest name of a target.
+const NAME_BYTES: usize = 40;
+
+/// One target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Unique in a run.
+    pub name: String,
+    /// What it is.
+    pub what: What,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Servers that this program starts.
+    Topology(Spec),
+    /// A server that runs already.
+    Running(Running),
+}
+
+/// A server that runs already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Where requests go.
+    pub endpoints: Endpoints,
+    /// Its processes, if they are on this machine: name and number.
+    pub processes: Vec<(String, u32)>,
+    /// `host:port` of its `/metrics`, for Go's collector.
+    pub admin: Option<String>,
+}
+
+/// Reads all targets; topologies without a suffix get `stream_workers`. Errors name the target and the rule.
+pub fn parse(texts: &[String], stream_workers: bool) -> Result<Vec<Target>, Vec<String>> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut mistakes = Vec::new();
+    for text in texts {
+        match one(text, stream_workers) {
+            Ok(target) => targets.push(target),
+            Err(rule) => mistakes.push(format!("--target {text:?}: {rule}")),
+        }
+    }
+    if texts.len() > TARGETS {
+        mistakes.push(format!("--target: at most {TARGETS} targets"));
+    }
+    let mut names = BTreeSet::new();
+    for target in &mut targets {
+        let base = target.name.clone();
+        let mut copies = 1;
+        while !names.insert(target.name.clone()) {
+            copies += 1;
+            target.name = format!("{base}-{copies}");
+        }
+        match &mut target.what {
+            What::Topology(spec) => spec.name = target.name.replace(':', "-"),
+            What::Running(_) if copies > 1 => {
+                mistakes.push(format!("--target: the name {base} is given more than once"));
+            }
+            What::Running(_) => {}
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(targets)
+    } else {
+        Err(mistakes)
+    }
+}
+
+fn one(text: &str, stream_workers: bool) -> Result<Target, String> {
+    if let Some((name, rest)) = text.split_once('=') {
+        return running(name, rest);
+    }
+    let (kind, suffix) = text.split_once(':').unwrap_or((text, ""));
+    let known = "legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, or NAME=ADDRESS";
+    let kind = Kind::parse(kind).ok_or_else(|| format!("must be one of {known}"))?;
+    let stream_workers = match suffix {
+        "" if text.ends_with(':') => return Err(format!("must be one of {known}")),
+        "" => stream_workers,
+        "workers" => true,
+        "no-workers" => false,
+        _ => return Err(format!("{suffix} must be workers or no-workers")),
+    };
+    let name = text.to_owned();
+    let spec = Spec {
+        name: name.clone(),
+        kind,
+        stream_workers,
+    };
+    Ok(Target {
+        name,
+        what: What::Topology(spec),
+    })
+}
+
+fn running(name: &str, rest: &str) -> Result<Target, String> {
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letters);
+    if !good || name.len() > NAME_BYTES {
+        return Err(format!(
+            "the name must be 1-{NAME_BYTES} letters, digits and -_. , and begin with a letter or digit"
+        ));
+    }
+    let mut parts = rest.split(',');
+    let mut running = Running {
+        endpoints: Endpoints {
+            front: address(parts.next().unwrap_or_default())?,
+            hot: None,
+        },
+        processes: Vec::new(),
+        admin: None,
+    };
+    for part in parts {
+        match part.split_once('=') {
+            Some(("hot", hot)) => running.endpoints.hot = Some(address(hot)?),
+            Some(("pid", process)) => running.processes.push(pid(process)?),
+            Some(("admin", admin)) => {
+                tcp(admin)?;
+                running.admin = Some(admin.to_owned());
+            }
+            _ => {
+                let known = "hot=ADDRESS, pid=NAME:NUMBER, admin=host:port";
+                return Err(format!("{part:?} must be one of {known}"));
+            }
+        }
+    }
+    Ok(Target {
+        name: name.to_owned(),
+        what: What::Running(running),
+    })
+}
+
+fn pid(text: &str) -> Result<(String, u32), String> {
+    let rule = || format!("{text:?} must be NAME:NUMBER, such as pid=walletd:1234");
+    let (name, number) = text.rsplit_once(':').ok_or_else(rule)?;
+    let number = number.parse().ok().filter(|number| *number > 0);
+    let named = !name.is_empty() && name.len() <= NAME_BYTES;
+    number
+        .filter(|_| named)
+        .map(|number| (name.to_owned(), number))
+        .ok_or_else(rule)
+}
+
+/// `host:port` or `unix:PATH`.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("unix: needs a path".to_owned()),
+        Some(path) => Ok(Address::Unix(PathBuf::from(path))),
+        None => tcp(text).map(Address::Tcp),
+    }
+}
+
+/// Names are looked up once, so that the generator never waits for a resolver.
+fn tcp(text: &str) -> Result<std::net::SocketAddr, String> {
+    let rule = || format!("{text:?} must be host:port, such as 127.0.0.1:7450, or unix:PATH");
+    let all: Vec<_> = text.to_socket_addrs().map_err(|_| rule())?.collect();
+    let four = all.iter().find(|address| address.is_ipv4());
+    four.or(all.first()).copied().ok_or_else(rule)
+}

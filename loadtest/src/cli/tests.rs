@@ -1,0 +1,236 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::{
+    target::{Running, What},
+    *,
+};
+use crate::{generator::Address, plan::Step};
+use std::time::Duration;
+
+fn parsed(line: &str) -> Result<Command> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+fn run(line: &str) -> Run {
+    match parsed(line) {
+        Ok(Command::Run(run)) => *run,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn mistakes(line: &str) -> Vec<String> {
+    let error = parsed(line).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    let text = error.to_string();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let hint = lines.pop().unwrap();
+    assert!(hint.starts_with("`loadtest "), "{hint}");
+    lines
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let found = mistakes(
+        "run --target nope --from 0 --quite --p99-ms soon --keep --out x --refine 99 --qps 5",
+    );
+    let expected = [
+        "there is no option --quite: did you mean --quiet?",
+        "--qps and --from: a fixed rate is not searched for",
+        "--qps and --refine: a fixed rate is not searched for",
+        "--keep and --out: either says where the report goes",
+        "the scenario is missing",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, or NAME=ADDRESS",
+        "--p99-ms \"soon\": must be a number from 0 to 60000",
+        "--from \"0\": must be a number from 0.1 to 10000000",
+        "--refine \"99\": must be a whole number from 0 to 20",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn commands_and_values_that_are_missing_are_named() {
+    assert_eq!(mistakes(""), ["a command is missing"]);
+    assert_eq!(
+        mistakes("rnu"),
+        ["there is no command rnu: did you mean run?"]
+    );
+    assert_eq!(mistakes("help xyzzy"), ["there is no command xyzzy"]);
+    assert_eq!(
+        mistakes("run mixed --seed"),
+        ["--seed needs a value: --seed N"]
+    );
+    assert_eq!(
+        mistakes("run mixed --seed 1 --seed 2"),
+        ["--seed is given more than once"]
+    );
+    assert_eq!(mistakes("run mixed --quiet=1"), ["--quiet takes no value"]);
+    assert_eq!(mistakes("run a b"), ["b: the scenario is one argument"]);
+    assert_eq!(
+        mistakes("run a -x"),
+        ["-x: there are no options of one letter"]
+    );
+    assert_eq!(
+        mistakes("run a --from 9 --to 5"),
+        ["--from 9 must not be over --to 5"]
+    );
+    assert_eq!(
+        mistakes("record --to nowhere"),
+        [
+            "--listen is required",
+            "--out is required",
+            "--to \"nowhere\": \"nowhere\" must be host:port, such as 127.0.0.1:7450, or unix:PATH"
+        ]
+    );
+    assert_eq!(
+        mistakes("report x --check"),
+        ["--check does nothing without --readme"]
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let run = run("run mixed");
+    assert_eq!(run.source, Source::Scenario("mixed".into()));
+    assert_eq!(run.overrides, Overrides::default());
+    assert_eq!((run.seed, run.max_lag), (1, Duration::from_millis(1)));
+    assert_eq!(run.servers.work.to_str(), Some("target/loadtest"));
+    assert_eq!(run.targets.len(), 1);
+    assert_eq!(run.targets[0].name, "legacy");
+}
+
+#[test]
+fn the_search_is_read() {
+    let search = run("run x --from 100 --step x1.5 --every 2.5 --until-failure --ramp --refine 3")
+        .overrides
+        .search;
+    assert_eq!(search.step, Some(Step::Times(1.5)));
+    assert_eq!(search.every, Some(Duration::from_millis(2500)));
+    assert_eq!(search.to, Some(10_000_000.0));
+    assert!(search.ramp);
+    assert_eq!(
+        run("run x --step 250").overrides.search.step,
+        Some(Step::Add(250.0))
+    );
+}
+
+#[test]
+fn a_limit_of_zero_is_none() {
+    let latency = run("run x --p99-ms 2.5 --p999-ms 0").overrides.latency;
+    assert_eq!(
+        latency,
+        [None, Some(Some(Duration::from_micros(2500))), Some(None)]
+    );
+}
+
+#[test]
+fn targets_are_named_after_what_they_are() {
+    let run = run(
+        "run x --target legacy --target legacy --target sidecar:no-workers --stream-workers on",
+    );
+    let names: Vec<_> = run
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    assert_eq!(names, ["legacy", "legacy-2", "sidecar:no-workers"]);
+    let workers = run.targets.iter().map(|target| match &target.what {
+        What::Topology(spec) => {
+            assert_eq!(spec.name, target.name.replace(':', "-"));
+            spec.stream_workers
+        }
+        What::Running(_) => panic!(),
+    });
+    assert_eq!(workers.collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn a_running_server_may_say_more_about_itself() {
+    let run = run(
+        "run x --target a=localhost:7450,hot=unix:/h.sock,pid=walletd:7,pid=hotpathd:8,admin=127.0.0.1:9",
+    );
+    let What::Running(Running {
+        endpoints,
+        processes,
+        admin,
+    }) = &run.targets[0].what
+    else {
+        panic!()
+    };
+    assert_eq!(
+        endpoints.front,
+        Address::Tcp("127.0.0.1:7450".parse().unwrap())
+    );
+    assert_eq!(endpoints.hot, Some(Address::Unix("/h.sock".into())));
+    assert_eq!(
+        processes,
+        &[("walletd".to_owned(), 7), ("hotpathd".to_owned(), 8)]
+    );
+    assert_eq!(admin.as_deref(), Some("127.0.0.1:9"));
+}
+
+#[test]
+fn bad_targets_are_told_by_their_rule() {
+    let rules = [
+        ("sidecar:fast", "fast must be workers or no-workers"),
+        ("=127.0.0.1:1", "the name must be"),
+        ("../x=127.0.0.1:1", "the name must be"),
+        ("a=nowhere", "must be host:port"),
+        ("a=unix:", "unix: needs a path"),
+        ("a=127.0.0.1:1,pid=x", "must be NAME:NUMBER"),
+        ("a=127.0.0.1:1,pid=x:0", "must be NAME:NUMBER"),
+        ("a=127.0.0.1:1,cold=1", "must be one of hot=ADDRESS"),
+    ];
+    for (target, rule) in rules {
+        let found = mistakes(&format!("run x --target {target}"));
+        assert!(found[0].contains(rule), "{found:?}");
+    }
+    let twice = mistakes("run x --target a=127.0.0.1:1 --target a=127.0.0.1:2");
+    assert_eq!(twice, ["--target: the name a is given more than once"]);
+}
+
+#[test]
+fn a_capture_runs_at_its_own_speed_unless_rates_are_given() {
+    let speed = |line: &str| match run(line).source {
+        Source::Capture { speed, .. } => speed,
+        Source::Scenario(_) => panic!(),
+    };
+    assert_eq!(speed("replay c"), Some(1.0));
+    assert_eq!(speed("replay c --speed 3"), Some(3.0));
+    assert_eq!(speed("replay c --qps 30"), None);
+    let both = mistakes("replay c --speed 3 --qps 9");
+    assert_eq!(
+        both,
+        ["--speed and --qps: a capture at its own times has no rates"]
+    );
+    assert_eq!(
+        mistakes("replay c --hot GetBalance"),
+        ["--hot \"GetBalance\": must be /package.Service/Method"]
+    );
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let text = |line: &str| match parsed(line).unwrap() {
+        Command::Print(text) => text,
+        other => panic!("{other:?}"),
+    };
+    for word in [
+        "open loop",
+        "planned send",
+        "void",
+        "noise floor",
+        "Exit codes",
+        "64",
+        "Examples",
+    ] {
+        assert!(text("--help").contains(word), "{word}");
+    }
+    assert_eq!(text("help run"), text("run --help"));
+    assert!(text("help run").contains("--until-failure"));
+    assert!(text("--version").starts_with("loadtest "));
+    for (command, _) in COMMANDS {
+        assert!(!text(&format!("help {command}")).is_empty());
+    }
+    let longest = text("help run").lines().map(str::len).max().unwrap();
+    assert!(longest <= 120, "{longest}");
+}

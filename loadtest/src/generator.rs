@@ -1,0 +1,285 @@
+//! The open loop: one thread, one target, requests sent when they are due whether or not answers come.
+
+mod address;
+mod answers;
+mod clock;
+mod drive;
+mod groups;
+mod hash;
+mod limits;
+mod link;
+mod links;
+mod socket;
+mod tally;
+mod writes;
+
+pub use address::Address;
+
+use self::{
+    answers::{Answers, Nobody},
+    clock::{Clock, ns},
+    drive::{Drive, Limits},
+    groups::Groups,
+    links::Links,
+    tally::Tally,
+    writes::{Plan, Writes},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    http2::hpack::encoder::Fields,
+    measure::Observed,
+    traffic::{Method, Window, Workload},
+};
+use std::{
+    num::NonZeroU64,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Duration,
+};
+
+/// Longest path of a method: with it, a request's header block fits into any peer's frames.
+const MAX_PATH_BYTES: usize = 8 << 10;
+const MAX_METHODS: usize = 1 << 16;
+const MAX_CONNECTIONS: usize = 10_000;
+const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Where a target's requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Everything, unless `hot` is set.
+    pub front: Address,
+    /// Reads of methods that are `hot`; writes and the others go to `front`.
+    pub hot: Option<Address>,
+}
+
+/// How requests get there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Connections that carry reads, to each of the endpoints: 1 to 10,000.
+    pub connections: usize,
+    /// Connections that are held open beside them (to `hot` if there is one) and answer pings only: up to
+    /// a million.
+    pub idle_connections: usize,
+    /// Reads in flight at once, over all connections.
+    pub max_in_flight: usize,
+    /// Given up after this long, counted from the planned send; up to an hour.
+    pub timeout: Duration,
+    /// Writes a second beside the reads.
+    pub writes_per_second: f64,
+    /// Bytes of replies that a window may keep; beyond it only their hashes.
+    pub reply_budget_bytes: usize,
+}
+
+/// What a window is like while it runs; written by the generator a few times a second, read by the terminal.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Reads that were due so far.
+    pub planned: AtomicU64,
+    /// OK answers so far.
+    pub ok: AtomicU64,
+    /// Errors so far.
+    pub errors: AtomicU64,
+    /// In flight now.
+    pub in_flight: AtomicU64,
+    /// p99 from the planned send so far, µs.
+    pub p99_us: AtomicU64,
+    /// p99 of the lag so far, µs.
+    pub lag_p99_us: AtomicU64,
+}
+
+/// Open connections to one target, and the loop over them.
+pub struct Generator {
+    workload: Arc<dyn Workload>,
+    options: Options,
+    clock: Clock,
+    links: Links,
+    groups: Groups,
+    write_fields: Fields,
+    /// The connection of the writes, and their rate; 0 if there are none.
+    write_link: usize,
+    writes_per_second: f64,
+}
+
+impl std::fmt::Debug for Generator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (f.debug_struct("Generator"))
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    fn check(&self, methods: &[Method]) -> Result<()> {
+        let rules = [
+            (
+                (1..=MAX_CONNECTIONS).contains(&self.connections),
+                "connections must be 1 to 10000",
+            ),
+            (
+                self.idle_connections <= MAX_IDLE_CONNECTIONS,
+                "idle_connections must be at most 1000000",
+            ),
+            (self.max_in_flight > 0, "max_in_flight must be at least 1"),
+            (
+                !self.timeout.is_zero() && self.timeout <= MAX_TIMEOUT,
+                "timeout must be above 0 and at most an hour",
+            ),
+            (
+                self.writes_per_second.is_finite() && self.writes_per_second >= 0.0,
+                "writes_per_second must be 0 or more",
+            ),
+            (
+                methods.len() <= MAX_METHODS,
+                "there are more than 65536 methods",
+            ),
+            (
+                (methods.iter()).all(|method| method.path.len() <= MAX_PATH_BYTES),
+                "the path of a method has more than 8192 bytes",
+            ),
+        ];
+        let broken: Vec<_> = rules.iter().filter(|(holds, _)| !holds).collect();
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let broken: Vec<_> = broken.iter().map(|(_, rule)| *rule).collect();
+        Err(Error::new(Kind::Usage, broken.join("; ")))
+    }
+}
+
+impl Generator {
+    /// Opens all connections. Fails with [`Kind::Target`] if one can't be opened within five seconds.
+    pub fn connect(
+        endpoints: &Endpoints,
+        workload: Arc<dyn Workload>,
+        options: Options,
+    ) -> Result<Self> {
+        options.check(workload.methods())?;
+        let writes = options.writes_per_second > 0.0 && workload.write(0).is_some();
+        let addresses = [Some(&endpoints.front), endpoints.hot.as_ref()];
+        let addresses: Vec<_> = addresses
+            .into_iter()
+            .flatten()
+            .cloned()
+            .map(Arc::new)
+            .collect();
+        limits::allow_files(
+            addresses.len() * options.connections + options.idle_connections + usize::from(writes),
+        )?;
+        let clock = Clock::new();
+        let mut links = Links::new(clock)?;
+        let fields = |address: &Address| fields(address, workload.methods(), options.timeout);
+        let groups: Vec<(Range<usize>, Fields)> = (addresses.iter())
+            .map(|address| (links.add(address, options.connections), fields(address)))
+            .collect();
+        let groups = Groups::new(groups, workload.methods());
+        let front = Arc::new(endpoints.front.clone());
+        let write_link = links.add(&front, usize::from(writes)).start;
+        links.add(addresses.last().unwrap_or(&front), options.idle_connections);
+        links.open_all(&mut Nobody, &AtomicBool::new(false))?;
+        Ok(Self {
+            write_fields: fields(&front),
+            write_link,
+            writes_per_second: if writes {
+                options.writes_per_second
+            } else {
+                0.0
+            },
+            workload,
+            options,
+            clock,
+            links,
+            groups,
+        })
+    }
+
+    /// Runs one window on the calling thread: to its end, and until all that was due is answered or given up, and all writes
+    /// that were due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
+    /// [`Workload::write`], and is moved on.
+    pub fn run(
+        &mut self,
+        window: &Window,
+        next_write: &mut u64,
+        progress: &Progress,
+        stop: &AtomicBool,
+    ) -> Result<Observed> {
+        // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        self.links.settle(&mut Nobody, stop)?;
+        let timeout = ns(self.options.timeout);
+        let begin = self.clock.now();
+        let end = begin.saturating_add(ns(window.duration));
+        let writes = Plan {
+            link: self.write_link,
+            timeout,
+            begin,
+            end,
+            per_second: self.writes_per_second,
+        };
+        let budget = window
+            .keep_replies
+            .then_some(self.options.reply_budget_bytes);
+        let mut drive = Drive {
+            links: &mut self.links,
+            groups: &mut self.groups,
+            write_fields: &self.write_fields,
+            workload: &*self.workload,
+            clock: self.clock,
+            answers: Answers {
+                now: begin,
+                tally: Tally::new((begin, end), self.workload.methods().len(), budget),
+                writes: Writes::new(writes, *next_write),
+            },
+            limits: Limits {
+                begin,
+                end,
+                timeout,
+                max_in_flight: self.options.max_in_flight,
+                keep: window.keep_replies,
+            },
+        };
+        let interrupted_at = drive.run(window, progress, stop);
+        let (writes, next) = drive.answers.writes.finish();
+        *next_write = next;
+        Ok(drive.answers.tally.finish(writes, interrupted_at?))
+    }
+}
+
+fn fields(address: &Address, methods: &[Method], timeout: Duration) -> Fields {
+    let paths = methods
+        .iter()
+        .map(|method| method.path.clone().into_bytes());
+    Fields::new(
+        &address.authority(),
+        &grpc_timeout(timeout),
+        paths.collect(),
+    )
+}
+
+/// As `grpc-timeout` says it: up to eight digits and a unit.
+fn grpc_timeout(timeout: Duration) -> String {
+    match timeout.as_micros() {
+        us @ ..100_000_000 => format!("{}u", us.max(1)),
+        us => format!("{}m", us / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_said_in_eight_digits_at_most() {
+        for (timeout, said) in [
+            (Duration::from_millis(1500), "1500000u"),
+            (Duration::from_secs(100), "100000m"),
+            (MAX_TIMEOUT, "3600000m"),
+            (Duration::from_nanos(1), "1u"),
+        ] {
+            assert_eq!(grpc_timeout(timeout), said);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Brings answers to the accounts that they belong to.
+
+use super::{
+    links::Timed,
+    tally::{Purpose, Tally, Token},
+    writes::Writes,
+};
+use crate::http2::reply::{Answer, Sink};
+
+/// The accounts of a window.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// When the answers arrived that are handed over now.
+    pub(super) now: u64,
+    pub(super) tally: Tally,
+    pub(super) writes: Writes,
+}
+
+/// Between windows nothing is in flight.
+#[derive(Debug)]
+pub(super) struct Nobody;
+
+impl Sink<Token> for Answers {
+    fn answered(&mut self, token: Token, answer: &Answer<'_>) {
+        match token.purpose {
+            Purpose::Read { n, method } => {
+                (self.tally).answered(token, (n, method), answer, self.now);
+            }
+            Purpose::Write => self.writes.answered(answer, self.now),
+        }
+    }
+}
+
+impl Timed for Answers {
+    fn arrived(&mut self, now: u64) {
+        self.now = now;
+    }
+}
+
+impl Sink<Token> for Nobody {
+    fn answered(&mut self, _token: Token, _answer: &Answer<'_>) {}
+}
+
+impl Timed for Nobody {
+    fn arrived(&mut self, _now: u64) {}
+}

@@ -1,0 +1,287 @@
+//! The loop of one window.
+
+use super::{
+    Progress,
+    answers::Answers,
+    clock::{Clock, ns, sleep},
+    groups::{Groups, Waiting},
+    links::Links,
+    tally::{GivenUp, Purpose, Token},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    http2::hpack::encoder::Fields,
+    traffic::{Request, Window, Workload},
+};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Requests up to this size are sent.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Reads sent before the clock and the sockets are looked at again.
+const BATCH: usize = 64;
+/// Longest rest from one round of the loop to the next while more reads are about to be due: system calls are shared by
+/// what falls into it, and times are known this well.
+const LONGEST_ROUND_NS: u64 = 50_000;
+/// A round times the mean gap between reads, ns^2: 45 us at 150,000 reads a second, 15 us at 50,000. Where it is shorter
+/// than a round's work, which is below about 30,000, the loop never rests, and hears of every reply at once.
+const ROUND_TIMES_GAP: u64 = 300_000_000;
+/// Shorter rests are not worth a system call.
+const SHORTEST_REST_NS: u64 = 4_000;
+/// The loop wakes up at least this often, to see `stop`.
+const TICK_NS: u64 = 50_000_000;
+const SHOW_NS: u64 = 200_000_000;
+
+/// What the loop runs on.
+pub(super) struct Drive<'a> {
+    pub(super) links: &'a mut Links,
+    pub(super) groups: &'a mut Groups,
+    pub(super) write_fields: &'a Fields,
+    pub(super) workload: &'a dyn Workload,
+    pub(super) clock: Clock,
+    pub(super) answers: Answers,
+    pub(super) limits: Limits,
+}
+
+/// Limits and marks of a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) begin: u64,
+    pub(super) end: u64,
+    pub(super) timeout: u64,
+    pub(super) max_in_flight: usize,
+    pub(super) keep: bool,
+}
+
+/// The reads that are still to come.
+struct Reads {
+    schedule: Box<dyn Iterator<Item = Duration> + Send>,
+    seed: u64,
+    /// The number of the next read, and when it is due.
+    n: u64,
+    next: Option<u64>,
+    /// Between the reads lately.
+    mean_gap: u64,
+}
+
+impl Reads {
+    fn new(workload: &dyn Workload, window: &Window, limits: &Limits) -> Self {
+        let mut reads = Self {
+            schedule: workload.schedule(window),
+            seed: window.seed,
+            n: 0,
+            next: None,
+            mean_gap: LONGEST_ROUND_NS,
+        };
+        reads.plan(limits);
+        reads
+    }
+
+    fn plan(&mut self, limits: &Limits) {
+        let offset = self.schedule.next().map(ns);
+        let planned = offset.map(|offset| limits.begin.saturating_add(offset));
+        let before = self.next;
+        self.next = planned.filter(|&planned| planned < limits.end);
+        if let (Some(before), Some(next)) = (before, self.next) {
+            let gap = next.saturating_sub(before);
+            // A moving average; a pause counts as one long gap at most.
+            self.mean_gap = (self.mean_gap * 15 + gap.min(LONGEST_ROUND_NS * 16)) / 16;
+        }
+    }
+
+    /// How long a round should take that began at such a rate.
+    fn round_ns(&self) -> u64 {
+        (ROUND_TIMES_GAP / self.mean_gap.max(1)).min(LONGEST_ROUND_NS)
+    }
+
+    fn due(&self, now: u64) -> Option<u64> {
+        self.next.filter(|&planned| planned <= now)
+    }
+}
+
+impl Drive<'_> {
+    /// Runs the window; tells when it was interrupted, if it was. Nothing is in flight afterwards.
+    pub(super) fn run(
+        &mut self,
+        window: &Window,
+        progress: &Progress,
+        stop: &AtomicBool,
+    ) -> Result<Option<u64>> {
+        let end = self.go_round(window, progress, stop);
+        if !matches!(end, Ok(None)) {
+            self.interrupt(self.clock.now());
+        }
+        self.answers.tally.show(progress);
+        end
+    }
+
+    fn go_round(
+        &mut self,
+        window: &Window,
+        progress: &Progress,
+        stop: &AtomicBool,
+    ) -> Result<Option<u64>> {
+        let mut reads = Reads::new(self.workload, window, &self.limits);
+        let mut show_at = 0;
+        loop {
+            let now = self.clock.now();
+            if stop.load(Relaxed) {
+                return Ok(Some(now));
+            }
+            self.give_up(now);
+            (self.answers.writes).step(now, self.links, self.write_fields, self.workload)?;
+            self.send_waiting(now);
+            self.send_due(&mut reads, now)?;
+            self.links.flush(&mut self.answers);
+            if reads.next.is_none() && now >= self.limits.end && self.idle() {
+                return Ok(None);
+            }
+            if now >= show_at {
+                show_at = now + SHOW_NS;
+                self.answers.tally.show(progress);
+            }
+            self.wait(&reads, now);
+            self.links.maintain(self.clock.now(), &mut self.answers);
+        }
+    }
+
+    fn idle(&self) -> bool {
+        self.answers.tally.in_flight() == 0
+            && self.groups.nothing_waits()
+            && self.answers.writes.finished()
+    }
+
+    /// The end of the window, if it is still to come.
+    fn end_after(&self, now: u64) -> u64 {
+        if self.limits.end > now {
+            self.limits.end
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// Sleeps until something is due or a socket has something to say, and takes that.
+    fn wait(&mut self, reads: &Reads, pass_began: u64) {
+        let now = self.clock.now();
+        let round_ends = pass_began + reads.round_ns();
+        let timeout = match reads.next {
+            Some(planned) if planned < round_ends => {
+                let rest = round_ends.saturating_sub(now);
+                if rest >= SHORTEST_REST_NS {
+                    sleep(rest);
+                }
+                0
+            }
+            planned => (planned.unwrap_or(self.end_after(now)))
+                .min(self.groups.expire_at())
+                .min(self.answers.writes.next_at())
+                .min(self.links.maintain_at())
+                .saturating_sub(now)
+                .min(TICK_NS),
+        };
+        self.links.poll(timeout, &mut self.answers);
+    }
+
+    fn send_due(&mut self, reads: &mut Reads, now: u64) -> Result<()> {
+        for _ in 0..BATCH {
+            let Some(planned) = reads.due(now) else {
+                break;
+            };
+            let n = reads.n;
+            let request = self.workload.read(reads.seed, n);
+            check(&request, n)?;
+            reads.n += 1;
+            reads.plan(&self.limits);
+            self.answers.tally.due(request.method, now - planned);
+            let read = Waiting {
+                n,
+                seed: reads.seed,
+                method: request.method,
+                planned,
+            };
+            if self.groups.any_waits(request.method) || !self.send(&read, request.message, now) {
+                self.answers.tally.held_back();
+                self.groups.wait(read);
+            }
+            self.groups
+                .expire_by(planned.saturating_add(self.limits.timeout));
+        }
+        Ok(())
+    }
+
+    /// Sends a read, if the limits and a connection let it out.
+    fn send(&mut self, read: &Waiting, message: &[u8], now: u64) -> bool {
+        if self.answers.tally.in_flight() >= self.limits.max_in_flight {
+            return false;
+        }
+        let Some((http, fields)) = self.groups.free(read.method, self.links) else {
+            return false;
+        };
+        let token = Token {
+            purpose: Purpose::Read {
+                n: read.n,
+                method: read.method,
+            },
+            planned: read.planned,
+            sent: now,
+        };
+        let keep = self.limits.keep;
+        http.request((fields, read.method), message, token, (keep, keep));
+        self.answers.tally.sent();
+        true
+    }
+
+    /// Sends what was held back, the longest first.
+    fn send_waiting(&mut self, now: u64) {
+        if self.groups.nothing_waits() {
+            return;
+        }
+        let mut blocked = [false; 2];
+        while let Some((group, read)) = self.groups.longest_waiting(blocked) {
+            let message = self.workload.read(read.seed, read.n).message;
+            if self.send(&read, message, now) {
+                self.groups.sent_waiting(group);
+            } else if let Some(blocked) = blocked.get_mut(group) {
+                *blocked = true;
+            }
+        }
+    }
+
+    /// Gives up what was planned too long ago.
+    fn give_up(&mut self, now: u64) {
+        if now < self.groups.expire_at() {
+            return;
+        }
+        let planned_by = now.saturating_sub(self.limits.timeout);
+        self.give_up_planned_by(planned_by, GivenUp::Late, now);
+        self.groups.reckon_expiry(self.links, self.limits.timeout);
+    }
+
+    fn give_up_planned_by(&mut self, planned_by: u64, why: GivenUp, now: u64) {
+        for at in self.groups.links() {
+            while let Some(token) = self.links.cancel(at, planned_by) {
+                self.answers.tally.given_up(token, why, now);
+            }
+        }
+        while let Some(read) = self.groups.drop_waiting(planned_by) {
+            self.answers.tally.dropped(read.method, read.planned, now);
+        }
+    }
+
+    fn interrupt(&mut self, now: u64) {
+        self.give_up_planned_by(u64::MAX, GivenUp::Interrupted, now);
+        self.answers.writes.interrupt(self.links);
+        self.links.flush(&mut self.answers);
+    }
+}
+
+fn check(request: &Request<'_>, n: u64) -> Result<()> {
+    let bytes = request.message.len();
+    if bytes <= MAX_REQUEST_BYTES {
+        return Ok(());
+    }
+    let rule = format!("read {n} has {bytes} bytes, requests have at most {MAX_REQUEST_BYTES}");
+    Err(Error::new(Kind::Input, rule))
+}

@@ -1,0 +1,5 @@
+//! The `loadtest` program.
+
+fn main() -> std::process::ExitCode {
+    loadtest::app::main()
+}

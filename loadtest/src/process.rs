@@ -1,0 +1,231 @@
+//! What the processes of a target use, from `/proc` and, for Go's collector, from `/metrics`.
+//!
+//! CPU time has the grain of the kernel's clock tick (10 ms as a rule). A process that ends, or is replaced by another of
+//! its number, is an error that names it and shows the end of its log.
+
+pub mod metrics;
+pub mod proc;
+
+use crate::{
+    error::{Error, Kind, Result},
+    measure::{GcUsage, ProcessUsage},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Lines of a log that an error shows.
+const TAIL_LINES: usize = 12;
+/// Read from the end of a log to find them.
+const TAIL_BYTES: usize = 16 << 10;
+
+/// A process to account for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// `walletd`, `hotpathd`, or as the command line called it.
+    pub name: String,
+    /// Its number.
+    pub pid: u32,
+    /// `host:port` of its `/metrics`, if it has Go's.
+    pub admin: Option<String>,
+    /// Where its output goes, if it is known.
+    pub log: Option<PathBuf>,
+}
+
+/// The processes of one target.
+#[derive(Debug)]
+pub struct Meter {
+    processes: Vec<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    watched: Watched,
+    started_ticks: u64,
+    rss_peak_bytes: AtomicU64,
+}
+
+/// What they had used at one moment.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    processes: Vec<(proc::Stat, u64, Option<metrics::Gc>)>,
+}
+
+impl Meter {
+    /// All of them must be running.
+    pub fn new(watched: Vec<Watched>) -> Result<Self> {
+        let processes = watched.into_iter().map(|watched| {
+            let stat = proc::stat(watched.pid).map_err(|error| gone(&watched, &error))?;
+            Ok(Process {
+                started_ticks: stat.started_ticks,
+                rss_peak_bytes: AtomicU64::new(0),
+                watched,
+            })
+        });
+        Ok(Self {
+            processes: processes.collect::<Result<_>>()?,
+        })
+    }
+
+    /// What they have used so far. Asks `/metrics`: for before and after a window, not for its course.
+    pub fn read(&self) -> Result<Reading> {
+        let processes = self.processes.iter().map(|process| {
+            let stat = process.stat()?;
+            let watched = &process.watched;
+            let switches =
+                proc::context_switches(watched.pid).map_err(|error| gone(watched, &error))?;
+            let gc = watched.admin.as_deref().and_then(metrics::gc);
+            Ok((stat, switches, gc))
+        });
+        Ok(Reading {
+            processes: processes.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Notes resident memory, and says what CPU time was used so far. A process that is gone is left to [`Self::read`].
+    pub fn sample(&self) -> Option<Duration> {
+        let mut cpu = Duration::ZERO;
+        for process in &self.processes {
+            if let Ok(bytes) = proc::resident_bytes(process.watched.pid) {
+                process.rss_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+            }
+            cpu += proc::stat(process.watched.pid).ok()?.cpu;
+        }
+        (!self.processes.is_empty()).then_some(cpu)
+    }
+
+    /// Forgets the peaks, as a window begins.
+    pub fn reset_peaks(&self) {
+        for process in &self.processes {
+            process.rss_peak_bytes.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// What was used between two readings, with the peaks of [`Self::sample`].
+    #[must_use]
+    pub fn usage(&self, before: &Reading, after: &Reading) -> Vec<ProcessUsage> {
+        let readings = before.processes.iter().zip(&after.processes);
+        let each = self.processes.iter().zip(readings);
+        each.map(|(process, (before, after))| ProcessUsage {
+            name: process.watched.name.clone(),
+            cpu: after.0.cpu.saturating_sub(before.0.cpu),
+            rss_peak_bytes: process.rss_peak_bytes.load(Ordering::Relaxed),
+            // Threads that ended take their count with them.
+            context_switches: after.1.saturating_sub(before.1),
+            gc: before.2.zip(after.2).map(|(before, after)| GcUsage {
+                cpu: after.cpu.saturating_sub(before.cpu),
+                pause: after.pause.saturating_sub(before.pause),
+                cycles: after.cycles.saturating_sub(before.cycles),
+            }),
+        })
+        .collect()
+    }
+}
+
+impl Process {
+    fn stat(&self) -> Result<proc::Stat> {
+        let stat = proc::stat(self.watched.pid).map_err(|error| gone(&self.watched, &error))?;
+        if stat.dead || stat.started_ticks != self.started_ticks {
+            return Err(gone(&self.watched, "it ended"));
+        }
+        Ok(stat)
+    }
+}
+
+fn gone(watched: &Watched, why: &(impl std::fmt::Display + ?Sized)) -> Error {
+    let Watched { name, pid, log, .. } = watched;
+    let log = log.as_deref().map(log_tail).unwrap_or_default();
+    let text = format!("{name} (process {pid}) is not running any more: {why}{log}");
+    Error::new(Kind::Target, text)
+}
+
+/// The end of a log, indented, to be appended to an error; empty if there is none.
+#[must_use]
+pub fn log_tail(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+    let lines: Vec<_> = text.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    if tail.is_empty() {
+        return format!(" ({} is empty)", path.display());
+    }
+    let mut shown = format!("\n  the end of {}:", path.display());
+    for line in tail {
+        shown.push_str("\n  | ");
+        shown.push_str(line);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::sample;
+    use std::process::{Command, Stdio};
+
+    fn watched(pid: u32) -> Watched {
+        Watched {
+            name: "walletd".into(),
+            pid,
+            admin: None,
+            log: None,
+        }
+    }
+
+    #[test]
+    fn this_process_is_accounted_for() {
+        let meter = Meter::new(vec![watched(std::process::id())]).unwrap();
+        let before = meter.read().unwrap();
+        let mut spin = 1_u64;
+        while meter.sample().unwrap() < before.processes[0].0.cpu + Duration::from_millis(50) {
+            spin = spin.wrapping_mul(3);
+        }
+        let usage = meter.usage(&before, &meter.read().unwrap());
+        assert_eq!(usage[0].name, "walletd");
+        assert!(usage[0].cpu >= Duration::from_millis(50), "{spin}");
+        assert!(usage[0].rss_peak_bytes > 1 << 20);
+        assert_eq!(usage[0].gc, None);
+        meter.reset_peaks();
+        assert_eq!(meter.usage(&before, &before)[0].rss_peak_bytes, 0);
+    }
+
+    #[test]
+    fn a_process_that_ended_is_named_with_its_log() {
+        let _alone = sample::starting();
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("walletd.log");
+        fs::write(&log, "one\npanic: two\n").unwrap();
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut process = watched(child.id());
+        process.log = Some(log);
+        let meter = Meter::new(vec![process]).unwrap();
+        meter.read().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let error = meter.read().unwrap_err();
+        assert_eq!(error.kind(), Kind::Target);
+        let text = error.to_string();
+        assert!(text.starts_with("walletd (process "), "{text}");
+        assert!(text.contains("| panic: two"), "{text}");
+    }
+
+    #[test]
+    fn nothing_to_watch_is_nothing_used() {
+        let meter = Meter::new(Vec::new()).unwrap();
+        assert_eq!(meter.sample(), None);
+        let reading = meter.read().unwrap();
+        assert!(meter.usage(&reading, &reading).is_empty());
+    }
+
+    #[test]
+    fn a_process_that_never_was_is_an_error() {
+        assert!(Meter::new(vec![watched(u32::MAX >> 1)]).is_err());
+    }
+}

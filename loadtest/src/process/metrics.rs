@@ -1,0 +1,107 @@
+//! Prometheus text, as much of it as is asked for here.
+
+use std::{collections::HashMap, time::Duration};
+
+/// Longest wait for `/metrics`.
+const TIMEOUT_SECONDS: u64 = 5;
+
+/// Values without labels, by name.
+pub type Values = HashMap<String, f64>;
+
+/// What Go's collector has used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gc {
+    /// CPU.
+    pub cpu: Duration,
+    /// Stop-the-world pauses.
+    pub pause: Duration,
+    /// Cycles.
+    pub cycles: u64,
+}
+
+/// Asks `host:port` for its metrics.
+pub fn scrape(admin: &str) -> Result<Values, String> {
+    let request = minreq::get(format!("http://{admin}/metrics")).with_timeout(TIMEOUT_SECONDS);
+    let response = request.send().map_err(|error| error.to_string())?;
+    if response.status_code != 200 {
+        return Err(format!("http://{admin}/metrics: {}", response.status_code));
+    }
+    let text = response.as_str().map_err(|error| error.to_string())?;
+    Ok(parse(text))
+}
+
+/// Go's collector, if `admin` tells all three.
+#[must_use]
+pub fn gc(admin: &str) -> Option<Gc> {
+    gc_of(&scrape(admin).ok()?)
+}
+
+fn parse(text: &str) -> Values {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        let value = value.split_whitespace().next()?.parse().ok()?;
+        (!name.contains('{')).then(|| (name.to_owned(), value))
+    });
+    pairs.collect()
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn gc_of(values: &Values) -> Option<Gc> {
+    let seconds = |name: &str| Duration::try_from_secs_f64(*values.get(name)?).ok();
+    Some(Gc {
+        cpu: seconds("go_cpu_classes_gc_total_cpu_seconds_total")?,
+        pause: seconds("go_gc_duration_seconds_sum")?,
+        cycles: *values.get("go_gc_duration_seconds_count")? as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    const TEXT: &str = "# HELP go_gc_duration_seconds x\n\
+        go_gc_duration_seconds{quantile=\"0\"} 1e-05\ngo_gc_duration_seconds_sum 0.25\n\
+        go_gc_duration_seconds_count 17\ngo_cpu_classes_gc_total_cpu_seconds_total 1.5\nbroken\n";
+
+    #[test]
+    fn values_are_read_over_http() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).unwrap();
+            let length = TEXT.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{TEXT}"
+            )
+            .unwrap();
+        });
+        let gc = gc(&address).unwrap();
+        server.join().unwrap();
+        assert_eq!(gc.cpu, Duration::from_millis(1500));
+        assert_eq!(gc.pause, Duration::from_millis(250));
+        assert_eq!(gc.cycles, 17);
+    }
+
+    #[test]
+    fn who_tells_only_part_tells_nothing() {
+        assert_eq!(gc_of(&parse("go_gc_duration_seconds_sum 0.25\n")), None);
+    }
+
+    #[test]
+    fn nobody_there_is_an_error() {
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert!(scrape(&free.to_string()).is_err());
+    }
+}

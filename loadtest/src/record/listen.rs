@@ -1,0 +1,142 @@
+//! Sockets on both sides of the proxy: TCP or Unix.
+
+use crate::generator::Address;
+use std::{
+    fs, io,
+    net::TcpListener,
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    time::Duration,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection of either kind.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+/// Where callers connect. A socket's file is removed with it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    address: Address,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A listener inside a runtime.
+pub(super) struct Accepting {
+    kind: AcceptingKind,
+    _until_dropped: Option<SocketFile>,
+}
+
+enum AcceptingKind {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+struct SocketFile(std::path::PathBuf);
+
+impl Listener {
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self {
+                    address: Address::Tcp(listener.local_addr()?),
+                    kind: Kind::Tcp(listener),
+                })
+            }
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+                listener.set_nonblocking(true)?;
+                Ok(Self {
+                    address: address.clone(),
+                    kind: Kind::Unix(listener),
+                })
+            }
+        }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Must be called inside a runtime.
+    pub(super) fn accepting(self) -> io::Result<Accepting> {
+        let kind = match self.kind {
+            Kind::Tcp(listener) => AcceptingKind::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Kind::Unix(listener) => {
+                AcceptingKind::Unix(tokio::net::UnixListener::from_std(listener)?)
+            }
+        };
+        let file = match self.address {
+            Address::Tcp(_) => None,
+            Address::Unix(path) => Some(SocketFile(path)),
+        };
+        Ok(Accepting {
+            kind,
+            _until_dropped: file,
+        })
+    }
+}
+
+impl Accepting {
+    pub(super) async fn accept(&self) -> io::Result<Box<dyn Socket>> {
+        match &self.kind {
+            AcceptingKind::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            AcceptingKind::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // There is nobody left to tell if it is gone already.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Connects to the target.
+pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
+    let connecting = async {
+        let socket: Box<dyn Socket> = match address {
+            Address::Tcp(address) => {
+                let stream = tokio::net::TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Address::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+        };
+        Ok(socket)
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?
+}
+
+/// Only a socket that nobody serves is removed.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => taken("something else has this name"),
+        Ok(_) if UnixStream::connect(path).is_ok() => taken("another process serves it"),
+        Ok(_) => fs::remove_file(path),
+    }
+}

@@ -1,0 +1,33 @@
+//! What a run found, for programs (`report.json`, `windows.csv`) and for people (`report.html`, the README's table).
+
+mod assemble;
+mod chart;
+mod files;
+pub(crate) mod format;
+mod html;
+pub mod input;
+pub mod model;
+mod readme;
+mod summary;
+mod text_table;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+pub use self::{
+    assemble::assemble,
+    files::{read, write},
+    html::page,
+    readme::{readme_table, update_readme},
+    summary::summary,
+};
+
+/// Figures that targets are compared by, in the order of every table: key in `report.json`, and in words.
+pub const FIGURES: [(&str, &str); 6] = [
+    ("max_qps_within_slo", "QPS within the objective"),
+    ("cpu_us_per_request", "CPU per read"),
+    ("p50_us", "p50"),
+    ("p99_us", "p99"),
+    ("p999_us", "p99.9"),
+    ("rss_peak_bytes", "peak memory"),
+];

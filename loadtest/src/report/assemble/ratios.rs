@@ -1,0 +1,130 @@
+//! Every target over the baseline, round by round, so that the machine's drift hits both sides alike.
+
+use super::{divided, equal, targets::real};
+use crate::report::{
+    input::{Finished, SearchOutcome, TargetInput},
+    model::{Open, Ratio, RatioFigure, Window},
+};
+use std::collections::BTreeMap;
+
+/// The one figure that the search gives; all others come from the rounds of equal load.
+pub(super) const RATE: &str = "max_qps_within_slo";
+
+type Figure = fn(&Window) -> Option<f64>;
+
+const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
+    ("cpu_us_per_request", |window| window.cpu_us_per_request),
+    ("p50_us", |window| Some(window.p50_us)),
+    ("p99_us", |window| Some(window.p99_us)),
+    ("p999_us", |window| Some(window.p999_us)),
+    ("rss_peak_bytes", |window| window.rss_peak_bytes.map(real)),
+];
+
+/// The second pass over the baseline is among them: its ratios are the noise floor.
+pub(super) fn ratios(finished: &Finished) -> Vec<Ratio> {
+    let Some((baseline, others)) = finished.targets.split_first() else {
+        return Vec::new();
+    };
+    let floor = others
+        .iter()
+        .find(|target| target.against_itself)
+        .map(|target| figures(finished, baseline, target))
+        .unwrap_or_default();
+    let ratio = |target: &TargetInput| {
+        let mut figures = figures(finished, baseline, target);
+        for (name, figure) in &mut figures {
+            let noise = floor.get(name);
+            figure.noise_low = noise.map(|noise| noise.low);
+            figure.noise_high = noise.map(|noise| noise.high);
+        }
+        Ratio {
+            target: target.name.clone(),
+            baseline: baseline.name.clone(),
+            figures,
+        }
+    };
+    others.iter().map(ratio).collect()
+}
+
+fn figures(
+    finished: &Finished,
+    baseline: &TargetInput,
+    target: &TargetInput,
+) -> BTreeMap<String, RatioFigure> {
+    let mut figures = BTreeMap::new();
+    if let (Some(over), Some(under)) = (&target.search, &baseline.search)
+        && let Some(figure) = of_rates(over, under)
+    {
+        figures.insert(RATE.to_owned(), figure);
+    }
+    for (name, value) in AT_EQUAL_LOAD {
+        if let Some(figure) = of_rounds(&rounds(finished, &baseline.name, &target.name, value)) {
+            figures.insert(name.to_owned(), figure);
+        }
+    }
+    figures
+}
+
+/// One ratio for each round in which both windows count and have the figure.
+fn rounds(finished: &Finished, baseline: &str, target: &str, value: Figure) -> Vec<f64> {
+    let of = |name| -> BTreeMap<u32, f64> {
+        let windows = equal(finished, name).map(|measured| &measured.window);
+        windows
+            .filter_map(|window| Some((window.round, value(window)?)))
+            .collect()
+    };
+    let (over, under) = (of(target), of(baseline));
+    let ratio = |(round, over): (&u32, &f64)| divided(*over, *under.get(round)?);
+    over.iter()
+        .filter_map(ratio)
+        .filter(|ratio| *ratio > 0.0)
+        .collect()
+}
+
+fn of_rounds(ratios: &[f64]) -> Option<RatioFigure> {
+    let mut sorted = ratios.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    Some(RatioFigure {
+        ratio: median(&sorted)?,
+        low: *sorted.first()?,
+        high: *sorted.last()?,
+        rounds: u32::try_from(sorted.len()).ok()?,
+        noise_low: None,
+        noise_high: None,
+        open: None,
+    })
+}
+
+/// Of the two in the middle, the mean.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = *sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(lower, upper))
+}
+
+/// The true limit of each side lies between what held and what broke. A side that never broke leaves the ratio open; if
+/// neither did, there is nothing to tell.
+fn of_rates(over: &SearchOutcome, under: &SearchOutcome) -> Option<RatioFigure> {
+    let ratio = divided(over.sustained_qps?, under.sustained_qps?).filter(|ratio| *ratio > 0.0)?;
+    let low = under
+        .broken_qps
+        .and_then(|broken| divided(over.sustained_qps?, broken));
+    let high = over
+        .broken_qps
+        .and_then(|broken| divided(broken, under.sustained_qps?));
+    let open = match (low, high) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => None,
+        (Some(_), None) => Some(Open::AtLeast),
+        (None, Some(_)) => Some(Open::AtMost),
+    };
+    Some(RatioFigure {
+        ratio,
+        low: low.unwrap_or(ratio).min(ratio),
+        high: high.unwrap_or(ratio).max(ratio),
+        rounds: 1,
+        noise_low: None,
+        noise_high: None,
+        open,
+    })
+}

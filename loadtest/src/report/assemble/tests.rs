@@ -1,0 +1,189 @@
+#![allow(clippy::unwrap_used, clippy::float_cmp)]
+
+use super::*;
+use crate::report::{
+    fixture,
+    input::SearchOutcome,
+    model::{Open, RatioFigure},
+};
+
+fn figure(report: &Report, target: &str, figure: &str) -> Option<RatioFigure> {
+    let ratio = report.ratios.iter().find(|ratio| ratio.target == target)?;
+    ratio.figures.get(figure).cloned()
+}
+
+fn near(value: f64, expected: f64) -> bool {
+    (value / expected - 1.0).abs() < 0.002
+}
+
+#[test]
+fn figures_are_of_all_rounds_and_ratios_round_by_round() {
+    let report = assemble(&fixture::run());
+    assert!(!report.void, "{:?}", report.void_reason);
+    let baseline = &report.targets[0];
+    // 400 and 800 µs for ten reads each.
+    assert!(near(baseline.cpu_us_per_request.unwrap(), 60.0));
+    assert!(near(baseline.p50_us.unwrap(), 400.0));
+    assert!(near(baseline.p99_us.unwrap(), 800.0));
+    assert_eq!(baseline.rss_peak_bytes, Some(800_000_000));
+    assert_eq!(
+        (baseline.requests, baseline.errors, baseline.equal_qps),
+        (20, 0, Some(10.0))
+    );
+    assert!(baseline.statuses.is_empty());
+    // A method that was never asked has no row.
+    assert_eq!(baseline.methods.len(), 1);
+    assert_eq!(baseline.methods[0].path, "/s/Read");
+    let gc = baseline.processes[0].gc.as_ref().unwrap();
+    assert_eq!((gc.cycles_per_s, gc.cpu_fraction), (2.0, 0.25));
+    assert!(near(gc.pause_fraction, 0.01));
+    assert_eq!(baseline.processes[0].context_switches_per_request, 2.0);
+    assert_eq!(baseline.latency_curve.first().unwrap().0, 0.0);
+    assert_eq!(baseline.latency_curve.last().unwrap().0, 1.0);
+
+    let p99 = figure(&report, "b", "p99_us").unwrap();
+    assert_eq!(
+        (p99.ratio, p99.low, p99.high, p99.rounds),
+        (0.5, 0.5, 0.5, 2)
+    );
+    assert_eq!((p99.noise_low, p99.noise_high), (Some(1.05), Some(1.1)));
+    let itself = figure(&report, "a again", "p99_us").unwrap();
+    assert!(near(itself.ratio, 1.075));
+}
+
+#[test]
+fn rates_have_the_bracket_of_the_search() {
+    let report = assemble(&fixture::run());
+    let rate = figure(&report, "b", "max_qps_within_slo").unwrap();
+    assert_eq!((rate.ratio, rate.open), (3.0, None));
+    assert!(near(rate.low, 3000.0 / 1100.0) && near(rate.high, 3.3));
+    assert!(figure(&report, "a again", "max_qps_within_slo").is_none());
+}
+
+#[test]
+fn a_side_that_never_broke_leaves_the_ratio_open() {
+    let search = |broken_qps| {
+        Some(SearchOutcome {
+            sustained_qps: Some(1000.0),
+            broken_qps,
+            limited_by: "limit".into(),
+        })
+    };
+    let open = |target, baseline| {
+        let mut finished = fixture::run();
+        finished.targets[0].search = search(baseline);
+        finished.targets[1].search = search(target);
+        let report = assemble(&finished);
+        let rate = figure(&report, "b", "max_qps_within_slo");
+        (rate.map(|rate| rate.open), report.notes)
+    };
+    let (at_least, notes) = open(None, Some(1100.0));
+    assert_eq!(at_least, Some(Some(Open::AtLeast)));
+    assert!(
+        notes[0].starts_with("b: 1,000 reads a second is what held"),
+        "{notes:?}"
+    );
+    assert_eq!(open(Some(1100.0), None).0, Some(Some(Open::AtMost)));
+    assert_eq!(open(None, None).0, None);
+}
+
+#[test]
+fn void_windows_are_in_the_list_and_in_no_figure() {
+    let mut finished = fixture::run();
+    // The baseline's second round: only the first round of `b` has a partner.
+    finished.windows[3].window.void = Some("the generator was late".into());
+    let report = assemble(&finished);
+    assert!(!report.void);
+    assert!(near(report.targets[0].p99_us.unwrap(), 400.0));
+    assert_eq!(figure(&report, "b", "p99_us").unwrap().rounds, 1);
+    assert_eq!(
+        (report.generator.windows, report.generator.void_windows),
+        (6, 1)
+    );
+    assert_eq!(report.windows.len(), 6);
+}
+
+#[test]
+fn too_many_void_windows_void_the_run() {
+    let mut finished = fixture::run();
+    for measured in &mut finished.windows[..2] {
+        measured.window.void = Some("the generator was late".into());
+    }
+    let report = assemble(&finished);
+    let reason = report.void_reason.unwrap();
+    assert_eq!(
+        reason,
+        "2 of 6 windows do not count (33%; allowed are 20%); the first is window 0: the generator was late"
+    );
+    // Warm-up is never judged.
+    finished.windows[0].window.phase = Phase::WarmUp;
+    assert_eq!(assemble(&finished).void_reason, None);
+}
+
+#[test]
+fn nothing_measured_is_void_and_has_no_figures() {
+    let mut finished = fixture::run();
+    finished.windows.clear();
+    finished.interrupted = true;
+    let report = assemble(&finished);
+    assert_eq!(
+        report.void_reason.as_deref(),
+        Some("no window was measured")
+    );
+    assert_eq!(report.targets[0].p50_us, None);
+    assert!(report.targets[0].latency_curve.is_empty());
+    assert_eq!(report.estimate, None);
+    finished.targets.clear();
+    assert!(assemble(&finished).ratios.is_empty());
+}
+
+#[test]
+fn what_cannot_be_divided_is_left_out() {
+    let mut finished = fixture::run();
+    for measured in &mut finished.windows {
+        measured.window.p99_us = f64::NAN;
+        measured.window.p50_us = 0.0;
+        measured.window.cpu_us_per_request = None;
+        measured.processes.clear();
+        measured.observed.ok = 0;
+    }
+    let report = assemble(&finished);
+    for figure_name in ["p99_us", "p50_us", "cpu_us_per_request"] {
+        assert_eq!(figure(&report, "b", figure_name), None, "{figure_name}");
+    }
+    assert_eq!(report.targets[0].cpu_us_per_request, None);
+    assert_eq!(report.targets[0].rss_peak_bytes, None);
+    assert_eq!(report.targets[0].errors, 20);
+    assert_eq!(report.estimate, None);
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+}
+
+#[test]
+fn a_window_cut_short_is_neither_counted_nor_held_against_the_run() {
+    let mut finished = fixture::run();
+    finished.windows[5].observed.interrupted = true;
+    let report = assemble(&finished);
+    assert_eq!(
+        (report.generator.windows, report.generator.void_windows),
+        (5, 0)
+    );
+    assert_eq!(
+        report.windows[5].void.as_deref(),
+        Some("stopped early, by Ctrl-C")
+    );
+    assert_eq!(figure(&report, "a again", "p99_us").unwrap().rounds, 1);
+}
+
+#[test]
+fn the_estimate_follows_its_formula() {
+    let report = assemble(&fixture::run());
+    let estimate = report.estimate.unwrap();
+    // 10,000 reads of 60 µs are 0.6 cores; at half use 1.2, for 0.04 an hour.
+    assert_eq!(estimate.targets.len(), 2);
+    assert!(near(estimate.targets[0].cores, 1.2));
+    assert!(near(estimate.targets[0].cost_per_month, 1.2 * 0.04 * 730.0));
+    let mut finished = fixture::run();
+    finished.plan.utilisation = 0.0;
+    assert_eq!(assemble(&finished).estimate, None);
+}

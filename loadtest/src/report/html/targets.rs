@@ -1,0 +1,183 @@
+//! Figures of targets, methods and processes.
+
+use super::{
+    escape,
+    headline::{key, style_of},
+    section as wrap,
+    table::{Cell, Table, number, told, words},
+};
+use crate::report::{
+    format::{bytes, count, duration_us, ended_by, percent, rate, significant},
+    model::{GcFigures, Report, Target},
+    summary::{memory, real},
+};
+
+/// A target's name with its mark, and what it is.
+fn name(report: &Report, target: &Target) -> Cell {
+    let style = if target.against_itself {
+        0
+    } else {
+        style_of(report, &target.name)
+    };
+    let about = escape(&target.about);
+    Cell::markup(format!(
+        "{}{}<small>{about}</small>",
+        key(style),
+        escape(&target.name)
+    ))
+}
+
+fn name_only(report: &Report, target: &Target) -> Cell {
+    let style = if target.against_itself {
+        0
+    } else {
+        style_of(report, &target.name)
+    };
+    Cell::markup(format!("{}{}", key(style), escape(&target.name)))
+}
+
+pub(super) fn section(report: &Report) -> Option<String> {
+    let columns = vec![
+        words("Target"),
+        number("Held the objective, reads/s"),
+        number("Broke it, reads/s"),
+        number("CPU per read"),
+        number("p50"),
+        number("p99"),
+        number("p99.9"),
+        number("Peak memory"),
+        number("Errors"),
+    ];
+    let mut table = Table::new("Figures of each target", columns);
+    for target in &report.targets {
+        let cells = vec![
+            name(report, target),
+            told(target.max_qps_within_slo, rate),
+            told(target.min_qps_broken, rate),
+            told(target.cpu_us_per_request, |micros| {
+                format!("{} µs", significant(micros))
+            }),
+            told(target.p50_us, duration_us),
+            told(target.p99_us, duration_us),
+            told(target.p999_us, duration_us),
+            told(memory(target), bytes),
+            errors(target),
+        ];
+        table.row("", cells);
+    }
+    let body = format!("{}{}{}", table.html(), equal_load(report), limited(report));
+    (!table.is_empty()).then(|| wrap("targets", "Targets", &body))
+}
+
+fn errors(target: &Target) -> Cell {
+    let of = format!(
+        "{} of {}",
+        count(real(target.errors)),
+        count(real(target.requests))
+    );
+    let codes = target.statuses.iter().filter(|(_, answers)| **answers > 0);
+    let codes: Vec<String> = codes
+        .map(|(code, answers)| format!("code {code}: {}", count(real(*answers))))
+        .collect();
+    Cell::markup(format!(
+        "{}<small>{}</small>",
+        escape(&of),
+        escape(&codes.join(", "))
+    ))
+}
+
+fn equal_load(report: &Report) -> String {
+    let rate_of_all = report.targets.iter().find_map(|target| target.equal_qps);
+    rate_of_all.map_or_else(String::new, |qps| {
+        format!(
+            "<p class=\"hint\">From CPU on: at equal load, {} reads a second for every target, all its windows together.</p>\n",
+            rate(qps)
+        )
+    })
+}
+
+fn limited(report: &Report) -> String {
+    let reasons = report.targets.iter().filter_map(|target| {
+        let limited_by = target.limited_by.as_ref()?;
+        Some(format!(
+            "<li>{}: {}</li>\n",
+            escape(&target.name),
+            escape(ended_by(limited_by))
+        ))
+    });
+    let reasons: String = reasons.collect();
+    if reasons.is_empty() {
+        return String::new();
+    }
+    format!("<p>What ended the search of the highest rate:</p>\n<ul>\n{reasons}</ul>\n")
+}
+
+pub(super) fn methods(report: &Report) -> Option<String> {
+    let columns = vec![
+        words("Method"),
+        words("Target"),
+        number("Reads"),
+        number("Errors"),
+        number("p50"),
+        number("p99"),
+    ];
+    let mut table = Table::new("Methods at equal load", columns);
+    let mut paths: Vec<&str> = Vec::new();
+    for method in report.targets.iter().flat_map(|target| &target.methods) {
+        if !paths.contains(&method.path.as_str()) {
+            paths.push(&method.path);
+        }
+    }
+    for path in paths {
+        for target in &report.targets {
+            for method in target.methods.iter().filter(|method| method.path == path) {
+                let short = path.rsplit('/').next().unwrap_or(path);
+                let cells = vec![
+                    Cell::markup(format!(
+                        "<span title=\"{}\">{}</span>",
+                        escape(path),
+                        escape(short)
+                    )),
+                    name_only(report, target),
+                    Cell::from(count(real(method.requests))),
+                    Cell::from(count(real(method.errors))),
+                    Cell::from(duration_us(method.p50_us)),
+                    Cell::from(duration_us(method.p99_us)),
+                ];
+                table.row("", cells);
+            }
+        }
+    }
+    (!table.is_empty()).then(|| wrap("methods", "Methods at equal load", &table.html()))
+}
+
+pub(super) fn processes(report: &Report) -> Option<String> {
+    let columns = vec![
+        words("Target"),
+        words("Process"),
+        number("CPU per read"),
+        number("Peak memory"),
+        number("Context switches per read"),
+        number("GC cycles/s"),
+        number("GC of its CPU"),
+        number("GC pauses of the time"),
+    ];
+    let mut table = Table::new("Processes at equal load", columns);
+    for target in &report.targets {
+        for process in &target.processes {
+            let gc = |of: fn(&GcFigures) -> f64, words| told(process.gc.as_ref().map(of), words);
+            let cells = vec![
+                name_only(report, target),
+                Cell::from(&process.name),
+                Cell::from(format!("{} µs", significant(process.cpu_us_per_request))),
+                Cell::from(bytes(real(process.rss_peak_bytes))),
+                Cell::from(significant(process.context_switches_per_request)),
+                gc(|gc| gc.cycles_per_s, significant),
+                gc(|gc| gc.cpu_fraction, percent),
+                gc(|gc| gc.pause_fraction, percent),
+            ];
+            table.row("", cells);
+        }
+    }
+    (!table.is_empty()).then(|| wrap("processes", "Processes at equal load", &table.html()))
+}

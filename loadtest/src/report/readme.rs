@@ -1,0 +1,310 @@
+//! The results of the project's README, generated, so that no figure in it is typed by hand.
+
+use super::{
+    files,
+    format::{
+        bytes, duration_us, headline, range, rate, says_something, significant, spread,
+        within_noise,
+    },
+    model::{RatioFigure, Report, Target},
+    summary::{floor, memory},
+    text_table::TextTable,
+};
+use crate::error::{Error, Kind, Result};
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+const BEGIN: &str = "<!-- results -->";
+const END: &str = "<!-- /results -->";
+
+/// The results as Markdown: a row a target, the noise floor, and a line that says what they are from.
+#[must_use]
+pub fn readme_table(report: &Report) -> String {
+    let mut table = TextTable::default();
+    table.row([
+        "target",
+        "max QPS within the objective",
+        "CPU µs per read",
+        "p50",
+        "p99",
+        "p99.9",
+        "peak memory",
+    ]);
+    for target in report
+        .targets
+        .iter()
+        .filter(|target| !target.against_itself)
+    {
+        table.row(row(report, target));
+    }
+    table.row(floor_row(report));
+    let mut text = String::new();
+    if report.void {
+        let reason = report.void_reason.as_deref().unwrap_or_default();
+        text.push_str(&format!("**Void, not to be quoted: {reason}.**\n\n"));
+    }
+    text.push_str(&table.markdown());
+    text.push('\n');
+    text.push_str(&provenance(report));
+    text
+}
+
+fn row(report: &Report, target: &Target) -> Vec<String> {
+    let ratio = report
+        .ratios
+        .iter()
+        .find(|ratio| ratio.target == target.name);
+    let cell = |key: &str, value: Option<f64>, words: fn(f64) -> String| {
+        let ratio = ratio
+            .and_then(|ratio| ratio.figures.get(key))
+            .map(ratio_words);
+        match (value, ratio) {
+            (Some(value), Some(ratio)) => format!("{}<br>{ratio}", words(value)),
+            (Some(value), None) => words(value),
+            (None, _) => "–".to_owned(),
+        }
+    };
+    let baseline = report
+        .targets
+        .first()
+        .is_some_and(|first| first.name == target.name);
+    vec![
+        if baseline {
+            format!("{} (baseline)", target.name)
+        } else {
+            target.name.clone()
+        },
+        cell("max_qps_within_slo", target.max_qps_within_slo, rate),
+        cell("cpu_us_per_request", target.cpu_us_per_request, significant),
+        cell("p50_us", target.p50_us, duration_us),
+        cell("p99_us", target.p99_us, duration_us),
+        cell("p999_us", target.p999_us, duration_us),
+        cell("rss_peak_bytes", memory(target), bytes),
+    ]
+}
+
+/// Bold if it says something.
+fn ratio_words(figure: &RatioFigure) -> String {
+    let headline = match (within_noise(figure), says_something(figure)) {
+        (true, _) => format!("~{}", headline(figure)),
+        (false, true) => format!("**{}**", headline(figure)),
+        (false, false) => headline(figure),
+    };
+    match spread(figure) {
+        spread if spread.is_empty() => headline,
+        spread => format!("{headline} ({spread})"),
+    }
+}
+
+fn floor_row(report: &Report) -> Vec<String> {
+    let cells = super::FIGURES.iter().map(|(key, _)| {
+        floor(report, key).map_or_else(|| "–".to_owned(), |(low, high)| range(low, high))
+    });
+    ["noise floor".to_owned()]
+        .into_iter()
+        .chain(cells)
+        .collect()
+}
+
+fn provenance(report: &Report) -> String {
+    let run = &report.run;
+    let date = run.started_at.split('T').next().unwrap_or_default();
+    let equal = report.targets.iter().find_map(|target| target.equal_qps);
+    let equal = equal.map(|qps| {
+        format!(
+            " CPU, latency and memory at {} reads a second for all.",
+            rate(qps)
+        )
+    });
+    let versions =
+        run.versions
+            .iter()
+            .map(|(name, version)| match version.starts_with(name.as_str()) {
+                true => version.clone(),
+                false => format!("{name} {version}"),
+            });
+    let raw = report
+        .folder
+        .as_ref()
+        .map(|folder| format!(" Raw data: [{0}]({0}/{1}).", folder.display(), files::JSON));
+    format!(
+        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
+         bold has all of its spread beyond it.{} \
+         Scenario `{}`, {date}, {} ({} cores, {}), {}.{}\n",
+        report
+            .targets
+            .first()
+            .map_or("the baseline", |target| &target.name),
+        equal.unwrap_or_default(),
+        run.scenario,
+        run.machine.cpu,
+        run.machine.cores,
+        run.machine.host_kind,
+        versions.collect::<Vec<_>>().join(", "),
+        raw.unwrap_or_default(),
+    )
+}
+
+/// Rewrites what is between `<!-- results -->` and `<!-- /results -->`; with `check`, fails if that would change
+/// anything.
+pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Error::caused(
+            Kind::Input,
+            format!("{}: can't be read", path.display()),
+            error,
+        )
+    })?;
+    let folder = report.folder.clone().unwrap_or_default();
+    let mut report = report.clone();
+    report.folder = report.folder.map(|folder| relative(&folder, path));
+    let (before, after) = around(&text).ok_or_else(|| {
+        let message = format!(
+            "{}: has no lines `{BEGIN}` and, after it, `{END}`",
+            path.display()
+        );
+        Error::new(Kind::Input, message)
+    })?;
+    let updated = format!("{before}{BEGIN}\n{}{END}{after}", readme_table(&report));
+    if updated == text {
+        return Ok(());
+    }
+    if check {
+        return Err(Error::new(
+            Kind::Input,
+            format!(
+                "{}: its results are not those of {}; run `loadtest report {} --readme {}` to rewrite them",
+                path.display(),
+                folder.join(files::JSON).display(),
+                folder.display(),
+                path.display(),
+            ),
+        ));
+    }
+    fs::write(path, updated).map_err(|error| {
+        Error::caused(
+            Kind::Output,
+            format!("{}: can't be written", path.display()),
+            error,
+        )
+    })
+}
+
+fn around(text: &str) -> Option<(&str, &str)> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some((before, after))
+}
+
+/// As a link from the README. One that does not lie below it keeps its name only: no path of this machine is published.
+fn relative(folder: &Path, readme: &Path) -> PathBuf {
+    let parent = match readme.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if let (Ok(folder), Ok(parent)) = (folder.canonicalize(), parent.canonicalize())
+        && let Ok(below) = folder.strip_prefix(&parent)
+    {
+        return below.to_owned();
+    }
+    let plain = folder
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    match folder.file_name() {
+        Some(name) if !plain => name.into(),
+        _ => folder.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture, *};
+    use crate::report::assemble;
+
+    #[test]
+    fn the_table_has_every_target_with_its_ratio_and_the_floor() {
+        let mut report = assemble(&fixture::run());
+        report.folder = Some("loadtest/results/x".into());
+        let text = readme_table(&report);
+        let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap();
+        assert!(
+            line("| a (baseline) |").contains("| 1,000 | 60 | 400 µs | 800 µs |"),
+            "{text}"
+        );
+        assert!(
+            line("| b |")
+                .contains("| 3,000<br>**3.00×** (2.73–3.30) | 30<br>**0.50×** (0.50–0.50) |"),
+            "{text}"
+        );
+        assert!(
+            line("| noise floor |").contains("| – | 1.05–1.10 |"),
+            "{text}"
+        );
+        assert!(!text.contains("a again"));
+        let provenance = text.lines().last().unwrap();
+        for part in [
+            "`a`",
+            "2026-02-03",
+            "A CPU (2 cores, vm-2-cores)",
+            "walletd 0.1.0 (abc)",
+            "[loadtest/results/x](loadtest/results/x/report.json)",
+        ] {
+            assert!(provenance.contains(part), "{part}: {provenance}");
+        }
+        report.void = true;
+        assert!(readme_table(&report).starts_with("**Void, not to be quoted"));
+    }
+
+    #[test]
+    fn the_readme_is_rewritten_between_its_markers_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let readme = folder.path().join("README.md");
+        let results = folder.path().join("results/x");
+        fs::create_dir_all(&results).unwrap();
+        fs::write(
+            &readme,
+            format!("# A\n{BEGIN}\nof another run\n{END}\nafter\n"),
+        )
+        .unwrap();
+        let mut report = assemble(&fixture::run());
+        report.folder = Some(results);
+
+        let stale = update_readme(&readme, &report, true).unwrap_err();
+        assert!(stale.to_string().contains("results/x --readme "), "{stale}");
+        update_readme(&readme, &report, false).unwrap();
+        update_readme(&readme, &report, true).unwrap();
+        let text = fs::read_to_string(&readme).unwrap();
+        assert!(
+            text.starts_with(&format!("# A\n{BEGIN}\n| target |")),
+            "{text}"
+        );
+        assert!(text.ends_with(&format!("{END}\nafter\n")));
+        assert!(text.contains("(results/x/report.json)") && !text.contains("of another run"));
+    }
+
+    #[test]
+    fn a_readme_without_markers_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let readme = folder.path().join("README.md");
+        fs::write(&readme, format!("{END}\n{BEGIN}\n")).unwrap();
+        let report = assemble(&fixture::run());
+        let error = update_readme(&readme, &report, false).unwrap_err();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().contains("has no lines"), "{error}");
+    }
+
+    #[test]
+    fn no_path_of_this_machine_is_published() {
+        let elsewhere = relative(
+            Path::new("/somewhere/else/2026-02-03-vm"),
+            Path::new("README.md"),
+        );
+        assert_eq!(elsewhere, Path::new("2026-02-03-vm"));
+        assert_eq!(
+            relative(Path::new("results/x"), Path::new("README.md")),
+            Path::new("results/x")
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! Drives windows of load through the targets, in the order that the plan decides.
+//!
+//! [`execute`] knows windows only through [`Drive`], so that it is tested with targets of known capacity; [`live`] is the
+//! real one, and [`setup`] makes it from a command line.
+
+pub mod clock;
+pub mod live;
+pub mod machine;
+mod objective;
+mod pairs;
+pub mod parts;
+mod row;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod setup;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    capture::Replay,
+    compare::Comparer,
+    error::{Error, Result},
+    measure::{Observed, ProcessUsage},
+    plan::{self, Next, Plan, Verdict},
+    report::{
+        input::{Measured, SearchOutcome},
+        model,
+    },
+    scenario::Objective,
+    terminal::Now,
+    traffic::{Spread, Window},
+};
+use pairs::Pairs;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// What runs windows.
+pub trait Drive {
+    /// Runs one window against a target, by its place; one past the last is the baseline again.
+    fn run_window(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement>;
+
+    /// Shows a window that is over.
+    fn finished(&mut self, row: &model::Window);
+}
+
+/// What a window was like, from both sides.
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// The generator's side.
+    pub observed: Observed,
+    /// The servers' side.
+    pub processes: Vec<ProcessUsage>,
+    /// Since the run began.
+    pub at: Duration,
+    /// The window with all that belongs to it.
+    pub took: Duration,
+}
+
+/// A run, as far as it is not about how windows are run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Of the targets, the baseline first.
+    pub names: Vec<String>,
+    /// What shall be found out.
+    pub plan: plan::Settings,
+    /// Of a capture.
+    pub replay: Option<Replay>,
+    /// How planned times are spread.
+    pub spread: Spread,
+    /// What must hold.
+    pub objective: Objective,
+    /// A window in which the generator lags more is void.
+    pub max_lag: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Done {
+    /// In the order run.
+    pub windows: Vec<Measured>,
+    /// By target.
+    pub searches: Vec<Option<SearchOutcome>>,
+    /// What was left out, in words.
+    pub notes: Vec<String>,
+    /// Ended by the caller's wish.
+    pub interrupted: bool,
+    /// Ended because a target failed.
+    pub failure: Option<Error>,
+}
+
+/// Runs all windows of the plan, until it ends, `stop` is set, or a target fails.
+pub fn execute(
+    job: &Job,
+    drive: &mut dyn Drive,
+    comparer: Option<Comparer<'_>>,
+    stop: &AtomicBool,
+) -> (Done, Option<model::Comparison>) {
+    let mut run = Running {
+        job,
+        plan: Plan::new(job.plan.clone()),
+        pairs: comparer.map(|comparer| Pairs::new(comparer, &job.names)),
+        windows: Vec::new(),
+    };
+    let mut failure = None;
+    while !stop.load(Ordering::Relaxed)
+        && let Some(next) = run.plan.next_window()
+    {
+        if let Err(error) = run.window(drive, &next) {
+            failure = Some(error);
+            break;
+        }
+    }
+    let interrupted = stop.load(Ordering::Relaxed);
+    let done = Done {
+        // One past the last: the baseline a second time.
+        searches: (0..=job.names.len())
+            .map(|target| run.plan.outcome(target))
+            .collect(),
+        notes: run.plan.notes().to_vec(),
+        windows: run.windows,
+        interrupted,
+        failure,
+    };
+    (done, run.pairs.map(Pairs::total))
+}
+
+/// The baseline's name in its second pass.
+#[must_use]
+pub fn again(name: &str) -> String {
+    format!("{name} again")
+}
+
+struct Running<'a> {
+    job: &'a Job,
+    plan: Plan,
+    pairs: Option<Pairs<'a>>,
+    windows: Vec<Measured>,
+}
+
+impl Running<'_> {
+    fn window(&mut self, drive: &mut dyn Drive, next: &Next) -> Result<()> {
+        let name = self.name(next.target);
+        let window = self.traffic(next);
+        let now = Now {
+            target: name.clone(),
+            phase: self.words(next),
+            offered_qps: next.to_qps,
+            duration: next.duration,
+            done: self.plan.done(),
+        };
+        let mut measurement = drive.run_window(next.target, &window, &now)?;
+        let replies = measurement.observed.replies.take();
+        let observed = &measurement.observed;
+        let void = objective::void(observed, self.job.max_lag);
+        let broke = objective::broke(&self.job.objective, observed, next.duration);
+        let mut row = row::row(&row::Parts {
+            index: u32::try_from(self.windows.len()).unwrap_or(u32::MAX),
+            target: name,
+            next,
+            at: measurement.at,
+            observed,
+            processes: &measurement.processes,
+        });
+        row.void.clone_from(&void);
+        row.broke.clone_from(&broke);
+        drive.finished(&row);
+        let interrupted = measurement.observed.interrupted;
+        self.windows.push(Measured {
+            window: row,
+            observed: row::compacted(measurement.observed, next.phase),
+            processes: measurement.processes,
+        });
+        if interrupted {
+            return Ok(());
+        }
+        if let (Some(pairs), Some(replies)) = (&mut self.pairs, replies) {
+            let index = self.windows.len() - 1;
+            for (index, target, differing) in pairs.add(next, window.seed, index, replies)? {
+                self.mismatched(index, target, differing);
+            }
+        }
+        let verdict = match (void, broke) {
+            (Some(_), _) => Verdict::Void,
+            (None, Some(rule)) => Verdict::Broke(rule),
+            (None, None) => Verdict::Held,
+        };
+        self.plan.finished(verdict, measurement.took);
+        Ok(())
+    }
+
+    /// Answers that differ break the objective whatever the rate.
+    fn mismatched(&mut self, index: usize, target: usize, differing: u64) {
+        let baseline = self.name(0);
+        if let Some(measured) = self.windows.get_mut(index) {
+            let rule = format!("{differing} answers differ from those of {baseline}");
+            measured.window.broke.get_or_insert(rule);
+        }
+        let rule = format!("answers differ from those of {baseline}");
+        self.plan.disqualify(target, &rule);
+    }
+
+    fn name(&self, target: usize) -> String {
+        let names = &self.job.names;
+        match names.get(target) {
+            Some(name) => name.clone(),
+            None => again(names.first().map_or("", String::as_str)),
+        }
+    }
+
+    fn traffic(&self, next: &Next) -> Window {
+        let replay = self.job.replay;
+        let seed = replay.and_then(|replay| replay.seed(next.seed, next.duration));
+        Window {
+            from_qps: next.from_qps,
+            to_qps: next.to_qps,
+            duration: next.duration,
+            spread: self.job.spread,
+            seed: seed.unwrap_or(next.seed),
+            keep_replies: self.pairs.is_some() && next.phase != model::Phase::WarmUp,
+        }
+    }
+
+    fn words(&self, next: &Next) -> String {
+        let pass = next.round + 1;
+        match next.phase {
+            model::Phase::WarmUp => "warm-up".to_owned(),
+            model::Phase::Escalate => format!("escalate, pass {pass}"),
+            model::Phase::Refine => format!("refine, pass {pass}"),
+            model::Phase::Equal => {
+                let rounds = self.job.plan.equal.as_ref().map_or(0, |equal| equal.rounds);
+                format!("equal load, round {pass} of {rounds}")
+            }
+        }
+    }
+}

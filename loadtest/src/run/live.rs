@@ -1,0 +1,142 @@
+//! Windows against real servers.
+
+use super::{Drive, Measurement};
+use crate::{
+    error::{Error, Result},
+    generator::{Generator, Progress},
+    process::Meter,
+    report::model,
+    terminal::{Now, Terminal},
+    topology::Server,
+    traffic::Window,
+};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::AtomicBool,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Between two looks at memory and CPU.
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+
+/// One target, ready for windows.
+#[derive(Debug)]
+pub struct Target {
+    /// Before the server, so that its connections are closed when the server is asked to drain.
+    pub generator: Generator,
+    /// The next of the writes that all targets are sent.
+    pub next_write: u64,
+    /// Its processes.
+    pub meter: Meter,
+    /// If this program started it.
+    pub server: Option<Server>,
+}
+
+/// All targets, and what is shown of them.
+#[derive(Debug)]
+pub struct Live<'a> {
+    targets: Vec<Target>,
+    terminal: Mutex<&'a mut Terminal>,
+    begun: Instant,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Live<'a> {
+    /// The run begins now.
+    pub fn new(targets: Vec<Target>, terminal: &'a mut Terminal, stop: &'a AtomicBool) -> Self {
+        Self {
+            targets,
+            terminal: Mutex::new(terminal),
+            begun: Instant::now(),
+            stop,
+        }
+    }
+
+    /// Since the run began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+impl Drive for Live<'_> {
+    fn run_window(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
+        self.measured(target, window, now).map_err(|error| {
+            let text = format!("target {}: {error}", now.target);
+            Error::new(error.kind(), text)
+        })
+    }
+
+    fn finished(&mut self, row: &model::Window) {
+        show(&self.terminal).end(row);
+    }
+}
+
+impl Live<'_> {
+    fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
+        // The baseline's second pass is the same servers, connections and writes.
+        let target = if target < self.targets.len() {
+            target
+        } else {
+            0
+        };
+        let target = &mut self.targets[target];
+        let at = self.begun.elapsed();
+        show(&self.terminal).begin(now);
+        let progress = Progress::default();
+        target.meter.reset_peaks();
+        let before = target.meter.read()?;
+        let begun = Instant::now();
+        let observed = thread::scope(|scope| {
+            let (over, watch) = mpsc::channel::<()>();
+            let (meter, terminal, progress) = (&target.meter, &self.terminal, &progress);
+            scope.spawn(move || sample(meter, terminal, progress, begun, &watch));
+            let observed =
+                target
+                    .generator
+                    .run(window, &mut target.next_write, progress, self.stop);
+            drop(over);
+            observed
+        });
+        let after = target.meter.read();
+        target.meter.sample();
+        // A server that died explains why the generator failed.
+        let after = after?;
+        Ok(Measurement {
+            observed: observed?,
+            processes: target.meter.usage(&before, &after),
+            at,
+            took: self.begun.elapsed() - at,
+        })
+    }
+}
+
+/// Until the sender is dropped.
+fn sample(
+    meter: &Meter,
+    terminal: &Mutex<&mut Terminal>,
+    progress: &Progress,
+    begun: Instant,
+    over: &mpsc::Receiver<()>,
+) {
+    let first = meter.sample();
+    while over.recv_timeout(SAMPLE_EVERY) == Err(RecvTimeoutError::Timeout) {
+        let elapsed = begun.elapsed();
+        let used = meter
+            .sample()
+            .zip(first)
+            .map(|(now, first)| now.saturating_sub(first));
+        let cores = used.map(|used| used.as_secs_f64() / elapsed.as_secs_f64().max(1e-9));
+        show(terminal).progress(progress, elapsed, cores);
+    }
+}
+
+fn show<'a, 'b>(
+    terminal: &'a Mutex<&'b mut Terminal>,
+) -> std::sync::MutexGuard<'a, &'b mut Terminal> {
+    terminal.lock().unwrap_or_else(PoisonError::into_inner)
+}

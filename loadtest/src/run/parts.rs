@@ -1,0 +1,309 @@
+//! A scenario or a capture, with what the command line says otherwise.
+
+use crate::{
+    cli::{Overrides, Source, Traffic},
+    error::{Error, Kind, Result},
+    plan::{self, Step},
+    scenario::{self, Scenario},
+    traffic::Spread,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What a run is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parts {
+    /// For titles and folders.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// What it shows.
+    pub about: String,
+    /// The scenario's file.
+    pub text: String,
+    /// Requests; of a capture none but the captured.
+    pub scenario: Option<Scenario>,
+    /// How requests get there.
+    pub load: scenario::Load,
+    /// Rates and windows.
+    pub pace: scenario::Pace,
+    /// What must hold.
+    pub objective: scenario::Objective,
+    /// What targets are filled with.
+    pub ledger: Option<scenario::Ledger>,
+}
+
+/// Reads what `source` names.
+pub fn read(source: &Source, scenarios: &Path) -> Result<Parts> {
+    match source {
+        Source::Scenario(name) => {
+            let scenario = scenario::parse::read(&find(name, scenarios)?)?;
+            Ok(Parts {
+                scenario: Some(scenario.clone()),
+                ..of(scenario)
+            })
+        }
+        Source::Capture { path, like, .. } => {
+            let like = like
+                .as_deref()
+                .map(|like| find(like, scenarios))
+                .transpose()?;
+            let base = like.map(|like| scenario::parse::read(&like)).transpose()?;
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            Ok(Parts {
+                title: format!("Replay of {name}"),
+                about: "What real callers asked, replayed.".to_owned(),
+                name,
+                ..base.map_or_else(plain, of)
+            })
+        }
+    }
+}
+
+/// A path, or the name of one that is shipped.
+pub(crate) fn find(name: &str, scenarios: &Path) -> Result<PathBuf> {
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let shipped = scenarios.join(format!("{name}.toml"));
+    if shipped.is_file() {
+        return Ok(shipped);
+    }
+    let text = format!(
+        "there is no scenario {name}: neither a file of this name nor {}; `loadtest scenarios` lists them",
+        shipped.display()
+    );
+    Err(Error::new(Kind::Input, text))
+}
+
+fn of(scenario: Scenario) -> Parts {
+    Parts {
+        name: scenario.name,
+        title: scenario.title,
+        about: scenario.about,
+        text: scenario.text,
+        scenario: None,
+        load: scenario.load,
+        pace: scenario.pace,
+        objective: scenario.objective,
+        ledger: Some(scenario.ledger),
+    }
+}
+
+/// As a scenario that says nothing has it; for captures.
+fn plain() -> Parts {
+    Parts {
+        name: String::new(),
+        title: String::new(),
+        about: String::new(),
+        text: String::new(),
+        scenario: None,
+        load: scenario::Load {
+            connections: 4,
+            idle_connections: 0,
+            max_in_flight: 4096,
+            timeout: Duration::from_secs(2),
+            spread: Spread::Poisson,
+        },
+        pace: scenario::Pace {
+            from_qps: 1000.0,
+            step_factor: 1.5,
+            to_qps: 400_000.0,
+            search_window: Duration::from_millis(1500),
+            refinements: 4,
+            equal_share: 0.7,
+            equal_window: Duration::from_secs(3),
+            equal_rounds: 6,
+            warm_up: Duration::from_secs(2),
+        },
+        objective: scenario::Objective {
+            p50: None,
+            p99: Some(Duration::from_millis(10)),
+            p999: None,
+            max_error_rate: 0.001,
+            min_achieved: 0.98,
+            windows: 2,
+        },
+        ledger: None,
+    }
+}
+
+impl Parts {
+    /// Takes over what the command line says.
+    pub fn apply(&mut self, overrides: &Overrides) -> Result<()> {
+        let search = &overrides.search;
+        let pace = &mut self.pace;
+        set(&mut pace.from_qps, search.from);
+        set(&mut pace.to_qps, search.to);
+        set(&mut pace.search_window, search.every);
+        set(&mut pace.refinements, search.refine);
+        set(&mut pace.equal_share, overrides.equal_share);
+        set(&mut pace.equal_window, overrides.window);
+        set(&mut pace.equal_rounds, overrides.rounds);
+        set(&mut pace.warm_up, overrides.traffic.warm_up);
+        if pace.from_qps > pace.to_qps {
+            let text = format!(
+                "the first rate, {}, is over the highest, {}: --from, --to or the scenario must change",
+                pace.from_qps, pace.to_qps
+            );
+            return Err(Error::new(Kind::Usage, text));
+        }
+        let objective = &mut self.objective;
+        let [p50, p99, p999] = overrides.latency;
+        set(&mut objective.p50, p50);
+        set(&mut objective.p99, p99);
+        set(&mut objective.p999, p999);
+        set(&mut objective.max_error_rate, overrides.max_error_rate);
+        set(&mut objective.min_achieved, overrides.min_achieved);
+        set(&mut objective.windows, search.failing_windows);
+        self.apply_traffic(&overrides.traffic);
+        Ok(())
+    }
+
+    fn apply_traffic(&mut self, traffic: &Traffic) {
+        let load = &mut self.load;
+        set(&mut load.connections, traffic.connections);
+        set(&mut load.idle_connections, traffic.idle_connections);
+        set(&mut load.max_in_flight, traffic.max_in_flight);
+        set(&mut load.timeout, traffic.timeout);
+        set(&mut load.spread, traffic.spread);
+        if let Some(scenario) = &mut self.scenario {
+            set(&mut scenario.writes_per_second, traffic.writes_per_second);
+        }
+    }
+
+    /// Writes a second beside the reads.
+    #[must_use]
+    pub fn writes_per_second(&self) -> f64 {
+        self.scenario
+            .as_ref()
+            .map_or(0.0, |scenario| scenario.writes_per_second)
+    }
+
+    /// The plan of a run over so many targets. `own_times`: of a capture at its own speed, which has no rates.
+    #[must_use]
+    pub fn plan(
+        &self,
+        targets: usize,
+        overrides: &Overrides,
+        seed: u64,
+        own_times: bool,
+    ) -> plan::Settings {
+        let pace = &self.pace;
+        let fixed = if own_times { Some(0.0) } else { overrides.qps };
+        let search = plan::Search {
+            from_qps: pace.from_qps,
+            step: overrides
+                .search
+                .step
+                .unwrap_or(Step::Times(pace.step_factor)),
+            to_qps: pace.to_qps,
+            ramp: overrides.search.ramp,
+            refinements: pace.refinements,
+            failing_windows: self.objective.windows,
+            window: pace.search_window,
+        };
+        let equal = plan::Equal {
+            load: fixed.map_or(plan::Load::Share(pace.equal_share), plan::Load::Qps),
+            rounds: pace.equal_rounds,
+            window: pace.equal_window,
+        };
+        let warm_up = (pace.warm_up > Duration::ZERO)
+            .then_some((fixed.unwrap_or(pace.from_qps), pace.warm_up));
+        plan::Settings {
+            targets,
+            noise_floor: !overrides.no_noise_floor,
+            seeds: if own_times {
+                plan::Seeds::Passes
+            } else {
+                plan::Seeds::Hashed(seed)
+            },
+            warm_up,
+            search: fixed.is_none().then_some(search),
+            equal: (!overrides.no_equal).then_some(equal),
+            budget: None,
+        }
+    }
+}
+
+fn set<T>(value: &mut T, wanted: Option<T>) {
+    if let Some(wanted) = wanted {
+        *value = wanted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins() {
+        let mut parts = plain();
+        let mut overrides = Overrides::default();
+        overrides.search.from = Some(50.0);
+        overrides.search.failing_windows = Some(5);
+        overrides.latency = [None, Some(None), Some(Some(Duration::from_millis(7)))];
+        overrides.traffic.connections = Some(9);
+        parts.apply(&overrides).unwrap();
+        assert_eq!(parts.objective.p99, None);
+        assert_eq!(parts.objective.p999, Some(Duration::from_millis(7)));
+        assert_eq!(parts.load.connections, 9);
+        let plan = parts.plan(3, &overrides, 1, false);
+        assert!(plan.noise_floor);
+        let search = plan.search.unwrap();
+        assert_eq!((search.from_qps, search.failing_windows), (50.0, 5));
+        assert_eq!(search.step, Step::Times(1.5));
+    }
+
+    #[test]
+    fn a_range_of_rates_that_is_empty_is_refused() {
+        let mut overrides = Overrides::default();
+        overrides.search.from = Some(1e6);
+        let error = plain().apply(&overrides).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn a_fixed_rate_needs_no_search_and_a_capture_no_rate() {
+        let overrides = Overrides {
+            qps: Some(300.0),
+            ..Overrides::default()
+        };
+        let plan = plain().plan(2, &overrides, 1, false);
+        assert_eq!(plan.search, None);
+        assert_eq!(plan.equal.unwrap().load, plan::Load::Qps(300.0));
+        assert_eq!(plan.warm_up, Some((300.0, Duration::from_secs(2))));
+        let plan = plain().plan(2, &Overrides::default(), 1, true);
+        assert_eq!(plan.seeds, plan::Seeds::Passes);
+        assert_eq!(plan.equal.unwrap().load, plan::Load::Qps(0.0));
+    }
+
+    #[test]
+    fn a_scenario_that_is_not_there_is_named_with_where_it_was_looked_for() {
+        let source = Source::Scenario("absent".into());
+        let error = read(&source, Path::new("some/where")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("some/where/absent.toml"), "{text}");
+        assert_eq!(error.kind(), Kind::Input);
+    }
+
+    #[test]
+    fn a_capture_without_a_scenario_has_plain_rules() {
+        let source = Source::Capture {
+            path: "x/day.capture".into(),
+            speed: None,
+            hot: Vec::new(),
+            like: None,
+        };
+        let parts = read(&source, Path::new(".")).unwrap();
+        assert_eq!((parts.name.as_str(), parts.ledger.as_ref()), ("day", None));
+        assert_eq!(parts.objective.p99, Some(Duration::from_millis(10)));
+    }
+}

@@ -1,0 +1,181 @@
+//! A scenario: what is sent, to how large a ledger, and what must hold. Read from TOML.
+//!
+//! Only `title` and one `[[mix]]` must be given. Whatever is outside its limits is an error, never a warning.
+//!
+//! | key | default | limits |
+//! |---|---|---|
+//! | `title` | required | one line of 1-100 characters |
+//! | `about` | empty | at most 2,000 characters |
+//! | `ids.draw` | `"zipf"` | `"zipf"`, `"uniform"` |
+//! | `ids.exponent` | 1.0 | 0.01-10; Zipf only |
+//! | `ids.at_most` | 16000 | 1-1,000,000 |
+//! | `ids.file` | the ledger's ids | a path, relative to the scenario; see [`crate::ids`] |
+//! | `ids.asset`, `ids.from_us`, `ids.to_us` | none | all three or none; for a file of account ids alone |
+//! | `load.connections` | 4 | 1-1,000 |
+//! | `load.idle_connections` | 0 | 0-50,000 |
+//! | `load.max_in_flight` | 4096 | 1-65,536 |
+//! | `load.timeout_ms` | 2000 | 1-60,000; not below a limit of the objective |
+//! | `load.spread` | `"poisson"` | `"poisson"`, `"constant"` |
+//! | `load.writes_per_second` | 0 | 0-100,000 |
+//! | `pace.from_qps` | 1000 | 1-1,000,000 |
+//! | `pace.step_factor` | 1.5 | 1.01-10 |
+//! | `pace.to_qps` | 400000 | `from_qps`-1,000,000 |
+//! | `pace.search_window_ms` | 1500 | 100-600,000 |
+//! | `pace.refinements` | 4 | 0-20 |
+//! | `pace.equal_share` | 0.7 | 0.01-1 |
+//! | `pace.equal_window_ms` | 3000 | 100-600,000 |
+//! | `pace.equal_rounds` | 6 | 0-1,000 |
+//! | `pace.warm_up_ms` | 2000 | 0-600,000 |
+//! | `objective.p50_ms`, `p99_ms`, `p999_ms` | p99: 10, if none is given | 0.01-60,000, in ascending order |
+//! | `objective.max_error_rate` | 0.001 | 0-1 |
+//! | `objective.min_achieved` | 0.98 | 0-1 |
+//! | `objective.windows` | 2 | 1-10 |
+//! | `ledger.seed` | 1 | 0-2^63-1 |
+//! | `ledger.accounts` | 50000 | 2-5,000,000 |
+//! | `ledger.transactions` | 500000 | 1-50,000,000 |
+//! | `mix.method` | required | `package.Service/Method`, unary, a read; 1-64 entries |
+//! | `mix.weight` | 1 | 1-1,000,000 |
+//! | `mix.pool` | 16384 | 1-1,048,576, that many over all entries |
+//! | `mix.request` | `{}` | fields of the method's request; placeholders: [`crate::workload`] |
+
+pub mod parse;
+
+mod mistakes;
+pub(crate) mod section;
+mod tables;
+
+use crate::{ids::Place, traffic::Spread};
+use std::{path::PathBuf, time::Duration};
+
+/// A checked scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// File name without `.toml`, for titles and folders.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// What it shows, for the report.
+    pub about: String,
+    /// The file, as text, kept in the report.
+    pub text: String,
+    /// Reads, by weight.
+    pub mix: Vec<MixEntry>,
+    /// Which ids are asked for.
+    pub ids: Ids,
+    /// Writes a second beside the reads (0: none).
+    pub writes_per_second: f64,
+    /// How requests get to the target.
+    pub load: Load,
+    /// Rates and windows; the command line may override each.
+    pub pace: Pace,
+    /// What must hold for a rate to count as sustained.
+    pub objective: Objective,
+    /// The ledger that topologies are filled with.
+    pub ledger: Ledger,
+}
+
+/// One kind of read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixEntry {
+    /// `/package.Service/Method`.
+    pub path: String,
+    /// Relative weight.
+    pub weight: u32,
+    /// How many different requests are encoded before the first is sent.
+    pub pool: usize,
+    /// The request as a TOML table with placeholders, filled in when requests are made.
+    pub request: toml::Table,
+    /// Where in the file it stands, for errors.
+    pub line: usize,
+}
+
+/// How ids are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ids {
+    /// `None`: the ids of the ledger, busiest first, as `walletd ids` lists them.
+    pub file: Option<PathBuf>,
+    /// How many of the list take part, from its top.
+    pub at_most: usize,
+    /// Asset and span for a file of account ids alone; its own account id is empty, as is the asset if none is given.
+    pub fallback: Place,
+    /// How they are drawn.
+    pub draw: Draw,
+}
+
+/// The distribution of ids.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Draw {
+    /// Each as often.
+    Uniform,
+    /// The one at place `i` (from 1) with weight `1 / i^exponent`.
+    Zipf {
+        /// > 0.
+        exponent: f64,
+    },
+}
+
+/// Connections and limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// Connections that carry requests.
+    pub connections: usize,
+    /// Connections that are held open beside them and carry none.
+    pub idle_connections: usize,
+    /// Reads in flight at once, over all connections; more wait in the generator, and their latency counts it.
+    pub max_in_flight: usize,
+    /// Given up after this long, counted from the planned send.
+    pub timeout: Duration,
+    /// How planned times are spread.
+    pub spread: Spread,
+}
+
+/// Rates and windows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pace {
+    /// Reads a second of the first step.
+    pub from_qps: f64,
+    /// Factor between steps, > 1. (The command line also knows absolute steps.)
+    pub step_factor: f64,
+    /// Never more than this.
+    pub to_qps: f64,
+    /// Length of a window of the search.
+    pub search_window: Duration,
+    /// Refinements by bisection after the first rate that broke.
+    pub refinements: u32,
+    /// Load of the equal-load windows as a share of the lowest sustained rate.
+    pub equal_share: f64,
+    /// Length of an equal-load window.
+    pub equal_window: Duration,
+    /// Rounds of equal-load windows (a round is one pass over all targets, every second one in reverse).
+    pub equal_rounds: u32,
+    /// Load before anything is measured, per target.
+    pub warm_up: Duration,
+}
+
+/// The service-level objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// From the planned send, if set.
+    pub p50: Option<Duration>,
+    /// From the planned send, if set.
+    pub p99: Option<Duration>,
+    /// From the planned send, if set.
+    pub p999: Option<Duration>,
+    /// Errors (anything but OK, dropped ones included) over planned.
+    pub max_error_rate: f64,
+    /// Achieved over offered rate.
+    pub min_achieved: f64,
+    /// Windows in a row that must break it for a rate to count as too high.
+    pub windows: u32,
+}
+
+/// What `walletd generate` is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// Seed.
+    pub seed: u64,
+    /// Accounts that may take part.
+    pub accounts: u64,
+    /// Transactions.
+    pub transactions: u64,
+}

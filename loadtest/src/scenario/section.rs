@@ -1,0 +1,190 @@
+//! A table of a scenario, read key by key; what was never asked for is unknown.
+
+use super::mistakes::{Mistakes, join};
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use toml::{Table, Value};
+
+/// One table, and where its mistakes go.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    table: &'a Table,
+    path: String,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    /// The table at `path`.
+    pub(super) fn new(table: &'a Table, path: &str) -> Self {
+        Self {
+            table,
+            path: path.to_owned(),
+            known: Vec::new(),
+        }
+    }
+
+    /// The path of one of its keys.
+    pub(super) fn path(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    /// A value of any type.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    /// A text; its length is for the caller to judge.
+    pub(super) fn text(&mut self, mistakes: &mut Mistakes, key: &'static str) -> Option<&'a str> {
+        match self.value(key)? {
+            Value::String(text) => Some(text),
+            other => {
+                let rule = format!("must be a string, not {}", other.type_str());
+                mistakes.add(&self.path(key), &rule);
+                None
+            }
+        }
+    }
+
+    /// One of a few words; the first is the default.
+    pub(super) fn choice(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        words: &[&'static str],
+    ) -> &'static str {
+        let text = self.text(mistakes, key);
+        let found = text.and_then(|text| words.iter().find(|word| **word == text));
+        if let (Some(text), None) = (text, found) {
+            let rule = format!("must be one of {}, not {text:?}", words.join(", "));
+            mistakes.add(&self.path(key), &rule);
+        }
+        found.or(words.first()).copied().unwrap_or_default()
+    }
+
+    /// A whole number.
+    pub(super) fn integer(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> i64 {
+        let path = self.path(key);
+        let Some(value) = self.value(key) else {
+            return default;
+        };
+        let found = value.as_integer().filter(|number| range.contains(number));
+        found.unwrap_or_else(|| {
+            mistakes.add(&path, &out_of_range("a whole number", &range, value));
+            default
+        })
+    }
+
+    /// A whole number that is a size.
+    pub(super) fn size(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> usize {
+        usize::try_from(self.integer(mistakes, key, default, range)).unwrap_or_default()
+    }
+
+    /// Milliseconds.
+    pub(super) fn millis(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> Duration {
+        let millis = self.integer(mistakes, key, default, range);
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+
+    /// A number, whole or not, if it is given.
+    pub(super) fn optional_number(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        range: RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let path = self.path(key);
+        let value = self.value(key)?;
+        #[allow(clippy::cast_precision_loss)] // No range ends above 2^53.
+        let number = value.as_float().or(value.as_integer().map(|n| n as f64));
+        let found = number.filter(|number| range.contains(number));
+        if found.is_none() {
+            mistakes.add(&path, &out_of_range("a number", &range, value));
+        }
+        found
+    }
+
+    /// A number, whole or not.
+    pub(super) fn number(
+        &mut self,
+        mistakes: &mut Mistakes,
+        key: &'static str,
+        default: f64,
+        range: RangeInclusive<f64>,
+    ) -> f64 {
+        self.optional_number(mistakes, key, range)
+            .unwrap_or(default)
+    }
+
+    /// Reports the keys that nothing asked for.
+    pub(super) fn finish(self, mistakes: &mut Mistakes) {
+        for key in self.table.keys() {
+            if !self.known.contains(&key.as_str()) {
+                mistakes.add(&self.path(key), &unknown("key", key, &self.known));
+            }
+        }
+    }
+}
+
+/// What to say of a word that is none of those known: the near one, or all.
+pub(crate) fn unknown<S: AsRef<str>>(what: &str, word: &str, known: &[S]) -> String {
+    let known = known.iter().map(AsRef::as_ref);
+    let near = known.clone().min_by_key(|known| distance(word, known));
+    match near {
+        Some(near) if distance(word, near) <= 2 => {
+            format!("unknown {what}; did you mean {near:?}?")
+        }
+        Some(_) => {
+            let known: Vec<&str> = known.collect();
+            format!("unknown {what}; known are: {}", known.join(", "))
+        }
+        None => format!("unknown {what}; none is allowed here"),
+    }
+}
+
+/// A number that its range keeps small.
+pub(super) fn whole(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn out_of_range<T: Display>(what: &str, range: &RangeInclusive<T>, value: &Value) -> String {
+    let (low, high) = (range.start(), range.end());
+    let given = match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        other => other.type_str().to_owned(),
+    };
+    format!("must be {what} from {low} to {high}, not {given}")
+}
+
+/// How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

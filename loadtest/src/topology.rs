@@ -1,0 +1,318 @@
+//! Starts the servers of a target, pinned to cores, and stops them.
+//!
+//! Every target gets a copy of the ledger of its own, in `targets/NAME` of the work folder, beside the server's log. A
+//! server ends with this program, however that ends: it watches a pipe that only this program holds open.
+
+mod child;
+pub mod cores;
+pub mod ledger;
+mod ready;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    error::{Error, Kind as ErrorKind, Result},
+    generator::{Address, Endpoints},
+    process::Watched,
+};
+use child::Child;
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
+
+/// `NumStreamWorkers` of targets with workers.
+const STREAM_WORKERS: u32 = 512;
+/// Longest path of a Unix socket, with some room for what is made of it.
+const SOCKET_PATH_BYTES: usize = 100;
+/// Longest start of a server with an empty ledger.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// More of it, for each byte of the ledger: a minute for 256 MiB.
+const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
+
+/// What a target is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// walletd alone, as it is.
+    Legacy,
+    /// walletd alone, with the best read model in Go.
+    BestGo,
+    /// walletd, and hotpathd as its sidecar.
+    Sidecar,
+    /// The same, but hot reads go straight to hotpathd.
+    Direct,
+}
+
+/// One target to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Of its folder: the target's, without colons.
+    pub name: String,
+    /// What it is made of.
+    pub kind: Kind,
+    /// walletd with stream workers.
+    pub stream_workers: bool,
+}
+
+/// What servers are started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rig {
+    /// The program.
+    pub walletd: PathBuf,
+    /// The program.
+    pub hotpathd: PathBuf,
+    /// For ledgers, copies, logs, sockets.
+    pub work: PathBuf,
+    /// For the servers; empty: not pinned.
+    pub server_cores: Vec<usize>,
+}
+
+/// The running servers of one target. They are stopped on drop.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    folder: PathBuf,
+    endpoints: Endpoints,
+    watched: Vec<Watched>,
+    admin: String,
+}
+
+impl Kind {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::BestGo => "best-go",
+            Self::Sidecar => "sidecar",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Legacy, Self::BestGo, Self::Sidecar, Self::Direct]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
+    fn has_sidecar(self) -> bool {
+        matches!(self, Self::Sidecar | Self::Direct)
+    }
+}
+
+impl Spec {
+    /// In words.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let what = match self.kind {
+            Kind::Legacy => "walletd alone, its read model as it is",
+            Kind::BestGo => "walletd alone, with the best read model in Go",
+            Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
+            Kind::Direct => "hot reads straight to hotpathd's own port, the rest to its walletd",
+        };
+        let workers = if self.stream_workers {
+            "with"
+        } else {
+            "without"
+        };
+        format!("{what}; {workers} stream workers")
+    }
+}
+
+impl Rig {
+    /// Fails with what to do if a program is not there.
+    pub fn check(&self, specs: &[Spec]) -> Result<()> {
+        let sidecar = specs.iter().any(|spec| spec.kind.has_sidecar());
+        let needed = [(&self.walletd, true), (&self.hotpathd, sidecar)];
+        let absent = needed
+            .iter()
+            .find(|(path, needed)| *needed && !path.is_file());
+        if let Some((path, _)) = absent {
+            let text = format!(
+                "there is no program {}: run `make build`, or name it with --walletd and --hotpathd",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Target, text));
+        }
+        Ok(())
+    }
+
+    /// First line of what a program says about its version.
+    #[must_use]
+    pub fn version(program: &Path, argument: &str) -> Option<String> {
+        let output = Command::new(program)
+            .arg(argument)
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().next().map(|line| line.trim().to_owned())
+    }
+
+    fn arguments(&self, spec: &Spec, db: &Path, folder: &Path) -> Vec<OsString> {
+        let workers = if spec.stream_workers {
+            STREAM_WORKERS
+        } else {
+            0
+        };
+        let model = if spec.kind == Kind::BestGo {
+            "best"
+        } else {
+            "legacy"
+        };
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
+        add("--db", db.into());
+        add("--listen", "127.0.0.1:0".into());
+        add("--admin", "127.0.0.1:0".into());
+        add("--ready-file", ready_file(folder).into());
+        add("--read-model", model.into());
+        add("--stream-workers", workers.to_string().into());
+        if spec.kind.has_sidecar() {
+            add("--sidecar", "supervise".into());
+            add("--sidecar-bin", program(&self.hotpathd).into());
+            add("--sidecar-socket", socket(folder).into());
+        } else {
+            add("--sidecar", "off".into());
+        }
+        arguments.insert(0, "serve".into());
+        arguments.push("--lifeline".into());
+        arguments
+    }
+
+    fn command(&self, spec: &Spec, db: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(program(&self.walletd));
+        command.args(self.arguments(spec, db, folder));
+        // What the caller has set for a hotpathd of his own is not meant for this one.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HOTPATHD_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOTPATHD_ADMIN", "127.0.0.1:0");
+        if spec.kind == Kind::Direct {
+            command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
+        }
+        command
+    }
+}
+
+impl Server {
+    /// Copies the ledger, starts the servers, and waits until they answer and the sidecar has caught up.
+    pub fn start(rig: &Rig, spec: &Spec, ledger: &Path, stop: &AtomicBool) -> Result<Self> {
+        let folder = rig.work.join("targets").join(&spec.name);
+        fresh_folder(&folder)?;
+        let longest = socket(&folder).as_os_str().len();
+        if spec.kind.has_sidecar() && longest > SOCKET_PATH_BYTES {
+            let text = format!(
+                "--work: the path of a socket in it would have {longest} bytes, over {SOCKET_PATH_BYTES}: name a shorter one"
+            );
+            return Err(Error::new(ErrorKind::Usage, text));
+        }
+        let db = folder.join("ledger.db");
+        ledger::copy(ledger, &db)?;
+        let log = folder.join("walletd.log");
+        let command = rig.command(spec, &db, &folder);
+        let mut child = Child::spawn(&spec.name, command, &log, &rig.server_cores)?;
+        let waiting = ready::Waiting {
+            folder: &folder,
+            deadline: patience(ledger),
+            stop,
+        };
+        let walletd = ready::walletd(&mut child, &waiting)?;
+        let mut endpoints = Endpoints {
+            front: Address::Tcp(walletd.grpc),
+            hot: None,
+        };
+        let mut watched = vec![Watched {
+            name: "walletd".to_owned(),
+            pid: child.id(),
+            admin: Some(walletd.admin.clone()),
+            log: Some(log.clone()),
+        }];
+        if spec.kind.has_sidecar() {
+            let direct = spec.kind == Kind::Direct;
+            let sidecar = ready::sidecar(&mut child, &waiting, &walletd.admin, direct)?;
+            endpoints.hot = sidecar.listen.filter(|_| direct).map(Address::Tcp);
+            watched.push(Watched {
+                name: "hotpathd".to_owned(),
+                pid: sidecar.pid,
+                admin: None,
+                // walletd passes its output on.
+                log: Some(log),
+            });
+        }
+        Ok(Self {
+            child,
+            folder,
+            endpoints,
+            watched,
+            admin: walletd.admin,
+        })
+    }
+
+    /// Where requests go.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+
+    /// `host:port` of walletd's admin pages.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.stop();
+        // The copy may be large; the log stays. If this fails, the next start removes it.
+        let _ = ledger::remove(&self.folder.join("ledger.db"));
+    }
+}
+
+fn ready_file(folder: &Path) -> PathBuf {
+    folder.join("walletd.ready")
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("sidecar.sock")
+}
+
+/// A bare name would be looked up on `PATH`.
+fn program(path: &Path) -> PathBuf {
+    if path.components().count() == 1 {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    }
+}
+
+fn patience(ledger: &Path) -> Duration {
+    let bytes = fs::metadata(ledger).map_or(0, |metadata| metadata.len());
+    PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND)
+}
+
+fn fresh_folder(folder: &Path) -> Result<()> {
+    let made = match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    };
+    made.map_err(|error| {
+        let text = format!("cannot make the folder {}", folder.display());
+        Error::caused(ErrorKind::Output, text, error)
+    })
+}

@@ -1,0 +1,111 @@
+//! One server process.
+
+use super::cores;
+use crate::{
+    error::{Error, Kind, Result},
+    process::log_tail,
+};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::{
+    fs::File,
+    io,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Between asking a server to end and insisting.
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+
+/// A server that ends when this program does: its standard input is a pipe that only this program holds.
+#[derive(Debug)]
+pub(super) struct Child {
+    name: String,
+    process: std::process::Child,
+    log: PathBuf,
+}
+
+impl Child {
+    /// Starts it, in a process group of its own, so that Ctrl-C reaches this program only.
+    pub(super) fn spawn(
+        name: &str,
+        mut command: Command,
+        log: &Path,
+        server_cores: &[usize],
+    ) -> Result<Self> {
+        let failed = |error: io::Error| {
+            let program = command_name(name, log);
+            Error::caused(Kind::Target, format!("cannot start {program}"), error)
+        };
+        let output = File::create(log).map_err(failed)?;
+        let errors = output.try_clone().map_err(failed)?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        let process = cores::pinned(server_cores, || command.spawn())?.map_err(failed)?;
+        Ok(Self {
+            name: name.to_owned(),
+            process,
+            log: log.to_owned(),
+        })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// An error if it has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self.process.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.failed(&format!("ended while it started ({status})"))),
+            Err(error) => Err(self.failed(&format!("cannot be waited for: {error}"))),
+        }
+    }
+
+    /// An error about it, with the end of its log.
+    pub(super) fn failed(&self, what: &str) -> Error {
+        let text = format!(
+            "target {}: walletd {what}{}",
+            self.name,
+            log_tail(&self.log)
+        );
+        Error::new(Kind::Target, text)
+    }
+
+    /// Asks it to end, and insists after a while.
+    pub(super) fn stop(&mut self) {
+        let Some(pid) = i32::try_from(self.id()).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Each step fails only if the process is gone already.
+        let _ = kill_process(pid, Signal::TERM);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        let _ = kill_process_group(pid, Signal::KILL);
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn command_name(name: &str, log: &Path) -> String {
+    format!("the server of target {name} (log {})", log.display())
+}

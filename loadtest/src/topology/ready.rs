@@ -1,0 +1,155 @@
+//! Waiting until servers answer.
+
+use super::{child::Child, ready_file, socket};
+use crate::{
+    error::{Error, Kind, Result},
+    process::metrics,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long, and when not.
+pub(super) struct Waiting<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) deadline: Duration,
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// What walletd says once it serves.
+#[derive(Debug)]
+pub(super) struct Walletd {
+    pub(super) grpc: SocketAddr,
+    pub(super) admin: String,
+}
+
+/// What hotpathd says once it serves.
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    pub(super) pid: u32,
+    pub(super) listen: Option<SocketAddr>,
+}
+
+/// Until walletd has loaded its ledger.
+pub(super) fn walletd(child: &mut Child, waiting: &Waiting<'_>) -> Result<Walletd> {
+    let path = ready_file(waiting.folder);
+    let json = poll(child, waiting, "did not load its ledger", || json(&path))?;
+    let text = |key: &str| json.get(key).and_then(Value::as_str);
+    let grpc = text("grpc").and_then(|address| address.parse().ok());
+    match (grpc, text("admin")) {
+        (Some(grpc), Some(admin)) => Ok(Walletd {
+            grpc,
+            admin: admin.to_owned(),
+        }),
+        _ => Err(child.failed(&format!("wrote a ready file without addresses: {json}"))),
+    }
+}
+
+/// Until hotpathd has been fed all that is in the ledger.
+pub(super) fn sidecar(
+    child: &mut Child,
+    waiting: &Waiting<'_>,
+    admin: &str,
+    direct: bool,
+) -> Result<Sidecar> {
+    poll(child, waiting, "got no sidecar that has caught up", || {
+        caught_up(&metrics::scrape(admin).ok()?).then_some(())
+    })?;
+    // The supervisor names the file after the socket; a flag of its own wins over HOTPATHD_READY_FILE.
+    let mut path = socket(waiting.folder).into_os_string();
+    path.push(".ready");
+    let what = "has a sidecar without a ready file";
+    let json = poll(child, waiting, what, || json(Path::new(&path)))?;
+    let pid = json.get("pid").and_then(Value::as_u64);
+    let listen = json.get("listen").and_then(Value::as_str);
+    let sidecar = pid
+        .and_then(|pid| u32::try_from(pid).ok())
+        .map(|pid| Sidecar {
+            pid,
+            listen: listen.and_then(|address| address.parse().ok()),
+        });
+    sidecar
+        .filter(|sidecar| !direct || sidecar.listen.is_some())
+        .ok_or_else(|| {
+            child.failed(&format!(
+                "has a sidecar that does not say where it is: {json}"
+            ))
+        })
+}
+
+fn caught_up(values: &metrics::Values) -> bool {
+    let value = |name: &str| values.get(name).copied();
+    let head = value("walletd_position");
+    value("hotpath_shim_sidecar_ready") == Some(1.0)
+        && head.is_some()
+        && value("hotpath_shim_sidecar_position") == head
+        && value("hotpath_shim_head_position") == head
+}
+
+/// Files are renamed into place, so that nobody reads half of one.
+fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn poll<T>(
+    child: &mut Child,
+    waiting: &Waiting<'_>,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return Ok(found);
+        }
+        child.check()?;
+        if waiting.stop.load(Ordering::Relaxed) {
+            return Err(Error::new(
+                Kind::Target,
+                "interrupted before the first window",
+            ));
+        }
+        if begun.elapsed() >= waiting.deadline {
+            let seconds = waiting.deadline.as_secs_f64();
+            return Err(child.failed(&format!("{what} within {seconds} s")));
+        }
+        thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, f64)]) -> metrics::Values {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect()
+    }
+
+    #[test]
+    fn a_sidecar_has_caught_up_once_all_positions_are_equal() {
+        let ready = [
+            ("hotpath_shim_sidecar_ready", 1.0),
+            ("walletd_position", 9.0),
+            ("hotpath_shim_sidecar_position", 9.0),
+            ("hotpath_shim_head_position", 9.0),
+        ];
+        assert!(caught_up(&values(&ready)));
+        for (index, value) in [(0, 0.0), (1, 10.0), (2, 8.0), (3, 8.0)] {
+            let mut behind = ready;
+            behind[index].1 = value;
+            assert!(!caught_up(&values(&behind)));
+        }
+        assert!(!caught_up(&values(&ready[..3])));
+    }
+}

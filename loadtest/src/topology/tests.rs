@@ -1,0 +1,289 @@
+//! Small scripts stand in for the programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use crate::{run::sample, scenario};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    process,
+    sync::{MutexGuard, atomic::Ordering},
+    thread,
+    time::Instant,
+};
+
+/// Puts what follows a flag into a variable of its name.
+const FLAGS: &str = "#!/bin/sh\ncommand=$1; shift\nwhile [ $# -gt 0 ]; do case $1 in\n\
+    --ready-file) ready=$2; shift;;\n--sidecar-socket) socket=$2; shift;;\n--db) db=$2; shift;;\nesac; shift; done\n";
+/// Ends with its standard input, as `--lifeline` has it.
+const SERVE: &str = "echo '{\"pid\":1,\"grpc\":\"127.0.0.1:7\",\"admin\":\"ADMIN\"}' >$ready.new\n\
+    mv $ready.new $ready\nread line\n";
+
+struct Stand {
+    _alone: MutexGuard<'static, ()>,
+    folder: tempfile::TempDir,
+    rig: Rig,
+    ledger: PathBuf,
+}
+
+impl Stand {
+    fn new(walletd: &str) -> Self {
+        let alone = sample::starting();
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+            path
+        };
+        let ledger = folder.path().join("given.db");
+        fs::write(&ledger, "a ledger").unwrap();
+        fs::write(folder.path().join("given.db-wal"), "its log").unwrap();
+        let rig = Rig {
+            walletd: program("walletd", &format!("{FLAGS}{walletd}")),
+            hotpathd: program("hotpathd", "#!/bin/sh\n"),
+            work: folder.path().join("work"),
+            server_cores: Vec::new(),
+        };
+        Self {
+            _alone: alone,
+            folder,
+            rig,
+            ledger,
+        }
+    }
+
+    fn start(&self, kind: Kind) -> Result<Server> {
+        Server::start(
+            &self.rig,
+            &spec(kind),
+            &self.ledger,
+            &AtomicBool::new(false),
+        )
+    }
+
+    fn of_target(&self, file: &str) -> PathBuf {
+        self.rig.work.join("targets/a").join(file)
+    }
+}
+
+fn spec(kind: Kind) -> Spec {
+    Spec {
+        name: "a".into(),
+        kind,
+        stream_workers: true,
+    }
+}
+
+/// Answers every request for metrics.
+fn metrics(position: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let body = format!(
+        "hotpath_shim_sidecar_ready 1\nhotpath_shim_sidecar_position {position}\n\
+         hotpath_shim_head_position {position}\nwalletd_position 9\n"
+    );
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+        }
+    });
+    address
+}
+
+fn runs(pid: u32) -> bool {
+    let stat = crate::process::proc::stat(pid);
+    stat.is_ok_and(|stat| !stat.dead)
+}
+
+#[test]
+fn a_server_that_gets_ready_is_served_from_a_copy_and_stopped_on_drop() {
+    let stand = Stand::new(&format!("cp $db $db-wal ${{db%/*}}/..\n{SERVE}"));
+    let server = stand.start(Kind::Legacy).unwrap();
+    let pid = server.watched()[0].pid;
+    assert_eq!(
+        server.endpoints().front,
+        Address::Tcp("127.0.0.1:7".parse().unwrap())
+    );
+    assert_eq!(server.endpoints().hot, None);
+    assert_eq!(server.admin(), "ADMIN");
+    assert!(runs(pid));
+    let copied = |name| fs::read_to_string(stand.rig.work.join("targets").join(name)).unwrap();
+    assert_eq!(
+        (copied("ledger.db"), copied("ledger.db-wal")),
+        ("a ledger".into(), "its log".into())
+    );
+    drop(server);
+    assert!(!runs(pid));
+    assert!(!stand.of_target("ledger.db").exists());
+    assert!(stand.of_target("walletd.log").exists());
+}
+
+#[test]
+fn a_server_that_dies_at_once_is_an_error_with_its_log() {
+    let stand = Stand::new("echo 'the disk is full' >&2; exit 74\n");
+    let begun = Instant::now();
+    let error = stand.start(Kind::Legacy).unwrap_err();
+    assert!(begun.elapsed() < PATIENCE / 2);
+    assert_eq!(error.kind(), ErrorKind::Target);
+    let text = error.to_string();
+    assert!(
+        text.contains("target a: walletd ended while it started (exit status: 74)"),
+        "{text}"
+    );
+    assert!(text.contains("| the disk is full"), "{text}");
+}
+
+#[test]
+fn a_server_that_never_gets_ready_is_given_up_and_stopped() {
+    let stand = Stand::new("echo $$ >$ready.pid; read line\n");
+    let folder = stand.of_target("");
+    fs::create_dir_all(&folder).unwrap();
+    let mut command = Command::new(&stand.rig.walletd);
+    command
+        .args(["serve", "--ready-file"])
+        .arg(ready_file(&folder));
+    let mut child = Child::spawn("a", command, &folder.join("walletd.log"), &[]).unwrap();
+    let waiting = ready::Waiting {
+        folder: &folder,
+        deadline: Duration::ZERO,
+        stop: &AtomicBool::new(false),
+    };
+    let error = ready::walletd(&mut child, &waiting).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("did not load its ledger within 0 s"),
+        "{error}"
+    );
+    let pid = child.id();
+    drop(child);
+    assert!(!runs(pid));
+}
+
+#[test]
+fn an_interrupt_ends_the_wait() {
+    let stand = Stand::new("read line\n");
+    let stop = AtomicBool::new(false);
+    stop.store(true, Ordering::Relaxed);
+    let error = Server::start(&stand.rig, &spec(Kind::Legacy), &stand.ledger, &stop).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+}
+
+#[test]
+fn a_direct_target_has_an_address_of_its_own_for_hot_reads() {
+    let ready = "echo '{\"pid\":PID,\"socket\":\"s\",\"listen\":\"127.0.0.1:8\",\"admin\":\"x\"}' >$socket.ready\n";
+    let ready = ready.replace("PID", &process::id().to_string());
+    let serve = SERVE.replace("ADMIN", &metrics(9));
+    let environment = "env | grep HOTPATHD_ >${db%/*}/env\n";
+    let stand = Stand::new(&format!("{environment}{ready}{serve}"));
+    let server = stand.start(Kind::Direct).unwrap();
+    assert_eq!(
+        server.endpoints().hot,
+        Some(Address::Tcp("127.0.0.1:8".parse().unwrap()))
+    );
+    assert_eq!(server.watched()[1].pid, process::id());
+    let environment = fs::read_to_string(stand.of_target("env")).unwrap();
+    assert!(
+        environment.contains("HOTPATHD_LISTEN=127.0.0.1:0"),
+        "{environment}"
+    );
+}
+
+#[test]
+fn arguments_follow_the_kind() {
+    let stand = Stand::new("");
+    let line = |kind| {
+        let arguments = stand
+            .rig
+            .arguments(&spec(kind), Path::new("l.db"), Path::new("f"));
+        let words: Vec<_> = arguments
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        words.join(" ")
+    };
+    let legacy = line(Kind::Legacy);
+    assert!(
+        legacy.starts_with("serve --db l.db --listen 127.0.0.1:0"),
+        "{legacy}"
+    );
+    assert!(legacy.ends_with("--read-model legacy --stream-workers 512 --sidecar off --lifeline"));
+    assert!(line(Kind::BestGo).contains("--read-model best"));
+    let sidecar = line(Kind::Sidecar);
+    assert!(sidecar.contains("--read-model legacy"), "{sidecar}");
+    assert!(
+        sidecar.contains("--sidecar supervise --sidecar-bin"),
+        "{sidecar}"
+    );
+}
+
+#[test]
+fn a_ledger_is_generated_once_and_never_half() {
+    let count = "echo x >>${db%/*}/../../count; echo made >$db; [ -z \"$FAIL\" ] || exit 1\n";
+    let stand = Stand::new(count);
+    let ledger = scenario::Ledger {
+        seed: 1,
+        accounts: 2,
+        transactions: 3,
+    };
+    for _ in 0..2 {
+        let path = ledger::generate(&stand.rig, &ledger).unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "made\n");
+    }
+    let count = fs::read_to_string(stand.rig.work.join("count")).unwrap();
+    assert_eq!(count, "x\n");
+
+    drop(stand);
+    let failing = Stand::new("echo half >$db; echo 'no room' >&2; exit 74\n");
+    let error = ledger::generate(&failing.rig, &ledger).unwrap_err();
+    assert!(error.to_string().contains("| no room"), "{error}");
+    assert!(!ledger::path(&failing.rig.work, &ledger).exists());
+}
+
+#[test]
+fn ids_are_listed_with_the_size_of_the_ledger() {
+    let stand = Stand::new(
+        "printf '# position 5\\n# accounts 2\\n# entries 11\\na\\tGBP\\t9\\t1\\t2\\n'\n",
+    );
+    fs::create_dir_all(&stand.rig.work).unwrap();
+    let to = stand.folder.path().join("ids.tsv");
+    let size = ledger::ids(&stand.rig, &stand.ledger, 10, &to).unwrap();
+    assert_eq!((size.position, size.accounts, size.entries), (5, 2, 11));
+    assert!(
+        fs::read_to_string(&to)
+            .unwrap()
+            .ends_with("a\tGBP\t9\t1\t2\n")
+    );
+}
+
+#[test]
+fn programs_that_are_not_there_are_named() {
+    let mut stand = Stand::new("");
+    stand.rig.hotpathd = stand.folder.path().join("absent");
+    stand.rig.check(&[spec(Kind::Legacy)]).unwrap();
+    let error = stand
+        .rig
+        .check(&[spec(Kind::Sidecar)])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("absent: run `make build`"), "{error}");
+}
+
+#[test]
+fn two_runs_do_not_share_a_work_folder() {
+    let stand = Stand::new("");
+    let held = ledger::lock(&stand.rig.work).unwrap();
+    let error = ledger::lock(&stand.rig.work).unwrap_err();
+    assert!(error.to_string().contains("--work"), "{error}");
+    drop(held);
+    ledger::lock(&stand.rig.work).unwrap();
+}

@@ -1,0 +1,263 @@
+//! What is reported of a server is what is known of it.
+
+use crate::{
+    rig::{Rig, target},
+    stub::{Behaviour, Stub},
+};
+use std::time::Duration;
+
+/// These tests are about what is counted, not about when: on a busy machine they hold as well.
+const ANY_LAG: &str = "--max-lag-us=1000000";
+
+fn near(what: &str, value: f64, expected: f64, share: f64) {
+    assert!(
+        (value - expected).abs() <= expected * share,
+        "{what}: {value}, not within {share} of {expected}"
+    );
+}
+
+#[test]
+fn latencies_are_those_of_a_known_distribution() {
+    let stub = Stub::start(Behaviour {
+        delay: Duration::from_millis(20),
+        slow: Some((20, Duration::from_millis(400))),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    let report = rig
+        .run(&[
+            &target("stub", &stub),
+            "--qps=400",
+            ANY_LAG,
+            "--window=2",
+            "--rounds=2",
+            "--no-noise-floor",
+        ])
+        .report();
+    let found = &report.targets[0];
+    assert_eq!(found.errors, 0);
+    near("reads", found.requests as f64, 1600.0, 0.01);
+    let (p50, p99) = (found.p50_us.unwrap(), found.p99_us.unwrap());
+    // One in twenty takes 400 ms. Sleeps are never shorter than asked, and on a busy machine somewhat longer.
+    assert!((20_000.0..200_000.0).contains(&p50), "p50 {p50}");
+    assert!(p99 >= 399_000.0, "p99 {p99}");
+    let at = |quantile: f64| {
+        let next = found.latency_curve.iter().find(|(q, _)| *q >= quantile);
+        next.expect("a curve up to 1").1
+    };
+    assert!(
+        at(0.94) < 399_000.0,
+        "the 94th percentile is that of the quick ones: {}",
+        at(0.94)
+    );
+}
+
+#[test]
+fn a_stall_shows_from_the_planned_send_only() {
+    let stub = Stub::start(Behaviour {
+        stall: Some((Duration::from_millis(1500), Duration::from_millis(3000))),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    // With one in flight this is what a closed loop does: it waits for the server, and asks less meanwhile.
+    let report = rig
+        .run(&[
+            &target("stub", &stub),
+            "--qps=200",
+            ANY_LAG,
+            "--window=4",
+            "--rounds=1",
+            "--max-in-flight=1",
+            "--no-noise-floor",
+            "--warm-up=0",
+        ])
+        .report();
+    let window = report.windows.last().expect("one window");
+    assert_eq!(window.errors, 0);
+    // 1.5 s of a window of 4 s are stalled: of ten reads that were due, more than one waited for over 200 ms.
+    assert!(
+        window.p90_us > 200_000.0,
+        "from the planned send {} us",
+        window.p90_us
+    );
+    assert!(
+        window.p99_us > 1_000_000.0,
+        "from the planned send {} us",
+        window.p99_us
+    );
+    // One of about 800 was sent and met the stall: the 99th percentile from the actual send does not show it.
+    assert!(
+        window.sent_p99_us < 200_000.0,
+        "from the actual send {} us",
+        window.sent_p99_us
+    );
+    assert!(window.held_back > 100, "held back {}", window.held_back);
+}
+
+#[test]
+fn the_search_finds_a_known_cap() {
+    const CAP: f64 = 3000.0;
+    let stub = Stub::start(Behaviour {
+        cap: Some(CAP),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    let report = rig
+        .run(&[
+            &target("stub", &stub),
+            "--from=500",
+            "--step=x1.6",
+            "--every=1",
+            "--until-failure",
+            "--refine=6",
+            "--failing-windows=3",
+            "--p99-ms=25",
+            "--max-lag-us=20000",
+            "--no-equal",
+        ])
+        .report();
+    let found = &report.targets[0];
+    near(
+        "the highest rate",
+        found.max_qps_within_slo.expect("a rate that held"),
+        CAP,
+        0.05,
+    );
+    let broken = found.min_qps_broken.expect("a rate that broke");
+    assert!(broken > found.max_qps_within_slo.unwrap());
+    assert!(
+        found
+            .limited_by
+            .as_deref()
+            .is_some_and(|rule| !rule.is_empty())
+    );
+}
+
+#[test]
+fn errors_are_counted_by_status() {
+    let stub = Stub::start(Behaviour {
+        errs: Some((20, 13)),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    let report = rig
+        .run(&[
+            &target("stub", &stub),
+            "--qps=1000",
+            ANY_LAG,
+            "--window=1",
+            "--rounds=2",
+            "--no-noise-floor",
+        ])
+        .report();
+    let found = &report.targets[0];
+    near(
+        "errors",
+        found.errors as f64,
+        found.requests as f64 / 20.0,
+        0.05,
+    );
+    assert_eq!(
+        found
+            .statuses
+            .keys()
+            .copied()
+            .filter(|&status| status != 0)
+            .collect::<Vec<_>>(),
+        [13]
+    );
+    let broke = report
+        .windows
+        .last()
+        .unwrap()
+        .broke
+        .as_deref()
+        .unwrap_or_default();
+    assert!(
+        broke.contains("error"),
+        "the objective names what broke it: {broke:?}"
+    );
+}
+
+#[test]
+fn wrong_bytes_are_found_counted_and_kept() {
+    let position = Behaviour {
+        position: 7,
+        ..Behaviour::default()
+    };
+    let right = Stub::start(position.clone());
+    let lying = Stub::start(Behaviour {
+        lies: Some(10),
+        ..position
+    });
+    let rig = Rig::new();
+    let ran = rig.run(&[
+        &target("right", &right),
+        &target("lying", &lying),
+        "--qps=500",
+        ANY_LAG,
+        "--window=1",
+        "--rounds=2",
+        "--compare",
+    ]);
+    let report = ran.report();
+    let comparison = report.comparison.as_ref().expect("it was compared");
+    near("compared", comparison.compared as f64, 1000.0, 0.01);
+    near(
+        "mismatches",
+        comparison.mismatches as f64,
+        comparison.compared as f64 / 10.0,
+        0.05,
+    );
+    assert_eq!(report.mismatches, Some(comparison.mismatches));
+    assert_eq!(ran.code, 4, "{}", ran.stdout);
+    assert!(!comparison.samples.is_empty());
+    for sample in &comparison.samples {
+        let path = ran.out.join(sample);
+        assert!(
+            path.metadata().is_ok_and(|file| file.len() > 0),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_target_against_itself_is_the_noise_floor() {
+    let stub = Stub::start(Behaviour {
+        delay: Duration::from_millis(30),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    let report = rig
+        .run(&[
+            &target("one", &stub),
+            &target("same", &stub),
+            "--qps=200",
+            ANY_LAG,
+            "--window=1",
+            "--rounds=3",
+        ])
+        .report();
+    let p50 = &report
+        .ratios
+        .iter()
+        .find(|ratio| ratio.target == "same")
+        .expect("same over one")
+        .figures["p50_us"];
+    near("same over one", p50.ratio, 1.0, 0.5);
+    assert!(p50.low <= p50.ratio && p50.ratio <= p50.high);
+    let (low, high) = (
+        p50.noise_low.expect("a noise floor"),
+        p50.noise_high.expect("a noise floor"),
+    );
+    assert!(low <= high && low > 0.2 && high < 5.0, "{low}..{high}");
+    assert_eq!(
+        report
+            .targets
+            .iter()
+            .filter(|target| target.against_itself)
+            .count(),
+        1
+    );
+}

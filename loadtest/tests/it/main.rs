@@ -1,0 +1,14 @@
+//! The instrument against servers with a known answer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
+
+mod known;
+mod rig;
+mod stub;
+mod trust;

@@ -1,0 +1,116 @@
+//! Runs the real program against stubs, and reads its report.
+
+use crate::stub::Stub;
+use loadtest::report::model::Report;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// The smallest scenario there is: one kind of read, of four accounts.
+const SCENARIO: &str = r#"
+title = "A stub"
+about = "Reads of a server whose behaviour is known."
+[ids]
+file = "ids.txt"
+asset = "GBP"
+from_us = 0
+to_us = 1000000
+draw = "uniform"
+[load]
+connections = 2
+max_in_flight = 4096
+timeout_ms = 5000
+spread = "constant"
+[[mix]]
+method = "wallet.v1.WalletService/GetBalance"
+weight = 1
+request = { account_id = "$account", asset = "$asset" }
+"#;
+
+/// A folder with a scenario in it, where reports go.
+pub(crate) struct Rig {
+    folder: TempDir,
+}
+
+/// What a run left behind.
+pub(crate) struct Ran {
+    /// Exit code.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+    /// Where the report is.
+    pub(crate) out: PathBuf,
+}
+
+impl Rig {
+    /// With the smallest scenario.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("stub.toml"), SCENARIO).expect("the scenario");
+        std::fs::write(folder.path().join("ids.txt"), "a-1\na-2\na-3\na-4\n").expect("the ids");
+        Self { folder }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `loadtest run` of the scenario, not pinned: tests run side by side.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command
+            .arg("run")
+            .arg(self.path().join("stub.toml"))
+            .args(["--no-pin", "--quiet", "--out"])
+            .arg(self.path().join("out"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().expect("the program starts");
+        self.ran(&output)
+    }
+
+    /// What a child, started by [`Self::command`], left behind.
+    pub(crate) fn wait(&self, child: Child) -> Ran {
+        let output = child.wait_with_output().expect("the program ends");
+        self.ran(&output)
+    }
+
+    fn ran(&self, output: &Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            out: self.path().join("out"),
+        }
+    }
+}
+
+impl Ran {
+    /// The report; panics with what the program said if there is none.
+    pub(crate) fn report(&self) -> Report {
+        let text = std::fs::read_to_string(self.out.join("report.json")).unwrap_or_else(|error| {
+            panic!(
+                "{error}: exit {}\n{}\n{}",
+                self.code, self.stdout, self.stderr
+            )
+        });
+        serde_json::from_str(&text).expect("the documented schema")
+    }
+}
+
+/// `--target NAME=ADDRESS` for a stub.
+pub(crate) fn target(name: &str, stub: &Stub) -> String {
+    format!("--target={name}={}", stub.address)
+}

@@ -1,0 +1,165 @@
+//! A gRPC server whose behaviour is known, so that what the instrument says of it can be checked.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// What the server does with a request. The default answers at once, and right.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Behaviour {
+    /// Every answer takes this long.
+    pub(crate) delay: Duration,
+    /// Every n-th answer takes this long instead.
+    pub(crate) slow: Option<(u64, Duration)>,
+    /// Nothing is answered between these two times after the first request.
+    pub(crate) stall: Option<(Duration, Duration)>,
+    /// Answers a second, one after the other.
+    pub(crate) cap: Option<f64>,
+    /// Every n-th request is refused with this status.
+    pub(crate) errs: Option<(u64, u32)>,
+    /// Every n-th answer has other bytes.
+    pub(crate) lies: Option<u64>,
+    /// The position that is said when it is asked for.
+    pub(crate) position: u64,
+}
+
+/// A running stub; it ends with this value.
+pub(crate) struct Stub {
+    /// Where it listens, on loopback.
+    pub(crate) address: SocketAddr,
+    asked: Arc<Served>,
+    _runtime: Runtime,
+}
+
+struct Served {
+    behaviour: Behaviour,
+    requests: AtomicU64,
+    first: Mutex<Option<Instant>>,
+    /// When the answer before is ready, of a server that answers one after the other.
+    free_at: Mutex<Instant>,
+}
+
+impl Stub {
+    /// Starts it on a free port.
+    pub(crate) fn start(behaviour: Behaviour) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let served = Arc::new(Served {
+            behaviour,
+            requests: AtomicU64::new(0),
+            first: Mutex::new(None),
+            free_at: Mutex::new(Instant::now()),
+        });
+        runtime.spawn(accept(listener, served.clone()));
+        Self {
+            address,
+            asked: served,
+            _runtime: runtime,
+        }
+    }
+
+    /// Requests that came so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.asked.requests.load(Ordering::Relaxed)
+    }
+}
+
+async fn accept(listener: TcpListener, served: Arc<Served>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).expect("nodelay");
+        let served = served.clone();
+        tokio::spawn(async move {
+            let service =
+                hyper::service::service_fn(move |request| answer(served.clone(), request));
+            // A generator that is stopped or interrupted leaves without a word.
+            let _gone = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+impl Served {
+    /// When the n-th request (from 1), which came now, is to be answered.
+    fn due(&self, n: u64, now: Instant) -> Instant {
+        let behaviour = &self.behaviour;
+        let first = *self.first.lock().unwrap().get_or_insert(now);
+        let mut due = match behaviour.slow {
+            Some((every, delay)) if n.is_multiple_of(every) => now + delay,
+            _ => now + behaviour.delay,
+        };
+        if let Some(cap) = behaviour.cap {
+            let mut free_at = self.free_at.lock().unwrap();
+            *free_at = (*free_at).max(now) + Duration::from_secs_f64(1.0 / cap);
+            due = due.max(*free_at);
+        }
+        match behaviour.stall {
+            Some((from, to)) if due >= first + from && due < first + to => first + to,
+            _ => due,
+        }
+    }
+}
+
+type Reply =
+    Response<StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>;
+
+async fn answer(served: Arc<Served>, request: Request<Incoming>) -> Result<Reply, hyper::Error> {
+    let asks_position = request.headers().contains_key("x-hotpath-position");
+    let body = request.into_body().collect().await?.to_bytes();
+    let n = served.requests.fetch_add(1, Ordering::Relaxed) + 1;
+    let due = served.due(n, Instant::now());
+    if due > Instant::now() {
+        tokio::time::sleep_until(due.into()).await;
+    }
+    let behaviour = &served.behaviour;
+    let status = match behaviour.errs {
+        Some((every, status)) if n.is_multiple_of(every) => status,
+        _ => 0,
+    };
+    let mut frames = Vec::new();
+    if status == 0 {
+        let wrong = behaviour.lies.is_some_and(|every| n.is_multiple_of(every));
+        frames.push(Ok(Frame::data(reply(&body, wrong))));
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", status.into());
+    frames.push(Ok(Frame::trailers(trailers)));
+    let mut response = Response::new(StreamBody::new(tokio_stream::iter(frames)));
+    let headers = response.headers_mut();
+    headers.insert(
+        "content-type",
+        http::HeaderValue::from_static("application/grpc"),
+    );
+    if asks_position {
+        headers.insert("x-hotpath-position", behaviour.position.into());
+    }
+    Ok(response)
+}
+
+/// The request's own message, as a gRPC message; a wrong one differs in its last byte.
+fn reply(request: &[u8], wrong: bool) -> Bytes {
+    let mut bytes = request.to_vec();
+    if wrong && let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    bytes.into()
+}

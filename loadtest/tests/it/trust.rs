@@ -1,0 +1,160 @@
+//! What can't be trusted says so; what ends early is not lost.
+
+use crate::{
+    rig::{Rig, target},
+    stub::{Behaviour, Stub},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    net::TcpListener,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+fn signal(child: &Child, signal: Signal) {
+    // Once it has ended, but was not waited for, this does nothing.
+    kill_process(Pid::from_child(child), signal).expect("a signal to a child");
+}
+
+#[test]
+fn a_generator_that_is_throttled_voids_its_run() {
+    let stub = Stub::start(Behaviour::default());
+    let rig = Rig::new();
+    let mut child = rig
+        .command(&[
+            &target("stub", &stub),
+            "--qps=500",
+            "--window=1",
+            "--rounds=2",
+            "--no-noise-floor",
+        ])
+        .spawn()
+        .expect("the program starts");
+    // Stopped for half of the time: what was due meanwhile is sent late, through no fault of the server.
+    while child.try_wait().expect("a child").is_none() {
+        signal(&child, Signal::STOP);
+        thread::sleep(Duration::from_millis(100));
+        signal(&child, Signal::CONT);
+        thread::sleep(Duration::from_millis(100));
+    }
+    let ran = rig.wait(child);
+    let report = ran.report();
+    assert!(report.void);
+    assert!(report.void_reason.is_some());
+    assert!(report.generator.void_windows > 0);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
+    let first = ran.stdout.lines().next().unwrap_or_default();
+    assert!(first.contains("VOID"), "the first line says so: {first:?}");
+}
+
+#[test]
+fn an_interrupt_gives_the_report_so_far() {
+    let stub = Stub::start(Behaviour::default());
+    let rig = Rig::new();
+    let child = rig
+        .command(&[
+            &target("stub", &stub),
+            "--qps=200",
+            "--window=1",
+            "--rounds=600",
+            "--no-noise-floor",
+            "--warm-up=0",
+        ])
+        .spawn()
+        .expect("the program starts");
+    // More than the first window has to offer.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while stub.requests() < 500 {
+        assert!(
+            Instant::now() < deadline,
+            "only {} requests came",
+            stub.requests()
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, Signal::INT);
+    let ran = rig.wait(child);
+    let report = ran.report();
+    assert!(report.interrupted, "exit {}\n{}", ran.code, ran.stderr);
+    assert!(
+        report.windows.iter().any(|window| window.ok > 150),
+        "{:?}",
+        report.windows
+    );
+    assert!(ran.stdout.contains("INTERRUPTED"), "{}", ran.stdout);
+    assert!(ran.out.join("report.html").exists() && ran.out.join("windows.csv").exists());
+}
+
+#[test]
+fn a_target_that_is_not_there_is_named() {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let rig = Rig::new();
+    let ran = rig.run(&[
+        &format!("--target=gone={address}"),
+        "--qps=10",
+        "--window=1",
+    ]);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&address.to_string()), "{}", ran.stderr);
+}
+
+#[test]
+fn no_rate_that_holds_has_an_exit_code_of_its_own() {
+    let stub = Stub::start(Behaviour {
+        delay: Duration::from_millis(50),
+        ..Behaviour::default()
+    });
+    let rig = Rig::new();
+    let ran = rig.run(&[
+        &target("slow", &stub),
+        "--from=100",
+        "--step=x2",
+        "--every=0.5",
+        "--until-failure",
+        "--p50-ms=5",
+        "--failing-windows=1",
+        "--no-equal",
+        "--max-lag-us=50000",
+    ]);
+    let report = ran.report();
+    assert_eq!(report.targets[0].max_qps_within_slo, None);
+    assert!(
+        report.targets[0]
+            .limited_by
+            .as_deref()
+            .is_some_and(|rule| rule.contains("p50")),
+        "{:?}",
+        report.targets
+    );
+    assert_eq!(ran.code, 5, "{}", ran.stdout);
+}
+
+#[test]
+fn a_bad_scenario_is_told_by_file_line_key_and_rule() {
+    let rig = Rig::new();
+    std::fs::write(
+        rig.path().join("stub.toml"),
+        "title = \"x\"\nabout = \"y\"\n[load]\nconnections = 0\nconections = 4\n",
+    )
+    .unwrap();
+    let ran = rig.run(&["--target=x=127.0.0.1:1", "--qps=10"]);
+    assert_eq!(ran.code, 65, "{}", ran.stderr);
+    for part in [
+        "stub.toml:4",
+        "connections",
+        "stub.toml:5",
+        "conections",
+        "mix",
+    ] {
+        assert!(
+            ran.stderr.contains(part),
+            "{part:?} is not in:\n{}",
+            ran.stderr
+        );
+    }
+}

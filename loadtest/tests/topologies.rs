@@ -1,0 +1,148 @@
+//! The real program starts, fills, loads, compares and stops the real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use loadtest::report::model::{Phase, Report, Target, Window};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const TARGETS: [&str; 5] = [
+    "legacy",
+    "best-go",
+    "sidecar",
+    "direct",
+    "legacy:no-workers",
+];
+
+/// A program that another language or crate builds.
+fn program(variable: &str, name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/bin")
+        .join(name);
+    let path = env::var_os(variable).map_or(built, PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is missing: run `make test`, which builds it, or set {variable}",
+        path.display()
+    );
+    path
+}
+
+/// A small ledger, and every kind of method.
+fn scenario(folder: &Path) -> PathBuf {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/mixed.toml");
+    let text = fs::read_to_string(shipped).unwrap();
+    let mut table: toml::Table = text.parse().unwrap();
+    let ledger = table["ledger"].as_table_mut().unwrap();
+    ledger.insert("accounts".into(), 500.into());
+    ledger.insert("transactions".into(), 5_000.into());
+    let path = folder.join("small.toml");
+    fs::write(&path, table.to_string()).unwrap();
+    path
+}
+
+/// What a short run of all topologies says, and what the program said.
+fn run(folder: &Path) -> (Report, String) {
+    let out = folder.join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .arg("run")
+        .arg(scenario(folder))
+        .args(TARGETS.map(|name| format!("--target={name}")))
+        .args([
+            "--qps=100",
+            "--window=1",
+            "--rounds=2",
+            "--warm-up=0.5",
+            "--writes=20",
+            "--compare",
+        ])
+        .args([
+            "--quiet",
+            "--no-pin",
+            "--max-void-share=1",
+            "--max-lag-us=1000000",
+            "--out",
+        ])
+        .arg(&out)
+        .arg("--work")
+        .arg(folder.join("work"))
+        .arg("--walletd")
+        .arg(program("TEST_WALLETD", "walletd"))
+        .arg("--hotpathd")
+        .arg(program("TEST_HOTPATHD", "hotpathd"))
+        .output()
+        .unwrap();
+    let said = format!(
+        "exit {:?}\n{}\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = fs::read_to_string(out.join("report.json"));
+    let text = text.unwrap_or_else(|error| panic!("{error}\n{said}"));
+    (serde_json::from_str(&text).unwrap(), said)
+}
+
+#[test]
+fn all_topologies_answer_the_same_and_are_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (report, said) = run(folder.path());
+    let names: Vec<_> = report
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    assert_eq!(names[..TARGETS.len()], TARGETS, "{said}");
+    for target in &report.targets {
+        is_accounted_for(target, &said);
+    }
+    let counted = |window: &Window| window.void.is_none() && window.phase == Phase::Equal;
+    assert!(
+        report
+            .windows
+            .iter()
+            .all(|window| !counted(window) || window.writes > 0),
+        "{said}"
+    );
+    let comparison = report.comparison.expect("it was compared");
+    assert!(
+        comparison.compared > 200,
+        "{} compared\n{said}",
+        comparison.compared
+    );
+    assert_eq!(comparison.mismatches, 0, "{said}");
+    assert_eq!(
+        report.run.ledger.expect("what the ledgers held").position,
+        5_000
+    );
+}
+
+fn is_accounted_for(target: &Target, said: &str) {
+    let name = target.name.as_str();
+    // 100 a second in two windows of a second; a debug build on a busy machine may time a few out.
+    assert!(target.requests > 100, "{name}: {said}");
+    assert!(target.errors * 10 < target.requests, "{name}: {said}");
+    assert!(
+        target.cpu_us_per_request.is_some_and(|cpu| cpu > 0.0),
+        "{name}"
+    );
+    assert!(
+        target.rss_peak_bytes.is_some_and(|bytes| bytes > 1 << 20),
+        "{name}"
+    );
+    let processes: Vec<_> = target
+        .processes
+        .iter()
+        .map(|process| process.name.as_str())
+        .collect();
+    match name {
+        "sidecar" | "direct" => assert_eq!(processes, ["walletd", "hotpathd"]),
+        _ => assert_eq!(processes, ["walletd"]),
+    }
+    assert!(
+        target.processes[0].gc.is_some(),
+        "walletd tells of its collector: {name}"
+    );
+}
