@@ -51,6 +51,10 @@ pub enum Kind {
     NotReached,
     /// The version asked for is gone.
     NotRetained,
+    /// The caller's time was up before there was an answer.
+    TooLate,
+    /// The caller has gone.
+    Cancelled,
     /// The model panicked.
     Panicked,
     /// The peer speaks another version of the private protocol.
@@ -148,6 +152,8 @@ impl Kind {
                 Some("POSITION_NOT_RETAINED"),
                 70,
             ),
+            Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
+            Kind::Cancelled => (Caller, false, C::Cancelled, None, 70),
             Kind::Panicked => (Internal, false, C::Internal, None, 70),
             Kind::ProtocolMismatch => (
                 Feed,
@@ -214,6 +220,12 @@ impl Error {
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.kind.row().origin
+    }
+
+    /// The gRPC status code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.kind.row().code
     }
 
     /// Whether the same thing may work later.

@@ -50,6 +50,13 @@ pub trait Model: Send + Sync + 'static {
         reply: &mut Vec<u8>,
     ) -> Result<(), Refusal>;
 
+    /// What `answer` would take, in entries that it would scan; reads by key are 0. From some thousands on it is moved
+    /// out of the way of the cheap ones. An estimate: it must itself cost no more than a read by key.
+    #[must_use]
+    fn cost(_state: &Self::State, _query: &Self::Query<'_>) -> usize {
+        0
+    }
+
     /// Sizes worth watching, as (metric name, help, value), e.g. `("accounts", "Accounts with entries", 3)`.
     fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)>;
 }
