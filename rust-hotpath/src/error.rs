@@ -75,6 +75,8 @@ pub enum Kind {
     FeedBusy,
     /// The feed's connection ended.
     FeedLost,
+    /// A lane's connection ended.
+    LaneLost,
 }
 
 /// An error with its cause.
@@ -111,11 +113,26 @@ impl Kind {
         Kind::Panicked,
     ];
 
+    /// Every kind that can end a lane of the exchange, for metrics.
+    pub const LANE: [Kind; 6] = [
+        Kind::Argument,
+        Kind::TooLong,
+        Kind::Overloaded,
+        Kind::Unsupported,
+        Kind::LaneLost,
+        Kind::Draining,
+    ];
+
     /// The name in metrics and in `ErrorInfo`.
     #[must_use]
     pub fn reason(self) -> &'static str {
         self.row().reason.unwrap_or(match self {
             Kind::FeedLost => "FEED_LOST",
+            Kind::LaneLost => "LANE_LOST",
+            Kind::Argument => "ARGUMENT",
+            Kind::TooLong => "TOO_LONG",
+            Kind::Overloaded => "OVERLOADED",
+            Kind::Unsupported => "UNSUPPORTED",
             Kind::Draining => "DRAINING",
             Kind::Panicked => "PANICKED",
             _ => "OTHER",
@@ -182,6 +199,7 @@ impl Kind {
             Kind::FeedBadEvent => (Feed, false, C::InvalidArgument, Some("FEED_BAD_EVENT"), 70),
             Kind::FeedBusy => (Feed, true, C::AlreadyExists, Some("FEED_BUSY"), 70),
             Kind::FeedLost => (Feed, true, C::Cancelled, None, 70),
+            Kind::LaneLost => (Caller, true, C::Cancelled, None, 70),
         };
         Row {
             origin,

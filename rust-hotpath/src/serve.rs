@@ -8,7 +8,7 @@ mod wants;
 
 pub(crate) use budget::Share;
 pub(crate) use core::{Answer, Asked, Core, Turn};
-use frame::{is_grpc, unsupported_media};
+pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
 pub use wants::{Bounds, Wants};
 

@@ -46,6 +46,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["error", "limits", "model", "readiness", "settings", "view"],
     ),
     (
+        "exchange",
+        &["error", "limits", "model", "serve", "shutdown", "view"],
+    ),
+    (
         "control",
         &[
             "error", "feed", "limits", "model", "proto", "schema", "view",
@@ -59,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "admin",
         &[
             "error",
+            "exchange",
             "feed",
             "limits",
             "model",
