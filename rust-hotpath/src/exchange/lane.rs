@@ -374,3 +374,6 @@ fn trailers(end: Result<(), Error>) -> HeaderMap {
     }
     trailers
 }
+
+#[cfg(test)]
+mod tests;

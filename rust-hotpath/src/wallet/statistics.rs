@@ -24,6 +24,14 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     Ok(Query { request, window })
 }
 
+pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
+    lookup::entries(
+        ledger,
+        &query.request.account_id,
+        Some(&query.request.asset),
+    )
+}
+
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
     let response = match log {
