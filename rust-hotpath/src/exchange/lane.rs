@@ -57,6 +57,8 @@ struct Batch {
     message: Bytes,
     cursor: Cursor,
     arrived: Instant,
+    /// In flight when it came.
+    late_before: usize,
     /// Place of the request at hand; the next one inherits it.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -131,6 +133,7 @@ impl<M: Model> Lane<M> {
             message,
             cursor: Cursor::default(),
             arrived: Instant::now(),
+            late_before: self.late.len(),
             permit: None,
         });
         Ok(Poll::Ready(()))
@@ -154,7 +157,7 @@ impl<M: Model> Lane<M> {
                 }
                 Some(Item::Cancelled(id)) => self.cancel(id),
                 Some(Item::Request(frame)) => {
-                    self.admit(&frame)?;
+                    self.admit(&frame, &batch)?;
                     now = self.answer(&frame, &mut batch, &newest, now);
                     requests += 1;
                 }
@@ -169,13 +172,13 @@ impl<M: Model> Lane<M> {
     }
 
     /// Whether the peer keeps to the rules.
-    fn admit(&mut self, frame: &RequestFrame<'_>) -> Result<(), Error> {
+    fn admit(&mut self, frame: &RequestFrame<'_>, batch: &Batch) -> Result<(), Error> {
         frame.check(M::METHODS.len())?;
         if !self.ids.insert(frame.id) || self.late.contains(frame.id) {
             let text = "requests.id: must not be in flight on this lane";
             return Err(Error::new(Kind::Argument, text));
         }
-        if self.ids.len() + self.late.len() > limits::EXCHANGE_IN_FLIGHT {
+        if self.ids.len() + batch.late_before > limits::EXCHANGE_IN_FLIGHT {
             let most = limits::EXCHANGE_IN_FLIGHT;
             let text = format!("requests: must be at most {most} in flight");
             return Err(Error::new(Kind::Overloaded, text));

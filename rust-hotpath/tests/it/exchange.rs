@@ -307,6 +307,21 @@ async fn an_id_that_waits_may_not_come_again_in_another_message() {
 }
 
 #[tokio::test]
+async fn all_that_is_in_flight_may_wait_and_no_more() {
+    let (engine, _feed) = Engine::fed(&[], 1).await;
+    let mut lane = lane(&engine).await;
+    let waiting = (1..=1_023).map(|id| get_from(id, "a", 9));
+    lane.send(waiting.chain([get(1_024, "a")])).await;
+    assert_eq!(lane.reply().await.id, 1_024);
+    metric(&engine, "hotpathd_in_flight 1023").await;
+    lane.send([get(1_024, "a")]).await;
+    assert_eq!(lane.reply().await.id, 1_024);
+    lane.send([get(1_024, "a"), get(1_025, "a")]).await;
+    let text = "requests: must be at most 1024 in flight".to_owned();
+    assert_eq!(lane.refusal().await, (ResourceExhausted, text));
+}
+
+#[tokio::test]
 async fn garbage_ends_the_lane_and_nothing_else() {
     let (engine, _feed) = Engine::fed(&[], 1).await;
     let mut channel = engine.channel().await;
