@@ -18,9 +18,10 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hotpath::{
     exchange::{Cursor, Exchange, Item, PATH, Replies},
+    model::Model as _,
     proto::{
         hotpath::{ExchangeRequest, ExchangeResponse, ReplyFrame, RequestFrame},
-        wallet::GetBalanceRequest,
+        wallet::{GetBalanceRequest, GetStatisticsRequest},
     },
     readiness::{self, Readiness},
     serve::{self, Serve},
@@ -36,6 +37,7 @@ use prost::Message as _;
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    future::poll_fn,
     hint::black_box,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -49,6 +51,8 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ACCOUNTS: u64 = 50_000;
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
+/// Entries of the account `rich`.
+const RICH_ROWS: u64 = 10_000;
 /// Different messages, so that not all of them read the same accounts.
 const MESSAGES: usize = 512;
 
@@ -71,30 +75,39 @@ impl HttpBody for Pipe {
     }
 }
 
+fn frame(id: u64, method: u32, body: Vec<u8>) -> RequestFrame {
+    RequestFrame {
+        id: 1 << 32 | id,
+        method,
+        budget_us: 25_000,
+        min_position: 1_000,
+        body,
+        ..RequestFrame::default()
+    }
+}
+
 fn balance(id: u64, account: u64) -> RequestFrame {
     let request = GetBalanceRequest {
         account_id: format!("wallet-{account:08}"),
         asset: None,
         as_of_us: None,
     };
-    RequestFrame {
-        id: 1 << 32 | id,
-        method: 0,
-        budget_us: 25_000,
-        min_position: 1_000,
-        body: request.encode_to_vec(),
-        ..RequestFrame::default()
-    }
+    frame(id, 0, request.encode_to_vec())
 }
 
 /// A message of so many balances.
-fn message(random: &mut fixture::Random, size: usize) -> Vec<u8> {
-    let requests = (1..=size as u64).map(|id| balance(id, random.below(ACCOUNTS)));
-    let message = ExchangeRequest {
-        requests: requests.collect(),
-        cancelled: Vec::new(),
-    };
-    message.encode_to_vec()
+fn message(random: &mut fixture::Random, size: usize, accounts: u64) -> Vec<u8> {
+    let requests = (1..=size as u64).map(|id| balance(id, random.below(accounts)));
+    encoded(requests.collect())
+}
+
+fn encoded(requests: Vec<RequestFrame>) -> Vec<u8> {
+    let cancelled = Vec::new();
+    ExchangeRequest {
+        requests,
+        cancelled,
+    }
+    .encode_to_vec()
 }
 
 fn framed(message: &[u8]) -> Bytes {
@@ -108,7 +121,13 @@ fn serving() -> (Publisher<Wallet>, View<Wallet>, Serve<Wallet>) {
         retain: Duration::from_secs(1),
         retain_events: 1_000,
     });
-    let ledger = fixture::build(fixture::wallets(ACCOUNTS, 4));
+    let mut ledger = fixture::build(fixture::wallets(ACCOUNTS, 4));
+    for row in 0..RICH_ROWS {
+        let (position, at) = (ledger.position() + 1, fixture::START_US + row as i64);
+        let payment = fixture::payment(position, at, "rich", "wallet-00000000", 1);
+        let applied = ledger.apply(&fixture::checked(payment));
+        applied.expect("a good transaction");
+    }
     publisher.restart(ledger.position(), ledger, Instant::now());
     let readiness = Arc::new(Readiness::new(readiness::Config {
         stale_after: Duration::from_secs(5),
@@ -125,7 +144,7 @@ fn serving() -> (Publisher<Wallet>, View<Wallet>, Serve<Wallet>) {
 }
 
 fn frames(c: &mut Criterion) {
-    let request = message(&mut fixture::Random(1), 32);
+    let request = message(&mut fixture::Random(1), 32, ACCOUNTS);
     let body = vec![7; 48];
     let mut group = c.benchmark_group("frame");
     group.throughput(Throughput::Elements(32));
@@ -173,6 +192,16 @@ fn view_load(c: &mut Criterion) {
     c.bench_function("view load", |b| b.iter(|| view.newest().position()));
 }
 
+fn open(exchange: &Exchange<Wallet>) -> (Body, Pipe) {
+    let pipe = Pipe::default();
+    let request = Request::post(PATH)
+        .header("content-type", "application/grpc")
+        .body(Body::new(pipe.clone()))
+        .expect("a request");
+    (exchange.call(request).into_body(), pipe)
+}
+
+/// Of one account, so that the lane is measured, and of many, so that the memory of the ledger is.
 fn lanes(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -182,33 +211,65 @@ fn lanes(c: &mut Criterion) {
     let (_publisher, _view, serve) = serving();
     let exchange = Exchange::new(&serve, Shutdown::default());
     let mut group = c.benchmark_group("lane");
-    for size in BATCHES {
-        let mut random = fixture::Random(2);
-        let messages: Vec<_> = (0..MESSAGES)
-            .map(|_| framed(&message(&mut random, size)))
-            .collect();
-        let pipe = Pipe::default();
-        let request = Request::post(PATH)
-            .header("content-type", "application/grpc")
-            .body(Body::new(pipe.clone()))
-            .expect("a request");
-        let mut lane = exchange.call(request).into_body();
-        let mut turns = messages.iter().cycle();
-        let mut cx = Context::from_waker(Waker::noop());
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_function(BenchmarkId::new("balances", size), |b| {
-            b.iter(|| {
-                let next = turns.next().expect("messages").clone();
-                pipe.0.lock().unwrap().push_back(next);
-                match Pin::new(&mut lane).poll_frame(&mut cx) {
-                    Poll::Ready(Some(Ok(frame))) => black_box(frame.into_data().expect("data")),
-                    _ => panic!("no replies"),
-                }
+    for (name, accounts) in [("one account", 1), ("many accounts", ACCOUNTS)] {
+        for size in BATCHES {
+            let mut random = fixture::Random(2);
+            let messages: Vec<_> = (0..MESSAGES)
+                .map(|_| framed(&message(&mut random, size, accounts)))
+                .collect();
+            let (mut lane, pipe) = open(&exchange);
+            let mut turns = messages.iter().cycle();
+            let mut cx = Context::from_waker(Waker::noop());
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_function(BenchmarkId::new(name, size), |b| {
+                b.iter(|| {
+                    let next = turns.next().expect("messages").clone();
+                    pipe.0.lock().unwrap().push_back(next);
+                    match Pin::new(&mut lane).poll_frame(&mut cx) {
+                        Poll::Ready(Some(Ok(frame))) => black_box(frame.into_data().expect("data")),
+                        _ => panic!("no replies"),
+                    }
+                });
             });
-        });
+        }
     }
     group.finish();
 }
 
-criterion_group!(exchange, frames, view_load, lanes);
+/// The same statistics answered at once, and by a lane that moves them to another thread: what the move costs.
+fn offloading(c: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let (_publisher, view, serve) = serving();
+    let exchange = Exchange::new(&serve, Shutdown::default());
+    let statistics = GetStatisticsRequest {
+        account_id: "rich".to_owned(),
+        asset: "GBP".to_owned(),
+        from_us: fixture::START_US,
+        to_us: fixture::START_US + fixture::SPAN_US,
+        percentiles: Vec::new(),
+    };
+    let statistics = statistics.encode_to_vec();
+    c.bench_function("statistics/at once", |b| {
+        let mut reply = Vec::new();
+        b.iter(|| {
+            reply.clear();
+            let query = Wallet::parse(2, &statistics).expect("a good request");
+            Wallet::answer(view.newest().state(), &query, &mut reply).expect("an answer");
+            reply.len()
+        });
+    });
+    let (mut lane, pipe) = open(&exchange);
+    let message = framed(&encoded(vec![frame(1, 2, statistics)]));
+    c.bench_function("statistics/offloaded", |b| {
+        b.iter(|| {
+            pipe.0.lock().unwrap().push_back(message.clone());
+            let reply = poll_fn(|cx| Pin::new(&mut lane).poll_frame(cx));
+            runtime.block_on(reply).is_some()
+        });
+    });
+    assert!(exchange.counts().offloaded() > 0);
+}
+
+criterion_group!(exchange, frames, view_load, lanes, offloading);
 criterion_main!(exchange);

@@ -50,8 +50,9 @@ pub trait Model: Send + Sync + 'static {
         reply: &mut Vec<u8>,
     ) -> Result<(), Refusal>;
 
-    /// What `answer` would take, in entries that it would scan; reads by key are 0. From some thousands on it is moved
-    /// out of the way of the cheap ones. An estimate: it must itself cost no more than a read by key.
+    /// About how long `answer` would take, in units of scanning one entry (some 5 ns); reads by key are 0. From some
+    /// thousands on a request is moved out of the way of cheap ones. An estimate: it must itself cost no more than a
+    /// read by key.
     #[must_use]
     fn cost(_state: &Self::State, _query: &Self::Query<'_>) -> usize {
         0

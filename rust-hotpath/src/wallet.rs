@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn cost_is_what_would_be_scanned() {
+    fn cost_grows_with_what_is_looked_at() {
         let ledger = ledger(100);
         let [account_id, asset] = ["a", "GBP"].map(str::to_owned);
         let now = proto::GetBalanceRequest {
@@ -173,6 +173,8 @@ mod tests {
             ..proto::GetStatisticsRequest::default()
         };
         assert_eq!(cost(&ledger, 2, &statistics), 100);
+        statistics.percentiles = vec![5_000];
+        assert_eq!(cost(&ledger, 2, &statistics), 200);
         statistics.asset = "EUR".to_owned();
         assert_eq!(cost(&ledger, 2, &statistics), 0);
         statistics.account_id = "nobody".to_owned();
@@ -184,7 +186,7 @@ mod tests {
             limit: 3,
             ..proto::GetTopCounterpartiesRequest::default()
         };
-        assert_eq!(cost(&ledger, 3, &top), 100);
+        assert_eq!(cost(&ledger, 3, &top), 300);
         let series = proto::GetTimeSeriesRequest {
             account_id,
             asset,
@@ -192,6 +194,6 @@ mod tests {
             step: proto::Step::Day.into(),
             ..proto::GetTimeSeriesRequest::default()
         };
-        assert_eq!(cost(&ledger, 4, &series), 100 + 365, "buckets count too");
+        assert_eq!(cost(&ledger, 4, &series), 100 + 3_650, "buckets count too");
     }
 }

@@ -192,36 +192,55 @@ fn wire_type_rule(field: &str) -> Error {
 }
 
 #[cold]
+fn ends_early(field: &str) -> Error {
+    rule(&format!("{field}: ends early"))
+}
+
+#[cold]
 fn undecodable(field: &str, error: &DecodeError) -> Error {
     rule(&format!("{field}: cannot be decoded: {error}"))
 }
 
+/// The helpers below are inlined, because calls between them took as long as what they do.
+#[inline(always)]
 fn key(rest: &mut &[u8], field: &str) -> Result<(u32, WireType), Error> {
+    if let [byte @ 8..0x80, after @ ..] = *rest
+        && let Ok(wire_type) = WireType::try_from(u64::from(*byte & 7))
+    {
+        *rest = after;
+        return Ok((u32::from(*byte >> 3), wire_type));
+    }
     decode_key(rest).map_err(|error| undecodable(field, &error))
 }
 
+#[inline(always)]
 fn varint(rest: &mut &[u8], field: &str) -> Result<u64, Error> {
+    if let [byte @ 0..0x80, after @ ..] = *rest {
+        *rest = after;
+        return Ok(u64::from(*byte));
+    }
     decode_varint(rest).map_err(|error| undecodable(field, &error))
 }
 
 /// Higher bits are dropped, as protobuf says.
 #[allow(clippy::cast_possible_truncation)]
+#[inline(always)]
 fn varint32(rest: &mut &[u8], field: &str) -> Result<u32, Error> {
     varint(rest, field).map(|value| value as u32)
 }
 
+#[inline(always)]
 fn fixed64(rest: &mut &[u8], field: &str) -> Result<u64, Error> {
-    let (number, after) = rest
-        .split_first_chunk()
-        .ok_or_else(|| rule(&format!("{field}: ends early")))?;
+    let (number, after) = rest.split_first_chunk().ok_or_else(|| ends_early(field))?;
     *rest = after;
     Ok(u64::from_le_bytes(*number))
 }
 
+#[inline(always)]
 fn bytes<'a>(rest: &mut &'a [u8], field: &str) -> Result<&'a [u8], Error> {
     let length = usize::try_from(varint(rest, field)?).ok();
     let split = length.and_then(|length| rest.split_at_checked(length));
-    let (taken, after) = split.ok_or_else(|| rule(&format!("{field}: ends early")))?;
+    let (taken, after) = split.ok_or_else(|| ends_early(field))?;
     *rest = after;
     Ok(taken)
 }

@@ -28,8 +28,9 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     })
 }
 
+/// Grouping an entry takes three times as long as adding it up.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    lookup::entries(
+    3 * lookup::entries(
         ledger,
         &query.request.account_id,
         Some(&query.request.asset),

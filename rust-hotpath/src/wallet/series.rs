@@ -33,12 +33,14 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     })
 }
 
+/// A bucket, even an empty one, takes as long as ten entries.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    lookup::entries(
+    let entries = lookup::entries(
         ledger,
         &query.request.account_id,
         Some(&query.request.asset),
-    ) + query.buckets.count()
+    );
+    entries + 10 * query.buckets.count()
 }
 
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
