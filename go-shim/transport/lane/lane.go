@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
@@ -12,9 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// grace is how long an abandoned request may stay without its reply. The sidecar owes one as soon as it would have begun
-// to answer; a lane that has lost count of its requests would fill up with them.
-const grace = 30 * time.Second
+// replyGrace is how long an abandoned request may stay without its reply. The sidecar owes one as soon as it would have
+// begun to answer; a lane on which it forgets them would fill up.
+const replyGrace = 30 * time.Second
 
 // lane is a stream that is opened again whenever it is lost.
 type lane struct {
@@ -24,6 +25,9 @@ type lane struct {
 	wake chan struct{}
 	// replies is where the reader parses.
 	replies []reply
+
+	// load is what is in flight, to be read without mu.
+	load atomic.Int32
 
 	mu   sync.Mutex
 	open bool
@@ -68,6 +72,7 @@ func (l *lane) enqueue(w *waiter, f *frame, due int64) (uint64, taken) {
 		return 0, isFull
 	}
 	f.id = l.slab.take(w, due)
+	l.load.Store(int32(l.slab.inFlight))
 	l.rouse()
 	*l.queue = f.append(*l.queue, size)
 	l.queued++
@@ -93,7 +98,7 @@ func (l *lane) rouse() {
 func (l *lane) abandon(id uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := l.now() + int64(grace)
+	due := l.now() + int64(l.grace)
 	if !l.slab.abandon(id, due) {
 		return false
 	}
@@ -112,7 +117,7 @@ func (l *lane) cancel(id uint64) {
 func (l *lane) lapse() {
 	var late []*waiter
 	l.mu.Lock()
-	next, overdue := l.slab.lapse(l.now(), int64(grace), func(id uint64, w *waiter) {
+	next, overdue := l.slab.lapse(l.now(), int64(l.grace), func(id uint64, w *waiter) {
 		late = append(late, w)
 		l.cancel(id)
 	})
@@ -120,7 +125,7 @@ func (l *lane) lapse() {
 		l.timer.Reset(time.Duration(next - l.now()))
 	}
 	if overdue && l.open {
-		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", grace))
+		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", l.grace))
 	}
 	l.mu.Unlock()
 	for _, w := range late {
@@ -180,6 +185,7 @@ func (l *lane) deliver(message []byte) error {
 func (l *lane) claim() (found int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { l.load.Store(int32(l.slab.inFlight)) }()
 	for i := range l.replies {
 		w, ok := l.slab.answer(l.replies[i].id)
 		if !ok {
@@ -229,6 +235,7 @@ func (l *lane) down(cause error) {
 	l.mu.Lock()
 	inFlight := l.slab.inFlight
 	lost := l.slab.clear()
+	l.load.Store(0)
 	inFlight -= l.queued // never sent
 	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
 	*l.queue = (*l.queue)[:0]
