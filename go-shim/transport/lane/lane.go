@@ -165,6 +165,7 @@ func (l *lane) deliver(message []byte) error {
 		return err
 	}
 	found := l.claim()
+	defer l.cfg.Observer.Done(found)
 	if found < len(l.replies) {
 		err = broken(UnknownID, "a reply to %#x, which is not in flight", l.replies[found].id)
 	}
@@ -177,7 +178,6 @@ func (l *lane) deliver(message []byte) error {
 		}
 	}
 	clear(l.replies) // the bytes that they point into go back to their pool
-	l.cfg.Observer.Done(found)
 	return err
 }
 
@@ -204,7 +204,8 @@ func (r *reply) outcome() outcome {
 		out.err = asStatus(code, r).Err()
 		return out
 	}
-	out.reply.Body = append(make([]byte, 0, len(r.body)), r.body...)
+	out.reply.Body = make([]byte, len(r.body))
+	copy(out.reply.Body, r.body)
 	return out
 }
 
