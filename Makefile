@@ -9,12 +9,13 @@ BIN        := $(ROOT)/target/bin
 # Real ledgers for `make data-test`; see the README.
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
+FUZZ_SECONDS ?= 10
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench stress results check-results test test-rust test-go test-binaries data-test lint generate \
+.PHONY: help build demo bench stress results check-results test test-rust test-go test-binaries fuzz data-test lint generate \
 	check-generated golden deny clean
 
 help: ## What can be made
@@ -55,6 +56,10 @@ test-rust: test-binaries
 
 test-go: test-binaries
 	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
+
+fuzz: ## Both parsers of the exchange's Go side against made-up bytes, FUZZ_SECONDS each
+	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
 	cd go-shim && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \

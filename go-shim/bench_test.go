@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkForward compares whole requests over Unix sockets, with client, service and sidecar in this process: the
-// plain service, the shim out of the way, and the shim forwarding by unary call to a sidecar that is grpc-go too.
+// plain service, the shim out of the way, and the shim forwarding, either way, to a sidecar that is grpc-go too.
 func BenchmarkForward(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		server := grpc.NewServer()
@@ -27,13 +27,15 @@ func BenchmarkForward(b *testing.B) {
 		r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode, c.Interceptors = shim.Legacy, shim.Raw }})
 		measure(b, trivialClient(b, r, passOn()))
 	})
-	b.Run("sidecar", func(b *testing.B) {
-		r := newRig(b, setup{})
-		body := encode(b, balances("SIDECAR"))
-		r.sidecar.Forget()
-		r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
-		measure(b, trivialClient(b, r))
-	})
+	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+		b.Run("sidecar, "+hop.String(), func(b *testing.B) {
+			r := newRig(b, setup{hop: hop})
+			body := encode(b, balances("SIDECAR"))
+			r.sidecar.Forget()
+			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
+			measure(b, trivialClient(b, r))
+		})
+	}
 }
 
 // BenchmarkCold is a method that is not hot: with the shim it must cost what it costs without. The options are those of

@@ -23,7 +23,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	if err := os.WriteFile(modes, []byte("default = \"sidecar\"\n\n[methods]\n\"/x.Y/Z\" = \"quick\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65,
+	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65, Hop: 2,
 		Methods: []string{"GetBalance", "/wallet.v1.WalletService/Nope", getBalance, getBalance,
 			"/grpc.health.v1.Health/Watch"}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("with space"))
@@ -32,7 +32,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Socket: must name the sidecar's socket to attach to",
-		"HopTimeout: must be above zero", "Connections: must be 1-64",
+		"Hop: must be Batched or Unary", "HopTimeout: must be above zero", "Connections: must be 1-64",
 		"Source.LedgerID: must be 1-64 bytes of printable ASCII without spaces",
 		`Methods[0]: "GetBalance" must be "/package.Service/Method"`,
 		`Methods[1]: "/wallet.v1.WalletService/Nope" is not in any linked .pb.go`,
@@ -123,11 +123,19 @@ func TestOffChangesNothing(t *testing.T) {
 	}
 }
 
-func TestRunWords(t *testing.T) {
+func TestWords(t *testing.T) {
 	for _, run := range []shim.Run{shim.Off, shim.Supervise, shim.Attach} {
 		if got, err := shim.ParseRun(run.String()); err != nil || got != run {
 			t.Errorf("%v: got %v, %v", run, got, err)
 		}
+	}
+	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+		if got, err := shim.ParseHop(hop.String()); err != nil || got != hop {
+			t.Errorf("%v: got %v, %v", hop, got, err)
+		}
+	}
+	if _, err := shim.ParseHop("lane"); !errors.Is(err, shim.ErrUnknownHop) {
+		t.Errorf("got %v", err)
 	}
 	if _, err := shim.ParseRun("on"); !errors.Is(err, shim.ErrUnknownRun) {
 		t.Errorf("got %v", err)

@@ -24,6 +24,6 @@
 // # Parts
 //
 // This package composes; each technology has a sub-package that knows none above it: codec, schema, modes, breaker,
-// metrics, transport and transport/unary, feed, link (connections and Hello), supervise, and position for the
+// metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise, and position for the
 // metadata that the service itself reads.
 package shim

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -125,7 +126,7 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	h.admitted = true
 	h.tell = want.Asked
 	h.request = transport.Request{
-		Method: m.name, Index: m.index, Body: body,
+		Method: m.name, Index: m.index, Budget: h.budget, Body: body,
 		Bounds:      transport.Bounds{Min: m.side.oldest(want.Min, head), At: want.At, HasAt: want.HasAt},
 		Traceparent: only(incoming["traceparent"]), Tracestate: only(incoming["tracestate"]),
 	}
@@ -158,9 +159,7 @@ func only(values []string) string {
 // call makes the hop.
 func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transport.Reply, reason, error) {
 	began := time.Now()
-	within, cancel := context.WithTimeout(ctx, h.budget)
-	defer cancel()
-	reply, err := h.session.Transport.Call(within, &h.request)
+	reply, err := h.session.Transport.Call(ctx, &h.request)
 	m.metrics.Hop(time.Since(began))
 	why := judge(&h.request, reply, err)
 	if why == none && err == nil && into != nil {
@@ -180,6 +179,9 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 			return none
 		}
 		return wrongPosition
+	}
+	if errors.Is(err, transport.ErrBusy) {
+		return busy
 	}
 	switch code {
 	case codes.DeadlineExceeded:
@@ -229,7 +231,7 @@ const (
 	blameSidecar blame = iota
 	// blameEither: the sidecar may be broken, or only this request too much for it.
 	blameEither
-	// blameNobody: nothing was learnt.
+	// blameNobody: nothing was learnt, or another request told it already.
 	blameNobody
 	// blameRequest: the sidecar is well, if it didn't answer it just can't answer this. Otherwise one caller could
 	// open the breaker for all.
@@ -238,6 +240,12 @@ const (
 
 func (m *method) blame(h *hop, why reason, err error) blame {
 	switch why {
+	case busy:
+		return blameNobody
+	case unavailable:
+		if errors.Is(err, transport.ErrCollateral) {
+			return blameNobody
+		}
 	case hopTimeout, notReached:
 		if h.budget < m.side.cfg.HopTimeout/10 {
 			return blameEither

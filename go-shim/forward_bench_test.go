@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
@@ -22,13 +21,15 @@ func (i instant) Call(context.Context, *transport.Request) (transport.Reply, err
 	return i.reply, nil
 }
 
+func (instant) Close() {}
+
 // BenchmarkPolicy is what the shim itself adds to a forwarded request: all but the transport.
 func BenchmarkPolicy(b *testing.B) {
 	socket := filepath.Join(b.TempDir(), "s.sock")
 	shimtest.Start(b, socket)
 	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler),
-		newTransport: func([]grpc.ClientConnInterface, int) transport.Transport {
+		newTransport: func(transport.Peer) transport.Transport {
 			return instant{transport.Reply{Position: 1, Positioned: true}}
 		}}
 	side, err := Open(b.Context(), cfg, shimtest.NewLedger("l"))

@@ -32,8 +32,10 @@ func (r *rig) invokeRaw(ctx context.Context, body []byte) ([]byte, error) {
 	return reply.Bytes, err
 }
 
-func TestBytesPassUndecoded(t *testing.T) {
-	r := newRig(t, setup{})
+func TestBytesPassUndecoded(t *testing.T) { eachHop(t, bytesPassUndecoded) }
+
+func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
+	r := newRig(t, setup{hop: hop})
 	oddReply := []byte{0xfa, 0x3f, 0x02, 'h', 'i', 0x0a, 0x80, 0x00}
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: oddReply} })
 	got, err := r.invokeRaw(t.Context(), odd)
@@ -45,8 +47,10 @@ func TestBytesPassUndecoded(t *testing.T) {
 	}
 }
 
-func TestFallbackGetsTheSameBytes(t *testing.T) {
-	r := newRig(t, setup{})
+func TestFallbackGetsTheSameBytes(t *testing.T) { eachHop(t, fallbackGetsTheSameBytes) }
+
+func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
+	r := newRig(t, setup{hop: hop})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
 	if _, err := r.invokeRaw(t.Context(), odd); err != nil {
 		t.Fatal(err)
@@ -60,7 +64,9 @@ func TestFallbackGetsTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestEveryFaultIsAnsweredLocally(t *testing.T) {
+func TestEveryFaultIsAnsweredLocally(t *testing.T) { eachHop(t, everyFaultIsAnsweredLocally) }
+
+func everyFaultIsAnsweredLocally(t *testing.T, hop shim.Hop) {
 	long := make([]byte, 2*shimtest.MaxMessageBytes)
 	for name, c := range map[string]struct {
 		answer shimtest.Answer
@@ -83,7 +89,7 @@ func TestEveryFaultIsAnsweredLocally(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, setup{events: 3, config: func(c *shim.Config) { c.HopTimeout = 100 * time.Millisecond }})
+			r := newRig(t, setup{hop: hop, events: 3, config: func(c *shim.Config) { c.HopTimeout = 100 * time.Millisecond }})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return c.answer })
 			var header, trailer metadata.MD
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -108,7 +114,9 @@ func TestNoSidecarIsAnsweredLocally(t *testing.T) {
 	}
 }
 
-func TestVerdictsPassThrough(t *testing.T) {
+func TestVerdictsPassThrough(t *testing.T) { eachHop(t, verdictsPassThrough) }
+
+func verdictsPassThrough(t *testing.T, hop shim.Hop) {
 	detailed, err := status.New(codes.OutOfRange, "net: does not fit int64").
 		WithDetails(&errdetails.ErrorInfo{Reason: "R", Domain: "d"})
 	if err != nil {
@@ -123,7 +131,7 @@ func TestVerdictsPassThrough(t *testing.T) {
 		"unknown code":                 {Err: status.Error(codes.Code(77), "later")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, setup{events: 3})
+			r := newRig(t, setup{hop: hop, events: 3})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return answer })
 			_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
 			want := status.Convert(answer.Err).Proto()
@@ -137,14 +145,16 @@ func TestVerdictsPassThrough(t *testing.T) {
 	}
 }
 
-func TestCallerSeesThePositionOnlyIfAsked(t *testing.T) {
+func TestCallerSeesThePositionOnlyIfAsked(t *testing.T) { eachHop(t, callerSeesThePositionOnlyIfAsked) }
+
+func callerSeesThePositionOnlyIfAsked(t *testing.T, hop shim.Hop) {
 	for _, c := range []struct {
 		key, value, want string
 	}{
 		{"other", "x", ""}, {position.Key, "want", "3"}, {position.MinKey, "1", "3"},
 		{position.AtKey, "2", "2"}, {position.Prefix + "anything", "x", "3"},
 	} {
-		r := newRig(t, setup{events: 3})
+		r := newRig(t, setup{hop: hop, events: 3})
 		var header metadata.MD
 		if who := r.ask(t, outgoing(t.Context(), c.key, c.value), grpc.Header(&header)); who != "SIDECAR" {
 			t.Fatalf("%s: answered by %s", c.key, who)
@@ -167,7 +177,9 @@ func TestVerdictCarriesThePositionIfAsked(t *testing.T) {
 	}
 }
 
-func TestBoundsOfTheHop(t *testing.T) {
+func TestBoundsOfTheHop(t *testing.T) { eachHop(t, boundsOfTheHop) }
+
+func boundsOfTheHop(t *testing.T, hop shim.Hop) {
 	for name, c := range map[string]struct {
 		freshness shim.Freshness
 		ask       []string
@@ -183,7 +195,7 @@ func TestBoundsOfTheHop(t *testing.T) {
 		"exactly the empty":    {shim.ReadYourWrites, []string{position.AtKey, "0"}, "", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, setup{events: 5, config: func(cfg *shim.Config) { cfg.Freshness = c.freshness }})
+			r := newRig(t, setup{hop: hop, events: 5, config: func(cfg *shim.Config) { cfg.Freshness = c.freshness }})
 			r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: encode(t, balances("SIDECAR"))} })
 			_, _ = r.client.GetBalance(outgoing(t.Context(), c.ask...), &walletv1.GetBalanceRequest{AccountId: "a"})
 			md := r.sidecar.Calls()[0].Metadata
@@ -197,8 +209,10 @@ func TestBoundsOfTheHop(t *testing.T) {
 	}
 }
 
-func TestOnlyTheTraceContextIsForwarded(t *testing.T) {
-	r := newRig(t, setup{})
+func TestOnlyTheTraceContextIsForwarded(t *testing.T) { eachHop(t, onlyTheTraceContextIsForwarded) }
+
+func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
+	r := newRig(t, setup{hop: hop})
 	r.ask(t, outgoing(t.Context(), "authorization", "secret", "traceparent", "00-a-b-01", "tracestate", "x=y",
 		position.Prefix+"other", "1"))
 	md := r.sidecar.Calls()[0].Metadata
@@ -238,13 +252,17 @@ func TestTooLargeRequestStaysLocal(t *testing.T) {
 }
 
 func TestMalformedRequestGetsTheWordsOfGRPC(t *testing.T) {
+	eachHop(t, malformedRequestGetsTheWordsOfGRPC)
+}
+
+func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop shim.Hop) {
 	malformed := []byte{0x0a, 0x05, 'x'}
 	plainServer := grpc.NewServer()
 	walletv1.RegisterWalletServiceServer(plainServer, &service{})
 	plain := rig{conn: dial(t, plainServer)}
 	_, want := plain.invokeRaw(t.Context(), malformed)
 
-	r := newRig(t, setup{config: func(c *shim.Config) { c.Breaker.Failures = 1 }})
+	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.Breaker.Failures = 1 }})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
 		return shimtest.Answer{Err: status.Error(codes.Internal, "no such message"), Unpositioned: true}
 	})
@@ -257,8 +275,10 @@ func TestMalformedRequestGetsTheWordsOfGRPC(t *testing.T) {
 	}
 }
 
-func TestHopGetsHalfOfTheCallersTime(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) { c.HopTimeout = time.Minute }})
+func TestHopGetsHalfOfTheCallersTime(t *testing.T) { eachHop(t, hopGetsHalfOfTheCallersTime) }
+
+func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
+	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute }})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	r.ask(t, ctx)
@@ -268,8 +288,10 @@ func TestHopGetsHalfOfTheCallersTime(t *testing.T) {
 	}
 }
 
-func TestCancelledCallerCostsNoFallback(t *testing.T) {
-	r := newRig(t, setup{config: func(c *shim.Config) { c.HopTimeout = time.Minute; c.Breaker.Failures = 1 }})
+func TestCancelledCallerCostsNoFallback(t *testing.T) { eachHop(t, cancelledCallerCostsNoFallback) }
+
+func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
+	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute; c.Breaker.Failures = 1 }})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {

@@ -22,6 +22,9 @@ import (
 	"hotpath.dev/go-shim/modes"
 	"hotpath.dev/go-shim/schema"
 	"hotpath.dev/go-shim/supervise"
+	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/transport/lane"
+	"hotpath.dev/go-shim/transport/unary"
 )
 
 // headEvery leaves a margin to the second that feed.proto allows.
@@ -143,7 +146,7 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 	return link.Config{
 		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Connections: s.cfg.Connections,
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
-		NewTransport: s.cfg.newTransport,
+		NewTransport: s.newTransport,
 		Events: link.Events{
 			Greeted:       s.breaker.Reset,
 			MethodRefused: s.metrics.SetRefused,
@@ -157,6 +160,17 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 				return true
 			},
 		},
+	}
+}
+
+func (s *Side) newTransport(peer transport.Peer) transport.Transport {
+	switch single := unary.New(peer); {
+	case s.cfg.newTransport != nil:
+		return s.cfg.newTransport(peer)
+	case s.cfg.Hop == Unary:
+		return single
+	default:
+		return lane.New(lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log})
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 	"hotpath.dev/go-shim/transport"
@@ -17,13 +15,14 @@ import (
 type panicking struct{}
 
 func (panicking) Call(context.Context, *transport.Request) (transport.Reply, error) { panic("bug") }
+func (panicking) Close()                                                            {}
 
 func TestPanicOfTheForwardingCodeEndsInTheLocalHandler(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s.sock")
 	shimtest.Start(t, socket)
 	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler), Breaker: Breaker{Failures: 1},
-		newTransport: func([]grpc.ClientConnInterface, int) transport.Transport { return panicking{} }}
+		newTransport: func(transport.Peer) transport.Transport { return panicking{} }}
 	side, err := Open(t.Context(), cfg, shimtest.NewLedger("l"))
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,8 @@ const (
 	aheadOfHead
 	// unencodable: an interceptor passed on something that can't be encoded.
 	unencodable
+	// busy: as many requests are under way as the lanes take.
+	busy
 	// hopTimeout: the sidecar didn't answer in time.
 	hopTimeout
 	// unavailable: the connection failed, or the sidecar said UNAVAILABLE.
@@ -44,7 +46,7 @@ const (
 
 func reasonNames() []string {
 	return []string{"not_ready", "method_refused", "breaker_open", "deadline_short", "too_large", "bad_bounds",
-		"ahead_of_head", "unencodable", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
+		"ahead_of_head", "unencodable", "busy", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
 		"wrong_position", "bad_reply", "panic"}
 }
 

@@ -91,11 +91,19 @@ type rig struct {
 }
 
 type setup struct {
+	hop     shim.Hop
 	config  func(*shim.Config)
 	server  []grpc.ServerOption
 	events  int
 	noFake  bool
 	noReady bool
+}
+
+// eachHop is for what must not depend on how requests cross.
+func eachHop(t *testing.T, test func(t *testing.T, hop shim.Hop)) {
+	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+		t.Run(hop.String(), func(t *testing.T) { test(t, hop) })
+	}
 }
 
 func newRig(t testing.TB, s setup) *rig {
@@ -106,7 +114,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{getBalance}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		HopTimeout: time.Second, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
+		Hop: s.hop, HopTimeout: time.Second, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)

@@ -39,6 +39,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(c.Run <= Attach, "Run", "must be Off, Supervise or Attach")
 	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
+	m.check(c.Hop <= Unary, "Hop", "must be Batched or Unary")
 	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
 	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))
 	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")

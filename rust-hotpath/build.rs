@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     compile(
         PROTO_ROOT,
         "hotpath.v1",
-        &["hotpath/v1/control.proto", "hotpath/v1/feed.proto"],
+        &[
+            "hotpath/v1/control.proto",
+            "hotpath/v1/exchange.proto",
+            "hotpath/v1/feed.proto",
+        ],
         true,
     )
 }

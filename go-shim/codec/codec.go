@@ -12,12 +12,18 @@ type Raw struct {
 	Bytes []byte
 }
 
+// Shared is Raw for senders that use their buffers again, and receivers that read in place.
+type Shared struct {
+	// Buffer is given up when the message is sent, and must be freed by whoever received it.
+	Buffer mem.Buffer
+}
+
 // passThrough must bear the name of the codec that it wraps: grpc-go finds codecs by the name in the content type.
 type passThrough struct {
 	encoding.CodecV2
 }
 
-// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw is treated differently.
+// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw and *Shared are treated differently.
 func New(base encoding.CodecV2) encoding.CodecV2 {
 	if base == nil {
 		base = encoding.GetCodecV2(proto.Name)
@@ -27,16 +33,23 @@ func New(base encoding.CodecV2) encoding.CodecV2 {
 
 // Marshal hands out the bytes themselves: a SliceBuffer is never pooled, so that the Free of grpc-go leaves them alone.
 func (c passThrough) Marshal(v any) (mem.BufferSlice, error) {
-	if raw, ok := v.(*Raw); ok {
-		return mem.BufferSlice{mem.SliceBuffer(raw.Bytes)}, nil
+	switch message := v.(type) {
+	case *Raw:
+		return mem.BufferSlice{mem.SliceBuffer(message.Bytes)}, nil
+	case *Shared:
+		return mem.BufferSlice{message.Buffer}, nil
 	}
 	return c.CodecV2.Marshal(v)
 }
 
-// Unmarshal copies: grpc-go frees data when it returns, and the bytes must outlive a failed hop.
+// Unmarshal copies into a Raw: grpc-go frees data when it returns, and the bytes must outlive a failed hop.
 func (c passThrough) Unmarshal(data mem.BufferSlice, v any) error {
-	if raw, ok := v.(*Raw); ok {
-		raw.Bytes = data.Materialize()
+	switch message := v.(type) {
+	case *Raw:
+		message.Bytes = data.Materialize()
+		return nil
+	case *Shared:
+		message.Buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

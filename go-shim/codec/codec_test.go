@@ -38,6 +38,35 @@ func TestRawOutlivesTheBuffersOfGRPC(t *testing.T) {
 	}
 }
 
+// returned counts the buffers that come back.
+type returned struct{ n int }
+
+func (r *returned) Get(length int) *[]byte { b := make([]byte, length); return &b }
+func (r *returned) Put(*[]byte)            { r.n++ }
+
+func TestSharedBuffersComeBackOnceNobodyReadsThem(t *testing.T) {
+	c, pool := codec.New(nil), &returned{}
+	data := bytes.Repeat([]byte{7}, 4096)
+	out, err := c.Marshal(&codec.Shared{Buffer: mem.NewBuffer(&data, pool)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in codec.Shared
+	if err := c.Unmarshal(out, &in); err != nil {
+		t.Fatal(err)
+	}
+	if out.Free(); pool.n != 0 || !bytes.Equal(in.Buffer.ReadOnlyData(), data) {
+		t.Fatal("the receiver's bytes were given back with the sender's")
+	}
+	if in.Buffer.Free(); pool.n != 1 {
+		t.Fatalf("%d buffers came back", pool.n)
+	}
+	pieces := mem.BufferSlice{mem.SliceBuffer("in "), mem.SliceBuffer("pieces")}
+	if err := c.Unmarshal(pieces, &in); err != nil || string(in.Buffer.ReadOnlyData()) != "in pieces" {
+		t.Fatalf("got %q, %v", in.Buffer.ReadOnlyData(), err)
+	}
+}
+
 func TestOtherMessagesGoThroughTheCodecBeneath(t *testing.T) {
 	c := codec.New(nil)
 	if c.Name() != "proto" {

@@ -45,19 +45,33 @@ func (l *Link) greet(ctx context.Context, n int) ([]*grpc.ClientConn, *helloAnsw
 		}
 		if answer != nil {
 			// A second sidecar may have taken over the socket in between.
-			next.refuseAlso(answer.refusals)
+			next.refuseAlso(answer)
 		}
 		answer = next
 	}
 	return conns, answer, nil
 }
 
-func (a *helloAnswer) refuseAlso(refusals []string) {
-	for i, refusal := range refusals {
-		if a.refusals[i] == "" {
+// refuseAlso leaves what both answers accept, and call by one index.
+func (a *helloAnswer) refuseAlso(before *helloAnswer) {
+	for i, refusal := range before.refusals {
+		switch {
+		case a.refusals[i] != "":
+		case refusal != "":
 			a.refusals[i] = refusal
+		case a.GetMethods()[i].GetIndex() != before.GetMethods()[i].GetIndex():
+			a.refusals[i] = "the sidecar calls it by another index on each connection"
 		}
 	}
+}
+
+// indices are what exchange frames call the methods.
+func (a *helloAnswer) indices() []uint32 {
+	indices := make([]uint32, len(a.GetMethods()))
+	for i, verdict := range a.GetMethods() {
+		indices[i] = verdict.GetIndex()
+	}
+	return indices
 }
 
 func (l *Link) hello(ctx context.Context, conn *grpc.ClientConn) (*helloAnswer, error) {
@@ -87,12 +101,19 @@ func judge(request *hotpathv1.HelloRequest, response *hotpathv1.HelloResponse) (
 			Err: fmt.Errorf("%d verdicts for %d methods", len(response.GetMethods()), len(request.GetMethods()))}
 	}
 	answer := &helloAnswer{HelloResponse: response, refusals: make([]string, len(request.GetMethods()))}
+	named := make(map[uint32]string)
 	for i, verdict := range response.GetMethods() {
+		other, taken := named[verdict.GetIndex()]
 		switch {
 		case verdict.GetFullMethod() != request.GetMethods()[i].GetFullMethod():
 			return nil, &feed.Refusal{Reason: feed.ProtocolMismatch,
 				Err: fmt.Errorf("verdict %d is for %q", i, verdict.GetFullMethod())}
+		case verdict.GetAccepted() && taken:
+			// One would be answered by the other.
+			return nil, &feed.Refusal{Reason: feed.ProtocolMismatch,
+				Err: fmt.Errorf("%s and %s both have index %d", other, verdict.GetFullMethod(), verdict.GetIndex())}
 		case verdict.GetAccepted():
+			named[verdict.GetIndex()] = verdict.GetFullMethod()
 		case verdict.GetRefusal() == "":
 			answer.refusals[i] = "no reason given"
 		default:

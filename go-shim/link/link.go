@@ -48,7 +48,7 @@ type Config struct {
 	HeadEvery time.Duration
 	Log       *slog.Logger
 	// NewTransport makes the transport of a session.
-	NewTransport func(conns []grpc.ClientConnInterface, maxMessageBytes int) transport.Transport
+	NewTransport func(transport.Peer) transport.Transport
 	Events       Events
 }
 
@@ -191,6 +191,7 @@ func (l *Link) session(ctx context.Context) error {
 	<-ctx.Done()
 	// Before the connections are closed, so that no new request meets a closed one.
 	l.readiness.Lose()
+	l.current.Transport.Close()
 	running.Wait()
 	return context.Cause(ctx)
 }
@@ -216,7 +217,8 @@ func (l *Link) newSession(conns []*grpc.ClientConn, answer *helloAnswer) *Sessio
 		accepted[i] = refusal == ""
 	}
 	size := answer.maxMessageBytes()
-	return &Session{Transport: l.cfg.NewTransport(lanes, size), MaxMessageBytes: size, accepted: accepted}
+	peer := transport.Peer{Conns: lanes, MaxMessageBytes: size, Methods: answer.indices()}
+	return &Session{Transport: l.cfg.NewTransport(peer), MaxMessageBytes: size, accepted: accepted}
 }
 
 func (l *Link) readyChanged(ready bool) {

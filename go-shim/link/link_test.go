@@ -4,16 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/grpc"
 
 	"hotpath.dev/go-shim/feed"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
 	"hotpath.dev/go-shim/shimtest"
 	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/transport/unary"
 )
 
 const patience = 30 * time.Second
@@ -25,7 +25,7 @@ func up(t *testing.T, socket string) (*Link, <-chan string) {
 	l := New(Config{
 		Socket: socket, Source: shimtest.NewLedger("l"), Connections: 1, StaleAfter: time.Second,
 		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
-		NewTransport: func([]grpc.ClientConnInterface, int) transport.Transport { return nil },
+		NewTransport: func(peer transport.Peer) transport.Transport { return unary.New(peer) },
 		Events: Events{
 			Greeted: func() {}, MethodRefused: func(int, bool) {}, Refused: func(string) {}, FeedReopened: func() {},
 			Unusable: func(why string) bool { unusable <- why; return true },
@@ -89,10 +89,10 @@ func TestHelloIsJudged(t *testing.T) {
 		response *hotpathv1.HelloResponse
 		reason   string
 	}{
-		"version":    {&hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", true)}, feed.ProtocolMismatch},
-		"ledger":     {&hotpathv1.HelloResponse{ProtocolVersion: 1, LedgerId: "x"}, feed.LedgerMismatch},
-		"no verdict": {&hotpathv1.HelloResponse{ProtocolVersion: 1, LedgerId: "l"}, feed.ProtocolMismatch},
-		"other name": {&hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/c", true)}, feed.ProtocolMismatch},
+		"version":    {&hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/b", true)}, feed.ProtocolMismatch},
+		"ledger":     {&hotpathv1.HelloResponse{ProtocolVersion: 2, LedgerId: "x"}, feed.LedgerMismatch},
+		"no verdict": {&hotpathv1.HelloResponse{ProtocolVersion: 2, LedgerId: "l"}, feed.ProtocolMismatch},
+		"other name": {&hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/c", true)}, feed.ProtocolMismatch},
 	} {
 		_, err := judge(request, c.response)
 		refusal, ok := err.(*feed.Refusal)
@@ -100,8 +100,40 @@ func TestHelloIsJudged(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	answer, err := judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/b", false)})
+	answer, err := judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", false)})
 	if err != nil || answer.refusals[0] == "" || answer.maxMessageBytes() != defaultMaxMessageBytes {
 		t.Errorf("got %v, %v", answer, err)
+	}
+	refused := *answer
+	answer, err = judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", true)})
+	if err != nil || answer.refusals[0] != "" {
+		t.Fatalf("got %v, %v", answer, err)
+	}
+	if answer.refuseAlso(&refused); answer.refusals[0] == "" {
+		t.Error("what one connection refused is accepted")
+	}
+}
+
+// A method that is called by the wrong index would be answered by another.
+func TestIndicesMustBeCertain(t *testing.T) {
+	request := &hotpathv1.HelloRequest{Methods: []*hotpathv1.HotMethod{{FullMethod: "/a/b"}, {FullMethod: "/a/c"}}}
+	greet := func(first, second uint32) (*helloAnswer, error) {
+		return judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: []*hotpathv1.MethodVerdict{
+			{FullMethod: "/a/b", Accepted: true, Index: first}, {FullMethod: "/a/c", Accepted: true, Index: second},
+		}})
+	}
+	if _, err := greet(4, 4); err == nil || !strings.Contains(err.Error(), "/a/b and /a/c both have index 4") {
+		t.Errorf("got %v", err)
+	}
+	one, err := greet(4, 2)
+	if err != nil || !slices.Equal(one.indices(), []uint32{4, 2}) {
+		t.Fatalf("got %v, %v", one, err)
+	}
+	other, err := greet(4, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.refuseAlso(one); other.refusals[0] != "" || other.refusals[1] == "" {
+		t.Errorf("got %q", other.refusals)
 	}
 }

@@ -20,6 +20,8 @@ type Set struct {
 	methods    []Method
 	collectors []prometheus.Collector
 
+	Lanes *Lanes
+
 	SidecarRestarts  prometheus.Counter
 	FeedReconnects   prometheus.Counter
 	ModeReloadErrors prometheus.Counter
@@ -52,6 +54,7 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 	}, []string{"method"})
 
 	s := &Set{
+		Lanes:           newLanes(),
 		SidecarRestarts: counter("hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
 		FeedReconnects:  counter("hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
 		ModeReloadErrors: counter("hotpath_shim_modes_reload_errors_total",
@@ -79,7 +82,7 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 		s.methods = append(s.methods, m)
 		s.refused.WithLabelValues(name).Set(0)
 	}
-	s.collectors = append(gauges.collectors(), served, fallbacks, hop, s.SidecarRestarts, s.FeedReconnects,
+	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), served, fallbacks, hop, s.SidecarRestarts, s.FeedReconnects,
 		s.ModeReloadErrors, s.feedRefusals, s.mode, s.refused)
 	return s
 }

@@ -24,12 +24,15 @@ const MaxMessageBytes = 1 << 20
 
 // Call is one forwarded request.
 type Call struct {
-	Method   string
-	Body     []byte
+	Method string
+	Body   []byte
+	// Metadata is what a unary call carried, or would have, of what a frame did.
 	Metadata metadata.MD
 	Want     position.Want
 	// Deadline is what the shim gave.
 	Deadline time.Time
+	// Batched is true if it came in a frame.
+	Batched bool
 }
 
 // Answer is what the script says of a Call. Its zero value is an empty reply at the sidecar's own position.
@@ -38,7 +41,8 @@ type Answer struct {
 	Err  error
 	// Position is said instead of the sidecar's own if it is not 0.
 	Position uint64
-	// Unpositioned says no position at all; InTrailer says it in the trailer; Garbled says one that is no number.
+	// Unpositioned says no position at all. InTrailer says it in the trailer, Garbled says one that is no number; a frame
+	// knows neither: there the one changes nothing, and the other is no position.
 	Unpositioned, InTrailer, Garbled bool
 	// Delay is waited first; Hang waits until the shim gives up.
 	Delay time.Duration
@@ -54,6 +58,7 @@ type Script func(Call) Answer
 type Sidecar struct {
 	hotpathv1.UnimplementedControlServiceServer
 	hotpathv1.UnimplementedFeedServiceServer
+	hotpathv1.UnimplementedExchangeServiceServer
 
 	server   *grpc.Server
 	listener *tracking
@@ -67,6 +72,8 @@ type Sidecar struct {
 	verdicts map[string]string
 	hellos   []*hotpathv1.HelloRequest
 	helloErr error
+	// methods are those accepted so far, by index.
+	methods map[uint32]string
 }
 
 // Start serves on the socket until the test ends.
@@ -88,7 +95,7 @@ func Listen(socket string) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{listener: &tracking{Listener: listener}, verdicts: map[string]string{}}
+	s := &Sidecar{listener: &tracking{Listener: listener}, verdicts: map[string]string{}, methods: map[uint32]string{}}
 	s.changed = sync.NewCond(&s.mu)
 	s.script = func(Call) Answer { return Answer{} }
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(codec.New(nil)), grpc.UnknownServiceHandler(s.serve),
@@ -97,6 +104,7 @@ func Listen(socket string) (*Sidecar, error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	hotpathv1.RegisterControlServiceServer(s.server, s)
 	hotpathv1.RegisterFeedServiceServer(s.server, s)
+	hotpathv1.RegisterExchangeServiceServer(s.server, s)
 	go func() { _ = s.server.Serve(s.listener) }()
 	return s, nil
 }
@@ -159,10 +167,14 @@ func (s *Sidecar) Hello(_ context.Context, request *hotpathv1.HelloRequest) (*ho
 	}
 	response := &hotpathv1.HelloResponse{ProtocolVersion: request.GetProtocolVersion(), LedgerId: s.state.ledgerID,
 		Position: s.state.position(), Build: "shimtest", MaxMessageBytes: MaxMessageBytes}
-	for _, method := range request.GetMethods() {
+	for i, method := range request.GetMethods() {
+		// Other indices than the shim's own.
+		verdict := &hotpathv1.MethodVerdict{FullMethod: method.GetFullMethod(), Index: 300 - uint32(i)}
 		refusal, refused := s.verdicts[method.GetFullMethod()]
-		response.Methods = append(response.Methods, &hotpathv1.MethodVerdict{
-			FullMethod: method.GetFullMethod(), Accepted: !refused, Refusal: refusal})
+		if verdict.Accepted, verdict.Refusal = !refused, refusal; !refused {
+			s.methods[verdict.GetIndex()] = method.GetFullMethod()
+		}
+		response.Methods = append(response.Methods, verdict)
 	}
 	return response, nil
 }
@@ -180,13 +192,16 @@ func (s *Sidecar) serve(_ any, stream grpc.ServerStream) error {
 	if call.Want, err = position.FromMetadata(call.Metadata); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
+	return s.reply(stream, call, s.decide(call))
+}
+
+func (s *Sidecar) decide(call Call) Answer {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.forgets {
 		s.calls = append(s.calls, call)
 	}
-	answer := s.script(call)
-	s.mu.Unlock()
-	return s.reply(stream, call, answer)
+	return s.script(call)
 }
 
 func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) error {

@@ -2,13 +2,39 @@
 // carry bytes, positions and a status.
 package transport
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// ErrBusy is what Call returns at once, with nothing sent, when as much is under way as the transport takes.
+var ErrBusy = errors.New("as many requests are under way as the transport takes")
+
+// ErrCollateral is wrapped by the UNAVAILABLE of calls that a failure took along with it, other than the one call that
+// stands for that failure: many calls lost at once are one failure of the sidecar.
+var ErrCollateral = errors.New("lost along with another request")
 
 // Transport carries requests to one sidecar. Its methods are called from many goroutines.
 type Transport interface {
-	// Call returns within the deadline of ctx. The error is the gRPC status of the answer, or of what went wrong on
-	// the way; Reply.Positioned tells them apart. It must not keep or change request.Body.
+	// Call returns when request.Budget is over or ctx ends, at the latest. The error is the gRPC status of the answer, or
+	// of what went wrong on the way, or ErrBusy; Reply.Positioned tells an answer. It must not keep or change
+	// request.Body.
 	Call(ctx context.Context, request *Request) (Reply, error)
+	// Close ends what is under way, with UNAVAILABLE, and everything that the transport began. The connections stay.
+	Close()
+}
+
+// Peer is a greeted sidecar, as far as a transport must know it.
+type Peer struct {
+	// Conns were all greeted. They use the codec of package codec.
+	Conns []grpc.ClientConnInterface
+	// MaxMessageBytes bounds requests and replies of unary calls.
+	MaxMessageBytes int
+	// Methods are the names of the methods in exchange frames, by Request.Index.
+	Methods []uint32
 }
 
 // Request is one request as it crosses.
@@ -16,6 +42,8 @@ type Request struct {
 	// Method is "/package.Service/Method", and Index its place among the methods of the Hello.
 	Method string
 	Index  int
+	// Budget is how long Call may take; above zero.
+	Budget time.Duration
 	// Body is the encoded message.
 	Body []byte
 	// Bounds say which positions may answer.

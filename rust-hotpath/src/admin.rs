@@ -6,6 +6,7 @@ mod status;
 
 use crate::{
     error::{Error, Kind},
+    exchange::Exchange,
     feed::Feeds,
     limits,
     model::Model,
@@ -44,6 +45,8 @@ pub struct Status<M: Model> {
     pub feeds: Feeds<M>,
     /// Requests.
     pub serve: Serve<M>,
+    /// Lanes.
+    pub exchange: Exchange<M>,
     /// The judgement.
     pub readiness: Arc<Readiness>,
 }

@@ -5,6 +5,7 @@ use crate::{
     config::{self, Asked},
     control::Control,
     error::{Error, Kind},
+    exchange::{self, Exchange},
     feed::{Feeds, Ledger, push::Push},
     health, ingest, limits,
     listen::Incoming,
@@ -67,6 +68,7 @@ struct Engine<M: Model> {
     view: View<M>,
     feeds: Feeds<M>,
     serve: Serve<M>,
+    exchange: Exchange<M>,
     ledger: Arc<Ledger>,
     readiness: Arc<Readiness>,
     reporter: health::Reporter,
@@ -77,6 +79,8 @@ struct Engine<M: Model> {
 /// Hot methods go past tonic's router: it costs more than many of them.
 struct Dispatch<M: Model> {
     serve: Serve<M>,
+    /// For the shim only.
+    exchange: Option<Exchange<M>>,
     others: Routes,
 }
 
@@ -156,6 +160,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         view: engine.view.clone(),
         feeds: engine.feeds.clone(),
         serve: engine.serve.clone(),
+        exchange: engine.exchange.clone(),
         readiness: Arc::clone(&engine.readiness),
     };
     let operators = tokio::spawn(operators.run(status));
@@ -210,11 +215,16 @@ impl<M: Model> Engine<M> {
         let (ingest, writer) = ingest::spawn(&config.ingest, publisher).map_err(no_thread)?;
         let readiness = Arc::new(Readiness::new(config.readiness.clone()));
         let ledger = Arc::new(Ledger::default());
+        let (serve, shutdown) = (
+            Serve::new(config.serve.clone(), view.clone(), Arc::clone(&readiness)),
+            Shutdown::default(),
+        );
         let engine = Self {
+            exchange: Exchange::new(&serve, shutdown.clone()),
+            serve,
             feeds: Feeds::new(ingest, Arc::clone(&readiness), Arc::clone(&ledger)),
-            serve: Serve::new(config.serve.clone(), view.clone(), Arc::clone(&readiness)),
             reporter: health::Reporter::default(),
-            shutdown: Shutdown::default(),
+            shutdown,
             config: config.serve.clone(),
             view,
             ledger,
@@ -226,7 +236,7 @@ impl<M: Model> Engine<M> {
     /// What direct callers reach.
     fn public(&self) -> Result<Dispatch<M>, Error> {
         let others = Routes::new(self.reporter.service());
-        Ok(self.dispatch(health::with_reflection::<M>(others, false)?))
+        Ok(self.dispatch(health::with_reflection::<M>(others, false)?, None))
     }
 
     /// What the shim reaches.
@@ -238,12 +248,14 @@ impl<M: Model> Engine<M> {
         let others = Routes::new(self.reporter.service())
             .add_service(control)
             .add_service(feed);
-        Ok(self.dispatch(health::with_reflection::<M>(others, true)?))
+        let exchange = Some(self.exchange.clone());
+        Ok(self.dispatch(health::with_reflection::<M>(others, true)?, exchange))
     }
 
-    fn dispatch(&self, others: Routes) -> Dispatch<M> {
+    fn dispatch(&self, others: Routes, exchange: Option<Exchange<M>>) -> Dispatch<M> {
         Dispatch {
             serve: self.serve.clone(),
+            exchange,
             others: others.prepare(),
         }
     }
@@ -292,6 +304,7 @@ impl<M: Model> Clone for Dispatch<M> {
     fn clone(&self) -> Self {
         Self {
             serve: self.serve.clone(),
+            exchange: self.exchange.clone(),
             others: self.others.clone(),
         }
     }
@@ -309,7 +322,11 @@ impl<M: Model> Service<Request<Body>> for Dispatch<M> {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if Serve::<M>::serves(request.uri().path()) {
-            self.serve.call(request)
+            return self.serve.call(request);
+        }
+        let exchange = self.exchange.as_ref();
+        if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
+            Box::pin(std::future::ready(Ok(exchange.call(request))))
         } else {
             Box::pin(self.others.call(request))
         }

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 pub struct Control<M: Model> {
     view: View<M>,
     ledger: Arc<Ledger>,
-    hashes: HashMap<String, Hash>,
+    methods: HashMap<String, (u32, Hash)>,
     max_message_bytes: u64,
 }
 
@@ -36,7 +36,7 @@ impl<M: Model> Control<M> {
         Ok(ControlServiceServer::new(Self {
             view,
             ledger,
-            hashes: hashes::<M>()?,
+            methods: methods::<M>()?,
             max_message_bytes: u64::try_from(max_message_bytes).unwrap_or(u64::MAX),
         }))
     }
@@ -59,10 +59,11 @@ impl<M: Model> Control<M> {
     }
 
     fn judge(&self, method: HotMethod) -> MethodVerdict {
-        let refusal = match self.hashes.get(&method.full_method) {
+        let known = self.methods.get(&method.full_method);
+        let refusal = match known {
             None => "is not served here".to_owned(),
-            Some(hash) if hash[..] == method.schema_sha256[..] => String::new(),
-            Some(hash) => {
+            Some((_, hash)) if hash[..] == method.schema_sha256[..] => String::new(),
+            Some((_, hash)) => {
                 let [ours, theirs] = [&hash[..], &method.schema_sha256].map(short);
                 format!("has another schema: {ours} here, {theirs} there")
             }
@@ -71,6 +72,7 @@ impl<M: Model> Control<M> {
             full_method: method.full_method,
             accepted: refusal.is_empty(),
             refusal,
+            index: known.map_or(0, |(index, _)| *index),
         }
     }
 }
@@ -86,17 +88,18 @@ impl<M: Model> ControlService for Control<M> {
     }
 }
 
-fn hashes<M: Model>() -> Result<HashMap<String, Hash>, Error> {
+/// By full name: what exchange frames call the method, and what its schema hashes to.
+fn methods<M: Model>() -> Result<HashMap<String, (u32, Hash)>, Error> {
     let broken = |what: String| Error::new(Kind::Unsupported, format!("{}: {what}", M::SERVICE));
     let schema = Schema::decode(M::DESCRIPTORS);
     let schema = schema.map_err(|error| broken("bad descriptors".to_owned()).because(error))?;
-    let hashes = M::METHODS.iter().map(|method| {
+    let methods = (0..).zip(M::METHODS).map(|(index, method)| {
         let full = format!("/{}/{method}", M::SERVICE);
         let hash = schema.hash(&full);
         let hash = hash.ok_or_else(|| broken(format!("descriptors lack {method}")))?;
-        Ok((full, hash))
+        Ok((full, (index, hash)))
     });
-    hashes.collect()
+    methods.collect()
 }
 
 /// Enough of a hash to tell two apart in a log.

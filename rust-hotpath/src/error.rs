@@ -51,6 +51,10 @@ pub enum Kind {
     NotReached,
     /// The version asked for is gone.
     NotRetained,
+    /// The caller's time was up before there was an answer.
+    TooLate,
+    /// The caller has gone.
+    Cancelled,
     /// The model panicked.
     Panicked,
     /// The peer speaks another version of the private protocol.
@@ -71,6 +75,8 @@ pub enum Kind {
     FeedBusy,
     /// The feed's connection ended.
     FeedLost,
+    /// A lane's connection ended.
+    LaneLost,
 }
 
 /// An error with its cause.
@@ -107,11 +113,26 @@ impl Kind {
         Kind::Panicked,
     ];
 
+    /// Every kind that can end a lane of the exchange, for metrics.
+    pub const LANE: [Kind; 6] = [
+        Kind::Argument,
+        Kind::TooLong,
+        Kind::Overloaded,
+        Kind::Unsupported,
+        Kind::LaneLost,
+        Kind::Draining,
+    ];
+
     /// The name in metrics and in `ErrorInfo`.
     #[must_use]
     pub fn reason(self) -> &'static str {
         self.row().reason.unwrap_or(match self {
             Kind::FeedLost => "FEED_LOST",
+            Kind::LaneLost => "LANE_LOST",
+            Kind::Argument => "ARGUMENT",
+            Kind::TooLong => "TOO_LONG",
+            Kind::Overloaded => "OVERLOADED",
+            Kind::Unsupported => "UNSUPPORTED",
             Kind::Draining => "DRAINING",
             Kind::Panicked => "PANICKED",
             _ => "OTHER",
@@ -148,6 +169,8 @@ impl Kind {
                 Some("POSITION_NOT_RETAINED"),
                 70,
             ),
+            Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
+            Kind::Cancelled => (Caller, false, C::Cancelled, None, 70),
             Kind::Panicked => (Internal, false, C::Internal, None, 70),
             Kind::ProtocolMismatch => (
                 Feed,
@@ -176,6 +199,7 @@ impl Kind {
             Kind::FeedBadEvent => (Feed, false, C::InvalidArgument, Some("FEED_BAD_EVENT"), 70),
             Kind::FeedBusy => (Feed, true, C::AlreadyExists, Some("FEED_BUSY"), 70),
             Kind::FeedLost => (Feed, true, C::Cancelled, None, 70),
+            Kind::LaneLost => (Caller, true, C::Cancelled, None, 70),
         };
         Row {
             origin,
@@ -214,6 +238,12 @@ impl Error {
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.kind.row().origin
+    }
+
+    /// The gRPC status code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.kind.row().code
     }
 
     /// Whether the same thing may work later.

@@ -5,6 +5,7 @@ use crate::{
     model::Model,
     proto::hotpath::{
         self, control_service_server::SERVICE_NAME as CONTROL,
+        exchange_service_server::SERVICE_NAME as EXCHANGE,
         feed_service_server::SERVICE_NAME as FEED,
     },
     readiness::Readiness,
@@ -24,8 +25,8 @@ use tonic_health::{
 use tonic_reflection::server::Builder;
 
 /// Services whose health is that of the data; the empty name is the whole process.
-const fn data_services<M: Model>() -> [&'static str; 2] {
-    ["", M::SERVICE]
+const fn data_services<M: Model>() -> [&'static str; 3] {
+    ["", M::SERVICE, EXCHANGE]
 }
 
 /// Services that work as long as the process does: a sidecar that is not ready must still be fed.

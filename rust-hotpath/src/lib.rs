@@ -2,7 +2,7 @@
 //!
 //! Start at [`model`]: it is all that a team writes to have its own reads served. [`app`] composes the rest:
 //! events come in through [`feed`], are applied by the single writer in [`ingest`], published in [`view`], and read
-//! by [`serve`]. [`control`] is the handshake with the shim, [`admin`] is for operators.
+//! by [`serve`], one by one, or many at a time through [`exchange`]. [`control`] is the handshake with the shim, [`admin`] is for operators.
 
 #[cfg(test)]
 extern crate self as hotpath;
@@ -12,6 +12,7 @@ pub mod app;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod exchange;
 pub mod feed;
 pub mod health;
 pub mod ingest;

@@ -78,3 +78,25 @@ pub const ADMIN_HEAD: Duration = Duration::from_secs(5);
 pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
+
+/// Lanes of the exchange at once. A shim opens a few; each may hold a few MiB.
+pub const LANES: usize = 64;
+/// Bytes of one message of the exchange, either way.
+pub const EXCHANGE_MESSAGE_BYTES: usize = 1 << 20;
+/// Requests of one lane in flight.
+pub const EXCHANGE_IN_FLIGHT: usize = 1_024;
+/// Bytes of one request or reply within the exchange; longer ones go by unary call, so that they hold up nobody.
+pub const EXCHANGE_BODY_BYTES: usize = 64 << 10;
+/// Bytes of a status message, and of its details.
+pub const STATUS_BYTES: usize = 4 << 10;
+/// Bytes of each half of a trace context.
+pub const TRACE_BYTES: usize = 512;
+/// Microseconds that a request may have left.
+pub const EXCHANGE_BUDGET_US: RangeInclusive<u32> = 1..=60_000_000;
+/// Bytes from which on a message of replies leaves. With one more reply it is still far below its limit.
+pub const EXCHANGE_REPLY_TARGET_BYTES: usize = 64 << 10;
+/// Time after which replies leave though more could be added.
+pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
+/// Most that a request may cost on its lane, see `Model::cost`: about 20 µs, a fifth to a half of what moving it to
+/// another thread and back adds to it (40-100 µs, `cargo bench --bench exchange -- statistics`).
+pub const EXCHANGE_INLINE_COST: usize = 4_000;

@@ -1,37 +1,35 @@
 //! The hot methods: from request bytes to reply bytes at one position, below tonic's router and codecs.
-//!
-//! The order of checks is the contract's: readiness, the model's arguments, position metadata, position, answer.
 
 mod budget;
+mod core;
 mod frame;
 mod meter;
 mod wants;
 
+pub(crate) use budget::Share;
+pub(crate) use core::{Answer, Asked, Core, Turn};
+pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
-pub use wants::Wants;
+pub use wants::{Bounds, Wants};
 
 use crate::{
-    error::{Error, Kind, panic_text},
+    error::{Error, Kind},
     limits,
-    model::{Model, Refusal, VerdictCode},
+    model::Model,
     readiness::Readiness,
     settings::{Group, Setting, Settings},
-    view::{Resolved, View},
+    view::View,
 };
-use budget::{Budget, Share};
+use bytes::Bytes;
 use hyper::http::{HeaderMap, HeaderValue, Request, Response};
 use std::{
     convert::Infallible,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tonic::{Code, Status, body::Body, server::NamedService};
 use tower_service::Service;
 
@@ -50,25 +48,7 @@ pub struct Config {
 
 /// The service. Cloning is cheap.
 pub struct Serve<M: Model> {
-    shared: Arc<Shared<M>>,
-}
-
-struct Shared<M: Model> {
-    config: Config,
-    view: View<M>,
-    readiness: Arc<Readiness>,
-    in_flight: Arc<Semaphore>,
-    budget: Arc<Budget>,
-    meter: Meter,
-}
-
-/// What the model decided, at one position.
-struct Answer {
-    position: u64,
-    /// A whole gRPC frame, or the model's verdict.
-    reply: Result<Vec<u8>, Status>,
-    /// Of the reply's bytes.
-    share: Share,
+    core: Arc<Core<M>>,
 }
 
 impl Config {
@@ -124,40 +104,35 @@ impl<M: Model> Serve<M> {
     /// Serves what `view` shows.
     #[must_use]
     pub fn new(config: Config, view: View<M>, readiness: Arc<Readiness>) -> Self {
-        let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
-        let shared = Arc::new(Shared {
-            budget: Arc::new(Budget::new(config.max_buffered_bytes)),
-            config,
-            view,
-            readiness,
-            in_flight,
-            meter: Meter::new(M::METHODS.len()),
-        });
-        Self { shared }
+        let core = Arc::new(Core::new(config, view, readiness));
+        Self { core }
     }
 
     /// Waits until no hot request is in flight.
     pub async fn idle(&self) {
-        let all = u32::try_from(self.shared.config.max_in_flight).unwrap_or(u32::MAX);
-        let _ = self.shared.in_flight.acquire_many(all).await;
+        self.core.idle().await;
     }
 
     /// Hot requests at this moment.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.config.max_in_flight - self.shared.in_flight.available_permits()
+        self.core.in_flight()
     }
 
     /// Bytes of long requests and replies held at this moment.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.shared.budget.held()
+        self.core.budget.held()
     }
 
     /// What was counted.
     #[must_use]
     pub fn meter(&self) -> &Meter {
-        &self.shared.meter
+        &self.core.meter
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<M>> {
+        &self.core
     }
 
     /// Whether `path` names a method of the model's service, hot or not.
@@ -181,7 +156,7 @@ impl<M: Model> Serve<M> {
 impl<M: Model> Clone for Serve<M> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            core: Arc::clone(&self.core),
         }
     }
 }
@@ -200,10 +175,10 @@ impl<M: Model> Service<Request<Body>> for Serve<M> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
+        let core = Arc::clone(&self.core);
         Box::pin(async move {
             Ok(match Self::method(request.uri().path()) {
-                Some(method) => shared.respond(method, request).await,
+                Some(method) => core.respond(method, request).await,
                 None => {
                     let text = format!("{} is not served by the sidecar", request.uri().path());
                     Error::new(Kind::Unsupported, text).status().into_http()
@@ -213,23 +188,24 @@ impl<M: Model> Service<Request<Body>> for Serve<M> {
     }
 }
 
-impl<M: Model> Shared<M> {
+impl<M: Model> Core<M> {
     async fn respond(&self, method: usize, request: Request<Body>) -> Response<Body> {
-        if !frame::is_grpc(request.headers()) {
-            return frame::unsupported_media();
+        if !is_grpc(request.headers()) {
+            return unsupported_media();
         }
         let call = self.meter.start(method);
         let (parts, body) = request.into_parts();
         let wants = Wants::read(&parts.headers);
-        let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
+        let permit = match self.admit() {
             Ok(permit) => permit,
-            Err(_) => {
-                let text = format!("more than {} requests in flight", self.config.max_in_flight);
-                return call.end(refuse(&Error::new(Kind::Overloaded, text)));
-            }
+            Err(error) => return call.end(refuse(&error)),
         };
-        match self.answer(method, &wants, &parts.headers, body).await {
-            Ok(answer) => call.end(answer.into_response(wants.asked, permit)),
+        let mut reply = frame::start();
+        match self
+            .answer(method, &wants, &parts.headers, body, &mut reply)
+            .await
+        {
+            Ok(answer) => call.end(self.say(answer, reply, wants.asked, permit)),
             Err(error) => call.end(refuse(&error)),
         }
     }
@@ -240,122 +216,79 @@ impl<M: Model> Shared<M> {
         wants: &Wants,
         headers: &HeaderMap,
         body: Body,
+        reply: &mut Vec<u8>,
     ) -> Result<Answer, Error> {
-        let started = Instant::now();
-        self.ready()?;
-        let mut held = Share::default();
-        let grow = |bytes| self.budget.grow(&mut held, bytes);
+        let arrived = Instant::now();
+        self.ready_at(self.view.position())?;
+        let mut share = Share::default();
+        let request = self.receive(headers, body, &mut share).await?;
+        let asked = Asked {
+            method,
+            bounds: &wants.bounds,
+            arrived,
+            timeout: wants.timeout,
+            request: &request,
+        };
+        match self.wait(&asked, usize::MAX, reply).await {
+            Turn::Done(outcome) => outcome,
+            // Neither is left after a wait without a limit on the cost.
+            Turn::Early(_) | Turn::Heavy => {
+                Err(Error::new(Kind::NotReached, "the position was taken back"))
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        share: &mut Share,
+    ) -> Result<Bytes, Error> {
+        let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(headers, body, self.config.max_message_bytes, grow);
         let arrived = timeout(limits::REQUEST_ARRIVAL, arrival).await;
-        let request = arrived.map_err(|_| {
+        arrived.map_err(|_| {
             let text = format!(
                 "the request did not arrive within {:?}",
                 limits::REQUEST_ARRIVAL
             );
             Error::new(Kind::Malformed, text)
-        })??;
-        let query = match guarded(|| M::parse(method, &request))? {
-            Ok(query) => query,
-            Err(refusal) => return self.verdict(self.view.position(), refusal),
-        };
-        let bounds = match &wants.bounds {
-            Ok(bounds) => bounds,
-            Err(rule) => {
-                let refusal = Refusal::Verdict {
-                    code: VerdictCode::InvalidArgument,
-                    message: rule.clone(),
-                };
-                return self.verdict(self.view.position(), refusal);
-            }
-        };
-        let budget = wants.wait_budget(self.config.max_wait, started.elapsed());
-        self.view.reached(bounds.target(), budget).await?;
-        self.look_up(bounds.at, &query)
-    }
-
-    /// From here on nothing waits: one version, one answer.
-    fn look_up(&self, at: Option<u64>, query: &M::Query<'_>) -> Result<Answer, Error> {
-        guarded(|| {
-            let resolved: Resolved<M> = match at {
-                Some(position) => self.view.at(position)?,
-                None => self.view.newest(),
-            };
-            let mut reply = frame::start();
-            match M::answer(resolved.state(), query, &mut reply) {
-                Ok(()) => {
-                    let reply = frame::finish(reply, self.config.max_message_bytes)?;
-                    let mut share = Share::default();
-                    self.budget.grow(&mut share, reply.capacity())?;
-                    Ok(Answer {
-                        position: resolved.position(),
-                        reply: Ok(reply),
-                        share,
-                    })
-                }
-                Err(refusal) => self.verdict(resolved.position(), refusal),
-            }
         })?
     }
 
-    fn verdict(&self, position: u64, refusal: Refusal) -> Result<Answer, Error> {
-        match refusal {
-            Refusal::Malformed(text) => Err(Error::new(Kind::Malformed, text)),
-            Refusal::Verdict { code, message } => Ok(Answer {
-                position,
-                reply: Err(Status::new(grpc_code(code), message)),
-                share: Share::default(),
-            }),
-        }
-    }
-
-    fn ready(&self) -> Result<(), Error> {
-        let position = self.view.position();
-        if self.readiness.answers_at(position) {
-            return Ok(());
-        }
-        let text = format!(
-            "not ready: at position {position} of {}",
-            self.readiness.known_head()
-        );
-        Err(Error::new(Kind::NotReady, text))
-    }
-}
-
-impl Answer {
-    fn into_response(
-        self,
+    fn say(
+        &self,
+        answer: Answer,
+        reply: Vec<u8>,
         say_position: bool,
         permit: OwnedSemaphorePermit,
     ) -> (Code, Response<Body>) {
-        let (code, mut response) = match self.reply {
-            Ok(frame) => (Code::Ok, frame::response(frame, permit, self.share)),
-            Err(status) => (status.code(), status.into_http()),
+        let (code, mut response) = match answer.verdict {
+            Some((code, message)) => (code, Status::new(code, message).into_http()),
+            None => match self.framed(reply, permit) {
+                Ok(response) => (Code::Ok, response),
+                Err(error) => return refuse(&error),
+            },
         };
         if say_position {
             let headers = response.headers_mut();
-            headers.insert(wants::POSITION, HeaderValue::from(self.position));
+            headers.insert(wants::POSITION, HeaderValue::from(answer.position));
         }
         (code, response)
+    }
+
+    fn framed(
+        &self,
+        reply: Vec<u8>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response<Body>, Error> {
+        let reply = frame::finish(reply, self.config.max_message_bytes)?;
+        let share = self.hold(reply.capacity())?;
+        Ok(frame::response(reply, permit, share))
     }
 }
 
 fn refuse(error: &Error) -> (Code, Response<Body>) {
     let status = error.status();
     (status.code(), status.into_http())
-}
-
-/// A panic of the model ends this request only.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = format!("the model panicked: {}", panic_text(&*panic));
-        Error::new(Kind::Panicked, text)
-    })
-}
-
-fn grpc_code(code: VerdictCode) -> Code {
-    match code {
-        VerdictCode::InvalidArgument => Code::InvalidArgument,
-        VerdictCode::NotFound => Code::NotFound,
-        VerdictCode::OutOfRange => Code::OutOfRange,
-    }
 }

@@ -1,7 +1,7 @@
 //! The first model: the hot reads of `wallet.v1.WalletService`.
 //!
-//! One file per method, each with the same two functions: `parse` decodes and checks the request by itself, `answer`
-//! looks things up and appends the reply.
+//! One file per method, each with the same three functions: `parse` decodes and checks the request by itself, `cost`
+//! estimates the work, `answer` looks things up and appends the reply.
 
 mod balance;
 mod batch;
@@ -84,6 +84,16 @@ impl Model for Wallet {
         }
     }
 
+    fn cost(ledger: &Ledger, query: &Query) -> usize {
+        match query {
+            Query::Balance(query) => balance::cost(ledger, query),
+            Query::Batch(query) => batch::cost(ledger, query),
+            Query::Statistics(query) => statistics::cost(ledger, query),
+            Query::Counterparties(query) => counterparties::cost(ledger, query),
+            Query::Series(query) => series::cost(ledger, query),
+        }
+    }
+
     fn gauges(ledger: &Ledger) -> Vec<(&'static str, &'static str, u64)> {
         vec![
             ("accounts", "Accounts with entries", ledger.account_count()),
@@ -99,5 +109,91 @@ impl Model for Wallet {
                 ledger.ids().len() as u64,
             ),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Draft, DraftEntry};
+
+    const YEAR_US: i64 = 31_536_000_000_000;
+
+    /// A ledger in which "a" has so many entries in GBP.
+    fn ledger(entries: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for position in 1..=entries {
+            let draft = Draft {
+                position,
+                transaction_id: "t".into(),
+                external: true,
+                entries: vec![DraftEntry {
+                    account_id: "a".into(),
+                    asset: "GBP".into(),
+                    amount: 1,
+                    phase: 1,
+                    ..DraftEntry::default()
+                }],
+                ..Draft::default()
+            };
+            let transaction = draft.check().expect("a good transaction");
+            ledger.apply(&transaction).expect("a good transaction");
+        }
+        ledger
+    }
+
+    fn cost(ledger: &Ledger, method: usize, request: &impl prost::Message) -> usize {
+        let bytes = request.encode_to_vec();
+        let query = Wallet::parse(method, &bytes).expect("a good request");
+        Wallet::cost(ledger, &query)
+    }
+
+    #[test]
+    fn cost_grows_with_what_is_looked_at() {
+        let ledger = ledger(100);
+        let [account_id, asset] = ["a", "GBP"].map(str::to_owned);
+        let now = proto::GetBalanceRequest {
+            account_id: account_id.clone(),
+            ..proto::GetBalanceRequest::default()
+        };
+        let past = proto::GetBalanceRequest {
+            as_of_us: Some(0),
+            ..now.clone()
+        };
+        assert_eq!((cost(&ledger, 0, &now), cost(&ledger, 0, &past)), (0, 100));
+        let batch = proto::BatchGetBalancesRequest {
+            account_ids: vec!["a".to_owned(), "b".to_owned()],
+            asset: None,
+        };
+        assert_eq!(cost(&ledger, 1, &batch), 100);
+        let mut statistics = proto::GetStatisticsRequest {
+            account_id: account_id.clone(),
+            asset: asset.clone(),
+            to_us: YEAR_US,
+            ..proto::GetStatisticsRequest::default()
+        };
+        assert_eq!(cost(&ledger, 2, &statistics), 100);
+        statistics.percentiles = vec![5_000];
+        assert_eq!(cost(&ledger, 2, &statistics), 200);
+        statistics.asset = "EUR".to_owned();
+        assert_eq!(cost(&ledger, 2, &statistics), 0);
+        statistics.account_id = "nobody".to_owned();
+        assert_eq!(cost(&ledger, 2, &statistics), 0);
+        let top = proto::GetTopCounterpartiesRequest {
+            account_id: account_id.clone(),
+            asset: asset.clone(),
+            to_us: YEAR_US,
+            limit: 3,
+            ..proto::GetTopCounterpartiesRequest::default()
+        };
+        assert_eq!(cost(&ledger, 3, &top), 300);
+        let series = proto::GetTimeSeriesRequest {
+            account_id,
+            asset,
+            to_us: YEAR_US,
+            step: proto::Step::Day.into(),
+            ..proto::GetTimeSeriesRequest::default()
+        };
+        assert_eq!(cost(&ledger, 4, &series), 100 + 3_650, "buckets count too");
     }
 }

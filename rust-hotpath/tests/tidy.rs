@@ -52,6 +52,10 @@ const MAY_USE: Table = &[
         &["error", "limits", "model", "readiness", "settings", "view"],
     ),
     (
+        "exchange",
+        &["error", "limits", "model", "serve", "shutdown", "view"],
+    ),
+    (
         "control",
         &[
             "error", "feed", "limits", "model", "proto", "schema", "view",
@@ -65,6 +69,7 @@ const MAY_USE: Table = &[
         "admin",
         &[
             "error",
+            "exchange",
             "feed",
             "limits",
             "model",

@@ -23,18 +23,19 @@ type Transport struct {
 	turn    atomic.Uint32
 }
 
-// New carries over conns, which stay the caller's, messages of up to maxMessageBytes each way. The connections must
-// use the codec of package codec.
-func New(conns []grpc.ClientConnInterface, maxMessageBytes int) *Transport {
-	return &Transport{conns: conns, options: []grpc.CallOption{
-		grpc.MaxCallSendMsgSize(maxMessageBytes),
-		grpc.MaxCallRecvMsgSize(maxMessageBytes),
+// New carries over the peer's connections.
+func New(peer transport.Peer) *Transport {
+	return &Transport{conns: peer.Conns, options: []grpc.CallOption{
+		grpc.MaxCallSendMsgSize(peer.MaxMessageBytes),
+		grpc.MaxCallRecvMsgSize(peer.MaxMessageBytes),
 		grpc.WaitForReady(false),
 	}}
 }
 
 // Call implements transport.Transport.
 func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, request.Budget)
+	defer cancel()
 	var header, trailer metadata.MD
 	options := make([]grpc.CallOption, 0, len(t.options)+2)
 	options = append(options, t.options...)
@@ -52,6 +53,9 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	}
 	return answer, err
 }
+
+// Close implements transport.Transport: calls end with their connections.
+func (t *Transport) Close() {}
 
 // madeHere is true for codes that grpc-go itself gives to calls that break after the header came, for an over-long
 // reply, say, or a lost connection. For them only a trailer proves that the sidecar meant it.

@@ -53,6 +53,7 @@ impl<M: Model> Collector for Source<M> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Written {
         let out = &mut encoder;
         self.requests(out)?;
+        self.lanes(out)?;
         self.data(out)?;
         self.feed(out)?;
         process(out)?;
@@ -107,6 +108,38 @@ impl<M: Model> Source<M> {
             "Bytes of requests and replies over 8 KiB held at this moment",
             size(self.0.serve.buffered_bytes()),
         )
+    }
+
+    fn lanes(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let counts = self.0.exchange.counts();
+        let open = counts.lanes();
+        gauge(out, "hotpathd_lanes", "Lanes open at this moment", open)?;
+        for (name, help, value) in [
+            ("requests", "Requests that came by lane", counts.requests()),
+            ("batches", "Messages that brought them", counts.batches()),
+            (
+                "offloaded",
+                "Requests moved off their lane because they would have held up others",
+                counts.offloaded(),
+            ),
+            (
+                "waited",
+                "Requests that waited for a position",
+                counts.waited(),
+            ),
+            ("too_long", "Replies left to unary calls", counts.too_long()),
+        ] {
+            counter(out, &format!("hotpathd_lane_{name}"), help, value)?;
+        }
+        let (name, help) = (
+            "hotpathd_lane_errors",
+            "Lanes that did not end with OK, by reason",
+        );
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (reason, count) in counts.errors() {
+            counter_row(&mut family, &[("reason", reason)], count)?;
+        }
+        Ok(())
     }
 
     fn data(&self, out: &mut DescriptorEncoder<'_>) -> Written {

@@ -17,7 +17,7 @@ pub(super) struct Budget {
 
 /// A message's share, given back on drop. That of a short one is nothing.
 #[derive(Default)]
-pub(super) struct Share(Option<(Arc<Budget>, usize)>);
+pub(crate) struct Share(Option<(Arc<Budget>, usize)>);
 
 impl Budget {
     pub(super) fn new(most: usize) -> Self {

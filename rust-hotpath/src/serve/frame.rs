@@ -17,8 +17,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 
 /// Compression flag and length.
-const PREFIX: usize = 5;
-const GRPC: &str = "application/grpc";
+pub(crate) const PREFIX: usize = 5;
+pub(crate) const GRPC: &str = "application/grpc";
 
 /// A reply of one frame. It holds its place among the requests in flight until it is handed to the connection.
 struct Reply {
@@ -28,12 +28,12 @@ struct Reply {
     _share: Share,
 }
 
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
 }
 
-pub(super) fn unsupported_media() -> Response<Body> {
+pub(crate) fn unsupported_media() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response

@@ -71,6 +71,11 @@ impl Meter {
         }
     }
 
+    /// One request that has ended.
+    pub(crate) fn count(&self, method: usize, code: Code, took: Duration) {
+        self.methods[method].count(code, took);
+    }
+
     /// Counts of each method, in the order of `Model::METHODS`.
     pub fn counts(&self) -> impl Iterator<Item = MethodCounts> {
         self.methods.iter().map(|counters| {
@@ -94,15 +99,18 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let took = self.started.elapsed();
+        self.methods[self.method].count(self.code, self.started.elapsed());
+    }
+}
+
+impl Counters {
+    fn count(&self, code: Code, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let counters = &self.methods[self.method];
-        let code = usize::try_from(i32::from(self.code)).unwrap_or(0);
-        counters.codes[code].fetch_add(1, Relaxed);
-        counters.buckets[BOUNDS_US.partition_point(|bound| *bound < us)].fetch_add(1, Relaxed);
-        counters
-            .total_ns
-            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        let code = usize::try_from(i32::from(code)).unwrap_or(0);
+        self.codes[code].fetch_add(1, Relaxed);
+        self.buckets[BOUNDS_US.partition_point(|bound| *bound < us)].fetch_add(1, Relaxed);
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.total_ns.fetch_add(ns, Relaxed);
     }
 }
 

@@ -48,23 +48,18 @@ impl Wants {
                 .and_then(|value| timeout(value.to_str().ok()?)),
         }
     }
-
-    /// How long to wait for a position. A little is kept back, so that the refusal still reaches the caller in time.
-    #[must_use]
-    pub fn wait_budget(&self, most: Duration, spent: Duration) -> Duration {
-        const REPLY: Duration = Duration::from_millis(20);
-        let Some(timeout) = self.timeout else {
-            return most;
-        };
-        let kept_back = REPLY.min(timeout / 10);
-        most.min(timeout.saturating_sub(spent + kept_back))
-    }
 }
 
 impl Bounds {
     fn read(headers: &HeaderMap) -> Result<Self, String> {
         let min = number(headers, MIN)?.unwrap_or(0);
         let at = number(headers, AT)?;
+        Self::new(min, at)
+    }
+
+    /// # Errors
+    /// The rule that they break.
+    pub(crate) fn new(min: u64, at: Option<u64>) -> Result<Self, String> {
         if at.is_some_and(|at| at < min) {
             return Err(format!("{AT}: must not be below {MIN}"));
         }
@@ -76,6 +71,16 @@ impl Bounds {
     pub fn target(&self) -> u64 {
         self.at.unwrap_or(self.min)
     }
+}
+
+/// How long to wait for a position. A little is kept back, so that the refusal still reaches the caller in time.
+pub(super) fn wait_budget(timeout: Option<Duration>, most: Duration, spent: Duration) -> Duration {
+    const REPLY: Duration = Duration::from_millis(20);
+    let Some(timeout) = timeout else {
+        return most;
+    };
+    let kept_back = REPLY.min(timeout / 10);
+    most.min(timeout.saturating_sub(spent + kept_back))
 }
 
 fn number(headers: &HeaderMap, key: &str) -> Result<Option<u64>, String> {
@@ -213,16 +218,12 @@ mod tests {
     #[test]
     fn a_wait_ends_before_the_deadline() {
         let most = Duration::from_secs(5);
-        let wants = |timeout| Wants {
-            timeout,
-            ..read(&[])
-        };
-        assert_eq!(wants(None).wait_budget(most, Duration::ZERO), most);
-        let tight = wants(Some(Duration::from_millis(20)));
+        assert_eq!(wait_budget(None, most, Duration::ZERO), most);
+        let tight = Some(Duration::from_millis(20));
         assert_eq!(
-            tight.wait_budget(most, Duration::from_millis(8)),
+            wait_budget(tight, most, Duration::from_millis(8)),
             Duration::from_millis(10)
         );
-        assert_eq!(tight.wait_budget(most, most), Duration::ZERO);
+        assert_eq!(wait_budget(tight, most, most), Duration::ZERO);
     }
 }

@@ -16,6 +16,13 @@ pub(super) fn parse(request: &[u8]) -> Result<GetBalanceRequest, Refusal> {
     Ok(request)
 }
 
+pub(super) fn cost(ledger: &Ledger, query: &GetBalanceRequest) -> usize {
+    match query.as_of_us {
+        None => 0,
+        Some(_) => lookup::entries(ledger, &query.account_id, query.asset.as_deref()),
+    }
+}
+
 pub(super) fn answer(
     ledger: &Ledger,
     query: &GetBalanceRequest,

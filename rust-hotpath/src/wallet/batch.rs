@@ -5,11 +5,18 @@ use crate::ledger::Ledger;
 use crate::model::Refusal;
 use crate::proto::wallet::{AccountBalances, BatchGetBalancesRequest};
 
+/// Looking up one account takes about as long as scanning so many entries.
+const ENTRIES_PER_ACCOUNT: usize = 50;
+
 pub(super) fn parse(request: &[u8]) -> Result<BatchGetBalancesRequest, Refusal> {
     let request: BatchGetBalancesRequest = codec::decode(request)?;
     check::account_ids(&request.account_ids)?;
     check::optional_asset(request.asset.as_deref())?;
     Ok(request)
+}
+
+pub(super) fn cost(_ledger: &Ledger, query: &BatchGetBalancesRequest) -> usize {
+    query.account_ids.len() * ENTRIES_PER_ACCOUNT
 }
 
 pub(super) fn answer(

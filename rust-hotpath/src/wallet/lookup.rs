@@ -23,3 +23,14 @@ pub(super) fn log<'a>(
         .and_then(|asset| account.holding(asset))
         .map(|holding| &holding.log))
 }
+
+/// How many entries such a question is about.
+pub(super) fn entries(ledger: &Ledger, account_id: &str, asset: Option<&str>) -> usize {
+    let Some(account) = ledger.account(account_id) else {
+        return 0;
+    };
+    let slot = asset.map(|asset| ledger.assets().slot(asset));
+    let holdings = account.holdings().iter();
+    let asked = holdings.filter(|holding| slot.is_none_or(|slot| slot == Some(holding.asset)));
+    asked.map(|holding| holding.log.len()).sum()
+}

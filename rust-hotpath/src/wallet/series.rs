@@ -33,6 +33,16 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     })
 }
 
+/// A bucket, even an empty one, takes as long as ten entries.
+pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
+    let entries = lookup::entries(
+        ledger,
+        &query.request.account_id,
+        Some(&query.request.asset),
+    );
+    entries + 10 * query.buckets.count()
+}
+
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
     for bucket in query.buckets.fill(log, query.window) {

@@ -24,6 +24,19 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     Ok(Query { request, window })
 }
 
+/// Selecting percentiles takes as long as all the rest.
+pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
+    let entries = lookup::entries(
+        ledger,
+        &query.request.account_id,
+        Some(&query.request.asset),
+    );
+    match query.request.percentiles[..] {
+        [] => entries,
+        _ => 2 * entries,
+    }
+}
+
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
     let response = match log {

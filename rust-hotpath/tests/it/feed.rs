@@ -1,6 +1,8 @@
 //! Feeds: what is let in, what is refused, and what stays published.
 
-use crate::harness::{Engine, Feed, LEDGER, added, batch, head, kind, open, plain, reason, until};
+use crate::harness::{
+    Engine, Feed, LEDGER, PROTOCOL_VERSION, added, batch, head, kind, open, plain, reason, until,
+};
 use crate::model::Moody;
 use hotpath::model::Model as _;
 use hotpath::proto::hotpath::{
@@ -114,7 +116,10 @@ async fn messages_that_are_not_due_are_refused() {
         events: vec![vec![0; 3 << 20]; 2],
     };
     let cases = [
-        (open(1, LEDGER, 9), "open: must come first and only once"),
+        (
+            open(PROTOCOL_VERSION, LEDGER, 9),
+            "open: must come first and only once",
+        ),
         (FeedRequest { kind: None }, "kind: must be batch or head"),
         (
             batch(0, [added(0, "a", 1)]),
@@ -153,14 +158,26 @@ async fn openings_that_do_not_fit_are_refused() {
     })
     .await;
     let cases = [
-        (open(2, LEDGER, 3), FailedPrecondition, "PROTOCOL_MISMATCH"),
         (
-            open(1, "ledger-2", 3),
+            open(PROTOCOL_VERSION - 1, LEDGER, 3),
+            FailedPrecondition,
+            "PROTOCOL_MISMATCH",
+        ),
+        (
+            open(PROTOCOL_VERSION, "ledger-2", 3),
             FailedPrecondition,
             "LEDGER_MISMATCH",
         ),
-        (open(1, "led ger", 3), InvalidArgument, "FEED_BAD_MESSAGE"),
-        (open(1, "", 3), InvalidArgument, "FEED_BAD_MESSAGE"),
+        (
+            open(PROTOCOL_VERSION, "led ger", 3),
+            InvalidArgument,
+            "FEED_BAD_MESSAGE",
+        ),
+        (
+            open(PROTOCOL_VERSION, "", 3),
+            InvalidArgument,
+            "FEED_BAD_MESSAGE",
+        ),
         (head(3), InvalidArgument, "FEED_BAD_MESSAGE"),
     ];
     for (first, code, expected) in cases {
@@ -276,8 +293,11 @@ async fn hello_judges_method_by_method() {
     let (engine, _feed) = Engine::fed(&["--max-message-bytes", "65536"], 2).await;
     let mut control = ControlServiceClient::new(engine.channel().await);
     let cold = method("/counter.v1.CounterService/Add", &get_hash());
-    let methods = vec![method(GET, &get_hash()), cold, method(GET, &[7; 32])];
-    let answer = control.hello(hello(1, LEDGER, methods)).await;
+    let list = method("/counter.v1.CounterService/List", &[7; 32]);
+    let methods = vec![method(GET, &get_hash()), cold, list];
+    let answer = control
+        .hello(hello(PROTOCOL_VERSION, LEDGER, methods))
+        .await;
     let answer = answer.unwrap().into_inner();
     let accepted: Vec<_> = answer
         .methods
@@ -285,6 +305,8 @@ async fn hello_judges_method_by_method() {
         .map(|verdict| verdict.accepted)
         .collect();
     assert_eq!(accepted, [true, false, false]);
+    let indices: Vec<_> = answer.methods.iter().map(|verdict| verdict.index).collect();
+    assert_eq!((indices[0], indices[2]), (0, 1), "as in METHODS");
     let refusals: Vec<_> = answer
         .methods
         .iter()
@@ -304,17 +326,17 @@ async fn hello_refuses_another_protocol_or_ledger_and_too_much() {
     let many = vec![method(GET, &get_hash()); 257];
     for (request, code, expected) in [
         (
-            hello(9, LEDGER, vec![]),
+            hello(1, LEDGER, vec![]),
             FailedPrecondition,
             "PROTOCOL_MISMATCH",
         ),
         (
-            hello(1, "ledger-2", vec![]),
+            hello(PROTOCOL_VERSION, "ledger-2", vec![]),
             FailedPrecondition,
             "LEDGER_MISMATCH",
         ),
-        (hello(1, "", vec![]), InvalidArgument, ""),
-        (hello(1, LEDGER, many), InvalidArgument, ""),
+        (hello(PROTOCOL_VERSION, "", vec![]), InvalidArgument, ""),
+        (hello(PROTOCOL_VERSION, LEDGER, many), InvalidArgument, ""),
     ] {
         let (got, reason, text) = reason(&control.hello(request).await.unwrap_err());
         assert_eq!((got, reason.as_str()), (code, expected), "{text}");

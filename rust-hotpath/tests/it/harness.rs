@@ -6,6 +6,7 @@ use crate::{
     },
     model::Moody,
 };
+pub use hotpath::feed::PROTOCOL_VERSION;
 use hotpath::{
     app::{self, Running},
     config::{self, Asked},
@@ -83,7 +84,7 @@ impl Engine {
     }
 
     pub async fn feed(&self, ledger: &str, head: u64) -> Result<Feed, Status> {
-        Feed::open(self.channel().await, open(1, ledger, head)).await
+        Feed::open(self.channel().await, open(PROTOCOL_VERSION, ledger, head)).await
     }
 
     /// Reads one counter with the given metadata.

@@ -1,6 +1,8 @@
 //! What callers learn by standard means: health, per service, and reflection.
 
-use crate::harness::{Engine, Feed, LEDGER, added, batch, head, open, plain, until};
+use crate::harness::{
+    Engine, Feed, LEDGER, PROTOCOL_VERSION, added, batch, head, open, plain, until,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -88,7 +90,7 @@ async fn health_follows_the_data() {
         "reads go on"
     );
     let opening = || async {
-        Feed::open(engine.channel().await, open(1, LEDGER, 3))
+        Feed::open(engine.channel().await, open(PROTOCOL_VERSION, LEDGER, 3))
             .await
             .ok()
     };
@@ -167,6 +169,7 @@ async fn reflection_lists_what_each_listener_serves() {
         public[2],
         public[3],
         "hotpath.v1.ControlService",
+        "hotpath.v1.ExchangeService",
         "hotpath.v1.FeedService",
     ];
     assert_eq!(services(engine.channel().await).await, private);

@@ -10,9 +10,11 @@
 )]
 
 mod admin;
+mod exchange;
 mod feed;
 mod harness;
 mod health;
+mod lane;
 mod model;
 mod positions;
 mod process;

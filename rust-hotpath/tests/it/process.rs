@@ -1,6 +1,6 @@
 //! The real `hotpathd`: flags, exit codes, socket files, signals.
 
-use crate::harness::{Feed, SOON, connect, kind, open, reason, until};
+use crate::harness::{Feed, PROTOCOL_VERSION, SOON, connect, kind, open, reason, until};
 use hotpath::proto::{
     hotpath::{EventBatch, feed_request::Kind},
     wallet::{
@@ -267,7 +267,9 @@ fn requests_in_flight_at_sigterm_end_with_an_answer_or_a_status() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (reached, missed) = runtime.block_on(async {
         let channel = connect(&process.socket()).await;
-        let mut feed = Feed::open(channel.clone(), open(1, "l", 1)).await.unwrap();
+        let mut feed = Feed::open(channel.clone(), open(PROTOCOL_VERSION, "l", 1))
+            .await
+            .unwrap();
         feed.send(kind(Kind::Batch(penny(1)))).await;
         feed.reached(1).await;
         let reached = tokio::spawn(wait_for(channel.clone(), 2));

@@ -87,7 +87,7 @@ async fn the_feed_is_not_served_to_direct_callers() {
     let (engine, _feed) = Engine::fed(&["--listen", "127.0.0.1:0"], 1).await;
     let uri = format!("http://{}", engine.running.addresses.listen.unwrap());
     let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
-    let first = crate::harness::open(1, crate::harness::LEDGER, 1);
+    let first = crate::harness::open(crate::harness::PROTOCOL_VERSION, crate::harness::LEDGER, 1);
     let refused = crate::harness::Feed::open(channel, first)
         .await
         .err()

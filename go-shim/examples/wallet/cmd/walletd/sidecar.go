@@ -23,15 +23,17 @@ var hotMethods = []string{
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes string
-	// run is who, parsed.
+	who, bin, socket, modes, how string
+	// run is who, and hop is how, parsed.
 	run shim.Run
+	hop shim.Hop
 }
 
 func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else)")
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
 	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it, supervise makes one up without it")
+	f.StringVar(&c.how, "hop", shim.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
 }
 
@@ -42,8 +44,12 @@ func (c *sidecarConfig) check(f *flags) {
 	if c.run, err = shim.ParseRun(c.who); err != nil {
 		f.mistake("--sidecar %q: %v", c.who, err)
 	}
+	var unknown error
+	if c.hop, unknown = shim.ParseHop(c.how); unknown != nil {
+		f.mistake("--hop %q: %v", c.how, unknown)
+	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "modes"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "modes"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -83,7 +89,7 @@ func openSidecar(
 	ctx context.Context, c sidecarConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
 ) (*shim.Side, error) {
 	return shim.Open(ctx, shim.Config{
-		Run: c.run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
+		Run: c.run, Hop: c.hop, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
 		// None of the interceptors looks at messages.
 		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
 	}, ledger)

@@ -23,7 +23,7 @@ const (
 
 type HelloRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of this private protocol; now 1.
+	// Version of this private protocol; now 2.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// 1-64 bytes of printable ASCII without spaces: the identity that the ledger's store was created with.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
@@ -232,7 +232,9 @@ type MethodVerdict struct {
 	FullMethod string                 `protobuf:"bytes,1,opt,name=full_method,json=fullMethod,proto3" json:"full_method,omitempty"`
 	Accepted   bool                   `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// Why not, for logs; empty if accepted.
-	Refusal       string `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	Refusal string `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// What exchange frames call the method.
+	Index         uint32 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +290,13 @@ func (x *MethodVerdict) GetRefusal() string {
 	return ""
 }
 
+func (x *MethodVerdict) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 var File_hotpath_v1_control_proto protoreflect.FileDescriptor
 
 const file_hotpath_v1_control_proto_rawDesc = "" +
@@ -308,12 +317,13 @@ const file_hotpath_v1_control_proto_rawDesc = "" +
 	"\amethods\x18\x03 \x03(\v2\x19.hotpath.v1.MethodVerdictR\amethods\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05build\x18\x05 \x01(\tR\x05build\x12*\n" +
-	"\x11max_message_bytes\x18\x06 \x01(\x04R\x0fmaxMessageBytes\"f\n" +
+	"\x11max_message_bytes\x18\x06 \x01(\x04R\x0fmaxMessageBytes\"|\n" +
 	"\rMethodVerdict\x12\x1f\n" +
 	"\vfull_method\x18\x01 \x01(\tR\n" +
 	"fullMethod\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\bR\baccepted\x12\x18\n" +
-	"\arefusal\x18\x03 \x01(\tR\arefusal2N\n" +
+	"\arefusal\x18\x03 \x01(\tR\arefusal\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\rR\x05index2N\n" +
 	"\x0eControlService\x12<\n" +
 	"\x05Hello\x12\x18.hotpath.v1.HelloRequest\x1a\x19.hotpath.v1.HelloResponseB7Z5hotpath.dev/go-shim/internal/gen/hotpath/v1;hotpathv1b\x06proto3"
 

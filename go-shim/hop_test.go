@@ -1,0 +1,96 @@
+package shim_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/shimtest"
+)
+
+func TestRequestsCrossAsConfigured(t *testing.T) {
+	eachHop(t, func(t *testing.T, hop shim.Hop) {
+		r := newRig(t, setup{hop: hop})
+		if who := r.ask(t, t.Context()); who != "SIDECAR" {
+			t.Fatalf("answered by %s", who)
+		}
+		batched := hop == shim.Batched
+		if got := r.sidecar.Calls()[0].Batched; got != batched {
+			t.Fatalf("batched: %v", got)
+		}
+		lanes, sent := r.metric(t, "hotpath_shim_lanes"), r.metric(t, "hotpath_shim_lane_requests_total")
+		if batched && (lanes != 2 || sent != 1) || !batched && (lanes != 0 || sent != 0) {
+			t.Fatalf("%v lanes, %v requests on them", lanes, sent)
+		}
+	})
+}
+
+func TestWhatNoFrameHoldsCrossesByUnaryCall(t *testing.T) {
+	long := bytes.Repeat([]byte{0xfa, 0x3f, 0x02, 'h', 'i'}, 20_000) // unknown fields
+	for name, c := range map[string]struct {
+		request, reply []byte
+		calls          int
+	}{
+		"request": {long, odd, 1}, "reply": {odd, long, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, setup{})
+			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: c.reply} })
+			got, err := r.invokeRaw(t.Context(), c.request)
+			if err != nil || !bytes.Equal(got, c.reply) {
+				t.Fatalf("%d bytes, %v", len(got), err)
+			}
+			calls := r.sidecar.Calls()
+			if last := calls[len(calls)-1]; len(calls) != c.calls || last.Batched || !bytes.Equal(last.Body, c.request) {
+				t.Fatalf("%d calls, the last batched: %v", len(calls), last.Batched)
+			}
+		})
+	}
+}
+
+func TestBusyLanesBlameNobody(t *testing.T) {
+	const slots = 1024
+	r := newRig(t, setup{config: func(c *shim.Config) {
+		c.Connections, c.HopTimeout, c.Breaker.Failures = 1, time.Minute, 1
+	}})
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: true} })
+	var callers sync.WaitGroup
+	defer callers.Wait()
+	defer r.side.Close() // ends their wait
+	for range slots {
+		callers.Go(func() { _, _ = r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{}) })
+	}
+	eventually(t, "full", func() bool { return r.metric(t, "hotpath_shim_lane_in_flight") == slots })
+	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "busy") != 1 || r.side.Status().BreakerOpen {
+		t.Fatalf("answered by %s, breaker open: %v", who, r.side.Status().BreakerOpen)
+	}
+}
+
+func TestBrokenLaneLeavesTheSessionAndTheBreakerAlone(t *testing.T) {
+	var log logged
+	r := newRig(t, setup{config: func(c *shim.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }})
+	hellos := len(r.sidecar.Hellos())
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
+		return shimtest.Answer{Err: status.Error(codes.NotFound, strings.Repeat("x", 5000))}
+	})
+	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "unavailable") != 1 {
+		t.Fatalf("answered by %s", who)
+	}
+	r.sidecar.Answer(sidecarAnswers(t))
+	eventually(t, "the sidecar answers", func() bool { return r.ask(t, t.Context()) == "SIDECAR" })
+	eventually(t, "both lanes are open", func() bool { return r.metric(t, "hotpath_shim_lanes") == 2 })
+	if n := r.metric(t, "hotpath_shim_lane_failures_total", "reason", "limit"); n != 1 || r.side.Status().BreakerOpen {
+		t.Fatalf("%v failures, breaker open: %v", n, r.side.Status().BreakerOpen)
+	}
+	if len(r.sidecar.Hellos()) != hellos || !log.has("status_message of 5000 bytes, at most 4096") {
+		t.Fatalf("%d hellos, %d before\n%s", len(r.sidecar.Hellos()), hellos, log.String())
+	}
+}

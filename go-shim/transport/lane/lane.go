@@ -1,0 +1,260 @@
+package lane
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// replyGrace is how long an abandoned request may stay without its reply. The sidecar owes one as soon as it would have
+// begun to answer; a lane on which it forgets them would fill up.
+const replyGrace = 30 * time.Second
+
+// lane is a stream that is opened again whenever it is lost.
+type lane struct {
+	*Transport
+	conn grpc.ClientConnInterface
+	// wake holds a token from when something is queued until the writer comes for it.
+	wake chan struct{}
+	// replies is where the reader parses.
+	replies []reply
+
+	// load is what is in flight, to be read without mu.
+	load atomic.Int32
+
+	mu   sync.Mutex
+	open bool
+	slab slab
+	// queue is the message that the writer sends next, and queued the requests in it; cancelled goes at its end.
+	queue     *[]byte
+	queued    int
+	cancelled []uint64
+	// alarm is when timer goes off, at or before the first slot's time.
+	alarm int64
+	timer *time.Timer
+	// giveUp ends the stream.
+	giveUp context.CancelCauseFunc
+}
+
+func newLane(t *Transport, conn grpc.ClientConnInterface) *lane {
+	l := &lane{Transport: t, conn: conn, wake: make(chan struct{}, 1), slab: newSlab(maxInFlight), alarm: never}
+	l.timer = time.AfterFunc(time.Hour, l.lapse)
+	l.timer.Stop()
+	return l
+}
+
+// taken says what became of a request.
+type taken uint8
+
+const (
+	accepted taken = iota
+	isFull
+	isDown
+)
+
+// enqueue hands a request to the writer.
+func (l *lane) enqueue(w *waiter, f *frame, due int64) (uint64, taken) {
+	size := f.size()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open {
+		return 0, isDown
+	}
+	// 4 bytes hold the tag and the length of any frame.
+	if l.slab.full() || len(*l.queue)+4+size > maxMessageBytes-cancelledRoom {
+		return 0, isFull
+	}
+	f.id = l.slab.take(w, due)
+	l.load.Store(int32(l.slab.inFlight))
+	l.rouse()
+	*l.queue = f.append(*l.queue, size)
+	l.queued++
+	if due < l.alarm {
+		l.alarm = due
+		l.timer.Reset(time.Duration(due - l.now()))
+	}
+	return f.id, accepted
+}
+
+// rouse wakes the writer, unless it is on its way to what is queued already.
+func (l *lane) rouse() {
+	if l.queued > 0 || len(l.cancelled) > 0 {
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// abandon is false if the caller must wait for its outcome, which comes at once.
+func (l *lane) abandon(id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	due := l.now() + int64(l.grace)
+	if !l.slab.abandon(id, due) {
+		return false
+	}
+	l.cancel(id)
+	return true
+}
+
+// cancel tells the sidecar, with l.mu held.
+func (l *lane) cancel(id uint64) {
+	l.rouse()
+	l.cancelled = append(l.cancelled, id)
+}
+
+// lapse ends the wait of those whose time is over. One timer a lane, that is seldom reset, costs a request nothing;
+// its own would cost more than its frame.
+func (l *lane) lapse() {
+	var late []*waiter
+	l.mu.Lock()
+	next, overdue := l.slab.lapse(l.now(), int64(l.grace), func(id uint64, w *waiter) {
+		late = append(late, w)
+		l.cancel(id)
+	})
+	if l.alarm = next; next != never {
+		l.timer.Reset(time.Duration(next - l.now()))
+	}
+	if overdue && l.open {
+		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", l.grace))
+	}
+	l.mu.Unlock()
+	for _, w := range late {
+		w.finish(outcome{err: errTimeout()})
+	}
+}
+
+func (w *waiter) finish(out outcome) {
+	w.out = out
+	w.done <- struct{}{}
+}
+
+// drain takes what is queued; nil if nothing is.
+func (l *lane) drain() (message *[]byte, requests int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queued == 0 && len(l.cancelled) == 0 {
+		return nil, 0
+	}
+	message, requests = l.queue, l.queued
+	*message = appendCancelled(*message, l.cancelled)
+	l.queue, l.queued, l.cancelled = l.buffers.get(), 0, l.cancelled[:0]
+	return message, requests
+}
+
+// pressure is what a writer decides by: how many requests wait to be sent, and how many are in flight, sent or not.
+func (l *lane) pressure() (queued, inFlight int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queued, l.slab.inFlight
+}
+
+// deliver hands out the replies of a message.
+func (l *lane) deliver(message []byte) error {
+	var err error
+	if l.replies, err = parseReplies(message, l.replies[:0]); err != nil {
+		return err
+	}
+	found := l.claim()
+	defer l.cfg.Observer.Done(found)
+	if found < len(l.replies) {
+		err = broken(UnknownID, "a reply to %#x, which is not in flight", l.replies[found].id)
+	}
+	for i := range l.replies[:found] {
+		r := &l.replies[i]
+		if w := r.waiter; w != nil {
+			w.out = r.outcome()
+			r.waiter = nil
+			w.done <- struct{}{}
+		}
+	}
+	clear(l.replies) // the bytes that they point into go back to their pool
+	return err
+}
+
+// claim frees the slots of the replies, in one go, up to the first that is of none.
+func (l *lane) claim() (found int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer func() { l.load.Store(int32(l.slab.inFlight)) }()
+	for i := range l.replies {
+		w, ok := l.slab.answer(l.replies[i].id)
+		if !ok {
+			return i
+		}
+		l.replies[i].waiter = w
+	}
+	return len(l.replies)
+}
+
+// outcome copies what outlives the message.
+func (r *reply) outcome() outcome {
+	out := outcome{tooLong: r.tooLong}
+	out.reply.Position, out.reply.Positioned = r.position, r.positioned
+	if code := codes.Code(r.status); code != codes.OK {
+		out.err = asStatus(code, r).Err()
+		return out
+	}
+	out.reply.Body = make([]byte, len(r.body))
+	copy(out.reply.Body, r.body)
+	return out
+}
+
+// asStatus reads details as grpc-go does those of a unary call.
+func asStatus(code codes.Code, r *reply) *grpcstatus.Status {
+	full := &status.Status{}
+	if len(r.details) == 0 || proto.Unmarshal(r.details, full) != nil {
+		return grpcstatus.New(code, string(r.message))
+	}
+	if full.GetCode() == int32(code) {
+		return grpcstatus.FromProto(full)
+	}
+	return grpcstatus.FromProto(&status.Status{Code: int32(code), Message: string(r.message), Details: full.GetDetails()})
+}
+
+// up lets requests in.
+func (l *lane) up(giveUp context.CancelCauseFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open, l.giveUp = true, giveUp
+	if l.queue == nil {
+		l.queue = l.buffers.get()
+	}
+}
+
+// down fails everything in flight.
+func (l *lane) down(cause error) {
+	l.mu.Lock()
+	inFlight := l.slab.inFlight
+	lost := l.slab.clear()
+	l.load.Store(0)
+	inFlight -= l.queued // never sent
+	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
+	*l.queue = (*l.queue)[:0]
+	l.mu.Unlock()
+	// After a panic, the reader may have claimed some that it did not come to.
+	for i := range l.replies {
+		if w := l.replies[i].waiter; w != nil {
+			l.replies[i].waiter = nil
+			lost = append(lost, w)
+		}
+	}
+	l.cfg.Observer.Done(inFlight)
+	say := grpcstatus.New(codes.Unavailable, "a lane to the sidecar was lost: "+cause.Error())
+	for i, w := range lost {
+		if i == 0 {
+			w.finish(outcome{err: say.Err()})
+		} else {
+			w.finish(outcome{err: collateral{say}})
+		}
+	}
+}

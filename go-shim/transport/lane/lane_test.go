@@ -1,0 +1,331 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/codec"
+	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/transport"
+)
+
+func TestRepliesReachTheirCallersInAnyOrder(t *testing.T) {
+	var mu sync.Mutex
+	var held []*hotpathv1.ReplyFrame
+	r := newRig(t, 2, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, request := range in.GetRequests() {
+			if request.GetMethod() != 5 || request.GetBudgetUs() != 30_000_000 {
+				return status.Errorf(codes.InvalidArgument, "method %d, budget %d", request.GetMethod(), request.GetBudgetUs())
+			}
+			held = append([]*hotpathv1.ReplyFrame{echo(request)}, held...)
+		}
+		if len(held) == 20 {
+			p.send(held...)
+		}
+		return nil
+	})
+	var callers sync.WaitGroup
+	for i := range 20 {
+		callers.Go(func() {
+			if body, err := r.ask(t.Context(), fmt.Sprint("body ", i), longEnough); err != nil || body != fmt.Sprint("body ", i) {
+				t.Errorf("caller %d: %q, %v", i, body, err)
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestStatusesAreThoseOfUnaryCalls(t *testing.T) {
+	behind := status.Convert(position.NotReached(9, 3))
+	details := encode(t, behind.Proto())
+	for name, c := range map[string]struct {
+		reply *hotpathv1.ReplyFrame
+		want  *status.Status
+	}{
+		"plain":   {&hotpathv1.ReplyFrame{Status: 5, StatusMessage: "none"}, status.New(codes.NotFound, "none")},
+		"details": {&hotpathv1.ReplyFrame{Status: 9, StatusMessage: "x", StatusDetails: details}, behind},
+		"later":   {&hotpathv1.ReplyFrame{Status: 77}, status.New(77, "")},
+		"garbled": {&hotpathv1.ReplyFrame{Status: 3, StatusMessage: "m", StatusDetails: []byte{1}}, status.New(codes.InvalidArgument, "m")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+				c.reply.Id = in.GetRequests()[0].GetId()
+				p.send(c.reply)
+				return nil
+			})
+			reply, err := r.Call(t.Context(), &transport.Request{Budget: longEnough})
+			if got := status.Convert(err); got.String() != c.want.String() || reply.Positioned || reply.Body != nil {
+				t.Errorf("got %v %v, want %v", reply, got, c.want)
+			}
+			if name == "details" && position.Reason(err) != position.ReasonNotReached {
+				t.Errorf("reason %q", position.Reason(err))
+			}
+		})
+	}
+}
+
+func TestLongBodiesAndRepliesGoByUnaryCall(t *testing.T) {
+	r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		p.send(&hotpathv1.ReplyFrame{Id: in.GetRequests()[0].GetId(), TooLong: true})
+		return nil
+	})
+	for _, body := range []string{"short", strings.Repeat("x", maxBodyBytes+1)} {
+		if reply, err := r.ask(t.Context(), body, longEnough); reply != "large" || err != nil {
+			t.Fatalf("%q, %v", reply, err)
+		}
+	}
+	calls := r.large.asked()
+	if again := calls[0]; string(again.Body) != "short" || again.Index != 1 || again.Budget >= longEnough || again.Budget <= 0 {
+		t.Errorf("asked again by %+v", again)
+	}
+	if calls[1].Budget != longEnough || r.watch.sent.Load() != 1 {
+		t.Errorf("%d frames; budget %v", r.watch.sent.Load(), calls[1].Budget)
+	}
+}
+
+func TestSlotOfACancelledRequestIsKeptUntilItsReply(t *testing.T) {
+	t.Run("by its caller", func(t *testing.T) { keptUntilItsReply(t, longEnough, codes.Canceled) })
+	t.Run("by its budget", func(t *testing.T) { keptUntilItsReply(t, time.Millisecond, codes.DeadlineExceeded) })
+}
+
+func keptUntilItsReply(t *testing.T, budget time.Duration, want codes.Code) {
+	requested, cancelled := make(chan uint64, 1), make(chan uint64, 1)
+	var lane *peerLane
+	r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		lane = p
+		for _, request := range in.GetRequests() {
+			requested <- request.GetId()
+		}
+		for _, id := range in.GetCancelled() {
+			cancelled <- id
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := r.ask(ctx, "x", budget)
+		outcome <- err
+	}()
+	id := <-requested
+	if want == codes.Canceled {
+		cancel()
+	}
+	if err := <-outcome; status.Code(err) != want {
+		t.Errorf("got %v", err)
+	}
+	if got := <-cancelled; got != id || r.inFlight() != 1 {
+		t.Errorf("%#x is cancelled, not %#x; %d in flight", got, id, r.inFlight())
+	}
+	lane.send(&hotpathv1.ReplyFrame{Id: id, Status: uint32(codes.Canceled)})
+	eventually(t, "freed", func() bool { return r.inFlight() == 0 && r.watch.inFlight.Load() == 0 })
+}
+
+func TestFullLanesAreBusy(t *testing.T) {
+	r := newRig(t, 2, func(*peerLane, *hotpathv1.ExchangeRequest) error { return nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for range 2 * maxInFlight {
+		callers.Go(func() {
+			if _, err := r.ask(ctx, "x", longEnough); status.Code(err) != codes.Canceled {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	eventually(t, "full", func() bool { return r.inFlight() == 2*maxInFlight })
+	if _, err := r.ask(t.Context(), "x", longEnough); !errors.Is(err, transport.ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	callers.Wait()
+	// Those who gave up are in flight all the same.
+	if _, err := r.ask(t.Context(), "x", longEnough); !errors.Is(err, transport.ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPeerThatStopsReadingMakesTheLaneBusy(t *testing.T) {
+	stalled, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		once.Do(func() { close(stalled); <-goOn })
+		return honest(p, in)
+	})
+	var callers sync.WaitGroup
+	defer callers.Wait()
+	body := strings.Repeat("x", 60<<10)
+	busy := make(chan struct{})
+	var first sync.Once
+	for range 100 {
+		callers.Go(func() {
+			_, err := r.ask(t.Context(), body, longEnough)
+			if errors.Is(err, transport.ErrBusy) {
+				first.Do(func() { close(busy) })
+			} else if err != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	<-stalled
+	<-busy
+	if n := r.inFlight(); n > 40 {
+		t.Errorf("%d requests of 60 KiB are queued", n)
+	}
+	close(goOn)
+}
+
+func TestWhatBreaksALane(t *testing.T) {
+	raw := func(p *peerLane, b []byte) { _ = p.stream.SendMsg(&codec.Raw{Bytes: b}) }
+	for name, c := range map[string]struct {
+		fault  func(r *rig, p *peerLane, id uint64) error
+		reason string
+	}{
+		"unknown id": {func(_ *rig, p *peerLane, id uint64) error { p.send(&hotpathv1.ReplyFrame{Id: id + 1}); return nil }, UnknownID},
+		"other generation": {func(_ *rig, p *peerLane, id uint64) error {
+			p.send(&hotpathv1.ReplyFrame{Id: id + 1<<32})
+			return nil
+		}, UnknownID},
+		"garbage": {func(_ *rig, p *peerLane, _ uint64) error { raw(p, []byte("\x0a\xff")); return nil }, Garbage},
+		"long message": {func(_ *rig, p *peerLane, _ uint64) error {
+			raw(p, make([]byte, maxMessageBytes+1))
+			return nil
+		}, Limit},
+		"long status": {func(_ *rig, p *peerLane, id uint64) error {
+			p.send(&hotpathv1.ReplyFrame{Id: id, StatusMessage: strings.Repeat("x", maxStatusBytes+1)})
+			return nil
+		}, Limit},
+		"ended":   {func(*rig, *peerLane, uint64) error { return io.EOF }, Ended},
+		"refused": {func(*rig, *peerLane, uint64) error { return status.Error(codes.InvalidArgument, "id: must not be 0") }, Refused},
+		"cut in mid-message": {func(r *rig, p *peerLane, id uint64) error {
+			r.peer.CutMidMessage()
+			p.send(&hotpathv1.ReplyFrame{Id: id, Body: make([]byte, 1000)})
+			return nil
+		}, Ended},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, nil)
+			r.follow(func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+				r.follow(honest)
+				return c.fault(r, p, in.GetRequests()[0].GetId())
+			})
+			_, err := r.ask(t.Context(), "x", longEnough)
+			if status.Code(err) != codes.Unavailable || errors.Is(err, transport.ErrCollateral) {
+				t.Fatalf("got %v", err)
+			}
+			eventually(t, "counted", func() bool { return r.watch.failures(c.reason) == 1 })
+			eventually(t, "open again", func() bool {
+				body, err := r.ask(t.Context(), "again", longEnough)
+				return err == nil && body == "again"
+			})
+		})
+	}
+}
+
+func TestSecondReplyBreaksTheLaneAfterTheFirstIsHandedOut(t *testing.T) {
+	r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		p.send(echo(in.GetRequests()[0]), echo(in.GetRequests()[0]))
+		return nil
+	})
+	if body, err := r.ask(t.Context(), "x", longEnough); body != "x" || err != nil {
+		t.Fatalf("%q, %v", body, err)
+	}
+	eventually(t, "counted", func() bool { return r.watch.failures(UnknownID) == 1 })
+}
+
+func TestLossOfALaneIsOneFailureAndTheOthersGoOn(t *testing.T) {
+	const callers = 10
+	r := newRig(t, 2, nil)
+	victim := r.lanes[0]
+	r.follow(func(_ *peerLane, in *hotpathv1.ExchangeRequest) error {
+		for _, request := range in.GetRequests() {
+			if string(request.GetBody()) == "break" {
+				return io.ErrUnexpectedEOF
+			}
+		}
+		return nil
+	})
+	outcomes := make(chan error, callers)
+	for range callers { // few go by the first lane
+		go func() {
+			_, err := r.ask(t.Context(), "wait", longEnough)
+			outcomes <- err
+		}()
+	}
+	eventually(t, "all wait", func() bool { _, n := victim.pressure(); return n == callers })
+	go func() { _, _ = r.ask(t.Context(), "break", longEnough) }()
+	alone := 0
+	for range callers {
+		err := <-outcomes
+		if status.Code(err) != codes.Unavailable {
+			t.Fatalf("got %v", err)
+		}
+		if !errors.Is(err, transport.ErrCollateral) {
+			alone++
+		}
+	}
+	if alone > 1 { // none if the one that broke it stands for the loss
+		t.Errorf("%d failures", alone)
+	}
+	r.follow(honest)
+	if body, err := r.ask(t.Context(), "x", longEnough); body != "x" || err != nil {
+		t.Errorf("the other lane: %q, %v", body, err)
+	}
+}
+
+func TestPanicCostsTheLaneOnly(t *testing.T) {
+	r := newRig(t, 1, honest)
+	for i, armed := range []func(bool){r.watch.panicSent.Store, r.watch.panicDone.Store} {
+		armed(true)
+		_, _ = r.ask(t.Context(), "x", longEnough) // the reader's comes after the reply
+		eventually(t, "counted", func() bool { return r.watch.failures(Panicked) == i+1 })
+		eventually(t, "open again", func() bool { _, err := r.ask(t.Context(), "x", longEnough); return err == nil })
+	}
+}
+
+func TestLaneOnWhichRepliesAreForgottenIsGivenUp(t *testing.T) {
+	r := newRig(t, 1, func(*peerLane, *hotpathv1.ExchangeRequest) error { return nil })
+	r.grace = time.Millisecond
+	if _, err := r.ask(t.Context(), "x", time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
+		t.Fatalf("got %v", err)
+	}
+	eventually(t, "given up", func() bool { return r.watch.failures(Unanswered) == 1 && r.inFlight() == 0 })
+	r.follow(honest)
+	eventually(t, "open again", func() bool { _, err := r.ask(t.Context(), "x", longEnough); return err == nil })
+}
+
+func TestCloseEndsCallsUnderWay(t *testing.T) {
+	r := newRig(t, 2, func(*peerLane, *hotpathv1.ExchangeRequest) error { return nil })
+	outcomes := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := r.ask(t.Context(), "x", longEnough)
+			outcomes <- err
+		}()
+	}
+	eventually(t, "under way", func() bool { return r.inFlight() == 3 })
+	r.Close()
+	for range 3 {
+		if err := <-outcomes; status.Code(err) != codes.Unavailable {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := r.ask(t.Context(), "x", longEnough); status.Code(err) != codes.Unavailable || !errors.Is(err, transport.ErrCollateral) {
+		t.Errorf("got %v", err)
+	}
+	if n := len(r.watch.failed); n != 0 {
+		t.Errorf("%d failures are counted: %v", n, r.watch.failed)
+	}
+}

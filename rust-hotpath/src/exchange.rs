@@ -1,0 +1,124 @@
+//! The exchange: many requests a message on one long stream, instead of a call for each.
+//!
+//! A call costs more than most of the reads it carries. Here one wake-up parses a batch in place, answers it from one
+//! version and leaves one message of replies. What cannot be answered at once leaves the lane: it waits for its
+//! position, or is scanned by another thread, while the cheap ones behind it are answered.
+
+mod counts;
+mod frame;
+mod inbox;
+mod lane;
+mod late;
+mod reply;
+
+pub use counts::Counts;
+pub use frame::{Cursor, Item, RequestFrame};
+pub use reply::{Open, Replies};
+
+use crate::{
+    error::{Error, Kind},
+    limits,
+    model::Model,
+    serve::{Core, GRPC, Serve, is_grpc, unsupported_media},
+    shutdown::Shutdown,
+};
+use hyper::http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use lane::Lane;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+
+/// Its one method.
+pub const PATH: &str = "/hotpath.v1.ExchangeService/Exchange";
+
+/// The service. Cloning is cheap.
+pub struct Exchange<M: Model> {
+    shared: Arc<Shared<M>>,
+}
+
+struct Shared<M: Model> {
+    core: Arc<Core<M>>,
+    shutdown: Shutdown,
+    counts: Counts,
+    /// Places for answers that take long: as many as cores, so that the lanes still get their share of these.
+    heavy: Arc<Semaphore>,
+}
+
+/// A place among the lanes.
+struct Place<M: Model>(Arc<Shared<M>>);
+
+impl<M: Model> Exchange<M> {
+    /// Answers as `serve` does, until `shutdown`.
+    #[must_use]
+    pub fn new(serve: &Serve<M>, shutdown: Shutdown) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared {
+            core: Arc::clone(serve.core()),
+            shutdown,
+            counts: Counts::default(),
+            heavy: Arc::new(Semaphore::new(cores)),
+        });
+        Self { shared }
+    }
+
+    /// Opens a lane. The body of the response does all its work, as the connection asks for more of it: there is no
+    /// task and no queue in between, and what the peer does not take is not computed.
+    #[must_use]
+    pub fn call(&self, request: Request<Body>) -> Response<Body> {
+        if !is_grpc(request.headers()) {
+            return unsupported_media();
+        }
+        match self.admit() {
+            Err(error) => {
+                self.shared.counts.ended(error.kind());
+                error.status().into_http()
+            }
+            Ok(place) => {
+                let mut response = Response::new(Body::new(Lane::new(place, request.into_body())));
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+                response
+            }
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
+    }
+
+    fn admit(&self) -> Result<Place<M>, Error> {
+        if self.shared.shutdown.is_draining() {
+            return Err(draining());
+        }
+        let place = Place(Arc::clone(&self.shared));
+        let others = self.shared.counts.lanes.fetch_add(1, Relaxed);
+        if usize::try_from(others).map_or(true, |others| others >= limits::LANES) {
+            let text = format!("more than {} lanes", limits::LANES);
+            return Err(Error::new(Kind::Overloaded, text));
+        }
+        Ok(place)
+    }
+}
+
+impl<M: Model> Clone for Exchange<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<M: Model> Drop for Place<M> {
+    fn drop(&mut self) {
+        self.0.counts.lanes.fetch_sub(1, Relaxed);
+    }
+}
+
+fn draining() -> Error {
+    Error::new(Kind::Draining, "the sidecar is draining")
+}

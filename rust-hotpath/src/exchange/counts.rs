@@ -1,0 +1,60 @@
+//! Counts of the exchange, without locks.
+
+use crate::error::Kind;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub(super) lanes: AtomicU64,
+    pub(super) requests: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) offloaded: AtomicU64,
+    pub(super) waited: AtomicU64,
+    pub(super) too_long: AtomicU64,
+    errors: [AtomicU64; Kind::LANE.len()],
+}
+
+impl Counts {
+    /// Lanes open at this moment.
+    pub fn lanes(&self) -> u64 {
+        self.lanes.load(Relaxed)
+    }
+
+    /// Requests that came by lane.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Messages that brought them.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Relaxed)
+    }
+
+    /// Requests moved off their lane because they would have held up others.
+    pub fn offloaded(&self) -> u64 {
+        self.offloaded.load(Relaxed)
+    }
+
+    /// Requests that waited for a position.
+    pub fn waited(&self) -> u64 {
+        self.waited.load(Relaxed)
+    }
+
+    /// Replies left to unary calls.
+    pub fn too_long(&self) -> u64 {
+        self.too_long.load(Relaxed)
+    }
+
+    /// Lanes that did not end with OK, by reason.
+    pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let reasons = Kind::LANE.iter().map(|kind| kind.reason());
+        reasons.zip(self.errors.iter().map(|count| count.load(Relaxed)))
+    }
+
+    pub(super) fn ended(&self, kind: Kind) {
+        if let Some(index) = Kind::LANE.iter().position(|known| *known == kind) {
+            self.errors[index].fetch_add(1, Relaxed);
+        }
+    }
+}

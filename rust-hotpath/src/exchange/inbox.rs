@@ -1,0 +1,215 @@
+//! From the DATA frames of a stream to gRPC messages.
+
+use crate::{
+    error::{Error, Kind},
+    limits,
+    serve::PREFIX,
+};
+use bytes::{Buf as _, Bytes, BytesMut};
+use hyper::body::Body as _;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tonic::body::Body;
+
+/// What a peer sends on one stream.
+pub(super) struct Inbox {
+    body: Body,
+    pieces: Pieces,
+}
+
+/// Bytes that are no whole message yet. A message that came in one piece is handed on as it is.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    chunk: Bytes,
+    /// Used once a message comes in several; then `chunk` is empty.
+    joined: BytesMut,
+}
+
+impl Inbox {
+    pub(super) fn new(body: Body) -> Self {
+        Self {
+            body,
+            pieces: Pieces::default(),
+        }
+    }
+
+    /// The next message, or `None` once the peer has ended its side.
+    pub(super) fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(message) = self.pieces.next()? {
+                return Poll::Ready(Ok(Some(message)));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None if self.pieces.is_empty() => return Poll::Ready(Ok(None)),
+                None => {
+                    let text = "ExchangeRequest: the stream ends within a message";
+                    return Poll::Ready(Err(Error::new(Kind::Argument, text)));
+                }
+                Some(Err(status)) => {
+                    let lost = Error::new(Kind::LaneLost, "the lane broke off");
+                    return Poll::Ready(Err(lost.because(status)));
+                }
+                Some(Ok(frame)) => {
+                    // Trailers of a request mean nothing.
+                    if let Ok(data) = frame.into_data() {
+                        self.pieces.push(data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Pieces {
+    pub(super) fn push(&mut self, data: Bytes) {
+        if self.is_empty() {
+            self.chunk = data;
+        } else {
+            self.join(0);
+            self.joined.extend_from_slice(&data);
+        }
+    }
+
+    /// The first whole message. No more than one that is not whole is ever held.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let held = if self.joined.is_empty() {
+            &self.chunk[..]
+        } else {
+            &self.joined[..]
+        };
+        let Some(&[flag, a, b, c, d]) = held.first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
+        if flag != 0 {
+            let text = "ExchangeRequest: compressed messages are not supported";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        if length > limits::EXCHANGE_MESSAGE_BYTES {
+            let most = limits::EXCHANGE_MESSAGE_BYTES;
+            let text = format!("ExchangeRequest: must be at most {most} bytes, not {length}");
+            return Err(Error::new(Kind::TooLong, text));
+        }
+        let whole = PREFIX + length;
+        if held.len() < whole {
+            self.join(whole);
+            return Ok(None);
+        }
+        let mut message = if self.joined.is_empty() {
+            self.chunk.split_to(whole)
+        } else {
+            self.joined.split_to(whole).freeze()
+        };
+        message.advance(PREFIX);
+        Ok(Some(message))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunk.is_empty() && self.joined.is_empty()
+    }
+
+    fn join(&mut self, expected: usize) {
+        if !self.chunk.is_empty() {
+            self.joined.reserve(expected.max(self.chunk.len()));
+            self.joined.extend_from_slice(&self.chunk);
+            self.chunk = Bytes::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn framed(messages: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            bytes.push(0);
+            bytes.extend_from_slice(&u32::try_from(message.len()).expect("short").to_be_bytes());
+            bytes.extend_from_slice(message);
+        }
+        bytes
+    }
+
+    fn collect(pieces: &mut Pieces, found: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+        while let Some(message) = pieces.next()? {
+            found.push(message.to_vec());
+        }
+        Ok(())
+    }
+
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![Just(0), any::<u8>()]
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive_any_splitting(
+            messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..90), 0..9),
+            sizes in proptest::collection::vec(0..40_usize, 1..60),
+        ) {
+            let bytes = Bytes::from(framed(&messages));
+            let (mut pieces, mut found, mut rest) = (Pieces::default(), Vec::new(), bytes);
+            for size in sizes.iter().chain(std::iter::repeat(&7)) {
+                if rest.is_empty() {
+                    break;
+                }
+                pieces.push(rest.split_to((*size).min(rest.len())));
+                collect(&mut pieces, &mut found).expect("good messages");
+            }
+            prop_assert_eq!(found, messages);
+            prop_assert!(pieces.is_empty());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            chunks in proptest::collection::vec(proptest::collection::vec(byte(), 0..20), 0..20)
+        ) {
+            let (mut pieces, mut found) = (Pieces::default(), Vec::new());
+            for chunk in chunks {
+                pieces.push(Bytes::from(chunk));
+                if collect(&mut pieces, &mut found).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_in_one_piece_is_not_copied() {
+        let bytes = Bytes::from(framed(&[vec![1; 9], vec![2; 9]]));
+        let mut pieces = Pieces::default();
+        pieces.push(bytes.clone());
+        let first = pieces.next().expect("good").expect("whole");
+        assert_eq!(first.as_ptr(), bytes[PREFIX..].as_ptr());
+        assert_eq!(pieces.next().expect("good").expect("whole"), &[2; 9][..]);
+    }
+
+    #[test]
+    fn what_is_too_long_or_compressed_is_refused_at_its_prefix() {
+        let longest = limits::EXCHANGE_MESSAGE_BYTES;
+        let prefix = |flag: u8, length: usize| {
+            let length = u32::try_from(length).expect("short").to_be_bytes();
+            Bytes::from([&[flag][..], &length].concat())
+        };
+        for (bytes, kind) in [
+            (prefix(0, longest + 1), Kind::TooLong),
+            (prefix(1, 3), Kind::Unsupported),
+        ] {
+            let mut pieces = Pieces::default();
+            pieces.push(bytes);
+            assert_eq!(pieces.next().expect_err("refused").kind(), kind);
+        }
+        let mut pieces = Pieces::default();
+        pieces.push(prefix(0, longest));
+        assert!(pieces.next().expect("good").is_none());
+        pieces.push(Bytes::from(vec![0; longest]));
+        assert_eq!(pieces.next().expect("good").expect("whole").len(), longest);
+    }
+}

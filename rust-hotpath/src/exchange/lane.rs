@@ -1,0 +1,382 @@
+//! One lane: the body of a response that answers the body of its request.
+
+use super::{
+    Place, draining,
+    frame::{Cursor, Item, RequestFrame},
+    inbox::Inbox,
+    late::{Done, Late, Owned},
+    reply::Replies,
+};
+use crate::{
+    error::{Error, Kind},
+    limits,
+    model::Model,
+    serve::{Answer, Asked, Bounds, Turn},
+    view::Resolved,
+};
+use bytes::Bytes;
+use hyper::{
+    body::{Body as HttpBody, Frame},
+    http::{HeaderMap, HeaderValue},
+};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll},
+    time::Instant,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Code, Status, body::Body};
+
+/// Open until `end` was told.
+pub(super) struct Lane<M: Model> {
+    place: Place<M>,
+    inbox: Inbox,
+    batch: Option<Batch>,
+    /// Of the batch: all of one message are in flight at once.
+    ids: HashSet<u64, ahash::RandomState>,
+    late: Late,
+    replies: Replies,
+    drain: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Why nothing more is read.
+    closed: Option<Closed>,
+    end: Option<Result<(), Error>>,
+    over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    ByPeer,
+    ByDrain,
+}
+
+/// A message whose requests are being answered.
+struct Batch {
+    message: Bytes,
+    cursor: Cursor,
+    arrived: Instant,
+    /// In flight when it came.
+    late_before: usize,
+    /// Place of the request at hand; the next one inherits it.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<M: Model> Lane<M> {
+    pub(super) fn new(place: Place<M>, requests: Body) -> Self {
+        let shutdown = place.0.shutdown.clone();
+        Self {
+            place,
+            inbox: Inbox::new(requests),
+            batch: None,
+            ids: HashSet::default(),
+            late: Late::new(),
+            replies: Replies::default(),
+            drain: Box::pin(async move { shutdown.draining().await }),
+            closed: None,
+            end: None,
+            over: false,
+        }
+    }
+
+    /// Replies to what can be replied to now, up to one message.
+    fn work(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        self.collect(cx);
+        if self.closed.is_none() && self.drain.as_mut().poll(cx).is_ready() {
+            self.closed = Some(Closed::ByDrain);
+        }
+        let began = Instant::now();
+        while !self.replies.is_full() {
+            if self.batch.is_none() && self.poll_batch(cx)?.is_pending() {
+                break;
+            }
+            let now = self.answer_batch()?;
+            if now - began > limits::EXCHANGE_TURN && !self.replies.is_empty() {
+                break;
+            }
+        }
+        // Again, for those that were late only now.
+        self.collect(cx);
+        Ok(())
+    }
+
+    fn collect(&mut self, cx: &mut Context<'_>) {
+        while self.late.len() > 0 && !self.replies.is_full() {
+            let Poll::Ready(done) = self.late.poll_done(cx) else {
+                return;
+            };
+            self.settle(&done);
+        }
+    }
+
+    /// The next message; pending also if there will be none.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
+        if self.closed.is_some() {
+            return Ok(Poll::Pending);
+        }
+        // A peer that never pauses must not keep the thread from others.
+        let Poll::Ready(coop) = tokio::task::coop::poll_proceed(cx) else {
+            return Ok(Poll::Pending);
+        };
+        let Poll::Ready(message) = self.inbox.poll_message(cx)? else {
+            return Ok(Poll::Pending);
+        };
+        coop.made_progress();
+        let Some(message) = message else {
+            self.closed = Some(Closed::ByPeer);
+            return Ok(Poll::Pending);
+        };
+        self.place.0.counts.batches.fetch_add(1, Relaxed);
+        self.ids.clear();
+        self.batch = Some(Batch {
+            message,
+            cursor: Cursor::default(),
+            arrived: Instant::now(),
+            late_before: self.late.len(),
+            permit: None,
+        });
+        Ok(Poll::Ready(()))
+    }
+
+    /// Answers until the batch or the room for replies ends; returns when it stopped.
+    fn answer_batch(&mut self) -> Result<Instant, Error> {
+        let mut now = Instant::now();
+        let Some(mut batch) = self.batch.take() else {
+            return Ok(now);
+        };
+        let newest = self.place.0.core.view.newest();
+        let (began, mut requests) = (now, 0);
+        // Shares the bytes, so that items do not borrow the batch.
+        let message = batch.message.clone();
+        while !self.replies.is_full() {
+            match batch.cursor.next(&message)? {
+                None => {
+                    self.place.0.counts.requests.fetch_add(requests, Relaxed);
+                    return Ok(now);
+                }
+                Some(Item::Cancelled(id)) => self.cancel(id),
+                Some(Item::Request(frame)) => {
+                    self.admit(&frame, &batch)?;
+                    now = self.answer(&frame, &mut batch, &newest, now);
+                    requests += 1;
+                }
+            }
+            if now - began > limits::EXCHANGE_TURN && !self.replies.is_empty() {
+                break;
+            }
+        }
+        self.place.0.counts.requests.fetch_add(requests, Relaxed);
+        self.batch = Some(batch);
+        Ok(now)
+    }
+
+    /// Whether the peer keeps to the rules.
+    fn admit(&mut self, frame: &RequestFrame<'_>, batch: &Batch) -> Result<(), Error> {
+        frame.check(M::METHODS.len())?;
+        if !self.ids.insert(frame.id) || self.late.contains(frame.id) {
+            let text = "requests.id: must not be in flight on this lane";
+            return Err(Error::new(Kind::Argument, text));
+        }
+        if self.ids.len() + batch.late_before > limits::EXCHANGE_IN_FLIGHT {
+            let most = limits::EXCHANGE_IN_FLIGHT;
+            let text = format!("requests: must be at most {most} in flight");
+            return Err(Error::new(Kind::Overloaded, text));
+        }
+        Ok(())
+    }
+
+    /// Replies now or keeps it for later; returns when that was done.
+    fn answer(
+        &mut self,
+        frame: &RequestFrame<'_>,
+        batch: &mut Batch,
+        newest: &Resolved<M>,
+        began: Instant,
+    ) -> Instant {
+        let shared = &self.place.0;
+        let bounds = Bounds::new(frame.min_position, frame.at_position);
+        let asked = Asked {
+            // Checked: it is an index.
+            method: frame.method as usize,
+            bounds: &bounds,
+            arrived: batch.arrived,
+            timeout: Some(frame.budget()),
+            request: frame.body,
+        };
+        if batch.permit.is_none() {
+            match shared.core.admit() {
+                Ok(permit) => batch.permit = Some(permit),
+                Err(full) => return self.refuse(frame.id, asked.method, began, &full),
+            }
+        }
+        let open = self.replies.open(frame.id, newest.position());
+        let most = limits::EXCHANGE_INLINE_COST;
+        let core = &shared.core;
+        let turn = core.turn(newest, &asked, began, most, self.replies.buffer());
+        let code = match turn {
+            Turn::Done(Ok(Answer { verdict: None, .. })) => self.close(frame.id, open),
+            Turn::Done(outcome) => {
+                self.replies.take_back(open);
+                self.reply(frame.id, &outcome, &[])
+            }
+            later @ (Turn::Early(_) | Turn::Heavy) => {
+                self.replies.take_back(open);
+                self.postpone(frame, &asked, batch, matches!(later, Turn::Heavy));
+                return Instant::now();
+            }
+        };
+        self.count(asked.method, code, began)
+    }
+}
+
+impl<M: Model> Lane<M> {
+    fn close(&mut self, id: u64, open: super::Open) -> Code {
+        if self.replies.close(open) {
+            return Code::Ok;
+        }
+        self.too_long(id)
+    }
+
+    fn too_long(&mut self, id: u64) -> Code {
+        self.place.0.counts.too_long.fetch_add(1, Relaxed);
+        self.replies.too_long(id);
+        Code::ResourceExhausted
+    }
+
+    /// Writes what came of a request; returns what it is counted as.
+    fn reply(&mut self, id: u64, outcome: &Result<Answer, Error>, body: &[u8]) -> Code {
+        match outcome {
+            Err(error) => {
+                self.replies.refusal(id, error);
+                error.code()
+            }
+            Ok(answer) => match &answer.verdict {
+                // Cut short it would not be what the service says.
+                Some((_, message)) if message.len() > limits::STATUS_BYTES => self.too_long(id),
+                Some((code, message)) => {
+                    let position = Some(answer.position);
+                    self.replies.status(id, position, *code, message, &[]);
+                    *code
+                }
+                None if self.replies.body(id, answer.position, body) => Code::Ok,
+                None => self.too_long(id),
+            },
+        }
+    }
+
+    fn settle(&mut self, done: &Done) {
+        let code = self.reply(done.id, &done.outcome, &done.reply);
+        self.count(done.method, code, done.arrived);
+    }
+
+    fn refuse(&mut self, id: u64, method: usize, began: Instant, error: &Error) -> Instant {
+        self.replies.refusal(id, error);
+        self.count(method, error.code(), began)
+    }
+
+    fn postpone(
+        &mut self,
+        frame: &RequestFrame<'_>,
+        asked: &Asked<'_>,
+        batch: &mut Batch,
+        heavy: bool,
+    ) {
+        let shared = &self.place.0;
+        match (shared.core.hold(frame.body.len()), batch.permit.take()) {
+            (Ok(share), Some(permit)) => {
+                let owned = Owned::copy(frame, asked, share, permit);
+                self.late.push(shared, owned, heavy);
+            }
+            (held, permit) => {
+                batch.permit = permit;
+                let full = held.err();
+                let full = full.unwrap_or_else(|| Error::new(Kind::Overloaded, "no place is left"));
+                self.refuse(frame.id, asked.method, asked.arrived, &full);
+            }
+        }
+    }
+
+    fn cancel(&mut self, id: u64) {
+        if let Some((method, arrived)) = self.late.cancel(id) {
+            let gone = Error::new(Kind::Cancelled, "the caller has gone");
+            self.refuse(id, method, arrived, &gone);
+        }
+    }
+
+    fn count(&self, method: usize, code: Code, began: Instant) -> Instant {
+        let now = Instant::now();
+        self.place.0.core.meter.count(method, code, now - began);
+        now
+    }
+
+    /// Nothing more can come.
+    fn is_done(&self) -> bool {
+        self.closed.is_some() && self.batch.is_none() && self.late.len() == 0
+    }
+
+    fn finish(&mut self, worked: Result<(), Error>) {
+        match worked {
+            Err(error) => {
+                self.place.0.counts.ended(error.kind());
+                match error.kind() {
+                    Kind::LaneLost => tracing::debug!("{error}"),
+                    _ => tracing::warn!("a lane is cut off: {error}"),
+                }
+                self.end = Some(Err(error));
+            }
+            Ok(()) if !self.is_done() => {}
+            Ok(()) if self.closed == Some(Closed::ByPeer) => self.end = Some(Ok(())),
+            Ok(()) => {
+                self.place.0.counts.ended(Kind::Draining);
+                self.end = Some(Err(draining()));
+            }
+        }
+    }
+}
+
+impl<M: Model> HttpBody for Lane<M> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let lane = &mut *self;
+        if lane.over {
+            return Poll::Ready(None);
+        }
+        if lane.end.is_none() {
+            let worked = lane.work(cx);
+            lane.finish(worked);
+        }
+        if let Some(message) = lane.replies.take() {
+            return Poll::Ready(Some(Ok(Frame::data(message))));
+        }
+        let Some(end) = lane.end.take() else {
+            return Poll::Pending;
+        };
+        lane.over = true;
+        // What is still late is of no use to anyone.
+        lane.late = Late::new();
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(end)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+}
+
+fn trailers(end: Result<(), Error>) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    let status = end.map_or_else(|error| error.status(), |()| Status::new(Code::Ok, ""));
+    if status.add_header(&mut trailers).is_err() {
+        // Fails only for a text that no header can carry.
+        trailers.insert("grpc-status", HeaderValue::from_static("13"));
+    }
+    trailers
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! One request against one version, however it came: what unary calls and the exchange share.
+//!
+//! The order of checks is the contract's: readiness, the model's arguments, position bounds, position, answer.
+
+use super::{
+    Config,
+    budget::{Budget, Share},
+    meter::Meter,
+    wants::{Bounds, wait_budget},
+};
+use crate::{
+    error::{Error, Kind, panic_text},
+    model::{Model, Refusal, VerdictCode},
+    readiness::Readiness,
+    view::{Resolved, View},
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Code;
+
+/// What all requests of a process share.
+pub(crate) struct Core<M: Model> {
+    pub(super) config: Config,
+    pub(crate) view: View<M>,
+    readiness: Arc<Readiness>,
+    in_flight: Arc<Semaphore>,
+    pub(super) budget: Arc<Budget>,
+    pub(crate) meter: Meter,
+}
+
+/// A request as its caller put it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: usize,
+    /// Which positions may answer, or the rule that the caller's wish breaks.
+    pub(crate) bounds: &'a Result<Bounds, String>,
+    pub(crate) arrived: Instant,
+    /// After this nobody waits for the answer.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) request: &'a [u8],
+}
+
+/// What the model decided, at one position.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) position: u64,
+    /// Code and message; if there are none the reply was appended.
+    pub(crate) verdict: Option<(Code, String)>,
+}
+
+/// How far one look at a version came. Only an answer without a verdict appends anything.
+pub(crate) enum Turn {
+    Done(Result<Answer, Error>),
+    /// This position is not published yet.
+    Early(u64),
+    /// It would take longer than allowed.
+    Heavy,
+}
+
+impl<M: Model> Core<M> {
+    pub(super) fn new(config: Config, view: View<M>, readiness: Arc<Readiness>) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+            budget: Arc::new(Budget::new(config.max_buffered_bytes)),
+            meter: Meter::new(M::METHODS.len()),
+            config,
+            view,
+            readiness,
+        }
+    }
+
+    /// A place among the requests in flight.
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
+        permit.map_err(|_| {
+            let text = format!("more than {} requests in flight", self.config.max_in_flight);
+            Error::new(Kind::Overloaded, text)
+        })
+    }
+
+    pub(super) async fn idle(&self) {
+        let all = u32::try_from(self.config.max_in_flight).unwrap_or(u32::MAX);
+        let _ = self.in_flight.acquire_many(all).await;
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.config.max_in_flight - self.in_flight.available_permits()
+    }
+
+    /// Room for a message of `bytes`, given back on drop.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Share, Error> {
+        let mut share = Share::default();
+        self.budget.grow(&mut share, bytes)?;
+        Ok(share)
+    }
+
+    /// Whether anything can be answered at this position.
+    pub(super) fn ready_at(&self, position: u64) -> Result<(), Error> {
+        if self.readiness.answers_at(position) {
+            return Ok(());
+        }
+        let text = format!(
+            "not ready: at position {position} of {}",
+            self.readiness.known_head()
+        );
+        Err(Error::new(Kind::NotReady, text))
+    }
+
+    /// Looks once. Takes no more than `most_cost`, in the units of [`Model::cost`].
+    pub(crate) fn turn(
+        &self,
+        newest: &Resolved<M>,
+        asked: &Asked<'_>,
+        now: Instant,
+        most_cost: usize,
+        reply: &mut Vec<u8>,
+    ) -> Turn {
+        let before = reply.len();
+        let turn = guarded(|| self.look(newest, asked, now, most_cost, reply))
+            .unwrap_or_else(|panicked| Turn::Done(Err(panicked)));
+        if !matches!(&turn, Turn::Done(Ok(Answer { verdict: None, .. }))) {
+            reply.truncate(before);
+        }
+        turn
+    }
+
+    /// Waits for the position if need be, within the caller's time and ours.
+    pub(crate) async fn wait(
+        &self,
+        asked: &Asked<'_>,
+        most_cost: usize,
+        reply: &mut Vec<u8>,
+    ) -> Turn {
+        let mut at_once = || {
+            let newest = self.view.newest();
+            self.turn(&newest, asked, Instant::now(), most_cost, reply)
+        };
+        let target = match at_once() {
+            Turn::Early(target) => target,
+            settled => return settled,
+        };
+        let budget = wait_budget(asked.timeout, self.config.max_wait, asked.arrived.elapsed());
+        match self.view.reached(target, budget).await {
+            Ok(()) => at_once(),
+            Err(error) => Turn::Done(Err(error)),
+        }
+    }
+
+    fn look(
+        &self,
+        newest: &Resolved<M>,
+        asked: &Asked<'_>,
+        now: Instant,
+        most_cost: usize,
+        reply: &mut Vec<u8>,
+    ) -> Turn {
+        let position = newest.position();
+        if let Err(error) = self.ready_at(position) {
+            return Turn::Done(Err(error));
+        }
+        let query = match M::parse(asked.method, asked.request) {
+            Ok(query) => query,
+            Err(refusal) => return Turn::Done(decided(position, Err(refusal))),
+        };
+        let bounds = match asked.bounds {
+            Ok(bounds) => *bounds,
+            Err(rule) => {
+                let verdict = Some((Code::InvalidArgument, rule.clone()));
+                return Turn::Done(Ok(Answer { position, verdict }));
+            }
+        };
+        if asked
+            .timeout
+            .is_some_and(|most| now >= asked.arrived + most)
+        {
+            let text = "the caller's time is up";
+            return Turn::Done(Err(Error::new(Kind::TooLate, text)));
+        }
+        if bounds.target() > position {
+            return Turn::Early(bounds.target());
+        }
+        let elsewhere = bounds.at.filter(|at| *at != position);
+        // An older position may have to be rebuilt event by event.
+        if most_cost < usize::MAX
+            && (elsewhere.is_some() || M::cost(newest.state(), &query) > most_cost)
+        {
+            return Turn::Heavy;
+        }
+        Turn::Done(match elsewhere {
+            None => decided(position, M::answer(newest.state(), &query, reply)),
+            Some(at) => self
+                .view
+                .at(at)
+                .and_then(|older| decided(at, M::answer(older.state(), &query, reply))),
+        })
+    }
+}
+
+fn decided(position: u64, outcome: Result<(), Refusal>) -> Result<Answer, Error> {
+    let verdict = match outcome {
+        Ok(()) => None,
+        Err(Refusal::Verdict { code, message }) => Some((grpc_code(code), message)),
+        Err(Refusal::Malformed(text)) => return Err(Error::new(Kind::Malformed, text)),
+    };
+    Ok(Answer { position, verdict })
+}
+
+/// A panic of the model ends this request only.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = format!("the model panicked: {}", panic_text(&*panic));
+        Error::new(Kind::Panicked, text)
+    })
+}
+
+fn grpc_code(code: VerdictCode) -> Code {
+    match code {
+        VerdictCode::InvalidArgument => Code::InvalidArgument,
+        VerdictCode::NotFound => Code::NotFound,
+        VerdictCode::OutOfRange => Code::OutOfRange,
+    }
+}

@@ -1,0 +1,168 @@
+//! A client's end of a lane, and what the same question gets as a unary call.
+
+use crate::{
+    counter::proto::{GetRequest, ListRequest},
+    harness::SOON,
+};
+use bytes::Bytes;
+use hotpath::proto::hotpath::{
+    ExchangeRequest, ExchangeResponse, ReplyFrame, RequestFrame,
+    exchange_service_client::ExchangeServiceClient,
+};
+use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
+use std::{collections::VecDeque, future::poll_fn};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming, body::Body, codegen::http, transport::Channel};
+use tower_service::Service as _;
+
+pub const GET: u32 = 0;
+pub const LIST: u32 = 1;
+
+pub struct Lane {
+    requests: mpsc::Sender<ExchangeRequest>,
+    replies: Streaming<ExchangeResponse>,
+    ready: VecDeque<ReplyFrame>,
+    /// Messages received.
+    pub messages: usize,
+}
+
+impl Lane {
+    pub async fn open(channel: Channel) -> Result<Self, Status> {
+        let (requests, stream) = mpsc::channel(64);
+        let mut client = ExchangeServiceClient::new(channel);
+        let replies = client.exchange(ReceiverStream::new(stream)).await?;
+        Ok(Self {
+            requests,
+            replies: replies.into_inner(),
+            ready: VecDeque::new(),
+            messages: 0,
+        })
+    }
+
+    /// One message.
+    pub async fn send(&mut self, requests: impl IntoIterator<Item = RequestFrame>) {
+        let requests = requests.into_iter().collect();
+        let cancelled = Vec::new();
+        let message = ExchangeRequest {
+            requests,
+            cancelled,
+        };
+        self.requests.send(message).await.expect("an open lane");
+    }
+
+    pub async fn cancel(&mut self, ids: &[u64]) {
+        let message = ExchangeRequest {
+            requests: Vec::new(),
+            cancelled: ids.to_vec(),
+        };
+        self.requests.send(message).await.expect("an open lane");
+    }
+
+    /// The next reply, or `None` at an end that is OK.
+    pub async fn next(&mut self) -> Result<Option<ReplyFrame>, Status> {
+        while self.ready.is_empty() {
+            let message = tokio::time::timeout(SOON, self.replies.message());
+            let Some(message) = message.await.expect("a reply in time")? else {
+                return Ok(None);
+            };
+            assert!(!message.replies.is_empty());
+            self.messages += 1;
+            self.ready.extend(message.replies);
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    pub async fn reply(&mut self) -> ReplyFrame {
+        self.next().await.expect("no refusal").expect("no end")
+    }
+
+    /// How the lane ends: code and text.
+    pub async fn refusal(&mut self) -> (Code, String) {
+        loop {
+            match self.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the lane ended without a refusal"),
+                Err(status) => return (status.code(), status.message().to_owned()),
+            }
+        }
+    }
+
+    /// The requesting side is closed; replies may still come.
+    pub fn half_close(&mut self) {
+        self.requests = mpsc::channel(1).0;
+    }
+}
+
+pub fn frame(id: u64, method: u32, body: Vec<u8>) -> RequestFrame {
+    RequestFrame {
+        id,
+        method,
+        budget_us: 60_000_000,
+        body,
+        ..RequestFrame::default()
+    }
+}
+
+pub fn get(id: u64, name: &str) -> RequestFrame {
+    let name = name.to_owned();
+    frame(id, GET, GetRequest { name }.encode_to_vec())
+}
+
+pub fn get_from(id: u64, name: &str, min_position: u64) -> RequestFrame {
+    RequestFrame {
+        min_position,
+        ..get(id, name)
+    }
+}
+
+pub fn list(id: u64, prefix: &str) -> RequestFrame {
+    let prefix = prefix.to_owned();
+    frame(id, LIST, ListRequest { prefix }.encode_to_vec())
+}
+
+/// What the unary call says to the same question, as a reply to its id.
+pub async fn unary(channel: &mut Channel, asked: &RequestFrame) -> ReplyFrame {
+    let method = ["Get", "List"][asked.method as usize];
+    let uri = format!("http://localhost/counter.v1.CounterService/{method}");
+    let mut request = http::Request::post(uri)
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", format!("{}u", asked.budget_us))
+        .header("x-hotpath-min-position", asked.min_position);
+    if let Some(at) = asked.at_position {
+        request = request.header("x-hotpath-at-position", at);
+    }
+    let length = u32::try_from(asked.body.len()).unwrap().to_be_bytes();
+    let body = Bytes::from([&[0][..], &length, &asked.body].concat());
+    let request = request.body(Body::new(Full::new(body))).unwrap();
+    poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let (head, body) = channel.call(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap();
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let status = Status::from_header_map(&head.headers)
+        .or_else(|| Status::from_header_map(&trailers))
+        .expect("a status");
+    let position = head.headers.get("x-hotpath-position");
+    ReplyFrame {
+        id: asked.id,
+        position: position.map(|value| value.to_str().unwrap().parse().unwrap()),
+        status: status.code() as u32,
+        status_message: status.message().to_owned(),
+        status_details: status.details().to_vec(),
+        body: body.to_bytes().get(5..).unwrap_or_default().to_vec(),
+        too_long: false,
+    }
+}
+
+/// Sends bytes as the whole of a lane's requests; returns the status it ends with.
+pub async fn raw(channel: &mut Channel, bytes: &'static [u8]) -> Status {
+    let request = http::Request::post(format!("http://localhost{}", hotpath::exchange::PATH))
+        .header("content-type", "application/grpc")
+        .body(Body::new(Full::new(Bytes::from_static(bytes))))
+        .unwrap();
+    poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let response = channel.call(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    Status::from_header_map(body.trailers().expect("trailers")).expect("a status")
+}
