@@ -419,6 +419,12 @@ impl Plan {
         if self.rounds >= equal.rounds {
             return Vec::new();
         }
+        let overloaded = self.climbs_where(Climb::held_nothing).len();
+        if self.rounds == 0 && overloaded > 0 && matches!(equal.load, Load::Share(_)) {
+            self.notes.push(format!(
+                "{overloaded} of the targets sustained no rate: equal load is more than they hold"
+            ));
+        }
         if !self.budget.fits(self.round_cost(&equal)) {
             self.notes.push(format!(
                 "the time budget left room for {} of {} rounds of equal load",

@@ -30,6 +30,11 @@ impl Climb {
         self.broken.is_none() && self.ended.is_none()
     }
 
+    /// Every rate was too high.
+    pub(super) fn held_nothing(&self) -> bool {
+        self.broken.is_some() && self.held.is_none() && self.ended.is_none()
+    }
+
     pub(super) fn judge(&mut self, qps: f64, verdict: Verdict, failing: u32, refining: bool) {
         if self.ended.is_some() {
             return;

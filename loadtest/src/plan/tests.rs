@@ -239,6 +239,18 @@ fn a_budget_is_kept_and_leaves_room_for_equal_load() {
 }
 
 #[test]
+fn who_held_nothing_is_known_to_be_overloaded_at_equal_load() {
+    let note = "1 of the targets sustained no rate";
+    for (weak, noted) in [(1.0, true), (500.0, false)] {
+        let mut plan = Plan::new(settings(2, 100.0, 1e6));
+        let windows = simulate(&mut plan, &[1000.0, weak], 0.0, 0);
+        assert!(!of(&windows, Phase::Equal).is_empty());
+        let found = plan.notes().iter().filter(|text| text.starts_with(note));
+        assert_eq!(found.count(), usize::from(noted));
+    }
+}
+
+#[test]
 fn three_rounds_of_equal_load_are_kept_room_for() {
     for (budget_s, rounds) in [(15, 1), (30, 2), (46, 3), (50, 3)] {
         let mut settings = Settings {
