@@ -33,7 +33,7 @@ pub(super) fn run(replay: bool, recorded: &mut Recorded) -> Option<Run> {
         seed: recorded.whole("seed", 0..=u64::MAX).unwrap_or(1),
         scenarios: scenarios_folder(recorded),
         max_lag: Duration::from_micros(recorded.whole("max-lag-us", 1..=1_000_000).unwrap_or(1000)),
-        max_void_share: recorded.number("max-void-share", 0.0..=1.0).unwrap_or(0.1),
+        max_void_share: recorded.number("max-void-share", 0.0..=1.0).unwrap_or(0.2),
         budget: recorded.seconds("budget", 1.0..=86_400.0),
         out: recorded.text("out").map(PathBuf::from),
         keep: recorded.switch("keep"),

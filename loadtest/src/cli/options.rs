@@ -228,7 +228,7 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "max-void-share",
                 "SHARE",
-                "The run is void if more of its windows are [0.1]",
+                "The run is void if more of its windows are [0.2]",
             ),
             flag(
                 "budget",
