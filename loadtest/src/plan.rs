@@ -290,6 +290,10 @@ impl Plan {
             return self.next_phase(phase);
         }
         self.queue = members.into();
+        // Each there-and-back begins with another target: nobody always has the turning point, or a slow phase of the
+        // machine that comes as often as the passes do.
+        let first = self.rounds as usize / 2 % self.queue.len();
+        self.queue.rotate_left(first);
         if self.rounds % 2 == 1 {
             self.queue.make_contiguous().reverse();
         }

@@ -72,7 +72,7 @@ fn of(windows: &[Next], phase: Phase) -> Vec<&Next> {
 }
 
 #[test]
-fn phases_come_in_order_and_every_second_pass_goes_backwards() {
+fn phases_come_in_order_and_passes_go_there_and_back_from_each_target_in_turn() {
     let mut plan = Plan::new(settings(3, 100.0, 10_000.0));
     let windows = simulate(&mut plan, &[1000.0, 2000.0, 3000.0], 0.0, 0);
     let warm: Vec<_> = of(&windows, Phase::WarmUp)
@@ -87,7 +87,7 @@ fn phases_come_in_order_and_every_second_pass_goes_backwards() {
         .iter()
         .map(|w| w.target)
         .collect();
-    assert_eq!(equal, [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3]);
+    assert_eq!(equal, [0, 1, 2, 3, 3, 2, 1, 0, 1, 2, 3, 0]);
     let mut sorted = windows.clone();
     sorted.sort_by_key(|window| window.phase as u8);
     assert_eq!(sorted, windows);
