@@ -87,7 +87,7 @@ impl Live<'_> {
         let again = target >= self.targets.len();
         let furthest = self.targets.iter().map(|target| target.next_write).max();
         let furthest = furthest.unwrap_or(0);
-        let first_write = self.first_write.of(window.seed, again, furthest);
+        let first_write = self.first_write.of(window.seed, furthest);
         let target = &mut self.targets[if again { 0 } else { target }];
         let called = self.begun.elapsed();
         show(&self.terminal).begin(now);
