@@ -145,7 +145,8 @@ fn kind(window: &Window) -> Kind {
 }
 
 fn cores(window: &Window) -> Option<f64> {
-    let cores = real(window.cpu_us?) / 1e6 / window.duration_s;
+    // Not over the duration: what an overloaded target answers after its window costs CPU as well.
+    let cores = window.cpu_us_per_request? * window.achieved_qps / 1e6;
     cores.is_finite().then_some(cores)
 }
 
