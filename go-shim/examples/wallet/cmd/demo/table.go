@@ -128,7 +128,7 @@ func (r *report) howMeasured() string {
 		}
 	}
 	if len(cheap) > 0 {
-		text += "Here the hop to the sidecar, a unary call, costs more CPU than it saves: " + strings.Join(cheap, ", ") + ".\n"
+		text += "Here the hop to the sidecar costs more CPU than it saves: " + strings.Join(cheap, ", ") + ".\n"
 	}
 	return text
 }
