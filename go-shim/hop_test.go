@@ -26,9 +26,14 @@ func TestRequestsCrossAsConfigured(t *testing.T) {
 		if got := r.sidecar.Calls()[0].Batched; got != batched {
 			t.Fatalf("batched: %v", got)
 		}
-		lanes, sent := r.metric(t, "hotpath_shim_lanes"), r.metric(t, "hotpath_shim_lane_requests_total")
-		if batched && (lanes != 2 || sent != 1) || !batched && (lanes != 0 || sent != 0) {
-			t.Fatalf("%v lanes, %v requests on them", lanes, sent)
+		lanes, sent := 0.0, 0.0
+		if batched {
+			lanes, sent = 2, 1
+		}
+		// The first lane that opens takes requests; the others may still be opening.
+		eventually(t, "every lane is open", func() bool { return r.metric(t, "hotpath_shim_lanes") == lanes })
+		if got := r.metric(t, "hotpath_shim_lane_requests_total"); got != sent {
+			t.Fatalf("%v requests on lanes, want %v", got, sent)
 		}
 	})
 }
