@@ -54,7 +54,7 @@ pub struct Reading {
     /// With their context switches.
     processes: Vec<(proc::Stat, u64)>,
     /// Of each process, if it tells.
-    collectors: Vec<Option<metrics::Gc>>,
+    collectors: Vec<Option<GcUsage>>,
 }
 
 impl Meter {
@@ -101,7 +101,7 @@ impl Meter {
         each.collect()
     }
 
-    fn collectors(&self) -> Vec<Option<metrics::Gc>> {
+    fn collectors(&self) -> Vec<Option<GcUsage>> {
         let admins = self.processes.iter().map(|process| &process.watched.admin);
         admins
             .map(|admin| admin.as_deref().and_then(metrics::gc))

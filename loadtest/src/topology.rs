@@ -27,6 +27,8 @@ use std::{
 
 /// `NumStreamWorkers` of targets with workers.
 const STREAM_WORKERS: u32 = 512;
+/// Of hotpathd; the most that it can be told.
+const MAX_CONNECTIONS: u32 = 1_000_000;
 /// Longest path of a Unix socket, with some room for what is made of it.
 const SOCKET_PATH_BYTES: usize = 100;
 /// Longest start of a server with an empty ledger.
@@ -197,6 +199,8 @@ impl Rig {
             }
         }
         command.env("HOTPATHD_ADMIN", "127.0.0.1:0");
+        // As many as the other targets take: walletd has no limit.
+        command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
             command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
         }

@@ -156,15 +156,16 @@ fn unused(parent: &Path, name: &str) -> PathBuf {
     free.unwrap_or_else(|| parent.join(name))
 }
 
-/// What scripts go by: void before mismatches before an objective that nobody held.
+/// What scripts go by: mismatches before void before an objective that nobody held. Answers that differ do so however
+/// busy the machine was.
 fn conclusion(report: &report::model::Report) -> Result<()> {
-    if report.void {
-        let reason = report.void_reason.as_deref().unwrap_or_default();
-        return Err(Error::new(Kind::Void, format!("void: {reason}")));
-    }
     if let Some(mismatches @ 1..) = report.mismatches {
         let text = format!("{mismatches} answers differed from the baseline's");
         return Err(Error::new(Kind::Mismatch, text));
+    }
+    if report.void {
+        let reason = report.void_reason.as_deref().unwrap_or_default();
+        return Err(Error::new(Kind::Void, format!("void: {reason}")));
     }
     if !report.interrupted && nobody_held(report) {
         let text = "no target held the objective, even at the lowest rate";
@@ -228,13 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn void_comes_before_all_else() {
+    fn mismatches_come_before_all_else() {
         let mut report = crate::report::assemble(&nothing());
         assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Void);
-        report.void = false;
         report.mismatches = Some(3);
         assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Mismatch);
         report.mismatches = Some(0);
+        assert_eq!(conclusion(&report).unwrap_err().kind(), Kind::Void);
+        report.void = false;
         assert!(conclusion(&report).is_ok());
     }
 

@@ -1,5 +1,6 @@
 //! Prometheus text, as much of it as is asked for here.
 
+use crate::measure::GcUsage;
 use std::{collections::HashMap, time::Duration};
 
 /// Longest wait for `/metrics`.
@@ -7,17 +8,6 @@ const TIMEOUT_SECONDS: u64 = 5;
 
 /// Values without labels, by name.
 pub type Values = HashMap<String, f64>;
-
-/// What Go's collector has used so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gc {
-    /// CPU.
-    pub cpu: Duration,
-    /// Stop-the-world pauses.
-    pub pause: Duration,
-    /// Cycles.
-    pub cycles: u64,
-}
 
 /// Asks `host:port` for its metrics.
 pub fn scrape(admin: &str) -> Result<Values, String> {
@@ -30,9 +20,9 @@ pub fn scrape(admin: &str) -> Result<Values, String> {
     Ok(parse(text))
 }
 
-/// Go's collector, if `admin` tells all three.
+/// What Go's collector has used so far, if `admin` tells all three.
 #[must_use]
-pub fn gc(admin: &str) -> Option<Gc> {
+pub fn gc(admin: &str) -> Option<GcUsage> {
     gc_of(&scrape(admin).ok()?)
 }
 
@@ -47,9 +37,9 @@ fn parse(text: &str) -> Values {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn gc_of(values: &Values) -> Option<Gc> {
+fn gc_of(values: &Values) -> Option<GcUsage> {
     let seconds = |name: &str| Duration::try_from_secs_f64(*values.get(name)?).ok();
-    Some(Gc {
+    Some(GcUsage {
         cpu: seconds("go_cpu_classes_gc_total_cpu_seconds_total")?,
         pause: seconds("go_gc_duration_seconds_sum")?,
         cycles: *values.get("go_gc_duration_seconds_count")? as u64,

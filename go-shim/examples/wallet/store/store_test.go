@@ -186,7 +186,8 @@ func TestACancelledPostIsWholeOrNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
 		_, _, err := s.Post(ctx, deposit(n))
-		if err != nil && !errors.Is(err, ErrUnknown) {
+		// Cancelled before its turn, nothing was posted; later, the caller can't know.
+		if err != nil && !(errors.Is(err, context.Canceled) && (errors.Is(err, ErrUnknown) || errors.Is(err, ErrCommit))) {
 			t.Fatal(err)
 		}
 	}
