@@ -89,7 +89,7 @@ mod tests {
     fn money_that_appears_is_noticed() {
         let mut ledger = funded();
         assert!(ledger.conserves_money());
-        ledger.outside[0].posted += 1;
+        ledger.outside.get_mut(0).expect("an asset").posted += 1;
         assert!(!ledger.conserves_money());
         assert!(ledger.audit().is_err());
     }
