@@ -19,8 +19,9 @@ pub use log::{Log, Logged};
 pub use names::{Names, Slot};
 pub use transaction::{Draft, DraftEntry, Phase, Refusal, Transaction};
 
-/// A leaf is copied when a version has shared it, and a reference to each of its accounts counted, so it is small.
-type Accounts = Array<Account, 16>;
+/// A leaf is copied once a version shares it, and a reference to each of its logs counted, so it is small. With its
+/// header it fills an allocator's size class (512 bytes).
+type Accounts = Array<Account, 7>;
 
 /// All accounts as of one position; `default()` is the empty ledger at position 0.
 #[derive(Clone, Default)]

@@ -31,9 +31,9 @@ const SHORT_BYTES: usize = 22;
 /// lookup takes one cache line for the bucket and one to compare the name.
 #[derive(Clone, Default)]
 pub struct Names {
-    buckets: Array<Bucket, 16>,
+    buckets: Array<Bucket, 15>,
     /// What does not fit into its bucket, linked from there.
-    overflow: Array<Bucket, 16>,
+    overflow: Array<Bucket, 15>,
     /// The first unused one of those, which are linked too.
     unused: Option<u32>,
     names: Array<Name, 64>,

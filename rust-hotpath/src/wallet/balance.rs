@@ -64,13 +64,13 @@ pub(super) fn append_rows(
         let holding = assets.slot(name).and_then(|slot| account.holding(slot));
         return append_row(key, name, holding, as_of_us, reply);
     }
-    if let [only] = account.holdings() {
+    if let Some(only) = account.only() {
         let name = assets.name(only.asset);
         return append_row(key, name, Some(only), as_of_us, reply);
     }
-    let holdings = account.holdings().iter();
-    let mut named: Vec<(&str, &Holding)> = holdings
-        .map(|holding| (assets.name(holding.asset), &**holding))
+    let holdings = account.holdings();
+    let mut named: Vec<(&str, Holding<'_>)> = holdings
+        .map(|holding| (assets.name(holding.asset), holding))
         .collect();
     named.sort_unstable_by_key(|&(name, _)| name);
     for (name, holding) in named {
@@ -82,14 +82,14 @@ pub(super) fn append_rows(
 fn append_row(
     key: u8,
     asset: &str,
-    holding: Option<&Holding>,
+    holding: Option<Holding<'_>>,
     as_of_us: Option<i64>,
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let standing = match (holding, as_of_us) {
         (None, _) => Standing::default(),
-        (Some(holding), None) => Standing::now(holding),
-        (Some(holding), Some(as_of_us)) => Standing::before(holding, as_of_us),
+        (Some(holding), None) => Standing::now(&holding),
+        (Some(holding), Some(as_of_us)) => Standing::before(&holding, as_of_us),
     };
     let row = row::balance(key, asset, &standing)?;
     reply.extend_from_slice(row.bytes());

@@ -43,8 +43,10 @@ pub(super) fn answer(
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let asset = query.asset.as_deref();
-    for id in &query.account_ids {
-        let account = ledger.account(id);
+    // All first, so that the cache misses of one do not wait for the row of another.
+    let accounts = query.account_ids.iter().map(|id| ledger.account(id));
+    let accounts: Vec<Option<&Account>> = accounts.collect();
+    for (id, account) in query.account_ids.iter().zip(accounts) {
         codec::delimited(ACCOUNTS, reply, |reply| {
             append_row(ledger, id, account, asset, reply)
         })?;
