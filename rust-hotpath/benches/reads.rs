@@ -152,7 +152,7 @@ fn balances(c: &mut Criterion) {
                 black_box(ledger.account(id)).is_some()
             });
         });
-        // Parsed before, a thousand at a time.
+        // Parsed before it is timed.
         group.bench_function(BenchmarkId::new("answer", name), |b| {
             b.iter_batched_ref(
                 || Wallet::parse(0, next()).expect("a good request"),
