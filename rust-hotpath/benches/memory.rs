@@ -26,11 +26,7 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PAGE_BYTES: u64 = 4_096;
 
 fn main() {
-    // `cargo bench` says --bench, `cargo test` doesn't.
-    let args: Vec<String> = std::env::args().collect();
-    let given = |flag: &str| args.iter().any(|arg| arg == flag);
-    let measuring = given("--bench") && !given("--test");
-    let scale = if measuring { 1 } else { 1_000 };
+    let scale = if fixture::measuring() { 1 } else { 1_000 };
     println!("ledger              accounts    entries   B/entry  B/account  apply ns/entry");
     report(
         "spending",

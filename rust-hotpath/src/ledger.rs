@@ -5,16 +5,23 @@
 
 pub mod account;
 pub mod apply;
+pub mod array;
 pub mod audit;
 pub mod log;
 pub mod names;
 pub mod rules;
 pub mod transaction;
 
+use array::Array;
+
 pub use account::{Account, Counters, Holding};
 pub use log::{Log, Logged};
 pub use names::{Names, Slot};
 pub use transaction::{Draft, DraftEntry, Phase, Refusal, Transaction};
+
+/// A leaf is copied once a version shares it, and a reference to each of its logs counted, so it is small. With its
+/// header it fills an allocator's size class (512 bytes).
+type Accounts = Array<Account, 7>;
 
 /// All accounts as of one position; `default()` is the empty ledger at position 0.
 #[derive(Clone, Default)]
@@ -23,9 +30,9 @@ pub struct Ledger {
     ids: Names,
     assets: Names,
     /// By id slot; ids that have no entries may be missing at the end.
-    accounts: im::Vector<Account>,
+    accounts: Accounts,
     /// By asset slot.
-    outside: im::Vector<Outside>,
+    outside: Array<Outside, 16>,
     account_count: u64,
     entry_count: u64,
 }

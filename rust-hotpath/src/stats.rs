@@ -70,7 +70,7 @@ mod tests {
 
     pub(super) fn log(ledger: &Ledger) -> &Log {
         let account = ledger.account("a").expect("an account");
-        &account.holding(0).expect("a holding").log
+        account.holding(0).expect("a holding").log
     }
 
     /// Entries posted at the times 0, 1, 2, …

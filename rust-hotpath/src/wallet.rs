@@ -10,6 +10,7 @@ mod codec;
 mod counterparties;
 mod event;
 mod lookup;
+mod row;
 mod series;
 mod statistics;
 
@@ -23,11 +24,11 @@ pub struct Wallet;
 
 /// A checked request.
 #[derive(Debug)]
-pub enum Query {
+pub enum Query<'a> {
     /// One account.
-    Balance(proto::GetBalanceRequest),
+    Balance(balance::Query<'a>),
     /// Many accounts at one position.
-    Batch(proto::BatchGetBalancesRequest),
+    Batch(batch::Query<'a>),
     /// Figures over a window.
     Statistics(statistics::Query),
     /// The other sides of a window.
@@ -49,7 +50,7 @@ impl Model for Wallet {
 
     type State = Ledger;
     type Event = Transaction;
-    type Query<'a> = Query;
+    type Query<'a> = Query<'a>;
 
     fn decode_event(bytes: &[u8]) -> Result<Transaction, String> {
         event::decode(bytes)
@@ -63,7 +64,7 @@ impl Model for Wallet {
         state.apply(event).map_err(|refusal| refusal.to_string())
     }
 
-    fn parse(method: usize, request: &[u8]) -> Result<Query, Refusal> {
+    fn parse(method: usize, request: &[u8]) -> Result<Query<'_>, Refusal> {
         match method {
             0 => balance::parse(request).map(Query::Balance),
             1 => batch::parse(request).map(Query::Batch),
@@ -74,7 +75,7 @@ impl Model for Wallet {
         }
     }
 
-    fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn answer(ledger: &Ledger, query: &Query<'_>, reply: &mut Vec<u8>) -> Result<(), Refusal> {
         match query {
             Query::Balance(query) => balance::answer(ledger, query, reply),
             Query::Batch(query) => batch::answer(ledger, query, reply),
@@ -84,7 +85,7 @@ impl Model for Wallet {
         }
     }
 
-    fn cost(ledger: &Ledger, query: &Query) -> usize {
+    fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
         match query {
             Query::Balance(query) => balance::cost(ledger, query),
             Query::Batch(query) => batch::cost(ledger, query),

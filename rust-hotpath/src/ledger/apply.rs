@@ -103,7 +103,7 @@ impl Ledger {
         let counterparty =
             (!entry.counterparty.is_empty()).then(|| self.ids.intern(&entry.counterparty));
         while self.accounts.len() <= slot {
-            self.accounts.push_back(Account::Empty);
+            self.accounts.push(Account::Empty);
         }
         if let Some(account) = self.accounts.get_mut(slot) {
             self.account_count += u64::from(account.is_empty());
@@ -118,7 +118,7 @@ impl Ledger {
 
     fn count_outside(&mut self, asset: usize, entry: &Entry) {
         while self.outside.len() <= asset {
-            self.outside.push_back(Outside::default());
+            self.outside.push(Outside::default());
         }
         if let Some(outside) = self.outside.get_mut(asset) {
             let amount = i128::from(entry.amount);

@@ -29,7 +29,7 @@ impl Ledger {
             accounts += 1;
             for holding in account.holdings() {
                 entries += holding.log.len() as u64;
-                audit_holding(holding)?;
+                audit_holding(&holding)?;
             }
         }
         if (accounts, entries) != (self.account_count, self.entry_count) {
@@ -44,12 +44,15 @@ impl Ledger {
     }
 }
 
-fn audit_holding(holding: &Holding) -> Result<(), String> {
+fn audit_holding(holding: &Holding<'_>) -> Result<(), String> {
     let mut counters = Counters::default();
     for entry in holding.log.iter() {
         counters.count(entry.amount, entry.phase);
     }
     let last = holding.log.iter().map(|entry| entry.occurred_at_us).max();
+    if holding.log.len() as u64 != holding.entry_count {
+        return Err(format!("{} entries were counted", holding.entry_count));
+    }
     if counters != holding.counters || last != Some(holding.last_occurred_at_us) {
         return Err(format!("the log gives {counters:?}, last at {last:?}"));
     }
@@ -89,7 +92,7 @@ mod tests {
     fn money_that_appears_is_noticed() {
         let mut ledger = funded();
         assert!(ledger.conserves_money());
-        ledger.outside[0].posted += 1;
+        ledger.outside.get_mut(0).expect("an asset").posted += 1;
         assert!(!ledger.conserves_money());
         assert!(ledger.audit().is_err());
     }

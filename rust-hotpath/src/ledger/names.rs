@@ -1,9 +1,9 @@
 //! Interning: every id and asset name gets a dense slot, in order of first appearance, and keeps it.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use im::shared_ptr::DefaultSharedPtr;
+use super::array::Array;
 
 /// A dense number for a name.
 pub type Slot = u32;
@@ -16,20 +16,48 @@ const SEEDS: ahash::RandomState = ahash::RandomState::with_seeds(
     0x082e_fa98_ec4e_6c89,
 );
 
+/// The slot of a free place.
+const NONE: Slot = Slot::MAX;
+/// Names to a bucket.
+const PLACES: usize = 7;
+/// Names to a bucket on average; beyond it there is a bucket more.
+const LOAD: usize = 4;
+/// Bytes of a name that is kept in place; with its length and a tag it takes 24.
+const SHORT_BYTES: usize = 22;
+
 /// A persistent two-way map between names and slots.
 ///
-/// The map is from a 32-bit hash to a slot rather than from the name itself: an update copies tree nodes, and nodes of
-/// plain numbers are a third of the size and have no reference counts to touch. A taken hash is retried with the next
-/// attempt number; since names never leave, the first free one ends the search.
+/// The way to slots is linear hashing: buckets are split one at a time, so that growing never stops the writer. A
+/// lookup takes one cache line for the bucket and one to compare the name.
 #[derive(Clone, Default)]
 pub struct Names {
-    slots: im::GenericHashMap<u32, Slot, BuildHasherDefault<Prehashed>, DefaultSharedPtr>,
-    names: im::Vector<Arc<str>>,
+    buckets: Array<Bucket, 15>,
+    /// What does not fit into its bucket, linked from there.
+    overflow: Array<Bucket, 15>,
+    /// The first unused one of those, which are linked too.
+    unused: Option<u32>,
+    names: Array<Name, 64>,
 }
 
-/// The map's keys are hashes already.
-#[derive(Clone, Copy, Default)]
-struct Prehashed(u64);
+/// One cache line. Only 32 bits of a hash are kept: it chooses the bucket, and spares comparing names.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Bucket {
+    hashes: [u32; PLACES],
+    slots: [Slot; PLACES],
+    next: Option<u32>,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// Most ids are short enough not to need an allocation, and a pointer to follow, of their own.
+#[derive(Clone, Debug)]
+enum Name {
+    Short(u8, [u8; SHORT_BYTES]),
+    Long(Arc<str>),
+}
+
+const _: () = assert!(size_of::<Name>() == 24);
 
 impl Names {
     /// How many names there are.
@@ -47,68 +75,205 @@ impl Names {
     /// The slot of `name`, if it was ever interned.
     #[must_use]
     pub fn slot(&self, name: &str) -> Option<Slot> {
-        self.find(name).ok()
+        self.find(name, hash(name))
     }
 
     /// The name of a slot; empty for a slot that was never given out.
     #[must_use]
     pub fn name(&self, slot: Slot) -> &str {
-        self.names.get(slot as usize).map_or("", AsRef::as_ref)
+        self.names.get(slot as usize).map_or("", Name::text)
     }
 
     /// The slot of `name`, a new one if need be. There must be room: see [`Names::has_room`].
     pub fn intern(&mut self, name: &str) -> Slot {
-        match self.find(name) {
-            Ok(slot) => slot,
-            Err(free) => {
-                let slot = Slot::try_from(self.names.len()).unwrap_or(Slot::MAX);
-                self.slots.insert(free, slot);
-                self.names.push_back(Arc::from(name));
-                slot
-            }
+        let hash = hash(name);
+        if let Some(slot) = self.find(name, hash) {
+            return slot;
         }
+        let slot = Slot::try_from(self.names.len()).unwrap_or(NONE);
+        self.names.push(Name::new(name));
+        self.put_or_split(hash, slot);
+        slot
     }
 
     /// True if `count` more names can be interned; the last slot is never given out, so that it can mean "none".
     #[must_use]
     pub fn has_room(&self, count: usize) -> bool {
-        self.names.len() + count < Slot::MAX as usize
+        self.names.len() + count < NONE as usize
     }
 
-    /// The slot, or the free key under which the name belongs.
-    fn find(&self, name: &str) -> Result<Slot, u32> {
-        let mut attempt = 0;
+    fn find(&self, name: &str, hash: u32) -> Option<Slot> {
+        let mut bucket = self.buckets.get(self.bucket_of(hash))?;
         loop {
-            let key = hash(name, attempt);
-            match self.slots.get(&key) {
-                None => return Err(key),
-                Some(&slot) if self.name(slot) == name => return Ok(slot),
-                Some(_) => attempt += 1,
+            let mut places = bucket.places(hash);
+            while places != 0 {
+                let slot = bucket.slots[places.trailing_zeros() as usize % PLACES];
+                // A free place has a slot without a name.
+                if self
+                    .names
+                    .get(slot as usize)
+                    .is_some_and(|n| n.bytes() == name.as_bytes())
+                {
+                    return Some(slot);
+                }
+                places &= places - 1;
+            }
+            bucket = self.overflow.get(bucket.next? as usize)?;
+        }
+    }
+
+    /// By as many bits of the hash as there are buckets for; one less for those that are not split yet.
+    fn bucket_of(&self, hash: u32) -> usize {
+        let buckets = self.buckets.len();
+        let mask = buckets.next_power_of_two() - 1;
+        let bucket = hash as usize & mask;
+        if bucket < buckets {
+            bucket
+        } else {
+            bucket & mask >> 1
+        }
+    }
+
+    fn put_or_split(&mut self, hash: u32, slot: Slot) {
+        if self.names.len() > LOAD * self.buckets.len() {
+            self.split();
+        }
+        self.put(hash, slot);
+    }
+
+    /// Adds a bucket, and shares out between it and the one that had its names.
+    fn split(&mut self) {
+        let new = self.buckets.len();
+        self.buckets.push(Bucket::default());
+        let Some(bits) = new.checked_ilog2() else {
+            return;
+        };
+        let mut names = Vec::new();
+        let mut emptied = self.take(new - (1 << bits));
+        loop {
+            names.extend(emptied.hashes.into_iter().zip(emptied.slots));
+            let Some(index) = emptied.next else { break };
+            emptied = self.take_overflow(index);
+        }
+        for (hash, slot) in names.into_iter().filter(|&(_, slot)| slot != NONE) {
+            self.put(hash, slot);
+        }
+    }
+
+    fn take(&mut self, index: usize) -> Bucket {
+        let bucket = self.buckets.get_mut(index);
+        bucket.map(std::mem::take).unwrap_or_default()
+    }
+
+    fn take_overflow(&mut self, index: u32) -> Bucket {
+        let unused = self.unused.replace(index);
+        let Some(bucket) = self.overflow.get_mut(index as usize) else {
+            return Bucket::default();
+        };
+        let next = Bucket {
+            next: unused,
+            ..Bucket::default()
+        };
+        std::mem::replace(bucket, next)
+    }
+
+    fn put(&mut self, hash: u32, slot: Slot) {
+        let home = self.bucket_of(hash);
+        let Some(bucket) = self.buckets.get_mut(home) else {
+            return;
+        };
+        if !bucket.add(hash, slot) {
+            let full = std::mem::take(bucket);
+            bucket.add(hash, slot);
+            let next = Some(self.keep(full));
+            if let Some(bucket) = self.buckets.get_mut(home) {
+                bucket.next = next;
             }
         }
     }
+
+    /// Moves a full bucket to the overflow; returns where to.
+    fn keep(&mut self, full: Bucket) -> u32 {
+        if let Some(index) = self.unused
+            && let Some(bucket) = self.overflow.get_mut(index as usize)
+        {
+            self.unused = bucket.next;
+            *bucket = full;
+            return index;
+        }
+        self.overflow.push(full);
+        // There are fewer of them than of names.
+        u32::try_from(self.overflow.len() - 1).unwrap_or(NONE)
+    }
 }
 
-impl Hasher for Prehashed {
-    fn finish(&self) -> u64 {
-        self.0
+impl Bucket {
+    /// Of the names of this hash, as bits.
+    fn places(&self, hash: u32) -> u32 {
+        // Without branches, for where a name stands cannot be predicted.
+        let equal = self.hashes.iter().enumerate();
+        equal.fold(0, |bits, (place, &other)| {
+            bits | u32::from(other == hash) << place
+        })
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0 << 8 | u64::from(byte);
+    /// False if it is full.
+    fn add(&mut self, hash: u32, slot: Slot) -> bool {
+        let Some(place) = self.slots.iter().position(|&slot| slot == NONE) else {
+            return false;
+        };
+        (self.hashes[place], self.slots[place]) = (hash, slot);
+        true
+    }
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            hashes: [0; PLACES],
+            slots: [NONE; PLACES],
+            next: None,
+        }
+    }
+}
+
+impl Name {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Ok(len), Some(short)) => {
+                short.copy_from_slice(text.as_bytes());
+                Self::Short(len, bytes)
+            }
+            _ => Self::Long(Arc::from(text)),
         }
     }
 
-    fn write_u32(&mut self, number: u32) {
-        self.0 = u64::from(number);
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            // It came from a text, so it is one.
+            Self::Short(..) => std::str::from_utf8(self.bytes()).unwrap_or_default(),
+            Self::Long(text) => text,
+        }
     }
 }
 
-fn hash(name: &str, attempt: u32) -> u32 {
+impl Default for Name {
+    fn default() -> Self {
+        Self::Short(0, [0; SHORT_BYTES])
+    }
+}
+
+fn hash(name: &str) -> u32 {
     let mut hasher = SEEDS.build_hasher();
     hasher.write(name.as_bytes());
-    hasher.write_u32(attempt);
     #[expect(
         clippy::cast_possible_truncation,
         reason = "32 of its bits are a hash too"
@@ -133,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn names_of_every_length_come_back() {
+        let mut names = Names::default();
+        let lengths = 0..=64_u32;
+        for length in lengths.clone() {
+            assert_eq!(names.intern(&"x".repeat(length as usize)), length);
+        }
+        for length in lengths {
+            let name = "x".repeat(length as usize);
+            assert_eq!(
+                (names.name(length), names.slot(&name)),
+                (&*name, Some(length))
+            );
+        }
+    }
+
+    #[test]
     fn an_old_clone_does_not_see_new_names() {
         let mut names = Names::default();
         names.intern("a");
@@ -140,6 +321,23 @@ mod tests {
         names.intern("b");
         assert_eq!((old.slot("b"), old.len()), (None, 1));
         assert_eq!(names.slot("b"), Some(1));
+    }
+
+    #[test]
+    fn clones_that_go_different_ways_do_not_meet() {
+        let mut names = Names::default();
+        let mut kept = Vec::new();
+        for n in 0..2_000_u32 {
+            let mut other = names.clone();
+            assert_eq!(other.intern(&format!("other-{n}")), n);
+            kept.push(other);
+            names.intern(&n.to_string());
+        }
+        for (n, other) in (0..).zip(kept) {
+            assert_eq!(other.slot(&format!("other-{n}")), Some(n));
+            assert_eq!(other.slot(&n.to_string()), None);
+            assert!((0..n).all(|m| m % 97 != 0 || other.slot(&m.to_string()) == Some(m)));
+        }
     }
 
     #[test]
@@ -152,12 +350,49 @@ mod tests {
         for n in 0..COUNT {
             assert_eq!(names.slot(&n.to_string()), Some(n));
         }
-        let mut hashes: Vec<u32> = (0..COUNT).map(|n| hash(&n.to_string(), 0)).collect();
+        let mut hashes: Vec<u32> = (0..COUNT).map(|n| hash(&n.to_string())).collect();
         hashes.sort_unstable();
         hashes.dedup();
         assert!(
             hashes.len() < COUNT as usize,
             "too few names to meet a collision"
         );
+        assert!(!names.overflow.is_empty(), "too few names to overflow");
+    }
+
+    #[test]
+    fn any_number_of_names_may_share_a_hash() {
+        let mut names = Names::default();
+        for slot in 0..100 {
+            names.names.push(Name::new(&slot.to_string()));
+            names.put_or_split(7, slot);
+        }
+        let found = (0..100).map(|slot| names.find(&slot.to_string(), 7));
+        assert!(found.eq((0..100).map(Some)));
+        assert_eq!(names.find("none", 7), None);
+    }
+
+    #[test]
+    fn overflow_buckets_are_used_again() {
+        let mut names = Names::default();
+        (0..300_000).for_each(|n| {
+            names.intern(&n.to_string());
+        });
+        let mut in_use = 0;
+        for bucket in names.buckets.iter() {
+            let mut next = bucket.next;
+            while let Some(index) = next {
+                in_use += 1;
+                next = names.overflow.get(index as usize).and_then(|b| b.next);
+            }
+        }
+        let mut unused = 0;
+        let mut next = names.unused;
+        while let Some(index) = next {
+            unused += 1;
+            next = names.overflow.get(index as usize).and_then(|b| b.next);
+        }
+        assert_eq!(in_use + unused, names.overflow.len());
+        assert!(names.overflow.len() < names.buckets.len() / 4);
     }
 }

@@ -10,7 +10,8 @@ pub const MIN_TIME_US: i64 = -62_135_596_800_000_000;
 pub const MAX_TIME_US: i64 = 253_402_300_799_999_999;
 
 const MAX_ID_BYTES: usize = 64;
-const MAX_ASSET_BYTES: usize = 16;
+/// The longest name of an asset.
+pub const MAX_ASSET_BYTES: usize = 16;
 const MAX_KIND_BYTES: usize = 32;
 
 /// 1-64 bytes of printable ASCII without spaces.

@@ -16,17 +16,17 @@ pub struct Standing {
 impl Standing {
     /// Over all entries.
     #[must_use]
-    pub fn now(holding: &Holding) -> Self {
+    pub fn now(holding: &Holding<'_>) -> Self {
         Self {
             counters: holding.counters,
-            entry_count: holding.log.len() as u64,
+            entry_count: holding.entry_count,
             last_occurred_at_us: Some(holding.last_occurred_at_us),
         }
     }
 
     /// Over the entries that occurred before `as_of_us`.
     #[must_use]
-    pub fn before(holding: &Holding, as_of_us: i64) -> Self {
+    pub fn before(holding: &Holding<'_>, as_of_us: i64) -> Self {
         if holding.last_occurred_at_us < as_of_us {
             return Self::now(holding);
         }
@@ -51,7 +51,7 @@ mod tests {
     fn standing(events: &[Event], as_of_us: i64) -> Standing {
         let ledger = ledger(events);
         let holding = ledger.account("a").and_then(|a| a.holding(0));
-        Standing::before(holding.expect("a holding"), as_of_us)
+        Standing::before(&holding.expect("a holding"), as_of_us)
     }
 
     #[test]

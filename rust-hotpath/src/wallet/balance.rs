@@ -1,22 +1,39 @@
 //! `GetBalance`.
 
+use std::borrow::Cow;
+
+use super::row;
 use super::{check, codec, lookup};
 use crate::ledger::{Account, Holding, Ledger};
 use crate::model::Refusal;
-use crate::proto::wallet::{Balance, GetBalanceRequest};
+use crate::proto::wallet::GetBalanceRequest;
 use crate::stats::asof::Standing;
 
-pub(super) fn parse(request: &[u8]) -> Result<GetBalanceRequest, Refusal> {
-    let request: GetBalanceRequest = codec::decode(request)?;
-    check::account_id(&request.account_id)?;
-    check::optional_asset(request.asset.as_deref())?;
-    if let Some(as_of_us) = request.as_of_us {
-        check::time("as_of_us", as_of_us)?;
-    }
-    Ok(request)
+/// A checked request.
+#[derive(Debug, Default)]
+pub struct Query<'a> {
+    account_id: Cow<'a, str>,
+    asset: Option<Cow<'a, str>>,
+    as_of_us: Option<i64>,
 }
 
-pub(super) fn cost(ledger: &Ledger, query: &GetBalanceRequest) -> usize {
+/// The list of a reply.
+const BALANCES: u8 = 1 << 3 | 2;
+
+pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
+    let query = match Query::in_place(request) {
+        Some(query) => query,
+        None => codec::decode::<GetBalanceRequest>(request)?.into(),
+    };
+    check::account_id(&query.account_id)?;
+    check::optional_asset(query.asset.as_deref())?;
+    if let Some(as_of_us) = query.as_of_us {
+        check::time("as_of_us", as_of_us)?;
+    }
+    Ok(query)
+}
+
+pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
     match query.as_of_us {
         None => 0,
         Some(_) => lookup::entries(ledger, &query.account_id, query.asset.as_deref()),
@@ -25,64 +42,134 @@ pub(super) fn cost(ledger: &Ledger, query: &GetBalanceRequest) -> usize {
 
 pub(super) fn answer(
     ledger: &Ledger,
-    query: &GetBalanceRequest,
+    query: &Query<'_>,
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let account = lookup::account(ledger, &query.account_id)?;
-    each_row(
-        ledger,
-        account,
-        query.asset.as_deref(),
-        query.as_of_us,
-        |row| codec::append_row(&row, reply),
-    )
+    let asset = query.asset.as_deref();
+    append_rows(BALANCES, ledger, account, asset, query.as_of_us, reply)
 }
 
-/// The named asset, or all that the account has had, ascending by bytes.
-pub(super) fn each_row(
+/// Appends, as a list of this key, the named asset, or all that the account has had, ascending by bytes.
+pub(super) fn append_rows(
+    key: u8,
     ledger: &Ledger,
     account: &Account,
     asset: Option<&str>,
     as_of_us: Option<i64>,
-    mut take: impl FnMut(Balance),
+    reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let assets = ledger.assets();
     if let Some(name) = asset {
         let holding = assets.slot(name).and_then(|slot| account.holding(slot));
-        take(row(name, holding, as_of_us)?);
-        return Ok(());
+        return append_row(key, name, holding, as_of_us, reply);
     }
-    if let [only] = account.holdings() {
-        take(row(assets.name(only.asset), Some(only), as_of_us)?);
-        return Ok(());
+    if let Some(only) = account.only() {
+        let name = assets.name(only.asset);
+        return append_row(key, name, Some(only), as_of_us, reply);
     }
-    let holdings = account.holdings().iter();
-    let mut named: Vec<(&str, &Holding)> = holdings
-        .map(|holding| (assets.name(holding.asset), &**holding))
+    let holdings = account.holdings();
+    let mut named: Vec<(&str, Holding<'_>)> = holdings
+        .map(|holding| (assets.name(holding.asset), holding))
         .collect();
     named.sort_unstable_by_key(|&(name, _)| name);
     for (name, holding) in named {
-        take(row(name, Some(holding), as_of_us)?);
+        append_row(key, name, Some(holding), as_of_us, reply)?;
     }
     Ok(())
 }
 
-fn row(asset: &str, holding: Option<&Holding>, as_of_us: Option<i64>) -> Result<Balance, Refusal> {
+fn append_row(
+    key: u8,
+    asset: &str,
+    holding: Option<Holding<'_>>,
+    as_of_us: Option<i64>,
+    reply: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     let standing = match (holding, as_of_us) {
         (None, _) => Standing::default(),
-        (Some(holding), None) => Standing::now(holding),
-        (Some(holding), Some(as_of_us)) => Standing::before(holding, as_of_us),
+        (Some(holding), None) => Standing::now(&holding),
+        (Some(holding), Some(as_of_us)) => Standing::before(&holding, as_of_us),
     };
-    let counters = standing.counters;
-    Ok(Balance {
-        asset: asset.to_owned(),
-        credits_posted: check::fit("credits_posted", counters.credits_posted)?,
-        debits_posted: check::fit("debits_posted", counters.debits_posted)?,
-        credits_pending: check::fit("credits_pending", counters.credits_pending)?,
-        debits_pending: check::fit("debits_pending", counters.debits_pending)?,
-        posted: check::fit("posted", counters.posted())?,
-        available: check::fit("available", counters.available())?,
-        entry_count: standing.entry_count,
-        last_occurred_at_us: standing.last_occurred_at_us,
-    })
+    let row = row::balance(key, asset, &standing)?;
+    reply.extend_from_slice(row.bytes());
+    Ok(())
+}
+
+impl<'a> Query<'a> {
+    /// Reads what nearly every caller sends, without copying; `None` if there is anything else in it.
+    fn in_place(mut rest: &'a [u8]) -> Option<Self> {
+        let mut query = Self::default();
+        while let [key, after @ ..] = rest {
+            rest = after;
+            match key {
+                0x0a => query.account_id = Cow::Borrowed(codec::text(&mut rest)?),
+                0x12 => query.asset = Some(Cow::Borrowed(codec::text(&mut rest)?)),
+                0x18 => query.as_of_us = Some(codec::int64(&mut rest)?),
+                _ => return None,
+            }
+        }
+        Some(query)
+    }
+}
+
+impl From<GetBalanceRequest> for Query<'_> {
+    fn from(request: GetBalanceRequest) -> Self {
+        Self {
+            account_id: Cow::Owned(request.account_id),
+            asset: request.asset.map(Cow::Owned),
+            as_of_us: request.as_of_us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    #[test]
+    fn what_is_unusual_is_left_to_the_generated_code() {
+        let good = [&[0x0a, 1, b'a'][..], &[0x18, 5]].concat();
+        let odd: [&[u8]; 7] = [
+            &[0x20, 0],
+            &[0x0a, 1],
+            &[0x0a, 1, 0xff],
+            &[0x08, 7],
+            &[0x8a, 0x00, 1, b'a'],
+            &[0x0a, 0x81, 0x00, b'a'],
+            &[0x18, 0x80],
+        ];
+        assert!(Query::in_place(&good).is_some());
+        for field in odd {
+            assert!(
+                Query::in_place(&[&good, field].concat()).is_none(),
+                "{field:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_in_place_is_the_generated_one(
+            fields in prop::collection::vec((0..3_usize, "[a-\u{e9}]{0,70}", any::<i64>()), 0..5),
+        ) {
+            let mut bytes = Vec::new();
+            for (field, text, number) in fields {
+                let request = GetBalanceRequest {
+                    account_id: if field == 0 { text.clone() } else { String::new() },
+                    asset: (field == 1).then_some(text),
+                    as_of_us: (field == 2).then_some(number),
+                };
+                request.encode(&mut bytes).expect("room");
+            }
+            let decoded = GetBalanceRequest::decode(&*bytes).expect("a request");
+            if let Some(query) = Query::in_place(&bytes) {
+                prop_assert_eq!(&*query.account_id, &*decoded.account_id);
+                prop_assert_eq!(query.asset.as_deref(), decoded.asset.as_deref());
+                prop_assert_eq!(query.as_of_us, decoded.as_of_us);
+            }
+        }
+    }
 }

@@ -23,14 +23,14 @@ pub(super) fn account_id(id: &str) -> Result<(), Refusal> {
     account_id_at(id, || "account_id".to_owned())
 }
 
-pub(super) fn account_ids(ids: &[String]) -> Result<(), Refusal> {
+pub(super) fn account_ids<T: AsRef<str>>(ids: &[T]) -> Result<(), Refusal> {
     if ids.len() > MAX_ACCOUNTS {
         return Err(invalid("account_ids: must be at most 1000"));
     }
-    let mut seen = HashSet::with_capacity(ids.len());
-    for (index, id) in ids.iter().enumerate() {
+    let mut seen = HashSet::with_capacity_and_hasher(ids.len(), ahash::RandomState::new());
+    for (index, id) in ids.iter().map(AsRef::as_ref).enumerate() {
         account_id_at(id, || format!("account_ids[{index}]"))?;
-        if !seen.insert(id.as_str()) {
+        if !seen.insert(id) {
             return Err(invalid(format!("account_ids[{index}]: must not repeat")));
         }
     }
@@ -135,7 +135,7 @@ mod tests {
     fn the_first_bad_account_is_named_by_rule_then_repeat() {
         let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(account_ids(&ids(&["a", "b"])), Ok(()));
-        assert_eq!(account_ids(&[]), Ok(()));
+        assert_eq!(account_ids::<&str>(&[]), Ok(()));
         assert_eq!(
             message(account_ids(&ids(&["a", "b", "a", ""]))),
             "account_ids[2]: must not repeat"

@@ -2,7 +2,10 @@
 
 use prost::Message;
 use prost::bytes::Buf as _;
-use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, message, skip_field};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, message,
+    skip_field,
+};
 
 use crate::model::Refusal;
 
@@ -45,6 +48,43 @@ fn takes<M: Message + Default>(tag: u32, wire_type: WireType) -> bool {
         WireType::EndGroup => {}
     }
     M::decode(&*zero).is_ok()
+}
+
+/// A text of less than 128 bytes, in place; `None` for anything else.
+#[inline]
+pub(super) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let (&length @ 0..0x80, after) = rest.split_first()? else {
+        return None;
+    };
+    let (text, after) = after.split_at_checked(usize::from(length))?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+#[inline]
+pub(super) fn int64(rest: &mut &[u8]) -> Option<i64> {
+    decode_varint(rest).ok().map(u64::cast_signed)
+}
+
+/// Appends a field whose length is known only when it is written.
+pub(super) fn delimited<E>(
+    key: u8,
+    reply: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    reply.extend_from_slice(&[key, 0]);
+    let start = reply.len();
+    write(reply)?;
+    let length = reply.len() - start;
+    match u8::try_from(length) {
+        Ok(short @ 0..0x80) => reply[start - 1] = short,
+        _ => {
+            let mut prefix = Vec::with_capacity(8);
+            encode_varint(length as u64, &mut prefix);
+            reply.splice(start - 1..start, prefix);
+        }
+    }
+    Ok(())
 }
 
 /// Appends the canonical encoding: fields in tag order, zeros of fields without presence left out.

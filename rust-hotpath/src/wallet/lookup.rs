@@ -21,7 +21,7 @@ pub(super) fn log<'a>(
     let asset = ledger.assets().slot(asset);
     Ok(asset
         .and_then(|asset| account.holding(asset))
-        .map(|holding| &holding.log))
+        .map(|holding| holding.log))
 }
 
 /// How many entries such a question is about.
@@ -30,7 +30,7 @@ pub(super) fn entries(ledger: &Ledger, account_id: &str, asset: Option<&str>) ->
         return 0;
     };
     let slot = asset.map(|asset| ledger.assets().slot(asset));
-    let holdings = account.holdings().iter();
+    let holdings = account.holdings();
     let asked = holdings.filter(|holding| slot.is_none_or(|slot| slot == Some(holding.asset)));
     asked.map(|holding| holding.log.len()).sum()
 }

@@ -1,13 +1,15 @@
 //! `GetTimeSeries`.
 
-use super::{check, codec, lookup};
+use super::{check, codec, lookup, row};
 use crate::ledger::Ledger;
 use crate::model::Refusal;
-use crate::proto::wallet::{GetTimeSeriesRequest, TimeBucket};
+use crate::proto::wallet::GetTimeSeriesRequest;
 use crate::stats::Window;
-use crate::stats::series::{Bucket, Buckets};
+use crate::stats::series::Buckets;
 
 const MAX_BUCKETS: usize = 10_000;
+/// The list of a reply.
+const BUCKETS: u8 = 1 << 3 | 2;
 
 /// A checked request.
 #[derive(Debug)]
@@ -46,17 +48,7 @@ pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
     for bucket in query.buckets.fill(log, query.window) {
-        codec::append_row(&row(bucket)?, reply);
+        reply.extend_from_slice(row::bucket(BUCKETS, &bucket)?.bytes());
     }
     Ok(())
-}
-
-fn row(bucket: Bucket) -> Result<TimeBucket, Refusal> {
-    Ok(TimeBucket {
-        start_us: bucket.start_us,
-        count: bucket.count,
-        credit_sum: check::fit("credit_sum", bucket.credit_sum)?,
-        debit_sum: check::fit("debit_sum", bucket.debit_sum)?,
-        closing_balance: check::fit("closing_balance", bucket.closing_balance)?,
-    })
 }
