@@ -107,6 +107,13 @@ type Addresses struct {
 	Admin  string `json:"admin"`
 }
 
+// SidecarAddresses are where the sidecar that walletd supervises listens; an error while it is starting.
+func (w *Walletd) SidecarAddresses() (Addresses, error) {
+	var at Addresses
+	err := readJSON(w.spec.Socket+".ready", &at)
+	return at, err
+}
+
 // HotpathdSpec says how to run a sidecar that walletd attaches to.
 type HotpathdSpec struct {
 	Bin    string
