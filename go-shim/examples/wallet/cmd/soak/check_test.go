@@ -38,6 +38,7 @@ func TestRestIsJudgedByEachMetric(t *testing.T) {
 		"hotpathd_in_flight is 2":     func(s *sample) { s.hotpathd.inFlight = 2 },
 		"hotpathd_buffered_bytes":     func(s *sample) { s.buffered = 9000 },
 		"still reads":                 func(s *sample) { s.retired = 1 },
+		"history is kept too long":    func(s *sample) { s.versions = 2 },
 		"goroutines of walletd":       func(s *sample) { s.walletd.goroutines += toleratedGoroutines + 1 },
 		"open files of walletd":       func(s *sample) { s.walletd.files += toleratedFiles + 1 },
 		"open files of hotpathd":      func(s *sample) { s.hotpathd.files += toleratedFiles + 1 },

@@ -51,8 +51,8 @@ func (p plan) at(n int) fault {
 // is kept for reuse has its size.
 const warmUp = 3
 
-// settledAfter is how many stretches a sidecar process serves before the trend counts it: its history of past versions
-// grows for 30 s.
+// settledAfter is how many stretches a sidecar process serves before the trend counts it: its threads and the caches of
+// its allocator come with the load.
 const settledAfter = 2
 
 // leastTrend is the fewest samples that make a trend.

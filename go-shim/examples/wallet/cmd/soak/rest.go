@@ -31,6 +31,7 @@ func (s *sample) restless(base *sample) []string {
 	add(s.hotpathd.inFlight != 0, "hotpathd_in_flight is %d", s.hotpathd.inFlight)
 	add(s.buffered != 0, "hotpathd_buffered_bytes is %d", s.buffered)
 	add(s.retired != 0, "hotpathd_retired_waiting is %d: somebody still reads a replaced version", s.retired)
+	add(s.versions > 1, "hotpathd_retained_versions is %d: history is kept too long", s.versions)
 	add(s.walletd.lanes == 0, "no lane is open")
 	add(s.walletd.lanes != s.hotpathd.lanes, "the shim has %d lanes, the sidecar %d", s.walletd.lanes, s.hotpathd.lanes)
 	if base == nil {

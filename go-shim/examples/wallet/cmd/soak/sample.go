@@ -31,7 +31,9 @@ type sample struct {
 	laneFailures      map[string]uint64
 	entries           uint64
 	// retired are versions of the ledger that have been replaced and are still being read.
-	retired  int
+	retired int
+	// versions are those that may still be asked for, the newest included.
+	versions int
 	buffered int64
 }
 
@@ -116,6 +118,7 @@ func (s *sample) ofHotpathd(page probe.Page) {
 		requests: uint64(page.Value("hotpathd_requests_total", nil)),
 	}
 	s.retired = int(page.Value("hotpathd_retired_waiting", nil))
+	s.versions = int(page.Value("hotpathd_retained_versions", nil))
 	s.buffered = int64(page.Value("hotpathd_buffered_bytes", nil))
 }
 

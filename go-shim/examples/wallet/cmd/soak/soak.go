@@ -32,6 +32,10 @@ const (
 	sampleEvery = time.Second
 )
 
+// retain is shorter than by default, so that at each rest the sidecar is seen to drop its history: else that would take
+// half a minute, and what of it is left would be most of what its memory moves by.
+const retain = 2 * time.Second
+
 // soak is one run.
 type soak struct {
 	config  config
@@ -125,6 +129,7 @@ func (s *soak) serve(ctx context.Context) error {
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: c.walletd, Dir: c.out, DB: s.path(ledgerFile), Sidecar: rig.Supervise, SidecarBin: c.hotpathd,
 		Socket: s.path("hotpathd.sock"), Modes: s.path("modes.toml"), StartWithin: patience,
+		Env: []string{"HOTPATHD_RETAIN_MS=" + fmt.Sprint(retain.Milliseconds())},
 	})
 	if err != nil {
 		return err
