@@ -57,7 +57,7 @@ func configure(args []string, env func(string) string, output io.Writer) (config
 	flags.Uint64Var(&c.seed, "seed", 1, "seeds the ledger, the questions and the transactions")
 	flags.IntVar(&c.accounts, "accounts", 2_000, "accounts that the ledger may have")
 	flags.IntVar(&c.transactions, "transactions", 40_000, "transactions of the ledger")
-	flags.IntVar(&c.postRate, "post-rate", 25, "transactions a second posted meanwhile")
+	flags.IntVar(&c.postRate, "post-rate", 10, "transactions a second posted meanwhile: few, so that the ledger hardly grows")
 	flags.IntVar(&c.callers, "callers", 48, "callers, each with one request in flight")
 	if err := flags.Parse(args); err != nil {
 		return c, errors.Join(errUsage, err)

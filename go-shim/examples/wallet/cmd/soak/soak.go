@@ -36,6 +36,10 @@ const (
 // half a minute, and what of it is left would be most of what its memory moves by.
 const retain = 2 * time.Second
 
+// promptPurge has the sidecar's allocator, mimalloc, give back at once what is freed: else resident memory moves by half
+// from one rest to the next, and a leak would have to be as large to show.
+const promptPurge = "MIMALLOC_PURGE_DELAY=0"
+
 // soak is one run.
 type soak struct {
 	config  config
@@ -129,7 +133,7 @@ func (s *soak) serve(ctx context.Context) error {
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: c.walletd, Dir: c.out, DB: s.path(ledgerFile), Sidecar: rig.Supervise, SidecarBin: c.hotpathd,
 		Socket: s.path("hotpathd.sock"), Modes: s.path("modes.toml"), StartWithin: patience,
-		Env: []string{"HOTPATHD_RETAIN_MS=" + fmt.Sprint(retain.Milliseconds())},
+		Env: []string{fmt.Sprintf("HOTPATHD_RETAIN_MS=%d", retain.Milliseconds()), promptPurge},
 	})
 	if err != nil {
 		return err

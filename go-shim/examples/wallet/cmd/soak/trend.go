@@ -23,6 +23,8 @@ type trend struct {
 	PerEntry float64 `json:"bytes_per_entry"`
 	Entries  uint64  `json:"entries_added"`
 	// Growth is the slope over the whole time, the entries taken off; Allowed is its bound.
+	// Room is a part of it: what a collector lets garbage take.
+	Room    int64 `json:"room_bytes"`
 	Growth  int64 `json:"growth_bytes"`
 	Allowed int64 `json:"allowed_bytes"`
 }
@@ -33,9 +35,9 @@ const (
 	grainShare = 0.10
 )
 
-// trendOf takes off what the ledger may have grown by, and draws the Theil-Sen line (the median slope between all pairs of
-// points) through the rest, which no single outlier can bend.
-func trendOf(name string, points []point, perEntry float64) trend {
+// trendOf takes off what the ledger may have grown by, and draws the Theil-Sen line (the median slope between all pairs
+// of points) through the rest, which no single outlier can bend. room is added to what it may grow by.
+func trendOf(name string, points []point, perEntry float64, room int64) trend {
 	t := trend{Name: name, Points: len(points), PerEntry: perEntry}
 	if len(points) == 0 {
 		return t
@@ -43,7 +45,8 @@ func trendOf(name string, points []point, perEntry float64) trend {
 	first, last := points[0], points[len(points)-1]
 	t.Seconds, t.First, t.Last = last.seconds-first.seconds, first.bytes, last.bytes
 	t.Entries = last.entries - first.entries
-	t.Allowed = max(grain, int64(grainShare*float64(first.bytes)))
+	t.Room = room
+	t.Allowed = room + max(grain, int64(grainShare*float64(first.bytes)))
 	rest := func(p point) float64 { return float64(p.bytes) - perEntry*float64(p.entries) }
 	var slopes []float64
 	for i, a := range points {
@@ -66,8 +69,8 @@ func (t trend) check() check {
 		Name:     "memory: " + t.Name,
 		Measured: fmt.Sprintf("%+.1f MB in %.0f s beside the ledger's own, over %d rests", mega(t.Growth), t.Seconds, t.Points),
 		Allowed:  fmt.Sprintf("%+.1f MB", mega(t.Allowed)),
-		Why: fmt.Sprintf("the larger of %.0f MB and a tenth, which allocators keep or give back as they like; %d entries posted "+
-			"meanwhile may take %.0f B each, as those of the ledger did at the first rest", mega(grain), t.Entries, t.PerEntry),
+		Why: fmt.Sprintf("%.0f MB for garbage not yet collected, and the larger of %.0f MB and a tenth, which allocators keep or give back as they like; %d entries posted "+
+			"meanwhile may take %.0f B each, as those of the ledger did at the first rest", mega(t.Room), mega(grain), t.Entries, t.PerEntry),
 	}
 	c.Passed = t.Points >= leastTrend && t.Growth <= t.Allowed
 	if t.Points < leastTrend {

@@ -36,7 +36,7 @@ func TestATrendTellsALeakFromNoise(t *testing.T) {
 		"a large process moves more": {series(12, 600e6, 4e6, 0, 0), 0, true},
 		"nothing":                    {nil, 0, false},
 	} {
-		got := trendOf(name, c.points, c.perEntry).check()
+		got := trendOf(name, c.points, c.perEntry, 0).check()
 		if got.Passed != c.passes {
 			t.Errorf("%s: passed %v: %+v", name, got.Passed, got)
 		}
@@ -69,7 +69,7 @@ func TestTrendsLookAtTheRightSamples(t *testing.T) {
 			}
 		},
 		"walletd's heap after a collection": func(i int, s *sample) { s.walletd.heap += int64(i) * 1e6 },
-		"walletd's resident set":            func(i int, s *sample) { s.walletd.rss += int64(i) * 1e6 },
+		"walletd's resident set":            func(i int, s *sample) { s.walletd.rss += int64(i) * 3e6 },
 		"hotpathd's resident set":           func(i int, s *sample) { s.hotpathd.rss += int64(i) * 2e6 },
 	} {
 		if got := leak(spoil); got != want {
