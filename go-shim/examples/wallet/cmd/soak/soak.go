@@ -36,8 +36,8 @@ const (
 // half a minute, and what of it is left would be most of what its memory moves by.
 const retain = 2 * time.Second
 
-// promptPurge has the sidecar's allocator, mimalloc, give back at once what is freed: else resident memory moves by half
-// from one rest to the next, and a leak would have to be as large to show.
+// promptPurge has the sidecar's allocator, mimalloc, give back at once what is freed: else resident memory moves twice as
+// much from one rest to the next, and a leak would have to be as large to show.
 const promptPurge = "MIMALLOC_PURGE_DELAY=0"
 
 // soak is one run.
@@ -243,19 +243,42 @@ func (s *soak) watch(ctx context.Context, stretch int) {
 	}
 }
 
-// answered asks until the sidecar has answered, which closes a breaker that had opened under load.
+// answered asks until the sidecar has answered, which closes a breaker that had opened under load. Then all callers ask a
+// little more, cheap things: so every rest follows the same load, and each thread of the sidecar gets to free what others
+// have given back to it.
 func (s *soak) answered(ctx context.Context) error {
 	before, err := s.walletd.Shim(ctx)
 	if err != nil {
 		return err
 	}
-	random := rand.New(rand.NewPCG(s.config.seed, uint64(s.counted.stretches)))
+	seeds := func(n int) *rand.Rand {
+		return rand.New(rand.NewPCG(s.config.seed, uint64(s.counted.stretches)<<16|uint64(n)))
+	}
+	random := seeds(0)
 	_, err = s.walletd.AwaitShim("the sidecar answers", patience, func(now rig.Shim) bool {
 		s.traffic.ask(random, s.traffic.conns[0], s.traffic.request(random, patient))
 		return ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode]
 	})
-	return errors.Join(err, ctx.Err())
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	for n := range s.config.callers {
+		group.Go(func() {
+			random := seeds(n)
+			for range cheapRequests {
+				r := s.traffic.request(random, patient)
+				r.question = s.traffic.mix.Question(random, 0)
+				s.traffic.ask(random, s.traffic.conns[n%connections], r)
+			}
+		})
+	}
+	group.Wait()
+	return ctx.Err()
 }
+
+// cheapRequests of each caller end a stretch.
+const cheapRequests = 50
 
 func (s *soak) close() {
 	for _, conn := range s.traffic.conns {

@@ -23,7 +23,7 @@ type trend struct {
 	PerEntry float64 `json:"bytes_per_entry"`
 	Entries  uint64  `json:"entries_added"`
 	// Growth is the slope over the whole time, the entries taken off; Allowed is its bound.
-	// Room is a part of it: what a collector lets garbage take.
+	// Room is a part of it: what a collector or an allocator lets garbage take.
 	Room    int64 `json:"room_bytes"`
 	Growth  int64 `json:"growth_bytes"`
 	Allowed int64 `json:"allowed_bytes"`
@@ -69,7 +69,7 @@ func (t trend) check() check {
 		Name:     "memory: " + t.Name,
 		Measured: fmt.Sprintf("%+.1f MB in %.0f s beside the ledger's own, over %d rests", mega(t.Growth), t.Seconds, t.Points),
 		Allowed:  fmt.Sprintf("%+.1f MB", mega(t.Allowed)),
-		Why: fmt.Sprintf("%.0f MB for garbage not yet collected, and the larger of %.0f MB and a tenth, which allocators keep or give back as they like; %d entries posted "+
+		Why: fmt.Sprintf("%.0f MB for what is free and not yet given back, and the larger of %.0f MB and a tenth, which allocators keep or give back as they like; %d entries posted "+
 			"meanwhile may take %.0f B each, as those of the ledger did at the first rest", mega(t.Room), mega(grain), t.Entries, t.PerEntry),
 	}
 	c.Passed = t.Points >= leastTrend && t.Growth <= t.Allowed

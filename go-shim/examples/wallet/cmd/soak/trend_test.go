@@ -70,7 +70,7 @@ func TestTrendsLookAtTheRightSamples(t *testing.T) {
 		},
 		"walletd's heap after a collection": func(i int, s *sample) { s.walletd.heap += int64(i) * 1e6 },
 		"walletd's resident set":            func(i int, s *sample) { s.walletd.rss += int64(i) * 3e6 },
-		"hotpathd's resident set":           func(i int, s *sample) { s.hotpathd.rss += int64(i) * 2e6 },
+		"hotpathd's resident set":           func(i int, s *sample) { s.hotpathd.rss += int64(i) * 6e6 },
 	} {
 		if got := leak(spoil); got != want {
 			t.Errorf("%q: failed %q", want, got)
