@@ -150,10 +150,18 @@ func faulted(c counted, p plan) check {
 	}
 }
 
-// trends are those of memory. The sidecar's is of the one process that lived longest after the last kill.
-func trends(quiet []sample, lastKill int) []trend {
+// trends are those of memory. The sidecar's is of the one process that lives on after the last kill, and of the least that
+// it took in each stretch: what is held is in that too, and less of what its allocator keeps.
+func trends(all []sample, lastKill int) []trend {
+	quiet := atQuiet(all)
 	if len(quiet) == 0 {
 		return nil
+	}
+	least := make(map[int]int64)
+	for _, s := range all {
+		if rss, known := least[s.stretch]; s.hotpathd.pid == quiet[len(quiet)-1].hotpathd.pid && (!known || s.hotpathd.rss < rss) {
+			least[s.stretch] = s.hotpathd.rss
+		}
 	}
 	var heap, resident, sidecar []point
 	last := quiet[len(quiet)-1]
@@ -163,7 +171,7 @@ func trends(quiet []sample, lastKill int) []trend {
 			resident = append(resident, point{s.seconds, s.walletd.rss, s.entries})
 		}
 		if s.stretch > lastKill+settledAfter && s.hotpathd.pid == last.hotpathd.pid {
-			sidecar = append(sidecar, point{s.seconds, s.hotpathd.rss, s.entries})
+			sidecar = append(sidecar, point{s.seconds, least[s.stretch], s.entries})
 		}
 	}
 	// At the first rest nearly all of it is the ledger; what is not makes the bound a little wider.
@@ -174,6 +182,6 @@ func trends(quiet []sample, lastKill int) []trend {
 		trendOf("walletd's resident set", resident, each(quiet[0].walletd.rss), quiet[0].walletd.heap),
 		// What one thread frees of another's is kept by its allocator until that other allocates again: between rests of
 		// one process up to half was seen to come and go.
-		trendOf("hotpathd's resident set", sidecar, each(quiet[0].hotpathd.rss), quiet[0].hotpathd.rss/2),
+		trendOf("hotpathd's resident set, least of each stretch", sidecar, each(quiet[0].hotpathd.rss), quiet[0].hotpathd.rss/2),
 	}
 }

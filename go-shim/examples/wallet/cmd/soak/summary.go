@@ -77,9 +77,11 @@ func (s *soak) finish() (*summary, error) {
 	return sum, s.found.Problem
 }
 
-func (s *soak) quiet() []sample {
+func (s *soak) quiet() []sample { return atQuiet(s.samples) }
+
+func atQuiet(all []sample) []sample {
 	var quiet []sample
-	for _, one := range s.samples {
+	for _, one := range all {
 		if one.quiet {
 			quiet = append(quiet, one)
 		}
@@ -115,7 +117,7 @@ func (s *soak) summary() *summary {
 		posts(sum.Posted, t.poster.Failed.Count(), t.poster.Failed.Messages()), faulted(s.counted, s.plan),
 		atRest(quiet), explained(quiet), served(quiet))
 	if s.plan.trend {
-		sum.Memory = trends(quiet, s.plan.lastKill())
+		sum.Memory = trends(s.samples, s.plan.lastKill())
 		for _, one := range sum.Memory {
 			sum.Checks = append(sum.Checks, one.check())
 		}
@@ -134,13 +136,13 @@ func (sum *summary) text() string {
 		if !c.Passed {
 			mark = "FAILED"
 		}
-		fmt.Fprintf(&b, "%s  %-42s %s\n", mark, c.Name, c.Measured)
+		fmt.Fprintf(&b, "%s  %-55s %s\n", mark, c.Name, c.Measured)
 		if !c.Passed || strings.HasPrefix(c.Name, "memory") {
 			fmt.Fprintf(&b, "        allowed: %s\n", c.Allowed)
 		}
 	}
 	if sum.Brief {
-		b.WriteString("--      memory                                     not judged: a trend needs minutes (`make soak`)\n")
+		b.WriteString("--      memory                                                  not judged: a trend needs minutes (`make soak`)\n")
 	}
 	fmt.Fprintf(&b, "\n%.0f s, %s requests, %s answered by the sidecar, %s by Go; %d kills, %d stops; %s entries at the first rest, %s at the last\n",
 		sum.Seconds, console.Count(sum.Requests), console.Count(sum.Sidecar), console.Count(sum.Go), sum.Kills, sum.Stops,
