@@ -15,7 +15,7 @@ RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench stress results check-results test test-rust test-go test-binaries fuzz data-test lint generate \
+.PHONY: help build demo soak bench stress results check-results test test-rust test-go test-binaries fuzz data-test lint generate \
 	check-generated golden deny clean
 
 help: ## What can be made
@@ -29,6 +29,13 @@ build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
 
 demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
+
+soak: ## Five minutes of mixed load and faults, judged by metrics for leaks and stuck slots (SOAK_SECONDS lengthens it)
+	cargo build --release --locked --bin hotpathd
+	@mkdir -p $(BIN)
+	@ln -sf ../release/hotpathd $(BIN)/
+	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/soak
+	@target/bin/soak --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/soak $(SOAK_FLAGS)
 
 bench: build ## Old path against new under the same load, in 3 minutes: legacy Go, best Go, sidecar, sidecar directly
 	target/bin/loadtest run mixed $(TARGETS) --compare --budget 170 $(if $(KEEP),--keep) $(BENCH_FLAGS)

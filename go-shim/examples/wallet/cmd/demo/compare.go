@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
@@ -40,8 +37,8 @@ func (t *tally) unequal() int {
 
 // compare asks the questions again, each at the position of its answer, until all are asked or stop is done. first
 // says who gave the answers at hand, second who gives them now.
-func (t *traffic) compare(stop context.Context, samples [methods][]sample, found *differences, first, second string) tally {
-	queue := make(chan sample)
+func (t *traffic) compare(stop context.Context, samples [methods][]ask.Sample, found *ask.Differences, first, second string) tally {
+	queue := make(chan ask.Sample)
 	go func() {
 		defer close(queue)
 		for _, s := range interleave(samples) {
@@ -59,20 +56,20 @@ func (t *traffic) compare(stop context.Context, samples [methods][]sample, found
 		group.Go(func() {
 			for s := range queue {
 				mu.Lock()
-				t.asked[s.question.Method]++
+				t.asked[s.Question.Method]++
 				mu.Unlock()
-				again := t.put(t.conns[n%len(t.conns)], s.question, true, s.answer.Position)
+				again := t.put(t.conns[n%len(t.conns)], s.Question, true, s.Answer.Position)
 				if !again.Decided() {
-					t.failed.add("%s at position %d: %s", ask.Name(s.question.Method), s.answer.Position, again)
+					t.failed.Add("%s at position %d: %s", ask.Name(s.Question.Method), s.Answer.Position, again)
 					continue
 				}
-				what := ask.Differ(s.answer, again)
+				what := ask.Differ(s.Answer, again)
 				mu.Lock()
 				if what == "" {
-					all.equal[s.question.Method]++
+					all.equal[s.Question.Method]++
 				} else {
-					all.different[s.question.Method]++
-					found.save(difference{s, again, what, first, second})
+					all.different[s.Question.Method]++
+					found.Save(ask.Difference{Sample: s, Again: again, What: what, First: first, Second: second})
 				}
 				mu.Unlock()
 			}
@@ -83,8 +80,8 @@ func (t *traffic) compare(stop context.Context, samples [methods][]sample, found
 }
 
 // interleave takes one of each method in turn, so that a compare that runs out of time has seen all of them.
-func interleave(samples [methods][]sample) []sample {
-	var all []sample
+func interleave(samples [methods][]ask.Sample) []ask.Sample {
+	var all []ask.Sample
 	for n := 0; ; n++ {
 		before := len(all)
 		for m := range methods {
@@ -94,52 +91,6 @@ func interleave(samples [methods][]sample) []sample {
 		}
 		if len(all) == before {
 			return all
-		}
-	}
-}
-
-// difference is two answers that should have been one.
-type difference struct {
-	sample
-	again         ask.Answer
-	what          string
-	first, second string
-}
-
-// differences keeps the first few as files. It is not safe for several goroutines.
-type differences struct {
-	dir   string
-	saved int
-	// problem is why one could not be saved.
-	problem error
-}
-
-// mostSaved bounds the files; the counts go on.
-const mostSaved = 20
-
-func (d *differences) save(one difference) {
-	if d.saved == mostSaved {
-		return
-	}
-	d.saved++
-	dir := filepath.Join(d.dir, fmt.Sprintf("%02d-%s", d.saved, ask.Name(one.question.Method)))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		d.problem = err
-		return
-	}
-	about := fmt.Sprintf("%s answered first, %s was then asked at position %d.\n%s\n",
-		one.first, one.second, one.answer.Position, one.what)
-	for name, content := range map[string]string{
-		"about.txt":                about,
-		"question.bin":             string(one.question.Request),
-		"question.txt":             one.question.Text(),
-		"1-" + one.first + ".bin":  string(one.answer.Reply),
-		"1-" + one.first + ".txt":  one.question.AnswerText(one.answer),
-		"2-" + one.second + ".bin": string(one.again.Reply),
-		"2-" + one.second + ".txt": one.question.AnswerText(one.again),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			d.problem = err
 		}
 	}
 }

@@ -58,17 +58,17 @@ func TestDifferentAnswersAndFailuresAreCounted(t *testing.T) {
 	defer conn.Close()
 
 	tr := &traffic{conns: []*grpc.ClientConn{conn}, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
-	var samples [methods][]sample
+	var samples [methods][]ask.Sample
 	for _, account := range []string{"honest", "lied-about", "honest", "lost", "lied-about", "honest"} {
 		q := ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
-		samples[0] = append(samples[0], sample{q, tr.put(conn, q, false, 0)})
+		samples[0] = append(samples[0], ask.Sample{Question: q, Answer: tr.put(conn, q, false, 0)})
 	}
-	found := differences{dir: filepath.Join(t.TempDir(), "differences")}
+	found := ask.Differences{Dir: filepath.Join(t.TempDir(), "differences")}
 	got := tr.compare(t.Context(), samples, &found, "sidecar", "legacy")
-	if got.equal[0] != 3 || got.different[0] != 2 || tr.failed.count() != 1 || tr.asked[0] != 6 {
-		t.Errorf("%+v, %d failed, %d asked: %v", got, tr.failed.count(), tr.asked[0], tr.failed.messages())
+	if got.equal[0] != 3 || got.different[0] != 2 || tr.failed.Count() != 1 || tr.asked[0] != 6 {
+		t.Errorf("%+v, %d failed, %d asked: %v", got, tr.failed.Count(), tr.asked[0], tr.failed.Messages())
 	}
-	if saved, err := os.ReadDir(found.dir); err != nil || len(saved) != 2 {
+	if saved, err := os.ReadDir(found.Dir); err != nil || len(saved) != 2 {
 		t.Errorf("%d saved, %v", len(saved), err)
 	}
 }
@@ -83,13 +83,13 @@ func TestTrafficAsksUntilItIsStopped(t *testing.T) {
 	tr := &traffic{conns: []*grpc.ClientConn{conn}, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
 	stop, cancel := context.WithCancel(t.Context())
 	go func() {
-		for tr.failed.count() < 50 {
+		for tr.failed.Count() < 50 {
 			pause(stop, time.Millisecond)
 		}
 		cancel()
 	}()
 	got := tr.ask(stop, fewAskers, mixed, 10)
-	if got.total() < 50 || got.total() != tr.failed.count() || len(got.samples[0]) > 0 {
-		t.Errorf("%d asked, %d failed", got.total(), tr.failed.count())
+	if got.total() < 50 || got.total() != tr.failed.Count() || len(got.samples[0]) > 0 {
+		t.Errorf("%d asked, %d failed", got.total(), tr.failed.Count())
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
+	"hotpath.dev/go-shim/examples/wallet/internal/poster"
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
@@ -20,12 +22,12 @@ import (
 // demo is one run.
 type demo struct {
 	config  config
-	say     *console
+	say     *console.Console
 	plan    plan
 	walletd *rig.Walletd
 	traffic traffic
-	poster  poster
-	found   differences
+	poster  poster.Poster
+	found   ask.Differences
 	// results grow as the run goes on.
 	results results
 	ledger  ledgerFacts
@@ -37,6 +39,7 @@ const (
 	modeWithin  = 30 * time.Second
 	backWithin  = time.Minute
 	stopGrace   = 10 * time.Second
+	postTimeout = 10 * time.Second
 	// surveyed is how many transactions are read to learn which accounts are busy.
 	surveyed = 3000
 )
@@ -46,10 +49,10 @@ const endsTooOften = 3
 
 var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")
 
-func newDemo(c config, say *console) *demo {
+func newDemo(c config, say *console.Console) *demo {
 	return &demo{
 		config: c, say: say, plan: planFor(c.traffic),
-		found: differences{dir: filepath.Join(c.out, "differences")},
+		found: ask.Differences{Dir: filepath.Join(c.out, "differences")},
 	}
 }
 
@@ -58,7 +61,7 @@ func (d *demo) path(name string) string { return filepath.Join(d.config.out, nam
 // run is the whole demonstration. An error means that it could not be carried out; what it found is in the report.
 func (d *demo) run(ctx context.Context) (*report, error) {
 	start := time.Now()
-	d.say.line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.out)
+	d.say.Line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.out)
 	if err := d.clear(); err != nil {
 		return nil, err
 	}
@@ -74,7 +77,7 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 	}
 	stopPosting, cancel := context.WithCancel(ctx)
 	var posting sync.WaitGroup
-	posting.Go(func() { d.poster.run(stopPosting) })
+	posting.Go(func() { d.poster.Run(stopPosting) })
 	trafficStart := time.Now()
 	err := d.ask(ctx)
 	d.results.trafficTook = time.Since(trafficStart)
@@ -112,7 +115,7 @@ func (d *demo) clear() error {
 
 func (d *demo) generate(ctx context.Context) error {
 	c := d.config
-	d.say.passing("generating a ledger of %s accounts (seed %d) …", count(c.accounts), c.seed)
+	d.say.Passing("generating a ledger of %s accounts (seed %d) …", console.Count(c.accounts), c.seed)
 	start := time.Now()
 	err := proc.Run(proc.Spec{
 		Name: "walletd generate", Bin: c.walletd, Log: d.path("generate.log"),
@@ -131,8 +134,8 @@ func (d *demo) generate(ctx context.Context) error {
 	d.ledger = ledgerFacts{
 		Seed: c.seed, Transactions: c.transactions, Bytes: info.Size(), GenerateSeconds: seconds(time.Since(start)),
 	}
-	d.say.step("ledger generated: %s transactions, %s in %.1f s (seed %d)", count(c.transactions),
-		megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
+	d.say.Step("ledger generated: %s transactions, %s in %.1f s (seed %d)", console.Count(c.transactions),
+		console.Megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
 	return nil
 }
 
@@ -141,7 +144,7 @@ func (d *demo) serve(ctx context.Context) error {
 	if err := rig.WriteModes(modes, rig.SidecarMode); err != nil {
 		return err
 	}
-	d.say.passing("starting walletd …")
+	d.say.Passing("starting walletd …")
 	start := time.Now()
 	var err error
 	d.walletd, err = rig.StartWalletd(rig.WalletdSpec{
@@ -155,10 +158,10 @@ func (d *demo) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say.step("walletd serves %s accounts with %s entries on %s, after %.1f s", count(d.ledger.Accounts),
-		count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
+	d.say.Step("walletd serves %s accounts with %s entries on %s, after %.1f s", console.Count(d.ledger.Accounts),
+		console.Count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
 	loaded, err := d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
-		d.say.passing("the sidecar loads: position %s of %s", count(s.Position), count(s.Head))
+		d.say.Passing("the sidecar loads: position %s of %s", console.Count(s.Position), console.Count(s.Head))
 		return ctx.Err() != nil || s.Restarts >= endsTooOften || s.Ready && s.Head > 0 && s.CaughtUp()
 	})
 	if err != nil {
@@ -168,7 +171,7 @@ func (d *demo) serve(ctx context.Context) error {
 		return d.walletd.Explain(errSidecarEnds)
 	}
 	d.ledger.LoadSeconds = seconds(time.Since(start))
-	d.say.step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.ledger.LoadSeconds)
+	d.say.Step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.ledger.LoadSeconds)
 	return ctx.Err()
 }
 
@@ -192,10 +195,11 @@ func (d *demo) survey(ctx context.Context) error {
 		return err
 	}
 	d.traffic.seed = d.config.seed
-	makes := &transactions{mix: d.traffic.mix, random: random, nowUs: d.traffic.mix.LastUs()}
-	d.poster.wallet, d.poster.next = wallet, makes.next
-	d.poster.every = time.Second / time.Duration(d.config.postRate)
-	d.say.step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
+	makes := &poster.Transactions{Mix: d.traffic.mix, Random: random, NowUs: d.traffic.mix.LastUs()}
+	d.poster.Wallet, d.poster.Next = wallet, makes.Next
+	d.poster.Timeout = postTimeout
+	d.poster.Every = time.Second / time.Duration(d.config.postRate)
+	d.say.Step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
 	return nil
 }
 
@@ -231,10 +235,10 @@ func (d *demo) finish() (*report, error) {
 	if err := r.write(d.path("report.json")); err != nil {
 		return nil, err
 	}
-	d.say.line("\n%s", r.table())
-	d.say.line("%s", r.summary())
-	d.say.line("%s", d.nextSteps())
-	return r, errors.Join(d.found.problem)
+	d.say.Line("\n%s", r.table())
+	d.say.Line("%s", r.summary())
+	d.say.Line("%s", d.nextSteps())
+	return r, errors.Join(d.found.Problem)
 }
 
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

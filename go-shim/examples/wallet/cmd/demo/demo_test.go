@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,12 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
@@ -69,58 +63,6 @@ func TestThePlanFillsTheTimeAndNoMore(t *testing.T) {
 	}
 }
 
-func TestThePaceHoldsOnAverageThoughASendIsSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second+time.Millisecond)
-		defer cancel()
-		sent := 0
-		pace(stop, 5*time.Millisecond, func() {
-			if sent == 100 {
-				time.Sleep(time.Second)
-			}
-			sent++
-		})
-		if sent != 2000 {
-			t.Errorf("sent %d, not 2000", sent)
-		}
-	})
-}
-
-func TestTransactionsAreWithinTheRules(t *testing.T) {
-	places := []mix.Place{{Account: "a", Asset: "GBP"}, {Account: "b", Asset: "EUR"}, {Account: "a", Asset: "EUR"}}
-	makes := &transactions{mix: mix.New(places, []int64{0, 5}), random: rand.New(rand.NewPCG(1, 2))}
-	held := make(map[string]int64)
-	ids := make(map[string]bool)
-	for range 20_000 {
-		request := makes.next()
-		if ids[request.TransactionId] {
-			t.Fatalf("%s twice", request.TransactionId)
-		}
-		ids[request.TransactionId] = true
-		var sum int64
-		for _, e := range request.Entries {
-			sum += e.Amount
-			if e.Amount == 0 || e.AccountId == e.Counterparty {
-				t.Fatalf("%v", e)
-			}
-			switch e.Phase {
-			case walletv1.Phase_PHASE_HOLD:
-				held[e.AccountId+e.Asset] += e.Amount
-			case walletv1.Phase_PHASE_RELEASE:
-				held[e.AccountId+e.Asset] -= e.Amount
-			}
-		}
-		if sum != 0 && !request.External {
-			t.Fatalf("does not sum to zero: %v", request)
-		}
-		for where, amount := range held {
-			if amount > 0 {
-				t.Fatalf("%s: more released than held", where)
-			}
-		}
-	}
-}
-
 func TestPercentilesAreOfNearestRank(t *testing.T) {
 	var sorted []time.Duration
 	for n := range 200 {
@@ -155,10 +97,10 @@ func TestTheReservoirKeepsAFairSample(t *testing.T) {
 	var late int
 	for n := range 10_000 {
 		h.asked[2]++
-		h.keep(random, sample{ask.Question{Method: 2}, ask.Answer{Position: uint64(n)}}, 500)
+		h.keep(random, ask.Sample{Question: ask.Question{Method: 2}, Answer: ask.Answer{Position: uint64(n)}}, 500)
 	}
 	for _, s := range h.samples[2] {
-		if s.answer.Position >= 5000 {
+		if s.Answer.Position >= 5000 {
 			late++
 		}
 	}
@@ -168,15 +110,15 @@ func TestTheReservoirKeepsAFairSample(t *testing.T) {
 }
 
 func TestComparesSeeEveryMethodEarly(t *testing.T) {
-	var samples [methods][]sample
+	var samples [methods][]ask.Sample
 	for m, n := range []int{9, 1, 3, 0, 3} {
 		for range n {
-			samples[m] = append(samples[m], sample{question: ask.Question{Method: m}})
+			samples[m] = append(samples[m], ask.Sample{Question: ask.Question{Method: m}})
 		}
 	}
 	var order []int
 	for _, s := range interleave(samples) {
-		order = append(order, s.question.Method)
+		order = append(order, s.Question.Method)
 	}
 	want := []int{0, 1, 2, 4, 0, 2, 4, 0, 2, 4, 0, 0, 0, 0, 0, 0}
 	if len(order) != len(want) {
@@ -185,31 +127,6 @@ func TestComparesSeeEveryMethodEarly(t *testing.T) {
 	for i := range want {
 		if order[i] != want[i] {
 			t.Fatalf("got %v", order)
-		}
-	}
-}
-
-func TestDifferencesAreSavedAsBytesAndText(t *testing.T) {
-	d := differences{dir: filepath.Join(t.TempDir(), "differences")}
-	q := ask.New(0, &walletv1.GetBalanceRequest{AccountId: "acc-1"})
-	for range mostSaved + 5 {
-		d.save(difference{
-			sample{q, ask.Answer{Position: 7, HasPosition: true, Reply: []byte{10, 0}}},
-			ask.Answer{Code: codes.NotFound, Message: "account_id: has no entries"}, "code: NotFound, not OK",
-			"sidecar", "legacy",
-		})
-	}
-	if d.problem != nil || d.saved != mostSaved {
-		t.Fatalf("%d saved, %v", d.saved, d.problem)
-	}
-	one := filepath.Join(d.dir, "01-GetBalance")
-	for name, want := range map[string]string{
-		"about.txt": "asked at position 7", "question.txt": `"acc-1"`, "1-sidecar.bin": "\n\x00",
-		"1-sidecar.txt": "balances", "2-legacy.txt": "has no entries",
-	} {
-		text, err := os.ReadFile(filepath.Join(one, name))
-		if err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
 }
@@ -295,27 +212,6 @@ func TestTheReportHasTheNamesThatOthersRead(t *testing.T) {
 		if _, ok := fields[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}
-	}
-}
-
-func TestNumbersAndLinesForPeople(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -100: "-100"} {
-		if got := count(n); got != want {
-			t.Errorf("%d: %s", n, got)
-		}
-	}
-	var out bytes.Buffer
-	c := &console{to: &out, terminal: true, start: time.Now()}
-	c.passing("half way")
-	c.line("done")
-	if got := out.String(); !strings.HasSuffix(got, "\rdone\n") {
-		t.Errorf("got %q", got)
-	}
-	out.Reset()
-	c.terminal = false
-	c.passing("half way")
-	if out.Len() > 0 {
-		t.Errorf("progress in a file: %q", out.String())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -39,7 +40,7 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	if err := d.walletd.Switch(rig.SidecarMode, modeWithin); err != nil {
 		return err
 	}
-	k := kill{Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.count() + d.poster.failed.count()}
+	k := kill{Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.Count() + d.poster.Failed.Count()}
 	if k.Pid == 0 {
 		return errNoSidecarToKill
 	}
@@ -70,10 +71,10 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	if err := d.afterwards(ctx, &k); err != nil {
 		return err
 	}
-	k.Failed = d.traffic.failed.count() + d.poster.failed.count() - k.failedBeforeStart
+	k.Failed = d.traffic.failed.Count() + d.poster.Failed.Count() - k.failedBeforeStart
 	k.took = time.Since(start)
 	d.results.kills = append(d.results.kills, k)
-	d.say.step("%s", k.text(n))
+	d.say.Step("%s", k.text(n))
 	return ctx.Err()
 }
 
@@ -92,10 +93,10 @@ func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error
 		return err
 	}
 	k.StartedAgainMs = since()
-	d.say.passing("sidecar %d killed; a new one started after %d ms", k.Pid, k.StartedAgainMs)
+	d.say.Passing("sidecar %d killed; a new one started after %d ms", k.Pid, k.StartedAgainMs)
 	// The old sidecar may have counted answers until it died, so that serving is judged from being ready on.
 	ready, err := d.walletd.AwaitShim("the sidecar is back and has caught up", backWithin, func(s rig.Shim) bool {
-		d.say.passing("sidecar killed; the new one is at position %s of %s", count(s.Position), count(s.Head))
+		d.say.Passing("sidecar killed; the new one is at position %s of %s", console.Count(s.Position), console.Count(s.Head))
 		return ctx.Err() != nil || s.Ready && s.Restarts > before.Restarts && s.Position >= before.Head
 	})
 	if err != nil {
@@ -126,8 +127,8 @@ func (d *demo) afterwards(ctx context.Context, k *kill) error {
 func (k kill) text(n int) string {
 	return fmt.Sprintf("kill %d: SIGKILL under load; %s questions asked meanwhile, %d failed, Go answered %s of them;\n"+
 		"           new process after %s, caught up after %s, answering again after %s; %s answers compared, %d differ",
-		n+1, count(k.Asked), k.Failed, count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),
-		milliseconds(k.ServingMs), count(k.ComparedAfter), k.DifferentAfter)
+		n+1, console.Count(k.Asked), k.Failed, console.Count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),
+		milliseconds(k.ServingMs), console.Count(k.ComparedAfter), k.DifferentAfter)
 }
 
 func milliseconds(n int64) string { return fmt.Sprintf("%.2f s", float64(n)/1000) }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
 )
 
 // Exit codes; the first two are those of sysexits.
@@ -31,11 +33,11 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	say := newConsole(os.Stdout)
+	say := console.New(os.Stdout)
 	report, err := newDemo(c, say).run(ctx)
 	switch {
 	case ctx.Err() != nil:
-		say.line("Interrupted; walletd and its sidecar are stopped.")
+		say.Line("Interrupted; walletd and its sidecar are stopped.")
 		return exitInterrupted
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/machine"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -47,7 +48,7 @@ type report struct {
 	Seed           uint64               `json:"seed"`
 	TrafficSeconds float64              `json:"traffic_seconds"`
 	TotalSeconds   float64              `json:"total_seconds"`
-	Machine        machine              `json:"machine"`
+	Machine        machine.Machine      `json:"machine"`
 }
 
 type ledgerFacts struct {
@@ -87,8 +88,8 @@ func (d *demo) report() *report {
 	r := &report{
 		AnswersCompared:    res.tally.compared() - res.sameSide,
 		AnswersDifferent:   res.tally.unequal(),
-		RequestsFailed:     d.traffic.failed.count() + d.poster.failed.count(),
-		FirstFailures:      append(d.traffic.failed.messages(), d.poster.failed.messages()...),
+		RequestsFailed:     d.traffic.failed.Count() + d.poster.Failed.Count(),
+		FirstFailures:      append(d.traffic.failed.Messages(), d.poster.Failed.Messages()...),
 		SidecarKills:       len(res.kills),
 		ServedBySidecar:    res.served[rig.SidecarMode],
 		ServedByLegacy:     res.served[rig.Legacy],
@@ -97,8 +98,8 @@ func (d *demo) report() *report {
 		StretchesRepeated:  res.disturbed,
 		Fallbacks:          res.fallbacks,
 		ComparedWithItself: res.sameSide,
-		Posted:             d.poster.posted.Load(),
-		PostRate:           float64(d.poster.posted.Load()) / max(res.trafficTook.Seconds(), 0.001),
+		Posted:             d.poster.Posted.Load(),
+		PostRate:           float64(d.poster.Posted.Load()) / max(res.trafficTook.Seconds(), 0.001),
 		Kills:              res.kills,
 		Ledger:             d.ledger,
 		BaselineCores:      make(map[rig.Mode]float64),
@@ -107,7 +108,7 @@ func (d *demo) report() *report {
 		Seed:               d.config.seed,
 		TrafficSeconds:     seconds(res.trafficTook),
 		TotalSeconds:       seconds(res.took),
-		Machine:            thisMachine(d.config.walletd, d.config.hotpathd),
+		Machine:            machine.This(d.config.walletd, d.config.hotpathd),
 	}
 	for _, side := range sides {
 		r.BaselineCores[side] = res.baseline[side].share()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -82,14 +83,14 @@ func (d *demo) baselines(ctx context.Context) error {
 		d.results.baseline[side].merge(used)
 	}
 	base := d.results.baseline
-	d.say.step("baseline, posting only: %.0f%% of a core in legacy mode, %.0f%% in sidecar mode",
+	d.say.Step("baseline, posting only: %.0f%% of a core in legacy mode, %.0f%% in sidecar mode",
 		100*base[rig.Legacy].share(), 100*base[rig.SidecarMode].share())
 	return ctx.Err()
 }
 
 // round is sidecar, legacy, legacy, sidecar: each change of side re-asks the answers of the window before.
 func (d *demo) round(ctx context.Context, n int) error {
-	var samples [methods][]sample
+	var samples [methods][]ask.Sample
 	for i, side := range []rig.Mode{rig.SidecarMode, rig.Legacy, rig.Legacy, rig.SidecarMode} {
 		if i != 2 {
 			if err := d.walletd.Switch(side, modeWithin); err != nil {
@@ -102,14 +103,14 @@ func (d *demo) round(ctx context.Context, n int) error {
 			if err != nil {
 				return err
 			}
-			compared = fmt.Sprintf("; %s answers of %s compared, %d differ", count(t.compared()), other(side), t.unequal())
+			compared = fmt.Sprintf("; %s answers of %s compared, %d differ", console.Count(t.compared()), other(side), t.unequal())
 		}
 		got, err := d.window(ctx, side)
 		if err != nil {
 			return err
 		}
 		samples = got.samples
-		d.say.step("round %d, window %d: %-7s answered %7s questions%s", n+1, i+1, side, count(got.total()), compared)
+		d.say.Step("round %d, window %d: %-7s answered %7s questions%s", n+1, i+1, side, console.Count(got.total()), compared)
 	}
 	return ctx.Err()
 }
@@ -122,7 +123,7 @@ func (d *demo) window(ctx context.Context, side rig.Mode) (haul, error) {
 	}
 	d.results.latency[side].merge(haul{asked: got.asked, latency: got.latency, took: got.took})
 	for m := range methods {
-		d.say.passing("%s: %s alone", side, ask.Name(m))
+		d.say.Passing("%s: %s alone", side, ask.Name(m))
 		var used spent
 		var unread error
 		err := d.undisturbed(ctx, side, func() int {
@@ -184,8 +185,8 @@ func (d *demo) undisturbed(ctx context.Context, side rig.Mode, do func() int) er
 const settle = 300 * time.Millisecond
 
 // compare re-asks answers of one side of the other, which must be the one that is on.
-func (d *demo) compare(ctx context.Context, samples [methods][]sample, from, to rig.Mode) (tally, error) {
-	d.say.passing("asking %s what %s answered", to, from)
+func (d *demo) compare(ctx context.Context, samples [methods][]ask.Sample, from, to rig.Mode) (tally, error) {
+	d.say.Passing("asking %s what %s answered", to, from)
 	before, err := d.walletd.Shim(ctx)
 	if err != nil {
 		return tally{}, err

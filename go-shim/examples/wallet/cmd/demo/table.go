@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -18,13 +19,13 @@ func (r *report) table() string {
 	for _, m := range r.Methods {
 		asked, equal, different = asked+m.Asked, equal+m.Equal, different+m.Different
 		rows = append(rows, []string{
-			m.Method, count(m.Asked), count(m.Equal), count(m.Different),
+			m.Method, console.Count(m.Asked), console.Count(m.Equal), console.Count(m.Different),
 			figure(m.Legacy.P50Us), figure(m.Sidecar.P50Us), figure(m.Legacy.P99Us), figure(m.Sidecar.P99Us),
 			figure(m.Legacy.CPUUs), figure(m.Sidecar.CPUUs), ratio(m.Legacy.CPUUs, m.Sidecar.CPUUs),
 		})
 	}
 	rows = append(rows, []string{
-		"all", count(asked), count(equal), count(different), "", "", "", "", "", "", "",
+		"all", console.Count(asked), console.Count(equal), console.Count(different), "", "", "", "", "", "", "",
 	})
 	return align(rows)
 }
@@ -37,7 +38,7 @@ func figure(us float64) string {
 	case us < 100:
 		return fmt.Sprintf("%.1f", us)
 	default:
-		return count(int64(us + 0.5))
+		return console.Count(int64(us + 0.5))
 	}
 }
 
@@ -88,21 +89,21 @@ func padded(row []string, widths []int) string {
 func (r *report) summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s answers compared at the same position, %s differ; %s questions and %s transactions (%.0f/s), %s failed\n",
-		count(r.AnswersCompared), count(r.AnswersDifferent), count(r.RequestsAsked), count(r.Posted), r.PostRate,
-		count(r.RequestsFailed))
+		console.Count(r.AnswersCompared), console.Count(r.AnswersDifferent), console.Count(r.RequestsAsked), console.Count(r.Posted), r.PostRate,
+		console.Count(r.RequestsFailed))
 	fmt.Fprintf(&b, "the sidecar answered %.2f%% of what was asked in its windows; %s answers by the sidecar in all, %s by Go\n",
-		100*r.SidecarShare, count(r.ServedBySidecar), count(r.ServedByLegacy))
+		100*r.SidecarShare, console.Count(r.ServedBySidecar), console.Count(r.ServedByLegacy))
 	if r.StretchesRepeated > 0 {
 		fmt.Fprintf(&b, "%d stretches were asked again, because the machine stalled and the other side answered too\n",
 			r.StretchesRepeated)
 	}
 	for i, k := range r.Kills {
 		fmt.Fprintf(&b, "kill %d: %d failed, Go answered %s, the sidecar had all %s transactions again after %s\n", i+1,
-			k.Failed, count(k.AnsweredByGo), count(k.Reloaded), milliseconds(k.CaughtUpMs))
+			k.Failed, console.Count(k.AnsweredByGo), console.Count(k.Reloaded), milliseconds(k.CaughtUpMs))
 	}
 	b.WriteString(r.howMeasured())
-	fmt.Fprintf(&b, "memory: walletd %s, hotpathd %s; %.0f s of traffic, %.0f s in all\n", megabytes(r.WalletdRSS),
-		megabytes(r.SidecarRSS), r.TrafficSeconds, r.TotalSeconds)
+	fmt.Fprintf(&b, "memory: walletd %s, hotpathd %s; %.0f s of traffic, %.0f s in all\n", console.Megabytes(r.WalletdRSS),
+		console.Megabytes(r.SidecarRSS), r.TrafficSeconds, r.TotalSeconds)
 	for _, failure := range r.FirstFailures {
 		fmt.Fprintf(&b, "failed: %s\n", failure)
 	}

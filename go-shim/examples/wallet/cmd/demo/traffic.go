@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/failures"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 )
 
@@ -25,17 +26,11 @@ const (
 	askTimeout = 5 * time.Second
 )
 
-// sample is a question with an answer to compare with.
-type sample struct {
-	question ask.Question
-	answer   ask.Answer
-}
-
 // haul is what a stretch of traffic brought.
 type haul struct {
 	asked   [methods]int
 	latency [methods][]time.Duration
-	samples [methods][]sample
+	samples [methods][]ask.Sample
 	took    time.Duration
 }
 
@@ -62,7 +57,7 @@ type traffic struct {
 	conns  []*grpc.ClientConn
 	mix    *mix.Mix
 	seed   uint64
-	failed failures
+	failed failures.Failures
 	// stretches makes each stretch ask other questions.
 	stretches uint64
 	// asked counts all questions, comparisons included.
@@ -107,17 +102,17 @@ func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.Clie
 		h.latency[q.Method] = append(h.latency[q.Method], time.Since(start))
 		h.asked[q.Method]++
 		if !answer.Decided() {
-			t.failed.add("%s: %s", ask.Name(q.Method), answer)
+			t.failed.Add("%s: %s", ask.Name(q.Method), answer)
 			continue
 		}
-		h.keep(random, sample{q, answer}, keep)
+		h.keep(random, ask.Sample{Question: q, Answer: answer}, keep)
 	}
 	return h
 }
 
 // keep is reservoir sampling: each answer of a method has the same chance to stay.
-func (h *haul) keep(random *rand.Rand, s sample, atMost int) {
-	m := s.question.Method
+func (h *haul) keep(random *rand.Rand, s ask.Sample, atMost int) {
+	m := s.Question.Method
 	if len(h.samples[m]) < atMost {
 		h.samples[m] = append(h.samples[m], s)
 		return

@@ -22,6 +22,8 @@ type Spec struct {
 	Args []string
 	// Log is the file that gets everything the process prints; it is appended to.
 	Log string
+	// Env is added to the environment, of which the sidecar's settings are no part otherwise.
+	Env []string
 	// Lifeline gives the process a standard input that stays open until it is stopped.
 	Lifeline bool
 }
@@ -43,7 +45,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	defer log.Close()
 	p := &Process{spec: spec, cmd: exec.Command(spec.Bin, spec.Args...), done: make(chan struct{})}
-	p.cmd.Env = environment()
+	p.cmd.Env = append(environment(), spec.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = ownGroup()
 	if spec.Lifeline {

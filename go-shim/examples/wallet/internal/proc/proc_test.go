@@ -140,3 +140,35 @@ func TestTheSidecarsSettingsAreNotInherited(t *testing.T) {
 		t.Fatalf("got %s", got)
 	}
 }
+
+func TestOpenFilesAreNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "open")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() (n int) {
+		open, err := OpenFiles(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range open {
+			if target == path {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(); n != 1 {
+		t.Errorf("open %d times", n)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 0 {
+		t.Errorf("closed, and open %d times", n)
+	}
+	if _, err := OpenFiles(-1); err == nil {
+		t.Error("files of no process")
+	}
+}

@@ -39,6 +39,8 @@ type WalletdSpec struct {
 	Listen string
 	// Args are added.
 	Args []string
+	// Env is added to the environment; a supervised sidecar inherits it.
+	Env []string
 	// StartWithin bounds the wait for the ready file; a minute if zero.
 	StartWithin time.Duration
 }
@@ -80,7 +82,7 @@ func StartWalletd(spec WalletdSpec) (*Walletd, error) {
 	ready := filepath.Join(spec.Dir, "walletd.ready.json")
 	w := &Walletd{spec: spec}
 	process, err := startReady(proc.Spec{
-		Name: "walletd", Bin: spec.Bin, Args: spec.args(ready), Log: w.Log(),
+		Name: "walletd", Bin: spec.Bin, Args: spec.args(ready), Log: w.Log(), Env: spec.Env,
 	}, ready, spec.StartWithin, w)
 	if err != nil {
 		return nil, err
@@ -105,6 +107,13 @@ type Addresses struct {
 	// Listen is empty without --listen.
 	Listen string `json:"listen"`
 	Admin  string `json:"admin"`
+}
+
+// SidecarAddresses are where the sidecar that walletd supervises listens; an error while it is starting.
+func (w *Walletd) SidecarAddresses() (Addresses, error) {
+	var at Addresses
+	err := readJSON(w.spec.Socket+".ready", &at)
+	return at, err
 }
 
 // HotpathdSpec says how to run a sidecar that walletd attaches to.

@@ -101,7 +101,7 @@ hotpath_shim_sidecar_restarts_total 1
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := shimOf(page)
+	got := ShimOf(page)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}

@@ -57,7 +57,7 @@ func (w *Walletd) Shim(ctx context.Context) (Shim, error) {
 	if err != nil {
 		return Shim{}, err
 	}
-	return shimOf(page), nil
+	return ShimOf(page), nil
 }
 
 // Size is how many accounts and entries walletd holds.
@@ -69,7 +69,8 @@ func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error
 	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
 }
 
-func shimOf(page probe.Page) Shim {
+// ShimOf is what a page of walletd's metrics says of the shim.
+func ShimOf(page probe.Page) Shim {
 	served := func(mode Mode) uint64 {
 		return uint64(page.Value("hotpath_shim_requests_total", probe.Labels{"served_by": string(mode)}))
 	}

@@ -1,4 +1,5 @@
-package main
+// Package poster posts transactions to a walletd at a steady rate.
+package poster
 
 import (
 	"context"
@@ -9,26 +10,31 @@ import (
 	"time"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/failures"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 )
 
-// poster posts transactions at a steady rate, whatever else happens.
-type poster struct {
-	wallet walletv1.WalletServiceClient
-	next   func() *walletv1.PostTransactionRequest
-	every  time.Duration
-	failed failures
-	posted atomic.Int64
+// Poster posts transactions at a steady rate, whatever else happens.
+type Poster struct {
+	Wallet walletv1.WalletServiceClient
+	// Next makes a transaction; it is called by one goroutine.
+	Next  func() *walletv1.PostTransactionRequest
+	Every time.Duration
+	// Timeout bounds each post.
+	Timeout time.Duration
+	Failed  failures.Failures
+	Posted  atomic.Int64
+	newest  atomic.Uint64
 }
 
-const (
-	// posting bounds the transactions in flight: a slow disk makes the poster late, not the queue long.
-	posting     = 16
-	postTimeout = 10 * time.Second
-)
+// posting bounds the transactions in flight: a slow disk makes the poster late, not the queue long.
+const posting = 16
 
-// run posts until stop is done, then waits for those in flight.
-func (p *poster) run(stop context.Context) {
+// Newest is the highest position that a post was answered with.
+func (p *Poster) Newest() uint64 { return p.newest.Load() }
+
+// Run posts until stop is done, then waits for those in flight.
+func (p *Poster) Run(stop context.Context) {
 	due := make(chan struct{})
 	var workers sync.WaitGroup
 	requests := make(chan *walletv1.PostTransactionRequest)
@@ -41,23 +47,29 @@ func (p *poster) run(stop context.Context) {
 	}
 	go func() {
 		defer close(due)
-		pace(stop, p.every, func() { due <- struct{}{} })
+		pace(stop, p.Every, func() { due <- struct{}{} })
 	}()
 	for range due {
-		requests <- p.next()
+		requests <- p.Next()
 	}
 	close(requests)
 	workers.Wait()
 }
 
-func (p *poster) post(request *walletv1.PostTransactionRequest) {
-	ctx, cancel := context.WithTimeout(context.Background(), postTimeout)
+func (p *Poster) post(request *walletv1.PostTransactionRequest) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.Timeout)
 	defer cancel()
-	if _, err := p.wallet.PostTransaction(ctx, request); err != nil {
-		p.failed.add("PostTransaction %s: %v", request.GetTransactionId(), err)
+	reply, err := p.Wallet.PostTransaction(ctx, request)
+	if err != nil {
+		p.Failed.Add("PostTransaction %s: %v", request.GetTransactionId(), err)
 		return
 	}
-	p.posted.Add(1)
+	p.Posted.Add(1)
+	for newest := p.newest.Load(); newest < reply.GetPosition(); newest = p.newest.Load() {
+		if p.newest.CompareAndSwap(newest, reply.GetPosition()) {
+			return
+		}
+	}
 }
 
 // pace calls send at planned times; one that is late is not left out, so that the rate holds on average.
@@ -73,12 +85,13 @@ func pace(stop context.Context, every time.Duration, send func()) {
 	}
 }
 
-// transactions makes what the poster posts. It is not safe for several goroutines.
-type transactions struct {
-	mix    *mix.Mix
-	random *rand.Rand
-	n      int
-	nowUs  int64
+// Transactions makes what a Poster posts. It is not safe for several goroutines.
+type Transactions struct {
+	Mix    *mix.Mix
+	Random *rand.Rand
+	// NowUs is the time of the newest transaction.
+	NowUs int64
+	n     int
 	// held are holds that have not been captured.
 	held []*walletv1.Entry
 }
@@ -86,22 +99,22 @@ type transactions struct {
 // heldBefore is how many holds stay open: by then the oldest is long since committed.
 const heldBefore = 100
 
-// next is mostly a transfer; one in ten holds money, or captures what was held a while ago; one in fifty is late.
-func (t *transactions) next() *walletv1.PostTransactionRequest {
+// Next is mostly a transfer; one in ten holds money, or captures what was held a while ago; one in fifty is late.
+func (t *Transactions) Next() *walletv1.PostTransactionRequest {
 	t.n++
-	t.nowUs += 1_000_000
+	t.NowUs += 1_000_000
 	request := &walletv1.PostTransactionRequest{
-		TransactionId: fmt.Sprintf("demo-%d", t.n), OccurredAtUs: t.nowUs,
+		TransactionId: fmt.Sprintf("demo-%d", t.n), OccurredAtUs: t.NowUs,
 	}
-	if t.random.IntN(50) == 0 {
-		request.OccurredAtUs -= t.random.Int64N(30 * 24 * 3_600_000_000)
+	if t.Random.IntN(50) == 0 {
+		request.OccurredAtUs -= t.Random.Int64N(30 * 24 * 3_600_000_000)
 	}
 	switch {
-	case t.random.IntN(10) > 0:
+	case t.Random.IntN(10) > 0:
 		request.Entries = t.transfer()
 	case len(t.held) < heldBefore:
 		request.External = true
-		place := t.mix.Place(t.random)
+		place := t.Mix.Place(t.Random)
 		hold := entry(place.Account, place.Asset, -t.amount(), walletv1.Phase_PHASE_HOLD, "")
 		t.held = append(t.held, hold)
 		request.Entries = []*walletv1.Entry{hold}
@@ -117,8 +130,8 @@ func (t *transactions) next() *walletv1.PostTransactionRequest {
 	return request
 }
 
-func (t *transactions) transfer() []*walletv1.Entry {
-	from, to := t.mix.Place(t.random), t.mix.Place(t.random)
+func (t *Transactions) transfer() []*walletv1.Entry {
+	from, to := t.Mix.Place(t.Random), t.Mix.Place(t.Random)
 	if from.Account == to.Account {
 		to.Account = fmt.Sprintf("demo-newcomer-%d", t.n)
 	}
@@ -129,7 +142,7 @@ func (t *transactions) transfer() []*walletv1.Entry {
 	}
 }
 
-func (t *transactions) amount() int64 { return 1 + t.random.Int64N(50_000) }
+func (t *Transactions) amount() int64 { return 1 + t.Random.Int64N(50_000) }
 
 func entry(account, asset string, amount int64, phase walletv1.Phase, counterparty string) *walletv1.Entry {
 	return &walletv1.Entry{

@@ -1,4 +1,5 @@
-package main
+// Package failures counts what fails.
+package failures
 
 import (
 	"fmt"
@@ -8,14 +9,15 @@ import (
 // kept bounds how many failures are shown; all are counted.
 const kept = 5
 
-// failures counts what failed and keeps the first few messages.
-type failures struct {
+// Failures counts what failed and keeps the first few messages.
+type Failures struct {
 	mu    sync.Mutex
 	n     int
 	first []string
 }
 
-func (f *failures) add(format string, a ...any) {
+// Add counts one.
+func (f *Failures) Add(format string, a ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.n++
@@ -24,13 +26,15 @@ func (f *failures) add(format string, a ...any) {
 	}
 }
 
-func (f *failures) count() int {
+// Count is how many there were.
+func (f *Failures) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.n
 }
 
-func (f *failures) messages() []string {
+// Messages are the first few.
+func (f *Failures) Messages() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]string{}, f.first...)

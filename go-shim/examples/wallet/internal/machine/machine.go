@@ -1,4 +1,5 @@
-package main
+// Package machine says what a run was made on: no figure means anything without it.
+package machine
 
 import (
 	"os"
@@ -7,8 +8,8 @@ import (
 	"strings"
 )
 
-// machine is what the figures depend on.
-type machine struct {
+// Machine is what the figures depend on.
+type Machine struct {
 	Cores    int    `json:"cores"`
 	CPU      string `json:"cpu"`
 	Memory   string `json:"memory"`
@@ -18,8 +19,9 @@ type machine struct {
 	Hotpathd string `json:"hotpathd"`
 }
 
-func thisMachine(walletd, hotpathd string) machine {
-	return machine{
+// This is the machine that we run on, and the given binaries.
+func This(walletd, hotpathd string) Machine {
+	return Machine{
 		Cores:    runtime.NumCPU(),
 		CPU:      field("/proc/cpuinfo", "model name"),
 		Memory:   field("/proc/meminfo", "MemTotal"),

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// check is one part of the verdict.
+type check struct {
+	Name     string `json:"name"`
+	Passed   bool   `json:"passed"`
+	Measured string `json:"measured"`
+	Allowed  string `json:"allowed"`
+	Why      string `json:"why,omitempty"`
+}
+
+// atRest judges every quiet sample by what had been waited for.
+func atRest(quiet []sample) check {
+	c := check{
+		Name: "rest", Measured: fmt.Sprintf("%d of %d rests complete", len(quiet), len(quiet)), Allowed: "all",
+		Why: fmt.Sprintf("no slot taken, no request in flight, as many lanes as after warm-up; at most %d goroutines and %d "+
+			"open files more, the store's own not counted", toleratedGoroutines, toleratedFiles),
+	}
+	var found []string
+	for i, s := range quiet {
+		for _, what := range s.restless(&quiet[0]) {
+			found = append(found, fmt.Sprintf("stretch %d: %s", i, what))
+		}
+	}
+	if c.Passed = len(quiet) > 1 && len(found) == 0; !c.Passed {
+		c.Measured = strings.Join(append(found, fmt.Sprintf("%d rests", len(quiet))), "; ")
+	}
+	return c
+}
+
+// explained judges lost lanes: a lane ends when its sidecar does, and for no other reason.
+func explained(quiet []sample) check {
+	c := check{
+		Name: "lost lanes", Measured: "none without a lost sidecar", Allowed: "only by the end of a sidecar or its connection",
+	}
+	var found []string
+	for i := 1; i < len(quiet); i++ {
+		before, now := quiet[i-1], quiet[i]
+		lost := now.shim.Restarts > before.shim.Restarts || now.feedReconnects > before.feedReconnects
+		for _, reason := range slices.Sorted(maps.Keys(now.laneFailures)) {
+			n := now.laneFailures[reason] - before.laneFailures[reason]
+			if n > 0 && !(lost && reason == laneEnded) {
+				found = append(found, fmt.Sprintf("stretch %d: %d by %s", i, n, reason))
+			}
+		}
+	}
+	if len(quiet) > 0 {
+		for reason, n := range quiet[0].laneFailures {
+			if n > 0 && reason != laneEnded {
+				found = append(found, fmt.Sprintf("stretch 0: %d by %s", n, reason))
+			}
+		}
+	}
+	if c.Passed = len(found) == 0; !c.Passed {
+		c.Measured = strings.Join(found, "; ")
+	}
+	return c
+}
+
+// laneEnded is the shim's word for a lane whose stream ended.
+const laneEnded = "ended"
+
+// served judges that the sidecar answered in every stretch, and so to the last.
+func served(quiet []sample) check {
+	c := check{Name: "served by the sidecar", Allowed: "some in every stretch"}
+	var before uint64
+	c.Passed = len(quiet) > 0
+	for i, s := range quiet {
+		if now := s.shim.Served[rig.SidecarMode]; now <= before {
+			c.Passed = false
+			c.Measured = fmt.Sprintf("none in stretch %d", i)
+			return c
+		}
+		before = s.shim.Served[rig.SidecarMode]
+	}
+	c.Measured = fmt.Sprint(before)
+	return c
+}
+
+// answers judges what callers saw, apart from the comparison.
+func answers(asked counts, wrong int, first []string) []check {
+	missing := asked.missing()
+	every := check{
+		Name: "every manner of caller", Passed: len(missing) == 0, Measured: "all", Allowed: "all",
+		Why: "a soak that leaves one out shows nothing about it",
+	}
+	if !every.Passed {
+		every.Measured = "missing: " + strings.Join(missing, ", ")
+	}
+	right := check{
+		Name: "answers", Passed: wrong == 0, Measured: fmt.Sprintf("%d wrong of %d", wrong, asked.all()), Allowed: "0 wrong",
+		Why: "the ledger decides, at a position not before the newest post; only who went away goes without",
+	}
+	if !right.Passed {
+		right.Measured += ": " + strings.Join(first, "; ")
+	}
+	return []check{right, every}
+}
+
+// posts judges the writes.
+func posts(posted int64, failed int, first []string) check {
+	return check{
+		Name: "posts", Passed: failed == 0 && posted > 0, Allowed: "0 failed",
+		Measured: strings.Join(append([]string{fmt.Sprintf("%d failed, %d posted", failed, posted)}, first...), "; "),
+	}
+}
+
+// compared judges the comparison with Go alone.
+func compared(c counted) check {
+	all := check{
+		Name: "compared with Go alone", Passed: true, Allowed: "0 different, some of each method",
+		Why: "each at the position of the answer that came under load",
+	}
+	equal, different := 0, 0
+	var none []string
+	for m := range methods {
+		equal, different = equal+c.equal[m], different+c.different[m]
+		if c.equal[m]+c.different[m] == 0 {
+			none = append(none, ask.Name(m))
+		}
+	}
+	all.Measured = fmt.Sprintf("%d different of %d", different, equal+different)
+	if len(none) > 0 {
+		all.Measured += "; no answer of " + strings.Join(none, ", ")
+	}
+	all.Passed = different == 0 && len(none) == 0
+	return all
+}
+
+// faulted judges that what should be survived happened.
+func faulted(c counted, p plan) check {
+	want := make(map[fault]int)
+	for _, what := range p.faults {
+		want[what] += p.times
+	}
+	return check{
+		Name: "faults", Passed: c.kills >= want[kills] && c.stops >= want[stops],
+		Measured: fmt.Sprintf("%d kills, %d stops", c.kills, c.stops),
+		Allowed:  fmt.Sprintf("at least %d kills, %d stops", want[kills], want[stops]),
+	}
+}
+
+// trends are those of memory. The sidecar's is of the one process that lives on after the last kill, and of the least that
+// it took in each stretch: what is held is in that too, and less of what its allocator keeps.
+func trends(all []sample, lastKill int) []trend {
+	quiet := atQuiet(all)
+	if len(quiet) == 0 {
+		return nil
+	}
+	least := make(map[int]int64)
+	for _, s := range all {
+		if rss, known := least[s.stretch]; s.hotpathd.pid == quiet[len(quiet)-1].hotpathd.pid && (!known || s.hotpathd.rss < rss) {
+			least[s.stretch] = s.hotpathd.rss
+		}
+	}
+	var heap, resident, sidecar []point
+	last := quiet[len(quiet)-1]
+	for _, s := range quiet {
+		if s.stretch >= warmUp {
+			heap = append(heap, point{s.seconds, s.walletd.heap, s.entries})
+			resident = append(resident, point{s.seconds, s.walletd.rss, s.entries})
+		}
+		if s.stretch > lastKill+settledAfter && s.hotpathd.pid == last.hotpathd.pid {
+			sidecar = append(sidecar, point{s.seconds, least[s.stretch], s.entries})
+		}
+	}
+	// At the first rest nearly all of it is the ledger; what is not makes the bound a little wider.
+	each := func(bytes int64) float64 { return float64(bytes) / max(1, float64(quiet[0].entries)) }
+	return []trend{
+		trendOf("walletd's heap after a collection", heap, each(quiet[0].walletd.heap), 0),
+		// The collector lets the heap grow to twice what is reachable before it runs again.
+		trendOf("walletd's resident set", resident, each(quiet[0].walletd.rss), quiet[0].walletd.heap),
+		// What one thread frees of another's is kept by its allocator until that other allocates again: between rests of
+		// one process up to half was seen to come and go.
+		trendOf("hotpathd's resident set, least of each stretch", sidecar, each(quiet[0].hotpathd.rss), quiet[0].hotpathd.rss/2),
+	}
+}

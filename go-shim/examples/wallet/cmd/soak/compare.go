@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// comparers re-ask at once.
+const comparers = 8
+
+// compare has Go alone answer what was answered under load, each question at the position of its answer.
+func (s *soak) compare(ctx context.Context) error {
+	if err := s.walletd.Switch(rig.Legacy, patience); err != nil {
+		return err
+	}
+	queue := make(chan ask.Sample)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for n := range comparers {
+		group.Go(func() {
+			for one := range queue {
+				again, what := s.again(one, n)
+				mu.Lock()
+				s.tell(one, again, what)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, samples := range s.traffic.take() {
+		for _, one := range samples {
+			queue <- one
+		}
+	}
+	close(queue)
+	group.Wait()
+	if err := s.walletd.Switch(rig.SidecarMode, patience); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (s *soak) again(one ask.Sample, n int) (again ask.Answer, what string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	again = ask.Put(ctx, s.traffic.conns[n%connections], one.Question, ask.At(one.Answer.Position))
+	return again, ask.Differ(one.Answer, again)
+}
+
+func (s *soak) tell(one ask.Sample, again ask.Answer, what string) {
+	m := one.Question.Method
+	if what == "" {
+		s.counted.equal[m]++
+		return
+	}
+	s.counted.different[m]++
+	s.found.Save(ask.Difference{Sample: one, Again: again, What: what, First: "under-load", Second: "legacy"})
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/probe"
+)
+
+// Tolerated above the first rest: a scrape's own connection, and one that is just ending. Less than there are faults of either kind, so that one leaked per fault shows.
+const (
+	toleratedGoroutines = 4
+	toleratedFiles      = 4
+)
+
+// restless says what has not come to rest, compared with the sample after warm-up; no base compares less. It is the one
+// definition of rest: what is waited for is what is judged.
+func (s *sample) restless(base *sample) []string {
+	var found []string
+	add := func(bad bool, format string, a ...any) {
+		if bad {
+			found = append(found, fmt.Sprintf(format, a...))
+		}
+	}
+	add(s.hotpathd.pid == 0, "there is no sidecar to read")
+	add(!s.shim.CaughtUp(), "the sidecar is not ready at the head: position %d of %d", s.shim.Position, s.shim.Head)
+	add(s.breakerOpen, "the breaker is open")
+	add(s.walletd.inFlight != 0, "hotpath_shim_lane_in_flight is %d: slots are taken", s.walletd.inFlight)
+	add(s.hotpathd.inFlight != 0, "hotpathd_in_flight is %d", s.hotpathd.inFlight)
+	add(s.buffered != 0, "hotpathd_buffered_bytes is %d", s.buffered)
+	add(s.retired != 0, "hotpathd_retired_waiting is %d: somebody still reads a replaced version", s.retired)
+	add(s.versions > 1, "hotpathd_retained_versions is %d: history is kept too long", s.versions)
+	add(s.walletd.lanes == 0, "no lane is open")
+	add(s.walletd.lanes != s.hotpathd.lanes, "the shim has %d lanes, the sidecar %d", s.walletd.lanes, s.hotpathd.lanes)
+	if base == nil {
+		return found
+	}
+	add(s.walletd.lanes != base.walletd.lanes, "%d lanes are open, not %d", s.walletd.lanes, base.walletd.lanes)
+	more := func(what string, now, then, tolerated int) {
+		add(now > then+tolerated, "%s: %d, after warm-up %d (%d more are tolerated)", what, now, then, tolerated)
+	}
+	more("goroutines of walletd", s.walletd.goroutines, base.walletd.goroutines, toleratedGoroutines)
+	more("open files of walletd", s.walletd.files, base.walletd.files, toleratedFiles)
+	more("open files of hotpathd", s.hotpathd.files, base.hotpathd.files, toleratedFiles)
+	return found
+}
+
+const (
+	lookEvery = 100 * time.Millisecond
+	// steadyLooks in a row that see the same make the first rest, which the others are compared with.
+	steadyLooks = 10
+	// steadyWithin bounds the wait for those.
+	steadyWithin = 30 * time.Second
+)
+
+// rest waits until everything is at rest, has walletd collect its garbage, and takes a quiet sample. A sample that is
+// not at rest in the end is taken as it is, and judged.
+func (s *soak) rest(ctx context.Context, stretch int) error {
+	if s.base == nil {
+		s.awaitSteady(ctx)
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		now, err := s.collected(ctx)
+		if err == nil && len(now.restless(s.base)) == 0 || time.Now().After(deadline) {
+			now.quiet, now.stretch, now.seconds = true, stretch, time.Since(s.start).Seconds()
+			s.keep(now)
+			if s.base == nil {
+				s.base = &now
+			}
+			return nil
+		}
+		pause(ctx, lookEvery)
+	}
+}
+
+// awaitSteady waits until goroutines and files stay the same for a while: connections of the start may be ending.
+func (s *soak) awaitSteady(ctx context.Context) {
+	deadline := time.Now().Add(steadyWithin)
+	var seen []sample
+	for time.Now().Before(deadline) && ctx.Err() == nil {
+		now, err := read(ctx, s.walletd)
+		if err == nil && len(now.restless(nil)) == 0 {
+			seen = append(seen, now)
+			last := seen[max(0, len(seen)-steadyLooks):]
+			if len(last) == steadyLooks && !slices.ContainsFunc(last, func(one sample) bool { return !one.like(now) }) {
+				return
+			}
+		} else {
+			seen = nil
+		}
+		pause(ctx, lookEvery)
+	}
+}
+
+// like leaves room for the connection of a scrape, which may or may not have ended.
+func (s *sample) like(other sample) bool {
+	near := func(a, b int) bool { return max(a-b, b-a) <= 1 }
+	return near(s.walletd.goroutines, other.walletd.goroutines) && near(s.walletd.files, other.walletd.files) &&
+		near(s.hotpathd.files, other.hotpathd.files) && s.hotpathd.pid == other.hotpathd.pid
+}
+
+// collected reads both processes after two garbage collections: pools are emptied by the second.
+func (s *soak) collected(ctx context.Context) (sample, error) {
+	now, err := read(ctx, s.walletd)
+	if err != nil || len(now.restless(s.base)) > 0 {
+		return now, err
+	}
+	for range 2 {
+		if _, err := probe.Get(ctx, s.walletd.Admin, "/debug/pprof/heap?gc=1"); err != nil {
+			return now, err
+		}
+	}
+	return read(ctx, s.walletd)
+}
+
+func pause(ctx context.Context, span time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(span):
+	}
+}

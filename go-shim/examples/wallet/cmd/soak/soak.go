@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
+	"hotpath.dev/go-shim/examples/wallet/internal/mix"
+	"hotpath.dev/go-shim/examples/wallet/internal/poster"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+// patience is for waits that only a broken program reaches.
+const patience = 3 * time.Minute
+
+const (
+	stopGrace = 10 * time.Second
+	// surveyed is how many transactions are read to learn which accounts are busy.
+	surveyed = 3000
+	// crowded is the service's limit of accounts in a batch.
+	crowded = 1000
+	// sampleEvery is how often both processes are read under load.
+	sampleEvery = time.Second
+)
+
+// retain is shorter than by default, so that at each rest the sidecar is seen to drop its history: else that would take
+// half a minute, and what of it is left would be most of what its memory moves by.
+const retain = 2 * time.Second
+
+// promptPurge has the sidecar's allocator, mimalloc, give back at once what is freed: else resident memory moves twice as
+// much from one rest to the next, and a leak would have to be as large to show.
+const promptPurge = "MIMALLOC_PURGE_DELAY=0"
+
+// soak is one run.
+type soak struct {
+	config  config
+	say     *console.Console
+	plan    plan
+	walletd *rig.Walletd
+	traffic traffic
+	found   ask.Differences
+	start   time.Time
+	counted counted
+	// base is the first sample at rest.
+	base *sample
+
+	mu      sync.Mutex
+	samples []sample
+}
+
+// counted is what the run did, apart from requests.
+type counted struct {
+	stretches, kills, stops int
+	equal, different        [methods]int
+}
+
+func newSoak(c config, say *console.Console) *soak {
+	return &soak{
+		config: c, say: say, plan: planFor(c), found: ask.Differences{Dir: filepath.Join(c.out, "differences")},
+	}
+}
+
+func (s *soak) path(name string) string { return filepath.Join(s.config.out, name) }
+
+func (s *soak) keep(one sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.samples = append(s.samples, one)
+}
+
+// run is the whole soak. An error means that it could not be carried out; what it found is in the summary.
+func (s *soak) run(ctx context.Context) (*summary, error) {
+	s.say.Line("soak of %s: load, faults and rests (in %s)", s.length(), s.config.out)
+	if err := s.clear(); err != nil {
+		return nil, err
+	}
+	defer s.close()
+	for _, step := range []func(context.Context) error{s.serve, s.prepare, s.stretches} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.finish()
+}
+
+func (s *soak) length() string {
+	if s.config.brief {
+		return "a few seconds (--brief)"
+	}
+	return s.config.lasts.String()
+}
+
+// clear removes what an earlier run left, by name: --out may hold other things.
+func (s *soak) clear() error {
+	if err := os.MkdirAll(s.config.out, 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, name := range []string{
+		ledgerFile, ledgerFile + "-wal", ledgerFile + "-shm", "modes.toml", "differences", "generate.log", "walletd.log",
+		"walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready", "samples.csv", "summary.json", "summary.txt",
+	} {
+		if err := os.RemoveAll(s.path(name)); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *soak) serve(ctx context.Context) error {
+	c := s.config
+	err := proc.Run(proc.Spec{
+		Name: "walletd generate", Bin: c.walletd, Log: s.path("generate.log"),
+		Args: []string{
+			"generate", "--db", s.path(ledgerFile), "--seed", fmt.Sprint(c.seed),
+			"--accounts", fmt.Sprint(c.accounts), "--transactions", fmt.Sprint(c.transactions),
+		},
+	}, ctx.Done())
+	if err != nil {
+		return err
+	}
+	if err := rig.WriteModes(s.path("modes.toml"), rig.Legacy); err != nil {
+		return err
+	}
+	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
+		Bin: c.walletd, Dir: c.out, DB: s.path(ledgerFile), Sidecar: rig.Supervise, SidecarBin: c.hotpathd,
+		Socket: s.path("hotpathd.sock"), Modes: s.path("modes.toml"), StartWithin: patience,
+		Env: []string{fmt.Sprintf("HOTPATHD_RETAIN_MS=%d", retain.Milliseconds()), promptPurge},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.walletd.AwaitShim("the sidecar has loaded the ledger", patience, func(now rig.Shim) bool {
+		return ctx.Err() != nil || now.Head > 0 && now.CaughtUp()
+	})
+	return errors.Join(err, ctx.Err())
+}
+
+// prepare learns about the ledger, and what Go alone says of malformed requests.
+func (s *soak) prepare(ctx context.Context) error {
+	t := &s.traffic
+	for range connections {
+		conn, err := ask.Dial(s.walletd.GRPC)
+		if err != nil {
+			return err
+		}
+		t.conns = append(t.conns, conn)
+	}
+	shim, err := s.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	wallet := walletv1.NewWalletServiceClient(t.conns[0])
+	random := rand.New(rand.NewPCG(s.config.seed, 0))
+	t.seed, t.head = s.config.seed, shim.Head
+	if t.mix, err = mix.Survey(ctx, wallet, shim.Head, surveyed, random); err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, place := range t.mix.Busiest(t.mix.Accounts()) {
+		if !seen[place.Account] && len(t.crowd) < crowded {
+			seen[place.Account] = true
+			t.crowd = append(t.crowd, place.Account)
+		}
+	}
+	makes := &poster.Transactions{Mix: t.mix, Random: random, NowUs: t.mix.LastUs()}
+	t.poster = &poster.Poster{
+		Wallet: wallet, Next: makes.Next, Every: time.Second / time.Duration(s.config.postRate), Timeout: patience,
+	}
+	for _, bad := range malformedRequests() {
+		bad.reference = ask.Put(ctx, t.conns[0], bad.question, bad.md)
+		t.bad = append(t.bad, bad)
+	}
+	return errors.Join(s.walletd.Switch(rig.SidecarMode, patience), ctx.Err())
+}
+
+// stretches are load, comparison, rest, again and again.
+func (s *soak) stretches(ctx context.Context) error {
+	s.start = time.Now()
+	for n := 0; !s.plan.enough(n, time.Since(s.start), s.config.lasts); n++ {
+		what := s.plan.at(n)
+		if err := s.load(ctx, n, what); err != nil {
+			return err
+		}
+		if err := s.compare(ctx); err != nil {
+			return err
+		}
+		if err := s.answered(ctx); err != nil {
+			return err
+		}
+		if err := s.rest(ctx, n); err != nil {
+			return err
+		}
+		s.counted.stretches++
+		s.progress(n, what)
+	}
+	return nil
+}
+
+// load is traffic, with a fault in its midst.
+func (s *soak) load(ctx context.Context, n int, what fault) error {
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	group.Go(func() { s.traffic.run(asking, s.config.callers, n) })
+	group.Go(func() { s.watch(asking, n) })
+	began := time.Now()
+	pause(ctx, s.plan.load/4)
+	err := s.disturb(ctx, what)
+	if err == nil {
+		// Whatever the fault took, there is some load after it.
+		pause(ctx, max(s.plan.load-time.Since(began), s.plan.load/4))
+		err = s.walletd.Await("every kind of request and a post", patience, func() bool {
+			return ctx.Err() != nil || s.traffic.complete()
+		})
+	}
+	cancel()
+	group.Wait()
+	return errors.Join(err, ctx.Err())
+}
+
+// watch keeps samples under load.
+func (s *soak) watch(ctx context.Context, stretch int) {
+	for {
+		pause(ctx, sampleEvery)
+		if ctx.Err() != nil {
+			return
+		}
+		now, err := read(ctx, s.walletd)
+		if err != nil && !errors.Is(err, errNoSidecar) {
+			continue
+		}
+		now.stretch, now.seconds = stretch, time.Since(s.start).Seconds()
+		s.keep(now)
+	}
+}
+
+// answered asks until the sidecar has answered, which closes a breaker that had opened under load. Then all callers ask a
+// little more, cheap things: so every rest follows the same load, and each thread of the sidecar gets to free what others
+// have given back to it.
+func (s *soak) answered(ctx context.Context) error {
+	before, err := s.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	seeds := func(n int) *rand.Rand {
+		return rand.New(rand.NewPCG(s.config.seed, uint64(s.counted.stretches)<<16|uint64(n)))
+	}
+	random := seeds(0)
+	_, err = s.walletd.AwaitShim("the sidecar answers", patience, func(now rig.Shim) bool {
+		s.traffic.ask(random, s.traffic.conns[0], s.traffic.request(random, patient))
+		return ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode]
+	})
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	for n := range s.config.callers {
+		group.Go(func() {
+			random := seeds(n)
+			for range cheapRequests {
+				r := s.traffic.request(random, patient)
+				r.question = s.traffic.mix.Question(random, 0)
+				s.traffic.ask(random, s.traffic.conns[n%connections], r)
+			}
+		})
+	}
+	group.Wait()
+	return ctx.Err()
+}
+
+// cheapRequests of each caller end a stretch.
+const cheapRequests = 50
+
+func (s *soak) close() {
+	for _, conn := range s.traffic.conns {
+		_ = conn.Close()
+	}
+	if s.walletd != nil {
+		s.walletd.Stop(stopGrace)
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hotpath.dev/go-shim/examples/wallet/internal/console"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
+	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+)
+
+func noEnv(string) string { return "" }
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--callers", "0", "x"},
+		func(string) string { return "299" }, io.Discard)
+	if !errors.Is(err, errUsage) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--callers: must be at least 1",
+		`unexpected argument "x"`, "SOAK_SECONDS=299: must be a whole number from 300"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestFiveMinutesAreTheDefault(t *testing.T) {
+	bin, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--walletd", bin, "--hotpathd", bin}
+	c, err := configure(args, noEnv, io.Discard)
+	if err != nil || c.lasts != 5*time.Minute || c.brief {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	c, err = configure(args, func(string) string { return "3600" }, io.Discard)
+	if err != nil || c.lasts != time.Hour {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	var help bytes.Buffer
+	if _, err := configure([]string{"--help"}, noEnv, &help); err == nil || !strings.Contains(help.String(), "-brief") {
+		t.Errorf("%v:\n%s", err, help.String())
+	}
+}
+
+func TestARunEndsOnlyWithSamplesEnough(t *testing.T) {
+	p := planFor(config{})
+	least := p.lastKill() + settledAfter + leastTrend
+	if p.enough(least-1, time.Hour, time.Minute) {
+		t.Error("too few samples of the last sidecar, however long they took")
+	}
+	if p.enough(least, time.Minute-1, time.Minute) || !p.enough(least, time.Minute, time.Minute) {
+		t.Error("the time counts too")
+	}
+	for n := p.lastKill() + 1; n < 50; n++ {
+		if p.at(n) == kills {
+			t.Errorf("stretch %d kills: a trend needs one process", n)
+		}
+	}
+	brief := planFor(config{brief: true})
+	if brief.enough(2, time.Hour, 0) || !brief.enough(3, 0, time.Hour) || brief.trend {
+		t.Errorf("%+v", brief)
+	}
+}
+
+func TestSamplesAreRowsOfOneWidth(t *testing.T) {
+	samples := stills(2)
+	samples[0].shim.Reasons = map[string]uint64{"busy": 3}
+	samples[1].laneFailures = map[string]uint64{"ended": 2}
+	samples[1].hotpathd = process{}
+	var out bytes.Buffer
+	if err := writeSamples(&out, samples); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&out).ReadAll()
+	if err != nil || len(rows) != 4 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	last := len(rows[0]) - 1
+	if rows[0][last] != "lane_failures_ended" || rows[0][last-1] != "fallbacks_busy" || rows[1][last-1] != "3" ||
+		rows[3][last] != "2" || rows[2][3] != "hotpathd" {
+		t.Errorf("%v", rows)
+	}
+}
+
+// The whole program over the real binaries, only shorter; what it judges holds on a machine of any speed.
+func TestABriefSoakPasses(t *testing.T) {
+	// A short directory: the path of a Unix socket has about 100 bytes.
+	dir, err := os.MkdirTemp("", "soak-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	hotpathd, err := rig.FindHotpathd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	walletd, err := rig.FindWalletd(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	s := newSoak(config{
+		walletd: walletd, hotpathd: hotpathd, out: out, brief: true, seed: 1, accounts: 1500, transactions: 8000,
+		postRate: 25, callers: 16,
+	}, console.New(os.Stdout))
+	sum, err := s.run(t.Context())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, proc.LastLines(filepath.Join(out, "walletd.log"), 40))
+	}
+	if !sum.Passed {
+		t.Errorf("%s\n%s", sum.text(), proc.LastLines(filepath.Join(out, "walletd.log"), 40))
+	}
+	if sum.Kills != 1 || sum.Stops != 1 || sum.Memory != nil {
+		t.Errorf("%+v", sum)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, new(summary)); err != nil || bytes.Contains(text, []byte(dir)) {
+		t.Errorf("%v, or names a folder of this machine:\n%s", err, text)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "summary.txt")); err != nil || !strings.Contains(string(text), "not judged") {
+		t.Errorf("%v: must say what it leaves out:\n%s", err, text)
+	}
+	for _, name := range []string{"samples.csv", "walletd.log"} {
+		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
