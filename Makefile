@@ -1,5 +1,5 @@
 # The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
-# Needs Rust (by rustup), Go and a C compiler; every other tool is fetched by version through cargo or go.
+# Needs Rust (by rustup), Go and a C compiler (`fuzz` also one for C++); every other tool is fetched by version through cargo or go.
 
 BUF        := go run github.com/bufbuild/buf/cmd/buf@v1.57.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
