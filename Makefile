@@ -1,5 +1,5 @@
 # The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
-# Needs Rust (by rustup), Go and a C compiler; every other tool is fetched by version through cargo or go.
+# Needs Rust (by rustup), Go and a C compiler (`fuzz` also one for C++); every other tool is fetched by version through cargo or go.
 
 BUF        := go run github.com/bufbuild/buf/cmd/buf@v1.57.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -64,9 +64,10 @@ test-rust: test-binaries
 test-go: test-binaries
 	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
 
-fuzz: ## Both parsers of the exchange's Go side against made-up bytes, FUZZ_SECONDS each
+fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
+	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
 	cd go-shim && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \

@@ -13,6 +13,7 @@ mod reply;
 
 pub use counts::Counts;
 pub use frame::{Cursor, Item, RequestFrame};
+pub use inbox::Pieces;
 pub use reply::{Open, Replies};
 
 use crate::{

@@ -100,3 +100,5 @@ pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
 /// Most that a request may cost on its lane, see `Model::cost`: about 20 µs, a fifth to a half of what moving it to
 /// another thread and back adds to it (40-100 µs, `cargo bench --bench exchange -- statistics`).
 pub const EXCHANGE_INLINE_COST: usize = 4_000;
+/// Time from which on a request is slow enough for a line in the debug log.
+pub const SLOW_REPLY: Duration = Duration::from_millis(10);

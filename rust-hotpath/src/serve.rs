@@ -4,12 +4,14 @@ mod budget;
 mod core;
 mod frame;
 mod meter;
+mod trace;
 mod wants;
 
 pub(crate) use budget::Share;
-pub(crate) use core::{Answer, Asked, Core, Turn};
+pub(crate) use core::{Answer, Asked, Core, Turn, WANTED};
 pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
+pub(crate) use trace::ended;
 pub use wants::{Bounds, Wants};
 
 use crate::{
@@ -193,7 +195,7 @@ impl<M: Model> Core<M> {
         if !is_grpc(request.headers()) {
             return unsupported_media();
         }
-        let call = self.meter.start(method);
+        let mut call = self.meter.start(method);
         let (parts, body) = request.into_parts();
         let wants = Wants::read(&parts.headers);
         let permit = match self.admit() {
@@ -201,13 +203,20 @@ impl<M: Model> Core<M> {
             Err(error) => return call.end(refuse(&error)),
         };
         let mut reply = frame::start();
-        match self
+        let ended = match self
             .answer(method, &wants, &parts.headers, body, &mut reply)
             .await
         {
-            Ok(answer) => call.end(self.say(answer, reply, wants.asked, permit)),
-            Err(error) => call.end(refuse(&error)),
-        }
+            Ok(answer) => self.say(answer, reply, wants.asked, permit),
+            Err(error) => refuse(&error),
+        };
+        trace::ended(M::METHODS[method], ended.0, call.took(), || {
+            let traceparent = parts.headers.get(trace::TRACEPARENT);
+            traceparent
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        });
+        call.end(ended)
     }
 
     async fn answer(
@@ -227,6 +236,7 @@ impl<M: Model> Core<M> {
             bounds: &wants.bounds,
             arrived,
             timeout: wants.timeout,
+            given_up: &WANTED,
             request: &request,
         };
         match self.wait(&asked, usize::MAX, reply).await {

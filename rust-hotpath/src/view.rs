@@ -208,6 +208,18 @@ impl<M: Model> View<M> {
     /// # Errors
     /// [`Kind::NotReached`] or [`Kind::NotRetained`].
     pub fn at(&self, position: u64) -> Result<Resolved<M>, Error> {
+        self.at_while(position, || Ok(()))
+    }
+
+    /// As [`Self::at`], but asks `go_on` now and then whether the answer is still wanted.
+    ///
+    /// # Errors
+    /// Also those of `go_on`.
+    pub fn at_while(
+        &self,
+        position: u64,
+        go_on: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Resolved<M>, Error> {
         let current = self.shared.current.load();
         if position == current.newest.position {
             return Ok(Resolved::Newest(current));
@@ -226,7 +238,7 @@ impl<M: Model> View<M> {
         if snapshot.retained[index].position == position {
             return Ok(Resolved::Retained(snapshot, index));
         }
-        let state = snapshot.replay(index, position)?;
+        let state = snapshot.replay(index, position, go_on)?;
         Ok(Resolved::Replayed(position, state, snapshot))
     }
 
@@ -266,14 +278,19 @@ impl<M: Model> Snapshot<M> {
         }
     }
 
-    fn replay(&self, base: usize, position: u64) -> Result<M::State, Error> {
+    fn replay(
+        &self,
+        base: usize,
+        position: u64,
+        mut go_on: impl FnMut() -> Result<(), Error>,
+    ) -> Result<M::State, Error> {
         let mut state = self.retained[base].state.clone();
-        let next = &self.retained[base + 1];
-        for event in next
-            .events
-            .iter()
-            .take_while(|event| M::position(event) <= position)
-        {
+        let events = self.retained[base + 1].events.iter();
+        let led_there = events.take_while(|event| M::position(event) <= position);
+        for (index, event) in led_there.enumerate() {
+            if index % limits::EVENTS_PER_CLOCK == 0 {
+                go_on()?;
+            }
             M::apply(&mut state, event).map_err(|rule| {
                 let text = format!(
                     "position {} applied once, but not again: {rule}",

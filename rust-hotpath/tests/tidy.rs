@@ -12,7 +12,9 @@ const FUNCTION_LINES: usize = 70;
 
 /// Where the other crates of the workspace are, from this one.
 const LOADTEST: &str = "../loadtest";
-const CRATES: &[&str] = &[".", LOADTEST];
+/// Its properties are tests, so they may panic.
+const FUZZ: &str = "fuzz";
+const CRATES: &[&str] = &[".", FUZZ, LOADTEST];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 
@@ -202,7 +204,7 @@ impl File {
             .path
             .components()
             .any(|part| part.as_os_str() == "tests");
-        name == "tests.rs" || below_tests || !self.path.starts_with("src")
+        name == "tests.rs" || below_tests || self.krate == FUZZ || !self.path.starts_with("src")
     }
 
     /// What comes before the unit tests.

@@ -21,7 +21,7 @@ pub(super) struct Inbox {
 
 /// Bytes that are no whole message yet. A message that came in one piece is handed on as it is.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub struct Pieces {
     chunk: Bytes,
     /// Used once a message comes in several; then `chunk` is empty.
     joined: BytesMut,
@@ -66,7 +66,8 @@ impl Inbox {
 }
 
 impl Pieces {
-    pub(super) fn push(&mut self, data: Bytes) {
+    /// More of the stream.
+    pub fn push(&mut self, data: Bytes) {
         if self.is_empty() {
             self.chunk = data;
         } else {
@@ -75,8 +76,13 @@ impl Pieces {
         }
     }
 
-    /// The first whole message. No more than one that is not whole is ever held.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    /// The first whole message. To be asked until there is none, before more is pushed: so no more than one that is not
+    /// whole is ever held.
+    ///
+    /// # Errors
+    /// If what comes next is compressed or too long.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let held = if self.joined.is_empty() {
             &self.chunk[..]
         } else {
@@ -109,7 +115,9 @@ impl Pieces {
         Ok(Some(message))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether the stream may end here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.chunk.is_empty() && self.joined.is_empty()
     }
 

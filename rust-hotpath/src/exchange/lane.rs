@@ -4,14 +4,14 @@ use super::{
     Place, draining,
     frame::{Cursor, Item, RequestFrame},
     inbox::Inbox,
-    late::{Done, Late, Owned},
+    late::{Done, Entry, Late, Owned},
     reply::Replies,
 };
 use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Answer, Asked, Bounds, Turn},
+    serve::{Answer, Asked, Bounds, Turn, WANTED, ended},
     view::Resolved,
 };
 use bytes::Bytes;
@@ -102,11 +102,11 @@ impl<M: Model> Lane<M> {
     }
 
     fn collect(&mut self, cx: &mut Context<'_>) {
-        while self.late.len() > 0 && !self.replies.is_full() {
-            let Poll::Ready(done) = self.late.poll_done(cx) else {
+        while !self.replies.is_full() {
+            let Poll::Ready((entry, done)) = self.late.poll_done(cx) else {
                 return;
             };
-            self.settle(&done);
+            self.settle(&entry, &done);
         }
     }
 
@@ -202,12 +202,13 @@ impl<M: Model> Lane<M> {
             bounds: &bounds,
             arrived: batch.arrived,
             timeout: Some(frame.budget()),
+            given_up: &WANTED,
             request: frame.body,
         };
         if batch.permit.is_none() {
             match shared.core.admit() {
                 Ok(permit) => batch.permit = Some(permit),
-                Err(full) => return self.refuse(frame.id, asked.method, began, &full),
+                Err(full) => return self.refuse(frame, began, &full),
             }
         }
         let open = self.replies.open(frame.id, newest.position());
@@ -226,7 +227,7 @@ impl<M: Model> Lane<M> {
                 return Instant::now();
             }
         };
-        self.count(asked.method, code, began)
+        self.count(asked.method, code, began, frame.traceparent)
     }
 }
 
@@ -265,14 +266,15 @@ impl<M: Model> Lane<M> {
         }
     }
 
-    fn settle(&mut self, done: &Done) {
+    fn settle(&mut self, entry: &Entry, done: &Done) {
         let code = self.reply(done.id, &done.outcome, &done.reply);
-        self.count(done.method, code, done.arrived);
+        self.count(entry.method, code, entry.arrived, &entry.traceparent);
     }
 
-    fn refuse(&mut self, id: u64, method: usize, began: Instant, error: &Error) -> Instant {
-        self.replies.refusal(id, error);
-        self.count(method, error.code(), began)
+    fn refuse(&mut self, frame: &RequestFrame<'_>, began: Instant, error: &Error) -> Instant {
+        self.replies.refusal(frame.id, error);
+        let method = frame.method as usize;
+        self.count(method, error.code(), began, frame.traceparent)
     }
 
     fn postpone(
@@ -286,27 +288,29 @@ impl<M: Model> Lane<M> {
         match (shared.core.hold(frame.body.len()), batch.permit.take()) {
             (Ok(share), Some(permit)) => {
                 let owned = Owned::copy(frame, asked, share, permit);
-                self.late.push(shared, owned, heavy);
+                self.late.push(shared, owned, frame.traceparent, heavy);
             }
             (held, permit) => {
                 batch.permit = permit;
                 let full = held.err();
                 let full = full.unwrap_or_else(|| Error::new(Kind::Overloaded, "no place is left"));
-                self.refuse(frame.id, asked.method, asked.arrived, &full);
+                self.refuse(frame, asked.arrived, &full);
             }
         }
     }
 
     fn cancel(&mut self, id: u64) {
-        if let Some((method, arrived)) = self.late.cancel(id) {
+        if let Some(entry) = self.late.cancel(id) {
             let gone = Error::new(Kind::Cancelled, "the caller has gone");
-            self.refuse(id, method, arrived, &gone);
+            self.replies.refusal(id, &gone);
+            self.count(entry.method, gone.code(), entry.arrived, &entry.traceparent);
         }
     }
 
-    fn count(&self, method: usize, code: Code, began: Instant) -> Instant {
+    fn count(&self, method: usize, code: Code, began: Instant, traceparent: &str) -> Instant {
         let now = Instant::now();
         self.place.0.core.meter.count(method, code, now - began);
+        ended(M::METHODS[method], code, now - began, || traceparent);
         now
     }
 

@@ -10,8 +10,11 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -25,9 +28,11 @@ pub(super) struct Late {
     ids: HashMap<u64, Entry, ahash::RandomState>,
 }
 
-struct Entry {
-    method: usize,
-    arrived: Instant,
+/// What is remembered of one.
+pub(super) struct Entry {
+    pub(super) method: usize,
+    pub(super) arrived: Instant,
+    pub(super) traceparent: Box<str>,
     task: AbortHandle,
 }
 
@@ -39,15 +44,17 @@ pub(super) struct Owned {
     arrived: Instant,
     timeout: Duration,
     request: Box<[u8]>,
+    given_up: Arc<AtomicBool>,
     _share: Share,
     _permit: OwnedSemaphorePermit,
 }
 
+/// Tells the thread that reads, if there is one, that nobody waits any longer.
+struct GiveUp(Arc<AtomicBool>);
+
 /// Its end.
 pub(super) struct Done {
     pub(super) id: u64,
-    pub(super) method: usize,
-    pub(super) arrived: Instant,
     pub(super) outcome: Result<Answer, Error>,
     pub(super) reply: Vec<u8>,
     /// Of the reply's bytes, and the request with its place.
@@ -62,6 +69,7 @@ impl Late {
         }
     }
 
+    /// Those that are still to be replied to.
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
@@ -71,59 +79,75 @@ impl Late {
     }
 
     /// Answers it later.
-    pub(super) fn push<M: Model>(&mut self, shared: &Arc<Shared<M>>, owned: Owned, heavy: bool) {
+    pub(super) fn push<M: Model>(
+        &mut self,
+        shared: &Arc<Shared<M>>,
+        owned: Owned,
+        traceparent: &str,
+        heavy: bool,
+    ) {
         let (id, method, arrived) = (owned.id, owned.method, owned.arrived);
         let task = self.tasks.spawn(answer(Arc::clone(shared), owned, heavy));
         let entry = Entry {
             method,
             arrived,
+            traceparent: traceparent.into(),
             task,
         };
         self.ids.insert(id, entry);
     }
 
-    /// Gives it up. Its method and when it came, if it was here.
-    pub(super) fn cancel(&mut self, id: u64) -> Option<(usize, Instant)> {
+    /// Gives it up, if it is here.
+    pub(super) fn cancel(&mut self, id: u64) -> Option<Entry> {
         let entry = self.ids.remove(&id)?;
         entry.task.abort();
-        Some((entry.method, entry.arrived))
+        Some(entry)
     }
 
-    /// The next one that has ended; pending also if there are none.
-    pub(super) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
-        loop {
-            match self.tasks.poll_join_next_with_id(cx) {
-                Poll::Pending | Poll::Ready(None) => return Poll::Pending,
-                Poll::Ready(Some(Ok((task, done)))) => {
-                    // One that was cancelled may have ended all the same, and its id may be in use again.
-                    if self.forget(done.id, task) {
-                        return Poll::Ready(done);
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    if let Some(done) = self.failed(&error) {
-                        return Poll::Ready(done);
-                    }
-                }
+    /// The next one that has ended; pending also if there are none. To be asked even if none is to be replied to:
+    /// what was given up is only let go of here.
+    pub(super) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<(Entry, Done)> {
+        while !self.tasks.is_empty() {
+            let ended = match ready!(self.tasks.poll_join_next_with_id(cx)) {
+                None => break,
+                Some(Ok((task, done))) => self.forget(task, done),
+                // Given up, so it was forgotten then.
+                Some(Err(error)) if error.is_cancelled() => None,
+                Some(Err(error)) => self.failed(&error),
+            };
+            if let Some(ended) = ended {
+                return Poll::Ready(ended);
             }
         }
+        Poll::Pending
     }
 
-    fn forget(&mut self, id: u64, task: Id) -> bool {
-        let entry = self.ids.get(&id);
-        let known = entry.is_some_and(|entry| entry.task.id() == task);
-        if known {
-            self.ids.remove(&id);
+    /// Whether all that was begun has ended.
+    #[cfg(test)]
+    pub(super) fn is_ready(&self) -> bool {
+        self.ids.values().all(|entry| entry.task.is_finished())
+    }
+
+    /// Those not let go of yet.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// One that was given up may have ended all the same, and its id may be in use again.
+    fn forget(&mut self, task: Id, done: Done) -> Option<(Entry, Done)> {
+        let entry = self.ids.get(&done.id)?;
+        if entry.task.id() != task {
+            return None;
         }
-        known
+        Some((self.ids.remove(&done.id)?, done))
     }
 
-    fn failed(&mut self, error: &JoinError) -> Option<Done> {
+    fn failed(&mut self, error: &JoinError) -> Option<(Entry, Done)> {
         let mut ids = self.ids.iter();
         let (id, _) = ids.find(|(_, entry)| entry.task.id() == error.id())?;
         let id = *id;
-        let entry = self.ids.remove(&id)?;
-        Some(Done::failed(id, entry.method, entry.arrived, error))
+        Some((self.ids.remove(&id)?, Done::failed(id, error)))
     }
 }
 
@@ -141,6 +165,7 @@ impl Owned {
             arrived: asked.arrived,
             timeout: frame.budget(),
             request: asked.request.into(),
+            given_up: Arc::default(),
             _share: share,
             _permit: permit,
         }
@@ -152,6 +177,7 @@ impl Owned {
             bounds: &self.bounds,
             arrived: self.arrived,
             timeout: Some(self.timeout),
+            given_up: &self.given_up,
             request: &self.request,
         }
     }
@@ -173,24 +199,26 @@ impl Done {
         });
         Self {
             id: owned.id,
-            method: owned.method,
-            arrived: owned.arrived,
             outcome,
             reply,
             _held: Some((share, owned)),
         }
     }
 
-    fn failed(id: u64, method: usize, arrived: Instant, error: &JoinError) -> Self {
+    fn failed(id: u64, error: &JoinError) -> Self {
         let text = format!("the request's task failed: {error}");
         Self {
             id,
-            method,
-            arrived,
             outcome: Err(Error::new(Kind::Panicked, text)),
             reply: Vec::new(),
             _held: None,
         }
+    }
+}
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 
@@ -211,7 +239,9 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
 /// worker would be lost to them until it is done.
 async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
     shared.counts.offloaded.fetch_add(1, Relaxed);
-    let (id, method, arrived) = (owned.id, owned.method, owned.arrived);
+    let id = owned.id;
+    // Dropped with this task, whether its lane or its caller has gone.
+    let _give_up = GiveUp(Arc::clone(&owned.given_up));
     // Never closed; if it were, a place more would be the lesser evil.
     let place = Arc::clone(&shared.heavy).acquire_owned().await.ok();
     let scanned = tokio::task::spawn_blocking(move || {
@@ -226,5 +256,5 @@ async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
     });
     scanned
         .await
-        .unwrap_or_else(|error| Done::failed(id, method, arrived, &error))
+        .unwrap_or_else(|error| Done::failed(id, &error))
 }

@@ -16,7 +16,10 @@ use crate::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,8 +44,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) arrived: Instant,
     /// After this nobody waits for the answer.
     pub(crate) timeout: Option<Duration>,
+    /// Turns true, from another thread, once nobody waits for the answer.
+    pub(crate) given_up: &'a AtomicBool,
     pub(crate) request: &'a [u8],
 }
+
+/// Of a request that is answered by the thread that would give it up.
+pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// What the model decided, at one position.
 #[derive(Debug)]
@@ -59,6 +67,18 @@ pub(crate) enum Turn {
     Early(u64),
     /// It would take longer than allowed.
     Heavy,
+}
+
+impl Asked<'_> {
+    fn is_wanted(&self, now: Instant) -> Result<(), Error> {
+        if self.timeout.is_some_and(|most| now >= self.arrived + most) {
+            return Err(Error::new(Kind::TooLate, "the caller's time is up"));
+        }
+        if self.given_up.load(Relaxed) {
+            return Err(Error::new(Kind::Cancelled, "the caller has gone"));
+        }
+        Ok(())
+    }
 }
 
 impl<M: Model> Core<M> {
@@ -173,12 +193,8 @@ impl<M: Model> Core<M> {
                 return Turn::Done(Ok(Answer { position, verdict }));
             }
         };
-        if asked
-            .timeout
-            .is_some_and(|most| now >= asked.arrived + most)
-        {
-            let text = "the caller's time is up";
-            return Turn::Done(Err(Error::new(Kind::TooLate, text)));
+        if let Err(error) = asked.is_wanted(now) {
+            return Turn::Done(Err(error));
         }
         if bounds.target() > position {
             return Turn::Early(bounds.target());
@@ -194,7 +210,7 @@ impl<M: Model> Core<M> {
             None => decided(position, M::answer(newest.state(), &query, reply)),
             Some(at) => self
                 .view
-                .at(at)
+                .at_while(at, || asked.is_wanted(Instant::now()))
                 .and_then(|older| decided(at, M::answer(older.state(), &query, reply))),
         })
     }

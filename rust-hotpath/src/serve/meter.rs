@@ -47,6 +47,7 @@ pub(super) struct Call {
     methods: Arc<[Counters]>,
     method: usize,
     started: Instant,
+    took: Option<Duration>,
     code: Code,
 }
 
@@ -67,6 +68,7 @@ impl Meter {
             methods: Arc::clone(&self.methods),
             method,
             started: Instant::now(),
+            took: None,
             code: Code::Cancelled,
         }
     }
@@ -91,6 +93,11 @@ impl Meter {
 }
 
 impl Call {
+    /// How long it took, asked once: the clock costs as much as all the counting.
+    pub(super) fn took(&mut self) -> Duration {
+        *self.took.get_or_insert_with(|| self.started.elapsed())
+    }
+
     pub(super) fn end<T>(mut self, (code, response): (Code, T)) -> T {
         self.code = code;
         response
@@ -99,7 +106,8 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.methods[self.method].count(self.code, self.started.elapsed());
+        let took = self.took();
+        self.methods[self.method].count(self.code, took);
     }
 }
 

@@ -76,6 +76,24 @@ fn every_position_between_retained_versions_is_exact() {
 }
 
 #[test]
+fn rebuilding_a_position_ends_once_it_is_not_wanted() {
+    let (mut publisher, view) = new::<Counter>(config(100, 60_000, 10_000));
+    for to in [1, 5_000] {
+        grow(&mut publisher, to, Instant::now());
+    }
+    let mut asked = 0;
+    let gone = view.at_while(4_999, || {
+        asked += 1;
+        match asked {
+            ..3 => Ok(()),
+            _ => Err(Error::new(Kind::Cancelled, "gone")),
+        }
+    });
+    assert_eq!(gone.err().expect("given up").kind(), Kind::Cancelled);
+    assert_eq!(asked, 3);
+}
+
+#[test]
 fn old_versions_go_by_number_but_position_0_never() {
     let (mut publisher, view) = new::<Counter>(config(2, 60_000, 1_000));
     for to in [10, 20, 30] {

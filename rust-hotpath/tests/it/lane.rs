@@ -122,6 +122,17 @@ pub fn list(id: u64, prefix: &str) -> RequestFrame {
     frame(id, LIST, ListRequest { prefix }.encode_to_vec())
 }
 
+/// One message, behind its prefix.
+pub fn frame_bytes(requests: impl IntoIterator<Item = RequestFrame>) -> Bytes {
+    let message = ExchangeRequest {
+        requests: requests.into_iter().collect(),
+        cancelled: Vec::new(),
+    };
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    Bytes::from([&[0][..], &length, &message].concat())
+}
+
 /// What the unary call says to the same question, as a reply to its id.
 pub async fn unary(channel: &mut Channel, asked: &RequestFrame) -> ReplyFrame {
     let method = ["Get", "List"][asked.method as usize];

@@ -16,6 +16,7 @@ mod harness;
 mod health;
 mod lane;
 mod model;
+mod opening;
 mod positions;
 mod process;
 mod requests;

@@ -1,8 +1,9 @@
 //! The real `hotpathd`: flags, exit codes, socket files, signals.
 
 use crate::harness::{Feed, PROTOCOL_VERSION, SOON, connect, kind, open, reason, until};
+use crate::lane::{self, Lane};
 use hotpath::proto::{
-    hotpath::{EventBatch, feed_request::Kind},
+    hotpath::{EventBatch, RequestFrame, feed_request::Kind},
     wallet::{
         Entry, GetBalanceRequest, Phase, Transaction, wallet_service_client::WalletServiceClient,
     },
@@ -365,4 +366,37 @@ fn what_a_killed_sidecar_left_is_taken_over_what_another_program_serves_is_not()
     let _foreign = UnixListener::bind(dir.path().join("s")).unwrap();
     let output = hotpathd(&dir.path().join("s")).output().unwrap();
     assert_eq!(said(&output).0, Some(69));
+}
+
+/// The question is refused, because nothing was fed: as a unary call and in a lane.
+#[tokio::test]
+async fn the_log_of_a_failed_request_names_its_trace() {
+    const PARENT: &str = "b7ad6b7169203331";
+    let traces = ["0af7651916cd43dd8448eb211c80319c", &"5".repeat(32)];
+    let [direct, in_lane] = traces.map(|trace| format!("00-{trace}-{PARENT}-01"));
+    let args = ["--log-level", "debug"];
+    let process = Process::start(tempfile::tempdir().unwrap(), &args);
+    let channel = connect(&process.socket()).await;
+    let mut request = Request::new(GetBalanceRequest::default());
+    let metadata = request.metadata_mut();
+    metadata.insert("traceparent", direct.parse().unwrap());
+    let mut client = WalletServiceClient::new(channel.clone());
+    let refused = client.get_balance(request).await.expect_err("not ready");
+    assert_eq!(refused.code(), Code::Unavailable);
+    let mut lane = Lane::open(channel).await.unwrap();
+    let traced = RequestFrame {
+        traceparent: in_lane,
+        ..lane::frame(1, 0, Vec::new())
+    };
+    lane.send([traced]).await;
+    assert_eq!(lane.reply().await.status, Code::Unavailable as u32);
+    process.signal(Signal::TERM);
+    let (_, log, _) = process.ended();
+    for trace in traces {
+        let said = log.lines().find(|line| line.contains(trace));
+        let said = said.unwrap_or_else(|| panic!("no {trace} in {log}"));
+        for part in ["DEBUG", "GetBalance", "Unavailable", PARENT] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
 }

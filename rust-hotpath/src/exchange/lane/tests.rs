@@ -1,5 +1,9 @@
 //! Lanes without a connection: what is polled when, and what becomes of any bytes.
 
+mod gated;
+mod given_up;
+mod schedules;
+
 use super::*;
 use crate::{
     counter::{
@@ -121,7 +125,10 @@ fn list(id: u64) -> generated::RequestFrame {
 }
 
 fn framed(requests: Vec<generated::RequestFrame>) -> Vec<u8> {
-    let cancelled = Vec::new();
+    framed_with(requests, Vec::new())
+}
+
+fn framed_with(requests: Vec<generated::RequestFrame>, cancelled: Vec<u64>) -> Vec<u8> {
     let message = generated::ExchangeRequest {
         requests,
         cancelled,

@@ -1,0 +1,246 @@
+//! A whole lane, given any bytes: it ends, for the reason that it should, and replies to all that it took.
+
+mod model;
+
+use crate::stream::{End, chunks, told};
+use bytes::Bytes;
+use hotpath::{
+    error::{Error, Kind},
+    exchange::{Cursor, Exchange, Item, PATH, RequestFrame},
+    limits,
+    model::Model as _,
+    proto::hotpath::{ExchangeResponse, ReplyFrame},
+    readiness::{self, Readiness},
+    serve::{self, Serve},
+    shutdown::Shutdown,
+    view,
+};
+use http_body_util::BodyExt as _;
+use hyper::{
+    body::{Body as HttpBody, Frame},
+    http::Request,
+};
+use model::{Echo, HEAD};
+use prost::Message as _;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::runtime::{Builder, Runtime};
+use tonic::{Code, body::Body};
+
+const PREFIX: usize = 5;
+
+/// A request that keeps the rules.
+struct Taken {
+    id: u64,
+    /// What it is replied to with, if that depends on nothing else.
+    prompt: Option<ReplyFrame>,
+}
+
+/// What the rules say about a stream.
+struct Judged {
+    taken: Vec<Taken>,
+    fault: Option<Kind>,
+}
+
+/// What a lane said.
+struct Said {
+    replies: HashMap<u64, VecDeque<ReplyFrame>>,
+    code: Code,
+}
+
+/// The first byte says how to split the others.
+pub(crate) fn keeps_its_word(data: &[u8]) {
+    let Some((split, stream)) = data.split_first() else {
+        return;
+    };
+    let stream = Bytes::copy_from_slice(stream);
+    // When a late reply leaves is open, and with it whether its id may come again.
+    let [earliest, latest] = [true, false].map(|at_once| judge(&stream, at_once));
+    let said = run(chunks(*split, &stream).collect());
+    let code = |fault: Option<Kind>| fault.map_or(Code::Ok, |kind| Error::new(kind, "").code());
+    let codes = [code(earliest.fault), code(latest.fault)];
+    assert!(codes.contains(&said.code), "{:?} of {codes:?}", said.code);
+    if earliest.fault == latest.fault && earliest.taken.len() == latest.taken.len() {
+        compare(&earliest.taken, said);
+    }
+}
+
+/// `at_once`: late replies leave before anything more is read; else never.
+fn judge(stream: &Bytes, at_once: bool) -> Judged {
+    let told = told(stream);
+    let (mut taken, mut late) = (Vec::new(), HashSet::new());
+    for message in &told.messages {
+        if let Err(kind) = admit(message, at_once, &mut late, &mut taken) {
+            let fault = Some(kind);
+            return Judged { taken, fault };
+        }
+    }
+    let fault = match told.end {
+        End::Whole => None,
+        End::Within => Some(Kind::Argument),
+        End::Fault(kind) => Some(kind),
+    };
+    Judged { taken, fault }
+}
+
+fn admit(
+    message: &[u8],
+    at_once: bool,
+    late: &mut HashSet<u64>,
+    taken: &mut Vec<Taken>,
+) -> Result<(), Kind> {
+    let (mut cursor, mut ids, before) = (Cursor::default(), HashSet::new(), late.len());
+    while let Some(item) = cursor.next(message).map_err(|error| error.kind())? {
+        let frame = match item {
+            Item::Cancelled(id) => {
+                late.remove(&id);
+                continue;
+            }
+            Item::Request(frame) => frame,
+        };
+        frame
+            .check(Echo::METHODS.len())
+            .map_err(|error| error.kind())?;
+        if !ids.insert(frame.id) || late.contains(&frame.id) {
+            return Err(Kind::Argument);
+        }
+        if ids.len() + before > limits::EXCHANGE_IN_FLIGHT {
+            return Err(Kind::Overloaded);
+        }
+        let prompt = prompt(&frame);
+        if prompt.is_none() && !at_once {
+            late.insert(frame.id);
+        }
+        let id = frame.id;
+        taken.push(Taken { id, prompt });
+    }
+    Ok(())
+}
+
+/// The reply to a request that need not wait.
+fn prompt(frame: &RequestFrame<'_>) -> Option<ReplyFrame> {
+    let bounded = frame.at_position.is_some() || frame.min_position > HEAD;
+    if bounded || frame.method == model::DEAR {
+        return None;
+    }
+    let reply = ReplyFrame {
+        id: frame.id,
+        ..ReplyFrame::default()
+    };
+    let mut body = Vec::new();
+    let verdict = model::reply(frame.method, frame.body, &mut body);
+    let length = verdict.as_ref().map_or(0, String::len);
+    if length > limits::STATUS_BYTES || body.len() > limits::EXCHANGE_BODY_BYTES {
+        let too_long = true;
+        return Some(ReplyFrame { too_long, ..reply });
+    }
+    Some(ReplyFrame {
+        position: Some(HEAD),
+        status: verdict.as_ref().map_or(Code::Ok, |_| Code::NotFound) as u32,
+        status_message: verdict.unwrap_or_default(),
+        body,
+        ..reply
+    })
+}
+
+fn compare(taken: &[Taken], mut said: Said) {
+    let of_late: HashSet<u64> = taken
+        .iter()
+        .filter(|request| request.prompt.is_none())
+        .map(|request| request.id)
+        .collect();
+    for request in taken {
+        let reply = said
+            .replies
+            .get_mut(&request.id)
+            .and_then(VecDeque::pop_front);
+        let Some(reply) = reply else {
+            // What was late is lost with its lane.
+            assert!(said.code != Code::Ok && of_late.contains(&request.id));
+            continue;
+        };
+        let timely = reply.status != Code::DeadlineExceeded as u32;
+        if let Some(expected) = &request.prompt
+            && timely
+            && !of_late.contains(&request.id)
+        {
+            assert_eq!(reply, *expected);
+        }
+    }
+    assert!(said.replies.values().all(VecDeque::is_empty), "unasked");
+}
+
+fn run(chunks: VecDeque<Bytes>) -> Said {
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(4)
+            .build()
+            .unwrap_or_else(|error| panic!("no runtime: {error}"));
+    }
+    RUNTIME.with(|runtime| runtime.block_on(collect(open(Chunks(chunks)))))
+}
+
+async fn collect(mut lane: Body) -> Said {
+    let (mut replies, mut end) = (HashMap::<_, VecDeque<_>>::new(), None);
+    while let Some(Ok(frame)) = lane.frame().await {
+        assert!(end.is_none(), "nothing follows the trailers");
+        match frame.into_data() {
+            Ok(message) => {
+                let response = ExchangeResponse::decode(message.slice(PREFIX..));
+                for reply in response.unwrap_or_default().replies {
+                    replies.entry(reply.id).or_default().push_back(reply);
+                }
+            }
+            Err(frame) => end = frame.into_trailers().ok(),
+        }
+    }
+    let code = end.and_then(|end| end.get("grpc-status").map(|code| code.as_bytes().into()));
+    let code = Code::from_bytes(&code.unwrap_or_else(Vec::new));
+    Said { replies, code }
+}
+
+fn open(requests: Chunks) -> Body {
+    let (mut publisher, view) = view::new::<Echo>(view::Config {
+        retain_versions: 1,
+        retain: Duration::ZERO,
+        retain_events: 1,
+    });
+    publisher.restart(HEAD, HEAD, Instant::now());
+    let stale_after = Duration::from_secs(5);
+    let readiness = Arc::new(Readiness::new(readiness::Config { stale_after }));
+    readiness.opened(HEAD);
+    let config = serve::Config {
+        max_message_bytes: 1 << 20,
+        max_wait: Duration::ZERO,
+        max_in_flight: 1 << 16,
+        max_buffered_bytes: 1 << 30,
+    };
+    let exchange = Exchange::new(&Serve::new(config, view, readiness), Shutdown::default());
+    let mut request = Request::new(Body::new(requests));
+    *request.uri_mut() = hyper::http::Uri::from_static(PATH);
+    let grpc = hyper::http::HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", grpc);
+    exchange.call(request).into_body()
+}
+
+/// A request body that is all there.
+struct Chunks(VecDeque<Bytes>);
+
+impl HttpBody for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
