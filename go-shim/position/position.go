@@ -57,8 +57,7 @@ func (e *wantError) Unwrap() error { return ErrBadWant }
 // FromIncoming reads the keys of an incoming request. Its error is "<key>: <rule>", to be sent as INVALID_ARGUMENT;
 // Asked is right even then.
 func FromIncoming(ctx context.Context) (Want, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return FromMetadata(md)
+	return FromMetadata(Incoming(ctx))
 }
 
 // FromMetadata is FromIncoming over metadata already at hand.
