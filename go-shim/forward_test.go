@@ -209,25 +209,6 @@ func boundsOfTheHop(t *testing.T, hop shim.Hop) {
 	}
 }
 
-func TestOnlyTheTraceContextIsForwarded(t *testing.T) { eachHop(t, onlyTheTraceContextIsForwarded) }
-
-func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
-	r := newRig(t, setup{hop: hop})
-	r.ask(t, outgoing(t.Context(), "authorization", "secret", "traceparent", "00-a-b-01", "tracestate", "x=y",
-		position.Prefix+"other", "1"))
-	md := r.sidecar.Calls()[0].Metadata
-	for key := range md {
-		switch key {
-		case ":authority", "content-type", "user-agent", "traceparent", "tracestate", position.MinKey, "grpc-accept-encoding":
-		default:
-			t.Errorf("%s was forwarded", key)
-		}
-	}
-	if !slices.Equal(md["traceparent"], []string{"00-a-b-01"}) || !slices.Equal(md["tracestate"], []string{"x=y"}) {
-		t.Errorf("trace context: %v", md)
-	}
-}
-
 func TestWhatTheLedgerCannotHaveIsNotForwarded(t *testing.T) {
 	for reason, ask := range map[string][]string{
 		"bad_bounds":    {position.MinKey, "many"},
