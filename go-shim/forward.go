@@ -101,8 +101,7 @@ func (m *method) survive(h *hop, out *answer) {
 
 // route is the policy: the one place that decides whether and how a request is forwarded.
 func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
-	incoming := position.Incoming(ctx)
-	want, err := position.FromMetadata(incoming)
+	want, incoming, err := position.Read(ctx)
 	if err != nil {
 		return badBounds
 	}
