@@ -101,8 +101,7 @@ func (m *method) survive(h *hop, out *answer) {
 
 // route is the policy: the one place that decides whether and how a request is forwarded.
 func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
-	incoming, _ := metadata.FromIncomingContext(ctx)
-	want, err := position.FromMetadata(incoming)
+	want, incoming, err := position.Read(ctx)
 	if err != nil {
 		return badBounds
 	}
@@ -127,9 +126,9 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	h.tell = want.Asked
 	h.request = transport.Request{
 		Method: m.name, Index: m.index, Budget: h.budget, Body: body,
-		Bounds:      transport.Bounds{Min: m.side.oldest(want.Min, head), At: want.At, HasAt: want.HasAt},
-		Traceparent: only(incoming["traceparent"]), Tracestate: only(incoming["tracestate"]),
+		Bounds: transport.Bounds{Min: m.side.oldest(want.Min, head), At: want.At, HasAt: want.HasAt},
 	}
+	h.request.Traceparent, h.request.Tracestate = traceOf(incoming)
 	return none
 }
 
@@ -146,14 +145,6 @@ func (s *Side) budget(ctx context.Context) time.Duration {
 func (s *Side) oldest(asked, head uint64) uint64 {
 	lag := min(uint64(s.cfg.Freshness), head)
 	return max(asked, head-lag)
-}
-
-// only is the value of a header that may be given once.
-func only(values []string) string {
-	if len(values) != 1 {
-		return ""
-	}
-	return values[0]
 }
 
 // call makes the hop.

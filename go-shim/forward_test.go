@@ -73,7 +73,7 @@ func everyFaultIsAnsweredLocally(t *testing.T, hop shim.Hop) {
 		reason string
 	}{
 		"hung":                {shimtest.Answer{Hang: true}, "hop_timeout"},
-		"slow":                {shimtest.Answer{Delay: 400 * time.Millisecond}, "hop_timeout"},
+		"slow":                {shimtest.Answer{Delay: patience}, "hop_timeout"},
 		"ok without position": {shimtest.Answer{Unpositioned: true}, "no_position"},
 		"garbled position":    {shimtest.Answer{Garbled: true, Position: 9}, "no_position"},
 		"older than written":  {shimtest.Answer{Position: 2}, "wrong_position"},
@@ -89,10 +89,14 @@ func everyFaultIsAnsweredLocally(t *testing.T, hop shim.Hop) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, setup{hop: hop, events: 3, config: func(c *shim.Config) { c.HopTimeout = 100 * time.Millisecond }})
+			r := newRig(t, setup{hop: hop, events: 3, config: func(cfg *shim.Config) {
+				if c.reason == "hop_timeout" {
+					cfg.HopTimeout = 100 * time.Millisecond
+				}
+			}})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return c.answer })
 			var header, trailer metadata.MD
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
 			if who := r.ask(t, ctx, grpc.Header(&header), grpc.Trailer(&trailer)); who != "LOCAL" {
 				t.Fatalf("answered by %s", who)
@@ -209,25 +213,6 @@ func boundsOfTheHop(t *testing.T, hop shim.Hop) {
 	}
 }
 
-func TestOnlyTheTraceContextIsForwarded(t *testing.T) { eachHop(t, onlyTheTraceContextIsForwarded) }
-
-func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
-	r := newRig(t, setup{hop: hop})
-	r.ask(t, outgoing(t.Context(), "authorization", "secret", "traceparent", "00-a-b-01", "tracestate", "x=y",
-		position.Prefix+"other", "1"))
-	md := r.sidecar.Calls()[0].Metadata
-	for key := range md {
-		switch key {
-		case ":authority", "content-type", "user-agent", "traceparent", "tracestate", position.MinKey, "grpc-accept-encoding":
-		default:
-			t.Errorf("%s was forwarded", key)
-		}
-	}
-	if !slices.Equal(md["traceparent"], []string{"00-a-b-01"}) || !slices.Equal(md["tracestate"], []string{"x=y"}) {
-		t.Errorf("trace context: %v", md)
-	}
-}
-
 func TestWhatTheLedgerCannotHaveIsNotForwarded(t *testing.T) {
 	for reason, ask := range map[string][]string{
 		"bad_bounds":    {position.MinKey, "many"},
@@ -279,12 +264,13 @@ func TestHopGetsHalfOfTheCallersTime(t *testing.T) { eachHop(t, hopGetsHalfOfThe
 
 func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute }})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
 	r.ask(t, ctx)
 	caller, _ := ctx.Deadline()
-	if left := caller.Sub(r.sidecar.Calls()[0].Deadline); left < 4*time.Second {
-		t.Fatalf("the local handler is left %v of 10 s", left)
+	// A frame's time starts anew where it arrives, so that a slow machine eats from this half.
+	if left := caller.Sub(r.sidecar.Calls()[0].Deadline); left < 10*time.Second || left > 60*time.Second {
+		t.Fatalf("the local handler is left %v of 100 s", left)
 	}
 }
 

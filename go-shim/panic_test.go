@@ -28,7 +28,7 @@ func TestPanicOfTheForwardingCodeEndsInTheLocalHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer side.Close()
-	for end := time.Now().Add(20 * time.Second); !side.Status().Ready; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !side.Status().Ready; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never ready")
 		}

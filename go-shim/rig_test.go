@@ -25,7 +25,7 @@ import (
 const (
 	getBalance = walletv1.WalletService_GetBalance_FullMethodName
 	// patience bounds waits that end as soon as something happens.
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 // service is the local handler: it answers with the asset LOCAL.
@@ -114,7 +114,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{getBalance}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Hop: s.hop, HopTimeout: time.Second, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
+		Hop: s.hop, HopTimeout: patience, StaleAfter: patience, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)
@@ -171,6 +171,9 @@ func dial(t testing.TB, server *grpc.Server) *grpc.ClientConn {
 func (r *rig) awaitReady(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sidecar is ready", func() bool { return r.side.Status().Ready })
+	if r.config.Hop == shim.Batched {
+		eventually(t, "a lane is open", func() bool { return r.metric(t, "hotpath_shim_lanes") > 0 })
+	}
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

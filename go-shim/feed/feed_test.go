@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // watcher records what a feed reports.
 type watcher struct {

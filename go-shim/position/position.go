@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -57,19 +56,18 @@ func (e *wantError) Unwrap() error { return ErrBadWant }
 // FromIncoming reads the keys of an incoming request. Its error is "<key>: <rule>", to be sent as INVALID_ARGUMENT;
 // Asked is right even then.
 func FromIncoming(ctx context.Context) (Want, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return FromMetadata(md)
+	w, _, err := Read(ctx)
+	return w, err
 }
 
 // FromMetadata is FromIncoming over metadata already at hand.
 func FromMetadata(md metadata.MD) (Want, error) {
-	var w Want
-	for key := range md {
-		if strings.HasPrefix(key, Prefix) {
-			w.Asked = true
-			break
-		}
-	}
+	w := Want{}
+	w.Asked, _ = scan(md)
+	return w.read(md)
+}
+
+func (w Want) read(md metadata.MD) (Want, error) {
 	if !w.Asked {
 		return w, nil
 	}

@@ -212,7 +212,7 @@ func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) erro
 		<-stream.Context().Done()
 		return stream.Context().Err()
 	}
-	time.Sleep(answer.Delay)
+	pause(stream.Context(), answer.Delay)
 	if answer.Position == 0 {
 		answer.Position = s.reach(stream.Context(), call.Want)
 	}

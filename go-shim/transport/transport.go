@@ -19,7 +19,7 @@ var ErrCollateral = errors.New("lost along with another request")
 
 // Transport carries requests to one sidecar. Its methods are called from many goroutines.
 type Transport interface {
-	// Call returns when request.Budget is over or ctx ends, at the latest. The error is the gRPC status of the answer, or
+	// Call returns when request.Budget is over or soon after ctx ends, at the latest. The error is the gRPC status of the answer, or
 	// of what went wrong on the way, or ErrBusy; Reply.Positioned tells an answer. It must not keep or change
 	// request.Body.
 	Call(ctx context.Context, request *Request) (Reply, error)

@@ -48,16 +48,14 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func call(b *testing.B, over transport.Transport, inFlight int) {
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	ask := func() error {
+	ask := func(ctx context.Context) error {
 		request := &transport.Request{Method: "/a/b", Budget: 10 * time.Second, Body: make([]byte, 20)}
 		_, err := over.Call(ctx, request)
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); ask() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ask(b.Context()) != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			b.Fatal(ask())
+			b.Fatal(ask(b.Context()))
 		}
 	}
 	b.ReportAllocs()
@@ -66,8 +64,11 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 	var callers sync.WaitGroup
 	for i := range inFlight {
 		callers.Go(func() {
+			// One of its own, as each request of a service has.
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
 			for range (b.N + i) / inFlight {
-				if err := ask(); err != nil {
+				if err := ask(ctx); err != nil {
 					b.Error(err)
 					return
 				}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -328,4 +330,28 @@ func TestCloseEndsCallsUnderWay(t *testing.T) {
 	if n := len(r.watch.failed); n != 0 {
 		t.Errorf("%d failures are counted: %v", n, r.watch.failed)
 	}
+}
+
+// opening is a connection on which no stream ever opens.
+type opening struct {
+	grpc.ClientConnInterface
+	begun chan struct{}
+}
+
+func (o opening) NewStream(ctx context.Context, _ *grpc.StreamDesc, _ string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+	o.begun <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestLaneThatIsOpeningHoldsUpNobody(t *testing.T) {
+	conn := opening{begun: make(chan struct{})}
+	over := New(Config{Peer: transport.Peer{Methods: []uint32{1}, Conns: []grpc.ClientConnInterface{conn}}, Large: &large{},
+		Observer: &watched{}, Log: slog.New(slog.DiscardHandler)})
+	<-conn.begun
+	_, err := over.Call(t.Context(), &transport.Request{Budget: longEnough})
+	if status.Code(err) != codes.Unavailable || !errors.Is(err, transport.ErrCollateral) {
+		t.Errorf("got %v", err)
+	}
+	over.Close() // ends the opening
 }

@@ -107,6 +107,23 @@ func (s *slab) abandon(id uint64, due int64) bool {
 	return true
 }
 
+// desert tells each request whose caller is gone, and whether there are others whose caller may go.
+func (s *slab) desert(each func(id uint64, w *waiter)) (watched bool) {
+	for i := range s.slots[:s.high] {
+		at := &s.slots[i]
+		if at.state != waiting || at.waiter.gone == nil {
+			continue
+		}
+		select {
+		case <-at.waiter.gone:
+			each(uint64(at.generation)<<32|uint64(i), at.waiter)
+		default:
+			watched = true
+		}
+	}
+	return watched
+}
+
 // lapse abandons what is past its time. It calls each with what it abandoned, and says when to look again, and whether
 // a request that was abandoned before is overdue.
 func (s *slab) lapse(now, grace int64, each func(id uint64, w *waiter)) (next int64, overdue bool) {

@@ -25,6 +25,7 @@ type model struct {
 type request struct {
 	id       uint64
 	waiter   *waiter
+	gone     chan struct{}
 	due      int64
 	waiting  bool
 	outcomes int
@@ -48,7 +49,8 @@ func (m *model) send() {
 	if m.slab.full() {
 		return
 	}
-	q := &request{waiter: &waiter{}, due: m.now + 1 + m.r.Int64N(patience), waiting: true}
+	gone := make(chan struct{})
+	q := &request{waiter: &waiter{gone: gone}, gone: gone, due: m.now + 1 + m.r.Int64N(patience), waiting: true}
 	q.id = m.slab.take(q.waiter, q.due)
 	if m.seen[q.id] || q.id>>32 == 0 {
 		m.t.Fatalf("id %#x is used again, or has no generation", q.id)
@@ -117,6 +119,29 @@ func (m *model) cancel() {
 	}
 }
 
+// leave has a caller go, which only a look shows.
+func (m *model) leave() {
+	q := m.live[m.pick()]
+	if q == nil || !q.waiting {
+		return
+	}
+	close(q.gone)
+	others := m.slab.desert(func(id uint64, w *waiter) {
+		left, due := m.live[id], m.now+10*patience
+		m.finish(left, w)
+		if left.due = due; left != q || !m.slab.abandon(id, due) {
+			m.t.Fatalf("%#x did not leave", id)
+		}
+	})
+	var waiting bool
+	for _, other := range m.live {
+		waiting = waiting || other.waiting
+	}
+	if q.waiting || others != waiting {
+		m.t.Fatalf("%#x waits: %v; others: %v, want %v", q.id, q.waiting, others, waiting)
+	}
+}
+
 func (m *model) timeout() {
 	m.now += m.r.Int64N(patience)
 	late := map[uint64]*waiter{}
@@ -170,7 +195,7 @@ func TestEveryCallerGetsOneOutcomeItsOwn(t *testing.T) {
 	r := source(t)
 	for range 300 {
 		m := newModel(t, r)
-		steps := []func(){m.send, m.send, m.send, m.reply, m.reply, m.cancel, m.timeout}
+		steps := []func(){m.send, m.send, m.send, m.reply, m.reply, m.cancel, m.leave, m.timeout}
 		for range 400 {
 			if r.IntN(100) == 0 {
 				m.lose()

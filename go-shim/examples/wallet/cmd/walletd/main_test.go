@@ -117,7 +117,7 @@ func TestHelpTeaches(t *testing.T) {
 		}
 	}
 	runWalletd(t, "version").want(t, 0, "walletd "+version+" (", runtime.Version())
-	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "--stream-workers", "--lifeline", "--max-message-bytes  bytes", "(required)")
+	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)")
 }
 
 func TestTheVersionSaysWhereTheCodeCameFrom(t *testing.T) {

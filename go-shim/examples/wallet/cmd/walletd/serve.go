@@ -74,7 +74,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
-	workers := f.number("stream-workers", 0, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
+	workers := f.number("stream-workers", shim.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
 	f.required = []string{"db"}
@@ -196,17 +196,13 @@ func newServer(wallet *service.Service, side *shim.Side, options ...grpc.ServerO
 }
 
 func serverOptions(c serveConfig, telemetry *telemetry, log *slog.Logger) []grpc.ServerOption {
-	options := []grpc.ServerOption{
+	return append(shim.FrontDoor(),
+		grpc.NumStreamWorkers(c.streamWorkers),
 		grpc.ChainUnaryInterceptor(service.Interceptors(telemetry.calls, &telemetry.loaded, log)...),
 		grpc.MaxRecvMsgSize(c.maxMessageBytes),
 		grpc.MaxSendMsgSize(c.maxMessageBytes),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-	}
-	if c.streamWorkers > 0 {
-		options = append(options, grpc.NumStreamWorkers(c.streamWorkers))
-	}
-	return options
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}))
 }
 
 func setHealth(checks *health.Server, state healthpb.HealthCheckResponse_ServingStatus) {

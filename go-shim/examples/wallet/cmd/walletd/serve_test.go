@@ -52,13 +52,13 @@ func startServing(t *testing.T, db string, flags ...string) *served {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		text, err := os.ReadFile(file)
 		if err == nil && json.Unmarshal(text, &s.ready) == nil {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("walletd did not get ready within a minute")
+			t.Fatal("walletd did not get ready within five minutes")
 		}
 	}
 	if s.conn, err = grpc.NewClient(s.ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
