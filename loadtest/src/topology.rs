@@ -26,7 +26,7 @@ use std::{
 };
 
 /// `NumStreamWorkers` of targets with workers.
-const STREAM_WORKERS: u32 = 512;
+const STREAM_WORKERS: u32 = 128;
 /// Of hotpathd; the most that it can be told.
 const MAX_CONNECTIONS: u32 = 1_000_000;
 /// Longest path of a Unix socket, with some room for what is made of it.

@@ -237,7 +237,7 @@ fn arguments_follow_the_kind() {
         legacy.starts_with("serve --db l.db --listen 127.0.0.1:0"),
         "{legacy}"
     );
-    assert!(legacy.ends_with("--read-model legacy --stream-workers 512 --sidecar off --lifeline"));
+    assert!(legacy.ends_with("--read-model legacy --stream-workers 128 --sidecar off --lifeline"));
     assert!(line(Kind::BestGo).contains("--read-model best"));
     let sidecar = line(Kind::Sidecar);
     assert!(sidecar.contains("--read-model legacy"), "{sidecar}");
