@@ -79,7 +79,9 @@ pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
 
-/// Lanes of the exchange at once. A shim opens a few; each may hold a few MiB.
+/// Lanes of the exchange at once, over all connections; a shim opens a few. Each holds at most 4.3 MiB that are not
+/// among [`BUFFERED_BYTES`]: the message at hand and the next one (1 MiB each, the next in a buffer that may have doubled),
+/// a window of unread bytes (1 MiB) and replies (256 KiB).
 pub const LANES: usize = 64;
 /// Bytes of one message of the exchange, either way.
 pub const EXCHANGE_MESSAGE_BYTES: usize = 1 << 20;

@@ -30,10 +30,15 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 use tonic::{Code, body::Body};
 
 const PREFIX: usize = 5;
+/// Nothing takes this long unless it is broken.
+const SOON: Duration = Duration::from_secs(60);
 
 /// A request that keeps the rules.
 struct Taken {
@@ -184,7 +189,9 @@ fn run(chunks: VecDeque<Bytes>) -> Said {
             .build()
             .unwrap_or_else(|error| panic!("no runtime: {error}"));
     }
-    RUNTIME.with(|runtime| runtime.block_on(collect(open(Chunks(chunks)))))
+    let said = async { timeout(SOON, collect(open(Chunks(chunks)))).await };
+    let said = RUNTIME.with(|runtime| runtime.block_on(said));
+    said.unwrap_or_else(|_| panic!("the lane never ends"))
 }
 
 async fn collect(mut lane: Body) -> Said {

@@ -109,7 +109,12 @@ impl Pieces {
         let mut message = if self.joined.is_empty() {
             self.chunk.split_to(whole)
         } else {
-            self.joined.split_to(whole).freeze()
+            let message = self.joined.split_to(whole).freeze();
+            if self.joined.is_empty() {
+                // Else an idle lane would keep the room of its longest message.
+                self.joined = BytesMut::new();
+            }
+            message
         };
         message.advance(PREFIX);
         Ok(Some(message))
@@ -197,6 +202,17 @@ mod tests {
         let first = pieces.next().expect("good").expect("whole");
         assert_eq!(first.as_ptr(), bytes[PREFIX..].as_ptr());
         assert_eq!(pieces.next().expect("good").expect("whole"), &[2; 9][..]);
+    }
+
+    #[test]
+    fn an_idle_lane_keeps_no_buffer() {
+        let bytes = Bytes::from(framed(&[vec![1; 90]]));
+        let mut pieces = Pieces::default();
+        pieces.push(bytes.slice(..20));
+        assert!(pieces.next().expect("good").is_none());
+        pieces.push(bytes.slice(20..));
+        assert!(pieces.next().expect("good").is_some());
+        assert_eq!(pieces.joined.capacity(), 0);
     }
 
     #[test]
