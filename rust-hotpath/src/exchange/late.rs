@@ -159,13 +159,7 @@ impl Owned {
 
 impl Done {
     fn new<M: Model>(shared: &Shared<M>, owned: Owned, turn: Turn, mut reply: Vec<u8>) -> Self {
-        let mut outcome = match turn {
-            Turn::Done(outcome) => outcome,
-            // Neither is left after a wait without a limit on the cost.
-            Turn::Early(_) | Turn::Heavy => {
-                Err(Error::new(Kind::NotReached, "the position was taken back"))
-            }
-        };
+        let mut outcome = turn.settled();
         let share = shared.core.hold(reply.capacity()).unwrap_or_else(|full| {
             outcome = Err(full);
             reply = Vec::new();
@@ -200,28 +194,25 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
     }
     shared.counts.waited.fetch_add(1, Relaxed);
     let mut reply = Vec::new();
-    let most = limits::EXCHANGE_INLINE_COST;
+    let most = limits::INLINE_COST;
     match shared.core.wait(&owned.asked(), most, &mut reply).await {
         Turn::Heavy => scan(shared, owned).await,
         turn => Done::new(&shared, owned, turn, reply),
     }
 }
 
-/// On a thread of its own and not a worker: the kernel then shares the cores out between it and the lanes, where a
-/// worker would be lost to them until it is done.
 async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
     shared.counts.offloaded.fetch_add(1, Relaxed);
     let (id, method, arrived) = (owned.id, owned.method, owned.arrived);
-    // Never closed; if it were, a place more would be the lesser evil.
-    let place = Arc::clone(&shared.heavy).acquire_owned().await.ok();
-    let scanned = tokio::task::spawn_blocking(move || {
+    let core = Arc::clone(&shared.core);
+    let scanned = core.apart(move || {
         let mut reply = Vec::new();
         let newest = shared.core.view.newest();
         let (asked, now) = (owned.asked(), Instant::now());
         let turn = shared
             .core
             .turn(&newest, &asked, now, usize::MAX, &mut reply);
-        drop((newest, place));
+        drop(newest);
         Done::new(&shared, owned, turn, reply)
     });
     scanned
