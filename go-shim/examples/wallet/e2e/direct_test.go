@@ -14,7 +14,6 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha" //nolint:staticcheck // Many tools know only this one.
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -87,7 +86,7 @@ func wherever(observed string) string {
 }
 
 // As grpcurl does: nothing is known but the address.
-func TestAGenericClientFindsItsWay(t *testing.T) {
+func TestDirectGenericClient(t *testing.T) {
 	t.Parallel()
 	legacy, d := directly(t)
 	const request = `{"accountId": "b"}`
@@ -95,8 +94,8 @@ func TestAGenericClientFindsItsWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for version, reflect := range map[string]reflector{"v1": reflectV1, "v1alpha": reflectV1alpha} {
-		services, set := reflect(t, d.conn)
+	for _, version := range []string{"v1", "v1alpha"} {
+		services, set := described(t, d.conn, version)
 		if !slices.Contains(services, "wallet.v1.WalletService") || !slices.Contains(services, "grpc.health.v1.Health") {
 			t.Fatalf("%s: services are %v", version, services)
 		}
@@ -124,78 +123,68 @@ func TestAGenericClientFindsItsWay(t *testing.T) {
 	}
 }
 
-// reflector asks for all services, and for the files that describe the wallet's.
-type reflector func(*testing.T, *grpc.ClientConn) (services []string, files *descriptorpb.FileDescriptorSet)
-
-func reflectV1(t *testing.T, conn *grpc.ClientConn) ([]string, *descriptorpb.FileDescriptorSet) {
+// described asks for all services, and for the files that describe the wallet's and all that they import. Both versions
+// of the protocol have the same messages.
+func described(t *testing.T, conn *grpc.ClientConn, version string) ([]string, *descriptorpb.FileDescriptorSet) {
 	t.Helper()
-	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(context.Background())
+	ctx, cancel := patiently()
+	defer cancel()
+	path := "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo"
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(request *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
-		if err := stream.Send(request); err != nil {
+	asked := func(request *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
+		reply := new(reflectionv1.ServerReflectionResponse)
+		if err := stream.SendMsg(request); err != nil {
 			t.Fatal(err)
 		}
-		reply, err := stream.Recv()
-		if err != nil {
+		if err := stream.RecvMsg(reply); err != nil {
 			t.Fatal(err)
 		}
 		return reply
 	}
-	listed := ask(&reflectionv1.ServerReflectionRequest{
-		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
-	})
-	described := ask(&reflectionv1.ServerReflectionRequest{
+	var services []string
+	listed := asked(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+	for _, service := range listed.GetListServicesResponse().GetService() {
+		services = append(services, service.GetName())
+	}
+	set, known := new(descriptorpb.FileDescriptorSet), map[string]bool{}
+	next := []*reflectionv1.ServerReflectionRequest{{
 		MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "wallet.v1.WalletService"},
-	})
-	var names []string
-	for _, service := range listed.GetListServicesResponse().GetService() {
-		names = append(names, service.GetName())
+	}}
+	for ; len(next) > 0; next = next[1:] {
+		for _, file := range parsed(t, asked(next[0])) {
+			if known[file.GetName()] {
+				continue
+			}
+			known[file.GetName()] = true
+			set.File = append(set.File, file)
+			for _, name := range file.GetDependency() {
+				next = append(next, &reflectionv1.ServerReflectionRequest{
+					MessageRequest: &reflectionv1.ServerReflectionRequest_FileByFilename{FileByFilename: name},
+				})
+			}
+		}
 	}
-	return names, parsed(t, described.GetFileDescriptorResponse().GetFileDescriptorProto())
+	return services, set
 }
 
-func reflectV1alpha(t *testing.T, conn *grpc.ClientConn) ([]string, *descriptorpb.FileDescriptorSet) {
+func parsed(t *testing.T, reply *reflectionv1.ServerReflectionResponse) []*descriptorpb.FileDescriptorProto {
 	t.Helper()
-	stream, err := reflectionv1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(context.Background())
-	if err != nil {
-		t.Fatal(err)
+	encoded := reply.GetFileDescriptorResponse().GetFileDescriptorProto()
+	if len(encoded) == 0 {
+		t.Fatalf("no file: %v", reply)
 	}
-	ask := func(request *reflectionv1alpha.ServerReflectionRequest) *reflectionv1alpha.ServerReflectionResponse {
-		if err := stream.Send(request); err != nil {
-			t.Fatal(err)
-		}
-		reply, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return reply
-	}
-	listed := ask(&reflectionv1alpha.ServerReflectionRequest{
-		MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{},
-	})
-	described := ask(&reflectionv1alpha.ServerReflectionRequest{
-		MessageRequest: &reflectionv1alpha.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "wallet.v1.WalletService"},
-	})
-	var names []string
-	for _, service := range listed.GetListServicesResponse().GetService() {
-		names = append(names, service.GetName())
-	}
-	return names, parsed(t, described.GetFileDescriptorResponse().GetFileDescriptorProto())
-}
-
-func parsed(t *testing.T, files [][]byte) *descriptorpb.FileDescriptorSet {
-	t.Helper()
-	set := new(descriptorpb.FileDescriptorSet)
-	for _, encoded := range files {
+	var files []*descriptorpb.FileDescriptorProto
+	for _, bytes := range encoded {
 		file := new(descriptorpb.FileDescriptorProto)
-		if err := proto.Unmarshal(encoded, file); err != nil {
+		if err := proto.Unmarshal(bytes, file); err != nil {
 			t.Fatal(err)
 		}
-		set.File = append(set.File, file)
+		files = append(files, file)
 	}
-	return set
+	return files
 }
 
 func TestDirectHealth(t *testing.T) {
