@@ -1,41 +1,36 @@
 //! The one composition root: what a process of this engine consists of.
 
+mod dispatch;
+
 use crate::{
     admin,
     config::{self, Asked},
     control::Control,
     error::{Error, Kind},
-    exchange::{self, Exchange},
+    exchange::Exchange,
     feed::{Feeds, Ledger, push::Push},
-    health, ingest, limits,
-    listen::Incoming,
+    health, ingest,
+    listen::{self, Listener},
     model::Model,
     readiness::Readiness,
-    runtime,
+    runtime::{self, Cores},
     serve::{self, Serve},
     settings::{Group, Setting, Settings},
     shutdown::{self, Shutdown},
     view::{self, View},
 };
+use dispatch::Dispatch;
 use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     process::ExitCode,
     sync::Arc,
-    task::{Context, Poll},
     thread,
     time::Duration,
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
-use tonic::{
-    body::Body,
-    codegen::http::{Request, Response},
-    service::Routes,
-    transport::Server,
-};
-use tower_service::Service;
+use tonic::service::Routes;
 
 /// What belongs to no module.
 #[derive(Clone, Debug)]
@@ -76,12 +71,12 @@ struct Engine<M: Model> {
     config: serve::Config,
 }
 
-/// Hot methods go past tonic's router: it costs more than many of them.
-struct Dispatch<M: Model> {
-    serve: Serve<M>,
-    /// For the shim only.
-    exchange: Option<Exchange<M>>,
-    others: Routes,
+/// Connections of both listeners.
+#[derive(Clone)]
+struct Connections {
+    cores: Arc<Cores>,
+    room: Arc<Semaphore>,
+    shutdown: Shutdown,
 }
 
 impl Config {
@@ -127,11 +122,11 @@ pub fn main<M: Model>() -> ExitCode {
 /// If a socket or port cannot be had; nothing is left behind then.
 pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     let room = Arc::new(Semaphore::new(config.listen.max_connections));
-    let (unix, socket) = Incoming::unix(&config.listen, &room)?;
+    let (unix, socket) = Listener::unix(&config.listen, &room)?;
     let tcp = config
         .listen
         .listen
-        .map(|address| Incoming::tcp(address, &room))
+        .map(|address| Listener::tcp(address, &room))
         .transpose()?;
     let operators = admin::bind(&config.admin).await?;
     let addresses = Addresses {
@@ -142,19 +137,14 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     let (engine, writer) = Engine::<M>::new(&config)?;
     engine.reporter.prepare::<M>().await;
 
-    let mut servers = vec![tokio::spawn(listen(
-        unix,
-        engine.private()?,
-        engine.transport(),
-        engine.shutdown.clone(),
-    ))];
-    if let Some((incoming, _)) = tcp {
-        servers.push(tokio::spawn(listen(
-            incoming,
-            engine.public()?,
-            engine.transport(),
-            engine.shutdown.clone(),
-        )));
+    let connections = Connections {
+        cores: Arc::new(Cores::start(&config.runtime)?),
+        room,
+        shutdown: engine.shutdown.clone(),
+    };
+    tokio::spawn(connections.clone().accept(unix, engine.private()?));
+    if let Some((listener, _)) = tcp {
+        tokio::spawn(connections.clone().accept(listener, engine.public()?));
     }
     let status = admin::Status {
         view: engine.view.clone(),
@@ -171,10 +161,11 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     announce::<M>(&addresses);
 
     let shutdown = engine.shutdown.clone();
-    let drain = config.shutdown.drain;
+    let (drain, most) = (config.shutdown.drain, config.listen.max_connections);
     let main = tokio::spawn(async move {
-        engine.live(servers, drain).await;
+        engine.live(connections.ended(most), drain).await;
         operators.abort();
+        connections.stop().await;
         drop(socket);
         if let Some(path) = ready_file {
             let _ = fs::remove_file(path);
@@ -253,24 +244,11 @@ impl<M: Model> Engine<M> {
     }
 
     fn dispatch(&self, others: Routes, exchange: Option<Exchange<M>>) -> Dispatch<M> {
-        Dispatch {
-            serve: self.serve.clone(),
-            exchange,
-            others: others.prepare(),
-        }
+        Dispatch::new(self.serve.clone(), exchange, others)
     }
 
-    fn transport(&self) -> Server {
-        Server::builder()
-            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-            .max_concurrent_streams(limits::STREAMS)
-            .http2_max_header_list_size(limits::HEADER_BYTES)
-            .http2_keepalive_interval(Some(limits::KEEPALIVE))
-    }
-
-    /// Until told to stop; then gives requests in flight up to `drain`.
-    async fn live(self, servers: Vec<JoinHandle<()>>, drain: Duration) {
+    /// Until told to stop; then gives requests in flight and `connections` up to `drain`.
+    async fn live(self, connections: impl Future<Output = ()>, drain: Duration) {
         let (readiness, view) = (Arc::clone(&self.readiness), self.view.clone());
         let health = tokio::spawn(self.reporter.clone().follow(
             readiness,
@@ -285,9 +263,7 @@ impl<M: Model> Engine<M> {
             self.serve.idle().await;
             self.shutdown.end();
             let _ = health.await;
-            for server in servers {
-                let _ = server.await;
-            }
+            connections.await;
         });
         if drained.await.is_err() {
             tracing::warn!(
@@ -300,42 +276,46 @@ impl<M: Model> Engine<M> {
     }
 }
 
-impl<M: Model> Clone for Dispatch<M> {
-    fn clone(&self) -> Self {
-        Self {
-            serve: self.serve.clone(),
-            exchange: self.exchange.clone(),
-            others: self.others.clone(),
+impl Connections {
+    /// Hands connections to the threads that serve them, until draining.
+    async fn accept<M: Model>(self, mut listener: Listener, dispatch: Dispatch<M>) {
+        loop {
+            let arrival = tokio::select! {
+                () = self.shutdown.draining() => return,
+                arrival = listener.accept() => arrival,
+            };
+            let (dispatch, shutdown) = (dispatch.clone(), self.shutdown.clone());
+            self.cores.spawn(async move {
+                match arrival.open() {
+                    Ok(connection) => {
+                        listen::serve(connection, dispatch, shutdown.draining()).await;
+                    }
+                    Err(error) => tracing::warn!("a connection cannot be polled: {error}"),
+                }
+            });
         }
     }
-}
 
-impl<M: Model> Service<Request<Body>> for Dispatch<M> {
-    type Response = Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Both sides are always ready.
-        Poll::Ready(Ok(()))
+    /// Waits until none of at most `most` is left.
+    fn ended(&self, most: usize) -> impl Future<Output = ()> + use<> {
+        let room = Arc::clone(&self.room);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        async move {
+            let _ = room.acquire_many(most).await;
+        }
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if Serve::<M>::serves(request.uri().path()) {
-            return self.serve.call(request);
-        }
-        let exchange = self.exchange.as_ref();
-        if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
-            Box::pin(std::future::ready(Ok(exchange.call(request))))
-        } else {
-            Box::pin(self.others.call(request))
+    /// Cuts what is left. Whoever accepted them has ended.
+    async fn stop(self) {
+        if let Some(cores) = Arc::into_inner(self.cores) {
+            cores.stop().await;
         }
     }
 }
 
 fn run<M: Model>(config: config::Config) -> Result<(), Error> {
     runtime::log(&config.runtime);
-    let runtime = runtime::start(&config.runtime)?;
+    let runtime = runtime::start()?;
     let ended = runtime.block_on(async {
         let failed = |error| Error::new(Kind::Io, "signals cannot be handled").because(error);
         let signals = shutdown::signals().map_err(failed)?;
@@ -351,21 +331,6 @@ fn run<M: Model>(config: config::Config) -> Result<(), Error> {
     // What is still running had its time.
     runtime.shutdown_background();
     ended
-}
-
-async fn listen<M: Model>(
-    incoming: Incoming,
-    dispatch: Dispatch<M>,
-    server: Server,
-    shutdown: Shutdown,
-) {
-    let stop = async move { shutdown.draining().await };
-    if let Err(error) = server
-        .serve_with_incoming_shutdown(dispatch, incoming, stop)
-        .await
-    {
-        tracing::error!("a listener failed: {error}");
-    }
 }
 
 fn announce<M: Model>(addresses: &Addresses) {

@@ -25,11 +25,7 @@ use crate::{
 };
 use hyper::http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use lane::Lane;
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    thread,
-};
-use tokio::sync::Semaphore;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tonic::body::Body;
 
 /// Its one method.
@@ -44,8 +40,6 @@ struct Shared<M: Model> {
     core: Arc<Core<M>>,
     shutdown: Shutdown,
     counts: Counts,
-    /// Places for answers that take long: as many as cores, so that the lanes still get their share of these.
-    heavy: Arc<Semaphore>,
 }
 
 /// A place among the lanes.
@@ -55,12 +49,10 @@ impl<M: Model> Exchange<M> {
     /// Answers as `serve` does, until `shutdown`.
     #[must_use]
     pub fn new(serve: &Serve<M>, shutdown: Shutdown) -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
             core: Arc::clone(serve.core()),
             shutdown,
             counts: Counts::default(),
-            heavy: Arc::new(Semaphore::new(cores)),
         });
         Self { shared }
     }

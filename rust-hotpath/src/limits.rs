@@ -43,8 +43,10 @@ pub const WAIT_MS: RangeInclusive<u64> = 0..=600_000;
 pub const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
 /// Milliseconds after which a silent feed counts as lost.
 pub const STALE_AFTER_MS: RangeInclusive<u64> = 100..=600_000;
-/// Worker threads.
+/// Threads that serve connections.
 pub const THREADS: RangeInclusive<u64> = 1..=1_024;
+/// How long the end of the process waits for them to drop what they hold.
+pub const THREADS_END: Duration = Duration::from_secs(1);
 /// Connections.
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Hot requests at once.
@@ -65,6 +67,10 @@ pub const STREAMS: u32 = 8_192;
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 window of one connection, in bytes.
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Bytes that a connection gathers before they leave, at the latest; more wait in the kernel, then in HTTP/2's windows.
+pub const OUTBOX_BYTES: usize = 64 << 10;
+/// Of these, what it keeps room for when all have left: there may be thousands of connections.
+pub const OUTBOX_KEPT_BYTES: usize = 16 << 10;
 /// How often a silent peer is asked whether it lives.
 pub const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept (out of file descriptors, most likely).
@@ -104,3 +110,5 @@ pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
 pub const EXCHANGE_INLINE_COST: usize = 4_000;
 /// Time from which on a request is slow enough for a line in the debug log.
 pub const SLOW_REPLY: Duration = Duration::from_millis(10);
+/// The same for a unary call, about 100 µs: no batch waits behind it, and each move costs two wake-ups of CPU.
+pub const UNARY_INLINE_COST: usize = 20_000;

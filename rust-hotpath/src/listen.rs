@@ -1,27 +1,33 @@
 //! Listeners: the Unix socket for the shim, TCP for direct callers, and the limit on connections that both share.
 
+mod http2;
+mod outbox;
+
+pub use http2::serve;
+
 use crate::{
     error::{Error, Kind},
     limits,
     settings::{Group, Setting, Settings},
     socket::Socket,
 };
+use outbox::Outbox;
 use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    time::sleep,
 };
-use tokio_stream::Stream;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tokio_stream::StreamExt as _;
+use tonic::transport::server::TcpIncoming;
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -35,28 +41,34 @@ pub struct Config {
 }
 
 /// Accepts connections of one listener.
-pub struct Incoming {
-    listener: Listener,
+pub struct Listener {
+    socket: Bound,
     room: Arc<Semaphore>,
-    /// After a failed accept.
-    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// A connection on its way from the thread that accepted it to the one that will serve it.
+pub struct Arrival {
+    stream: Stream,
+    room: OwnedSemaphorePermit,
 }
 
 /// A connection and its place under the limit.
 pub struct Connection {
-    stream: Box<dyn Duplex>,
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    write: Outbox,
     _room: OwnedSemaphorePermit,
 }
 
-enum Listener {
+enum Bound {
     Unix(UnixListener, u32),
     Tcp(Box<TcpIncoming>),
 }
 
-/// What both kinds of stream can do.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl Duplex for UnixStream {}
-impl Duplex for TcpStream {}
+/// Not polled by any runtime.
+enum Stream {
+    Unix(std::os::unix::net::UnixStream),
+    Tcp(std::net::TcpStream),
+}
 
 impl Config {
     /// What can be set.
@@ -104,7 +116,7 @@ impl Config {
     }
 }
 
-impl Incoming {
+impl Listener {
     /// Listens on the Unix socket; only this user and root may connect.
     ///
     /// # Errors
@@ -117,7 +129,7 @@ impl Incoming {
         let listener = listener
             .map_err(|error| Error::new(Kind::Io, "the socket cannot be polled").because(error))?;
         let us = rustix::process::geteuid().as_raw();
-        Ok((Self::new(Listener::Unix(listener, us), room), socket))
+        Ok((Self::new(Bound::Unix(listener, us), room), socket))
     }
 
     /// Listens on TCP.
@@ -133,62 +145,28 @@ impl Incoming {
             .with_nodelay(Some(true))
             .with_keepalive(Some(limits::KEEPALIVE));
         let bound = incoming.local_addr().map_err(failed)?;
-        Ok((Self::new(Listener::Tcp(Box::new(incoming)), room), bound))
+        Ok((Self::new(Bound::Tcp(Box::new(incoming)), room), bound))
     }
 
-    fn new(listener: Listener, room: &Arc<Semaphore>) -> Self {
-        Self {
-            listener,
-            room: Arc::clone(room),
-            pause: None,
-        }
+    fn new(socket: Bound, room: &Arc<Semaphore>) -> Self {
+        let room = Arc::clone(room);
+        Self { socket, room }
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Duplex>>> {
-        match &mut self.listener {
-            Listener::Unix(listener, us) => {
-                let (stream, _) = ready!(listener.poll_accept(cx))?;
-                let peer = stream.peer_cred()?.uid();
-                if peer != *us && peer != 0 {
-                    let text = format!("user {peer} may not connect");
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, text)));
-                }
-                Poll::Ready(Ok(Box::new(stream)))
-            }
-            Listener::Tcp(incoming) => match ready!(Pin::new(incoming.as_mut()).poll_next(cx)) {
-                Some(stream) => Poll::Ready(Ok(Box::new(stream?))),
-                None => Poll::Pending,
-            },
-        }
-    }
-}
-
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    /// The next connection for which there is room.
+    pub async fn accept(&mut self) -> Arrival {
         loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            match ready!(self.poll_accept(cx)) {
+            match self.socket.accept().await {
                 Err(error) => {
                     tracing::warn!("a connection was not accepted: {error}");
                     if error.kind() != io::ErrorKind::PermissionDenied {
-                        self.pause = Some(Box::pin(sleep(limits::ACCEPT_PAUSE)));
+                        sleep(limits::ACCEPT_PAUSE).await;
                     }
                 }
                 Ok(stream) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(room) => {
-                        let connection = Connection {
-                            stream,
-                            _room: room,
-                        };
-                        return Poll::Ready(Some(Ok(connection)));
-                    }
+                    Ok(room) => return Arrival { stream, room },
                     Err(_) => {
-                        tracing::warn!("a connection was closed: --max-connections is reached")
+                        tracing::warn!("a connection was closed: --max-connections is reached");
                     }
                 },
             }
@@ -196,9 +174,56 @@ impl Stream for Incoming {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+impl Bound {
+    async fn accept(&mut self) -> io::Result<Stream> {
+        match self {
+            Self::Unix(listener, us) => {
+                let (stream, _) = listener.accept().await?;
+                let peer = stream.peer_cred()?.uid();
+                if peer != *us && peer != 0 {
+                    let text = format!("user {peer} may not connect");
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+                }
+                stream.into_std().map(Stream::Unix)
+            }
+            Self::Tcp(incoming) => {
+                let stream = incoming.next().await;
+                let ended = || io::Error::other("the listener has ended");
+                stream.ok_or_else(ended)??.into_std().map(Stream::Tcp)
+            }
+        }
+    }
+}
+
+impl Arrival {
+    /// To be polled by the runtime on which this is called.
+    ///
+    /// # Errors
+    /// If the system can poll no more.
+    pub fn open(self) -> io::Result<Connection> {
+        Ok(match self.stream {
+            Stream::Unix(stream) => {
+                Connection::new(UnixStream::from_std(stream)?.into_split(), self.room)
+            }
+            Stream::Tcp(stream) => {
+                Connection::new(TcpStream::from_std(stream)?.into_split(), self.room)
+            }
+        })
+    }
+}
+
+impl Connection {
+    fn new<R, W>((read, write): (R, W), room: OwnedSemaphorePermit) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        Self {
+            read: Box::new(read),
+            write: Outbox::new(write),
+            _room: room,
+        }
+    }
 }
 
 impl AsyncRead for Connection {
@@ -207,7 +232,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        Pin::new(&mut self.read).poll_read(cx, buffer)
     }
 }
 
@@ -217,7 +242,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.write).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -225,18 +250,18 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.write).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.write.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.write).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 }

@@ -1,5 +1,9 @@
 //! Threads and logs of the process: the only place that chooses them.
 
+mod cores;
+
+pub use cores::Cores;
+
 use crate::{
     error::{Error, Kind},
     limits,
@@ -11,7 +15,7 @@ use tracing::Level;
 /// How the process runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Worker threads, the writer not counted.
+    /// Threads that serve connections.
     pub threads: usize,
     /// The least important lines that are logged.
     pub log_level: Level,
@@ -22,7 +26,12 @@ impl Config {
     pub const SETTINGS: Group = Group {
         title: "Process",
         settings: &[
-            Setting::new("threads", "N", "", "Worker threads (default: one per core)"),
+            Setting::new(
+                "threads",
+                "N",
+                "",
+                "Threads that serve connections, each its own (default: one per core)",
+            ),
             Setting::new(
                 "log-level",
                 "LEVEL",
@@ -51,17 +60,13 @@ impl Config {
     }
 }
 
-/// Starts the threads. Several of them, because one long answer must not hold up the short ones.
+/// The main runtime: all but the connections. It has one thread, because nothing on it takes long.
 ///
 /// # Errors
-/// If the system has no thread left.
-pub fn start(config: &Config) -> Result<Runtime, Error> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(config.threads)
-        .thread_name("worker")
-        .enable_all()
-        .build();
-    runtime.map_err(|error| Error::new(Kind::Io, "no threads can be started").because(error))
+/// If the system has no file descriptor left.
+pub fn start() -> Result<Runtime, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::new(Kind::Io, "the runtime cannot be started").because(error))
 }
 
 /// Logs one plain line per event to standard error; a panic is one line too.

@@ -8,7 +8,7 @@ mod trace;
 mod wants;
 
 pub(crate) use budget::Share;
-pub(crate) use core::{Answer, Asked, Core, Turn, WANTED};
+pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, WANTED};
 pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
 pub(crate) use trace::ended;
@@ -23,17 +23,25 @@ use crate::{
     view::View,
 };
 use bytes::Bytes;
-use hyper::http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::{
+    body::Body as HttpBody,
+    http::{HeaderMap, HeaderValue, Request, Response},
+};
 use std::{
     convert::Infallible,
+    error::Error as StdError,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
-use tonic::{Code, Status, body::Body, server::NamedService};
-use tower_service::Service;
+use tonic::{Code, Status, body::Body};
+
+/// What a refused encoding is answered with, as gRPC's specification asks.
+const ENCODINGS: &str = "grpc-accept-encoding";
 
 /// Limits of hot requests.
 #[derive(Clone, Debug)]
@@ -48,9 +56,39 @@ pub struct Config {
     pub max_buffered_bytes: usize,
 }
 
+/// A call whose message has arrived.
+struct Unary {
+    method: usize,
+    wants: Wants,
+    arrived: Instant,
+    request: Bytes,
+    permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// The reply is a frame without its length, and empty if there is a verdict.
+type Answered = (Answer, Vec<u8>, OwnedSemaphorePermit);
+
+/// A response in the making.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// The body of a request.
+pub trait Incoming:
+    HttpBody<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
 /// The service. Cloning is cheap.
 pub struct Serve<M: Model> {
     core: Arc<Core<M>>,
+}
+
+impl<B> Incoming for B where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static
+{
 }
 
 impl Config {
@@ -127,6 +165,12 @@ impl<M: Model> Serve<M> {
         self.core.budget.held()
     }
 
+    /// Unary calls moved to another thread, because they would have held up others.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.core.moved.load(Relaxed)
+    }
+
     /// What was counted.
     #[must_use]
     pub fn meter(&self) -> &Meter {
@@ -163,20 +207,9 @@ impl<M: Model> Clone for Serve<M> {
     }
 }
 
-impl<M: Model> NamedService for Serve<M> {
-    const NAME: &'static str = M::SERVICE;
-}
-
-impl<M: Model> Service<Request<Body>> for Serve<M> {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl<M: Model> Serve<M> {
+    /// Answers one request to a method of the model's service.
+    pub fn call<B: Incoming>(&self, request: Request<B>) -> Answering {
         let core = Arc::clone(&self.core);
         Box::pin(async move {
             Ok(match Self::method(request.uri().path()) {
@@ -191,23 +224,20 @@ impl<M: Model> Service<Request<Body>> for Serve<M> {
 }
 
 impl<M: Model> Core<M> {
-    async fn respond(&self, method: usize, request: Request<Body>) -> Response<Body> {
+    async fn respond<B: Incoming>(
+        self: Arc<Self>,
+        method: usize,
+        request: Request<B>,
+    ) -> Response<Body> {
         if !is_grpc(request.headers()) {
             return unsupported_media();
         }
         let mut call = self.meter.start(method);
         let (parts, body) = request.into_parts();
         let wants = Wants::read(&parts.headers);
-        let permit = match self.admit() {
-            Ok(permit) => permit,
-            Err(error) => return call.end(refuse(&error)),
-        };
-        let mut reply = frame::start();
-        let ended = match self
-            .answer(method, &wants, &parts.headers, body, &mut reply)
-            .await
-        {
-            Ok(answer) => self.say(answer, reply, wants.asked, permit),
+        let say_position = wants.asked;
+        let ended = match self.answer(method, wants, &parts.headers, body).await {
+            Ok(answered) => self.say(answered, say_position),
             Err(error) => refuse(&error),
         };
         trace::ended(M::METHODS[method], ended.0, call.took(), || {
@@ -219,39 +249,59 @@ impl<M: Model> Core<M> {
         call.end(ended)
     }
 
-    async fn answer(
-        &self,
+    async fn answer<B: Incoming>(
+        self: &Arc<Self>,
         method: usize,
-        wants: &Wants,
+        wants: Wants,
         headers: &HeaderMap,
-        body: Body,
-        reply: &mut Vec<u8>,
-    ) -> Result<Answer, Error> {
+        body: B,
+    ) -> Result<Answered, Error> {
         let arrived = Instant::now();
+        let permit = self.admit()?;
         self.ready_at(self.view.position())?;
         let mut share = Share::default();
         let request = self.receive(headers, body, &mut share).await?;
-        let asked = Asked {
+        let call = Unary {
             method,
-            bounds: &wants.bounds,
+            wants,
             arrived,
-            timeout: wants.timeout,
-            given_up: &WANTED,
-            request: &request,
+            request,
+            permit,
+            _share: share,
         };
-        match self.wait(&asked, usize::MAX, reply).await {
-            Turn::Done(outcome) => outcome,
-            // Neither is left after a wait without a limit on the cost.
-            Turn::Early(_) | Turn::Heavy => {
-                Err(Error::new(Kind::NotReached, "the position was taken back"))
-            }
+        let mut reply = frame::start();
+        match self
+            .wait(&call.asked(&WANTED), limits::UNARY_INLINE_COST, &mut reply)
+            .await
+        {
+            Turn::Heavy => self.scan(call).await,
+            turn => Ok((turn.settled()?, reply, call.permit)),
         }
     }
 
-    async fn receive(
+    /// What the call holds is held until its thread is done, though its caller may have gone.
+    async fn scan(self: &Arc<Self>, call: Unary) -> Result<Answered, Error> {
+        self.moved.fetch_add(1, Relaxed);
+        let (core, given_up) = (Arc::clone(self), Arc::new(AtomicBool::new(false)));
+        let _give_up = GiveUp(Arc::clone(&given_up));
+        let scanned = self.apart(move || {
+            let mut reply = frame::start();
+            let newest = core.view.newest();
+            let (asked, now) = (call.asked(&given_up), Instant::now());
+            let turn = core.turn(&newest, &asked, now, usize::MAX, &mut reply);
+            drop(newest);
+            Ok((turn.settled()?, reply, call.permit))
+        });
+        scanned.await.unwrap_or_else(|error| {
+            let text = "the request's thread failed";
+            Err(Error::new(Kind::Panicked, text).because(error))
+        })
+    }
+
+    async fn receive<B: Incoming>(
         &self,
         headers: &HeaderMap,
-        body: Body,
+        body: B,
         share: &mut Share,
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
@@ -266,13 +316,7 @@ impl<M: Model> Core<M> {
         })?
     }
 
-    fn say(
-        &self,
-        answer: Answer,
-        reply: Vec<u8>,
-        say_position: bool,
-        permit: OwnedSemaphorePermit,
-    ) -> (Code, Response<Body>) {
+    fn say(&self, (answer, reply, permit): Answered, say_position: bool) -> (Code, Response<Body>) {
         let (code, mut response) = match answer.verdict {
             Some((code, message)) => (code, Status::new(code, message).into_http()),
             None => match self.framed(reply, permit) {
@@ -298,7 +342,26 @@ impl<M: Model> Core<M> {
     }
 }
 
+impl Unary {
+    fn asked<'a>(&'a self, given_up: &'a AtomicBool) -> Asked<'a> {
+        Asked {
+            method: self.method,
+            bounds: &self.wants.bounds,
+            arrived: self.arrived,
+            timeout: self.wants.timeout,
+            given_up,
+            request: &self.request,
+        }
+    }
+}
+
 fn refuse(error: &Error) -> (Code, Response<Body>) {
     let status = error.status();
-    (status.code(), status.into_http())
+    let mut response = status.into_http();
+    // All that is not supported here is compression.
+    if error.kind() == Kind::Unsupported {
+        let headers = response.headers_mut();
+        headers.insert(ENCODINGS, HeaderValue::from_static("identity"));
+    }
+    (error.code(), response)
 }

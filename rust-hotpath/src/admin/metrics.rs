@@ -96,6 +96,12 @@ impl<M: Model> Source<M> {
             let mut row = family.encode_family(&labels)?;
             row.encode_histogram::<NoLabelSet>(counts.total.as_secs_f64(), count, &buckets, None)?;
         }
+        counter(
+            out,
+            "hotpathd_requests_offloaded",
+            "Unary requests moved off their connection's thread because they would have held up others",
+            self.0.serve.moved(),
+        )?;
         gauge(
             out,
             "hotpathd_in_flight",

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Answer, Asked, Bounds, Share, Turn},
+    serve::{Answer, Asked, Bounds, GiveUp, Share, Turn},
 };
 use std::{
     collections::HashMap,
@@ -48,9 +48,6 @@ pub(super) struct Owned {
     _share: Share,
     _permit: OwnedSemaphorePermit,
 }
-
-/// Tells the thread that reads, if there is one, that nobody waits any longer.
-struct GiveUp(Arc<AtomicBool>);
 
 /// Its end.
 pub(super) struct Done {
@@ -185,13 +182,7 @@ impl Owned {
 
 impl Done {
     fn new<M: Model>(shared: &Shared<M>, owned: Owned, turn: Turn, mut reply: Vec<u8>) -> Self {
-        let mut outcome = match turn {
-            Turn::Done(outcome) => outcome,
-            // Neither is left after a wait without a limit on the cost.
-            Turn::Early(_) | Turn::Heavy => {
-                Err(Error::new(Kind::NotReached, "the position was taken back"))
-            }
-        };
+        let mut outcome = turn.settled();
         let share = shared.core.hold(reply.capacity()).unwrap_or_else(|full| {
             outcome = Err(full);
             reply = Vec::new();
@@ -216,12 +207,6 @@ impl Done {
     }
 }
 
-impl Drop for GiveUp {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
 async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> Done {
     if heavy {
         return scan(shared, owned).await;
@@ -235,23 +220,20 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
     }
 }
 
-/// On a thread of its own and not a worker: the kernel then shares the cores out between it and the lanes, where a
-/// worker would be lost to them until it is done.
 async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
     shared.counts.offloaded.fetch_add(1, Relaxed);
     let id = owned.id;
     // Dropped with this task, whether its lane or its caller has gone.
     let _give_up = GiveUp(Arc::clone(&owned.given_up));
-    // Never closed; if it were, a place more would be the lesser evil.
-    let place = Arc::clone(&shared.heavy).acquire_owned().await.ok();
-    let scanned = tokio::task::spawn_blocking(move || {
+    let core = Arc::clone(&shared.core);
+    let scanned = core.apart(move || {
         let mut reply = Vec::new();
         let newest = shared.core.view.newest();
         let (asked, now) = (owned.asked(), Instant::now());
         let turn = shared
             .core
             .turn(&newest, &asked, now, usize::MAX, &mut reply);
-        drop((newest, place));
+        drop(newest);
         Done::new(&shared, owned, turn, reply)
     });
     scanned

@@ -15,7 +15,7 @@ use crate::{
     view::View,
 };
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,13 +25,15 @@ pub struct Push<M: Model> {
     view: View<M>,
     ledger: Arc<super::Ledger>,
     shutdown: Shutdown,
+    /// Where events are decoded: not where lanes are served, because batches are long.
+    runtime: Handle,
 }
 
 /// Messages of one stream after its first.
 struct Pushed(Streaming<FeedRequest>);
 
 impl<M: Model> Push<M> {
-    /// The service, ready to be routed to.
+    /// The service, ready to be routed to. Feeds run on the runtime on which this is called.
     #[must_use]
     pub fn service(
         feeds: Feeds<M>,
@@ -44,6 +46,7 @@ impl<M: Model> Push<M> {
             view,
             ledger,
             shutdown,
+            runtime: Handle::current(),
         };
         FeedServiceServer::new(push).max_decoding_message_size(limits::FEED_MESSAGE_BYTES)
     }
@@ -110,7 +113,7 @@ impl<M: Model> FeedService for Push<M> {
             replies.clone(),
         );
         let shutdown = self.shutdown.clone();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let ended = converse(session, Pushed(inbound), watermarks, shutdown).await;
             if let Err(error) = ended {
                 let _ = replies.send(Err(error.status())).await;

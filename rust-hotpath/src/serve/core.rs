@@ -18,11 +18,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinError,
+};
 use tonic::Code;
 
 /// What all requests of a process share.
@@ -33,6 +37,10 @@ pub(crate) struct Core<M: Model> {
     in_flight: Arc<Semaphore>,
     pub(super) budget: Arc<Budget>,
     pub(crate) meter: Meter,
+    /// Places for answers that take long: as many as cores, so that those at hand still get their share of these.
+    heavy: Arc<Semaphore>,
+    /// Unary calls that went there.
+    pub(super) moved: AtomicU64,
 }
 
 /// A request as its caller put it.
@@ -51,6 +59,9 @@ pub(crate) struct Asked<'a> {
 
 /// Of a request that is answered by the thread that would give it up.
 pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Tells the thread that reads, if there is one, that nobody waits any longer.
+pub(crate) struct GiveUp(pub(crate) Arc<AtomicBool>);
 
 /// What the model decided, at one position.
 #[derive(Debug)]
@@ -81,9 +92,30 @@ impl Asked<'_> {
     }
 }
 
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Turn {
+    /// Of a request for which nothing was too dear and which waited.
+    pub(crate) fn settled(self) -> Result<Answer, Error> {
+        match self {
+            Self::Done(outcome) => outcome,
+            Self::Early(_) | Self::Heavy => {
+                Err(Error::new(Kind::NotReached, "the position was taken back"))
+            }
+        }
+    }
+}
+
 impl<M: Model> Core<M> {
     pub(super) fn new(config: Config, view: View<M>, readiness: Arc<Readiness>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
+            heavy: Arc::new(Semaphore::new(cores)),
+            moved: AtomicU64::new(0),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             budget: Arc::new(Budget::new(config.max_buffered_bytes)),
             meter: Meter::new(M::METHODS.len()),
@@ -168,6 +200,22 @@ impl<M: Model> Core<M> {
             Ok(()) => at_once(),
             Err(error) => Turn::Done(Err(error)),
         }
+    }
+
+    /// Runs `long` on a thread of its own, as soon as there is a place: the kernel then shares the cores out between
+    /// it and the connections, where the thread that serves them would be lost to them until it is done.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        long: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        // Never closed; if it were, a place more would be the lesser evil.
+        let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
+        tokio::task::spawn_blocking(move || {
+            let outcome = long();
+            drop(place);
+            outcome
+        })
+        .await
     }
 
     fn look(

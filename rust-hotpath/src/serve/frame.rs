@@ -1,6 +1,6 @@
 //! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
 
-use super::budget::Share;
+use super::{Incoming, budget::Share};
 use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -40,9 +40,9 @@ pub(crate) fn unsupported_media() -> Response<Body> {
 }
 
 /// The request's one message, of at most `most` bytes; `grow` is asked before more of it is held.
-pub(super) async fn read(
+pub(super) async fn read<B: Incoming>(
     headers: &HeaderMap,
-    mut body: Body,
+    mut body: B,
     most: usize,
     mut grow: impl FnMut(usize) -> Result<(), Error>,
 ) -> Result<Bytes, Error> {
@@ -55,9 +55,8 @@ pub(super) async fn read(
     }
     let mut whole = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|status| {
-            Error::new(Kind::Malformed, "the request broke off").because(status)
-        })?;
+        let frame = frame
+            .map_err(|error| Error::new(Kind::Malformed, "the request broke off").because(error))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -82,10 +81,8 @@ fn check_prefix(whole: &Bytes, most: usize) -> Result<(), Error> {
     }
     let length = length(whole);
     if whole[0] != 0 {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "compressed messages are not supported",
-        ));
+        let text = "the message is said to be compressed, but not how";
+        return Err(Error::new(Kind::Malformed, text));
     }
     if length > most {
         let text = format!("the request of {length} bytes is longer than {most}");
@@ -211,7 +208,7 @@ mod tests {
             (b"\0\0\0\0\x03ab", Kind::Malformed),
             (b"\0\0\0\0\x01ab", Kind::Malformed),
             (b"\0\0\0\0\x04abcd", Kind::TooLong),
-            (b"\x01\0\0\0\x01a", Kind::Unsupported),
+            (b"\x01\0\0\0\x01a", Kind::Malformed),
         ];
         for (bytes, kind) in cases {
             assert_eq!(

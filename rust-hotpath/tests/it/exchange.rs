@@ -223,6 +223,7 @@ async fn what_is_cancelled_is_replied_to_once_and_frees_its_place() {
     assert_eq!(lane.reply().await.status, Cancelled as u32);
     feed.send(plain(2..=3)).await;
     assert_eq!(lane.reply().await.id, 2);
+    feed.reached(3).await;
     lane.cancel(&[2]).await;
     lane.send([get(1, "a")]).await;
     let reply = lane.reply().await;

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod cores;
 mod exchange;
 mod feed;
 mod harness;

@@ -135,7 +135,7 @@ async fn what_is_no_proper_grpc_request_is_refused() {
         (b"\0\0\0\0\x05\x0a", Internal),
         (b"\0\0\0\0\x01\x0a", Internal),
         (b"\0\0\0\0\0\0\0\0\0\0", Internal),
-        (b"\x01\0\0\0\x03\x0a\x01a", Unimplemented),
+        (b"\x01\0\0\0\x03\x0a\x01a", Internal),
     ];
     for (body, code) in cases {
         assert_eq!(

@@ -1,0 +1,63 @@
+//! Who answers a request.
+
+use crate::{
+    exchange::{self, Exchange},
+    model::Model,
+    serve::Serve,
+};
+use hyper::{
+    body::Incoming,
+    http::{Request, Response},
+    service::Service,
+};
+use std::{convert::Infallible, pin::Pin};
+use tonic::{body::Body, service::Routes};
+use tower_service::Service as _;
+
+/// Hot methods go past tonic's router: it costs more than many of them. Cloning is cheap.
+pub(super) struct Dispatch<M: Model> {
+    serve: Serve<M>,
+    /// For the shim only.
+    exchange: Option<Exchange<M>>,
+    others: Routes,
+}
+
+impl<M: Model> Dispatch<M> {
+    pub(super) fn new(serve: Serve<M>, exchange: Option<Exchange<M>>, others: Routes) -> Self {
+        Self {
+            serve,
+            exchange,
+            others: others.prepare(),
+        }
+    }
+}
+
+impl<M: Model> Clone for Dispatch<M> {
+    fn clone(&self) -> Self {
+        Self {
+            serve: self.serve.clone(),
+            exchange: self.exchange.clone(),
+            others: self.others.clone(),
+        }
+    }
+}
+
+impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if Serve::<M>::serves(request.uri().path()) {
+            return self.serve.call(request);
+        }
+        let request = request.map(Body::new);
+        let exchange = self.exchange.as_ref();
+        if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
+            Box::pin(std::future::ready(Ok(exchange.call(request))))
+        } else {
+            // Always ready, as all of tonic's services.
+            Box::pin(self.others.clone().call(request))
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! HTTP/2 on one connection.
+
+use super::Connection;
+use crate::limits;
+use hyper::{
+    body::{Body, Incoming},
+    http::{Request, Response},
+    server::conn::http2,
+    service::Service,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{error::Error, future::poll_fn, pin::pin, task::Poll};
+
+/// Serves a connection until it ends. Once `draining` is over it takes no more requests, and ends with the last.
+pub async fn serve<S, B>(connection: Connection, service: S, draining: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>, Data: Send> + Send + 'static,
+{
+    let outbox = connection.write.clone();
+    let mut conversation = pin!(settings().serve_connection(TokioIo::new(connection), service));
+    let (mut draining, mut is_draining) = (pin!(draining), false);
+    let ended = poll_fn(|cx| {
+        if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            is_draining = true;
+            conversation.as_mut().graceful_shutdown();
+        }
+        let ended = conversation.as_mut().poll(cx).map_err(Into::into);
+        match outbox.poll_send(cx) {
+            Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
+            _ => ended,
+        }
+    })
+    .await;
+    let ended: Result<(), Box<dyn Error + Send + Sync>> = ended;
+    if let Err(error) = ended {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+fn settings() -> http2::Builder<TokioExecutor> {
+    let mut settings = http2::Builder::new(TokioExecutor::new());
+    settings
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits::STREAMS)
+        .max_header_list_size(limits::HEADER_BYTES)
+        .keep_alive_interval(limits::KEEPALIVE)
+        // A twentieth of a small call's CPU. grpc-go's server does not say it either, so that metadata is the same.
+        .auto_date_header(false);
+    settings
+}

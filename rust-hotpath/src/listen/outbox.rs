@@ -1,0 +1,172 @@
+//! What a connection has to say, gathered until the end of its turn.
+
+use crate::limits;
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+use tokio::io::AsyncWrite;
+
+/// The writing end. HTTP/2 flushes each reply of 256 bytes or more on its own. Here a flush means nothing, and all that
+/// one turn of the connection has written leaves in one system call at its end. Cloning gives the same one.
+#[derive(Clone)]
+pub(super) struct Outbox(Arc<Mutex<Gathered>>);
+
+struct Gathered {
+    stream: Box<dyn AsyncWrite + Send + Unpin>,
+    bytes: Vec<u8>,
+    /// Of these, those that have left.
+    sent: usize,
+}
+
+impl Outbox {
+    pub(super) fn new(stream: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Gathered {
+            stream: Box::new(stream),
+            bytes: Vec::new(),
+            sent: 0,
+        })))
+    }
+
+    /// Sends what was gathered, or wakes the task when it may go on with that.
+    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gathered().poll_send(cx)
+    }
+
+    /// Never contended: both holders are parts of one task.
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_gather(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut gathered = self.gathered();
+        if gathered.bytes.len() >= limits::OUTBOX_BYTES {
+            ready!(gathered.poll_send(cx))?;
+        }
+        let before = gathered.bytes.len();
+        for slice in slices {
+            let room = limits::OUTBOX_BYTES.saturating_sub(gathered.bytes.len());
+            gathered
+                .bytes
+                .extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        Poll::Ready(Ok(gathered.bytes.len() - before))
+    }
+}
+
+impl Gathered {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let unsent = &self.bytes[self.sent..];
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, unsent))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.sent += written,
+            }
+        }
+        self.sent = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(limits::OUTBOX_KEPT_BYTES);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Outbox {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_gather(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_gather(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut gathered = self.gathered();
+        ready!(gathered.poll_send(cx))?;
+        Pin::new(&mut gathered.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::{future::poll_fn, io::Read as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_turn_leaves_at_its_end_and_in_one_piece() {
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        far.set_nonblocking(true).unwrap();
+        let mut outbox = Outbox::new(tokio::net::UnixStream::from_std(near).unwrap());
+        outbox.write_all(b"one ").await.unwrap();
+        outbox.flush().await.unwrap();
+        let slices = [IoSlice::new(b"two "), IoSlice::new(b"three")];
+        assert_eq!(outbox.write_vectored(&slices).await.unwrap(), 9);
+        let mut seen = [0; 64];
+        let early = far.read(&mut seen).map_err(|error| error.kind());
+        assert_eq!(early, Err(io::ErrorKind::WouldBlock));
+        poll_fn(|cx| outbox.poll_send(cx)).await.unwrap();
+        assert_eq!(far.read(&mut seen).unwrap(), 13);
+        assert_eq!(&seen[..13], b"one two three");
+    }
+
+    #[tokio::test]
+    async fn more_than_fits_waits_for_the_reader_and_all_of_it_arrives() {
+        let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(near);
+        let sent: Vec<u8> = (0..4_u32 << 20).map(|n| (n % 251) as u8).collect();
+        let all = sent.clone();
+        let writer = tokio::spawn(async move {
+            outbox.write_all(&all).await.unwrap();
+            let held = outbox.gathered().bytes.len();
+            outbox.shutdown().await.unwrap();
+            held
+        });
+        let mut seen = Vec::new();
+        far.read_to_end(&mut seen).await.unwrap();
+        assert!(seen == sent);
+        assert!(writer.await.unwrap() <= limits::OUTBOX_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_has_gone_is_an_error_of_the_turn() {
+        let (near, far) = tokio::net::UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(near);
+        drop(far);
+        outbox.write_all(b"anyone?").await.unwrap();
+        assert!(poll_fn(|cx| outbox.poll_send(cx)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn room_for_much_is_given_back() {
+        let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(near);
+        outbox.write_all(&[7; limits::OUTBOX_BYTES]).await.unwrap();
+        let reader = tokio::spawn(async move {
+            let mut seen = vec![0; limits::OUTBOX_BYTES];
+            far.read_exact(&mut seen).await.unwrap();
+        });
+        poll_fn(|cx| outbox.poll_send(cx)).await.unwrap();
+        reader.await.unwrap();
+        assert!(outbox.gathered().bytes.capacity() <= limits::OUTBOX_KEPT_BYTES);
+    }
+}
