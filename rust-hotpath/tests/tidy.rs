@@ -12,7 +12,8 @@ const FUNCTION_LINES: usize = 70;
 
 /// Where the other crates of the workspace are, from this one.
 const LOADTEST: &str = "../loadtest";
-const CRATES: &[&str] = &[".", LOADTEST];
+const BURNER: &str = "../burner";
+const CRATES: &[&str] = &[".", LOADTEST, BURNER];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 
