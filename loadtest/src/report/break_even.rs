@@ -45,7 +45,7 @@ pub fn assemble(finished: Finished) -> Report {
         void_reason,
         interrupted: finished.interrupted,
         notes,
-        break_even: derive::break_even(&points, one_in_flight.as_ref()),
+        break_even: derive::break_even(&finished.answers, &points, one_in_flight.as_ref()),
         points,
         one_in_flight,
         generator: generator(&finished),

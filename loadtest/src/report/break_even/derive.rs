@@ -5,7 +5,7 @@
 
 use super::{
     input::{Finished, IDLE, Measured},
-    model::{BreakEven, Figures, Load, Point},
+    model::{Answer, BreakEven, Figures, Load, Point},
 };
 use crate::measure::{Latencies, latencies};
 
@@ -26,11 +26,12 @@ pub(super) fn one_in_flight(finished: &Finished) -> Option<Point> {
 }
 
 /// Where every answer but the baseline pays.
-pub(super) fn break_even(points: &[Point], alone: Option<&Point>) -> Vec<BreakEven> {
-    let Some(first) = points.first() else {
-        return Vec::new();
-    };
-    let names = first.figures.iter().skip(1).map(|figures| &figures.answer);
+pub(super) fn break_even(
+    answers: &[Answer],
+    points: &[Point],
+    alone: Option<&Point>,
+) -> Vec<BreakEven> {
+    let names = answers.iter().skip(1).map(|answer| &answer.name);
     let rows = names.flat_map(|name| FASTER.map(|faster| row(points, alone, name, faster)));
     rows.collect()
 }
@@ -92,7 +93,7 @@ fn point(finished: &Finished, load: Load, work_us: f64) -> Option<Point> {
     };
     let baseline = of(&finished.answers.first()?.name);
     let cpu = cpu_us(&baseline)?;
-    let figures = finished.answers.iter().map(|answer| {
+    let figures = finished.answers.iter().filter_map(|answer| {
         let own = of(&answer.name);
         figures(&answer.name, &own, &baseline, cpu)
     });
@@ -102,7 +103,7 @@ fn point(finished: &Finished, load: Load, work_us: f64) -> Option<Point> {
         qps: baseline.first()?.measured.window.offered_qps,
         measured_work_us: cpu_us(&of(IDLE)).map(|idle| cpu - idle),
         noise_us: spread(&again, &baseline),
-        figures: figures.collect::<Option<_>>()?,
+        figures: figures.collect(),
     })
 }
 
@@ -137,7 +138,7 @@ fn figures(
     })
 }
 
-/// Over all windows at once: the kernel counts in ticks of 10 ms, of which a short window has few.
+/// Over all windows at once, so that a longer one counts for more.
 #[allow(clippy::cast_precision_loss)]
 fn cpu_us(windows: &[&Measured]) -> Option<f64> {
     let sum = |count: fn(&Measured) -> u64| windows.iter().map(|m| count(m)).sum::<u64>() as f64;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::report::{
     break_even::{
-        model::{Point, Report},
+        model::{BreakEven, Point, Report},
         words::{figures, when_not, where_it_pays},
     },
     format::{count, duration_us, significant},
@@ -92,29 +92,50 @@ fn pays(report: &Report) -> String {
 }
 
 fn break_even(report: &Report) -> Table {
-    let columns = vec![
-        words("Answer"),
-        number("Rust is faster by"),
-        number("Pays from a handler of"),
-        number("With one in flight"),
-    ];
-    let mut table = Table::new("Break-even", columns);
-    for row in &report.break_even {
-        let beyond = if row.extrapolated {
-            " (beyond what was measured)"
-        } else {
-            ""
-        };
-        let from = row.handler_us.map_or_else(
-            || Cell::from("–"),
-            |from| Cell::from(format!("{}{beyond}", duration_us(from))),
-        );
-        let faster = format!("{}×", significant(row.faster));
-        let alone = told(row.one_in_flight_us, duration_us);
-        let cells = vec![Cell::from(&row.answer), Cell::from(faster), from, alone];
-        table.row("", cells);
+    let rows = |name: &str| {
+        let rows = report.break_even.iter();
+        rows.filter(|row| row.answer == name).collect::<Vec<_>>()
+    };
+    let others: Vec<&str> = report
+        .answers
+        .iter()
+        .skip(1)
+        .map(|answer| answer.name.as_str())
+        .collect();
+    let heads = others.first().map(|name| rows(name)).unwrap_or_default();
+    let heads = heads
+        .iter()
+        .map(|row| number(format!("Rust {}× as fast", significant(row.faster))));
+    let mut table = Table::new(
+        "Break-even",
+        [words("Answer")].into_iter().chain(heads).collect(),
+    );
+    for name in others {
+        let cells = rows(name).into_iter().map(from);
+        table.row("", [Cell::from(name)].into_iter().chain(cells).collect());
     }
     table
+}
+
+/// Where it pays, and below that where it does for requests that come alone.
+fn from(row: &BreakEven) -> Cell {
+    let beyond = if row.extrapolated {
+        "<small>beyond what was measured</small>"
+    } else {
+        ""
+    };
+    let from = row.handler_us.map_or_else(|| "–".to_owned(), duration_us);
+    let alone = row.one_in_flight_us.map(|from| {
+        format!(
+            "<small>one in flight: {}</small>",
+            escape(&duration_us(from))
+        )
+    });
+    Cell::markup(format!(
+        "<strong>{}</strong>{beyond}{}",
+        escape(&from),
+        alone.unwrap_or_default()
+    ))
 }
 
 fn points(report: &Report) -> Option<String> {
