@@ -130,16 +130,22 @@ fn told(answer: Answer) -> Told {
 impl Bench<'_> {
     /// All windows; what was left out, in words.
     fn all(&mut self) -> Result<Vec<String>> {
-        self.visit(Visit {
-            load: Load::WarmUp,
-            work_us: 0.0,
-            qps: pace::WARM_UP_QPS,
-            window: pace::warm_up(self.asked.budget),
-            pass: 0,
-        })?;
+        let mut qps = pace::WARM_UP_QPS;
+        let mut dearest_us = 1.0;
+        for pass in 0..pace::WARM_UPS {
+            self.visit(Visit {
+                load: Load::WarmUp,
+                work_us: 0.0,
+                qps,
+                window: pace::warm_up(self.asked.budget),
+                pass,
+            })?;
+            dearest_us = self.dearest_us();
+            qps = pace::rate(dearest_us);
+        }
         let works = &self.asked.works_us;
         let left = self.asked.budget.saturating_sub(self.begun.elapsed());
-        let pace = Pace::new(works, left, self.dearest_us());
+        let pace = Pace::new(works, left, dearest_us);
         let mut notes = self.passes(&pace)?;
         let broken = self.windows.iter().filter(|measured| {
             measured.load == Load::Equal && measured.measured.window.broke.is_some()
@@ -178,10 +184,10 @@ impl Bench<'_> {
         Ok(Vec::new())
     }
 
-    /// CPU per request of the dearest answer, without work.
+    /// CPU per request of the dearest answer, without work, at the last rate.
     fn dearest_us(&self) -> f64 {
-        let all = self.windows.iter();
-        let costs = all.filter_map(|measured| measured.measured.window.cpu_us_per_request);
+        let last = self.windows.iter().rev().take(self.servers.len());
+        let costs = last.filter_map(|measured| measured.measured.window.cpu_us_per_request);
         costs.fold(1.0, f64::max)
     }
 

@@ -124,6 +124,21 @@ fn it_pays_from_the_overhead_over_what_is_saved() {
 }
 
 #[test]
+fn who_adds_nothing_pays_for_any_handler() {
+    let mut run = finished();
+    for measured in run
+        .windows
+        .iter_mut()
+        .filter(|m| m.measured.window.target == "cgo")
+    {
+        let window = &mut measured.measured.window;
+        window.cpu_us = window.cpu_us.map(|cpu| cpu - 2000);
+    }
+    let text = summary(&assemble(run));
+    assert!(text.contains("cgo pays for any handler"), "{text}");
+}
+
+#[test]
 fn too_many_answers_of_the_wrong_side_void_the_run() {
     let mut run = finished();
     run.fallbacks = 10;

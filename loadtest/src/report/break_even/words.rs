@@ -79,6 +79,13 @@ pub(crate) fn where_it_pays(report: &Report) -> Vec<String> {
     let sentences = others.filter_map(|answer| {
         let rows = report.break_even.iter();
         let rows: Vec<_> = rows.filter(|row| row.answer == answer.name).collect();
+        let nothing = |row: &&BreakEven| row.handler_us.is_some_and(|from| from <= 0.0);
+        if !rows.is_empty() && rows.iter().all(nothing) {
+            return Some(format!(
+                "{} pays for any handler: what it adds is not more than noise.",
+                answer.name
+            ));
+        }
         let each: Option<Vec<String>> = rows.iter().map(|row| one(row)).collect();
         let each = each.filter(|each| !each.is_empty())?;
         Some(format!(

@@ -4,8 +4,10 @@ use super::{VISIT, Visit, too_short};
 use crate::{error::Result, report::break_even::model::Load, topology::burn::Answer};
 use std::time::Duration;
 
-/// Rate of the warm-up.
+/// Rate of the first warm-up.
 pub(super) const WARM_UP_QPS: f64 = 2000.0;
+/// A request costs less the more there are: the rate that follows from the first is warmed up at, and told anew.
+pub(super) const WARM_UPS: u32 = 2;
 /// Even gaps of 0.5 ms: longer than any answer takes, so that one at a time is under way.
 const ALONE_QPS: f64 = 2000.0;
 /// Of its core, that the dearest answer keeps busy.
@@ -41,7 +43,8 @@ pub(super) fn warm_up(budget: Duration) -> Duration {
 /// Fails if not even the shortest windows fit.
 pub(super) fn fits(works_us: &[f64], budget: Duration) -> Result<()> {
     let answers = u32::try_from(Answer::ALL.len()).unwrap_or(u32::MAX);
-    let least = (WINDOW.0 + BETWEEN) * windows(works_us) + warm_up(budget) * answers + AROUND;
+    let warm_ups = warm_up(budget) * answers * WARM_UPS;
+    let least = (WINDOW.0 + BETWEEN) * windows(works_us) + warm_ups + AROUND;
     if budget < least {
         return Err(too_short(least));
     }
@@ -103,7 +106,7 @@ impl Pace {
 }
 
 /// At which a core is as busy as it shall be.
-fn rate(cpu_us: f64) -> f64 {
+pub(super) fn rate(cpu_us: f64) -> f64 {
     let qps = BUSY_SHARE * 1e6 / cpu_us.max(1.0);
     // Two digits: rates are for people as well.
     let digits = 10_f64.powf(qps.log10().floor() - 1.0);
