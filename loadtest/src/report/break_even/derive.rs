@@ -7,7 +7,10 @@ use super::{
     input::{Finished, IDLE, Measured},
     model::{Answer, BreakEven, Figures, Load, Point},
 };
-use crate::measure::{Latencies, latencies};
+use crate::{
+    measure::{Latencies, latencies},
+    report::model::Window,
+};
 
 /// How many times as fast Rust may be.
 pub(super) const FASTER: [f64; 3] = [2.0, 4.0, 10.0];
@@ -92,16 +95,15 @@ fn point(finished: &Finished, load: Load, work_us: f64) -> Option<Point> {
         named.copied().collect()
     };
     let baseline = of(&finished.answers.first()?.name);
-    let cpu = cpu_us(&baseline)?;
     let figures = finished.answers.iter().filter_map(|answer| {
         let own = of(&answer.name);
-        figures(&answer.name, &own, &baseline, cpu)
+        figures(&answer.name, &own, &baseline)
     });
     let again = of(&finished.again);
     Some(Point {
         work_us,
         qps: baseline.first()?.measured.window.offered_qps,
-        measured_work_us: cpu_us(&of(IDLE)).map(|idle| cpu - idle),
+        measured_work_us: over(&baseline, &of(IDLE)),
         noise_us: spread(&again, &baseline),
         figures: figures.collect(),
     })
@@ -111,15 +113,8 @@ fn same(one: f64, other: f64) -> bool {
     (one - other).abs() < 1e-9
 }
 
-fn figures(
-    name: &str,
-    own: &[&Measured],
-    baseline: &[&Measured],
-    baseline_cpu_us: f64,
-) -> Option<Figures> {
-    let cpu = cpu_us(own)?;
-    let overhead = cpu - baseline_cpu_us;
-    let (low, high) = spread(own, baseline).unwrap_or((overhead, overhead));
+fn figures(name: &str, own: &[&Measured], baseline: &[&Measured]) -> Option<Figures> {
+    let (low, high) = spread(own, baseline)?;
     let mut times = latencies();
     for measured in own {
         times += &measured.measured.observed.from_planned;
@@ -127,8 +122,8 @@ fn figures(
     let sum = |count: fn(&Measured) -> u64| own.iter().map(|measured| count(measured)).sum();
     Some(Figures {
         answer: name.to_owned(),
-        cpu_us: cpu,
-        overhead_us: overhead,
+        cpu_us: cpu_us(own)?,
+        overhead_us: over(own, baseline)?,
         overhead_low_us: low,
         overhead_high_us: high,
         p50_us: micros(&times, 0.5),
@@ -138,13 +133,31 @@ fn figures(
     })
 }
 
+/// Of all rounds in which both count: what a round had of the machine must be on both sides.
+fn over(own: &[&Measured], baseline: &[&Measured]) -> Option<f64> {
+    let (own, baseline) = (in_both(own, baseline), in_both(baseline, own));
+    Some(cpu_of(own)? - cpu_of(baseline)?)
+}
+
+/// Those of `one` whose round `other` has as well.
+fn in_both<'a>(one: &[&'a Measured], other: &[&Measured]) -> impl Iterator<Item = &'a Window> {
+    let rounds: Vec<u32> = other.iter().map(|m| m.measured.window.round).collect();
+    let windows: Vec<_> = one.iter().map(|m| &m.measured.window).collect();
+    let windows = windows.into_iter();
+    windows.filter(move |window| rounds.contains(&window.round))
+}
+
 /// Over all windows at once, so that a longer one counts for more.
-#[allow(clippy::cast_precision_loss)]
 fn cpu_us(windows: &[&Measured]) -> Option<f64> {
-    let sum = |count: fn(&Measured) -> u64| windows.iter().map(|m| count(m)).sum::<u64>() as f64;
-    let ok = sum(|measured| measured.measured.window.ok);
-    let cpu = sum(|measured| measured.measured.window.cpu_us.unwrap_or(0));
-    (ok > 0.0).then_some(cpu / ok)
+    cpu_of(windows.iter().map(|measured| &measured.measured.window))
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn cpu_of<'a>(windows: impl Iterator<Item = &'a Window>) -> Option<f64> {
+    let (cpu, ok) = windows.fold((0, 0), |(cpu, ok), window| {
+        (cpu + window.cpu_us.unwrap_or(0), ok + window.ok)
+    });
+    (ok > 0).then(|| cpu as f64 / ok as f64)
 }
 
 /// Lowest and highest difference in a round.

@@ -155,6 +155,21 @@ fn too_many_answers_of_the_wrong_side_void_the_run() {
 }
 
 #[test]
+fn a_round_counts_for_both_or_for_none() {
+    let mut run = finished();
+    let mut unary = run
+        .windows
+        .iter_mut()
+        .filter(|m| m.measured.window.target == "unary");
+    unary.next().unwrap().measured.window.void = Some("it lagged".to_owned());
+    let report = assemble(run);
+    let figures = &report.points[0].figures[1];
+    near(figures.cpu_us, 31.0);
+    near(figures.overhead_us, 20.0);
+    near(figures.overhead_high_us, 20.0);
+}
+
+#[test]
 fn void_windows_are_left_out_and_too_many_void_the_run() {
     let mut run = finished();
     for measured in run
