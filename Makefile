@@ -10,13 +10,15 @@ BIN        := $(ROOT)/target/bin
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
 FUZZ_SECONDS ?= 10
+# All of `make break-even`, from the first server's start to the report.
+BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress results check-results test test-rust test-go test-binaries fuzz data-test lint generate \
-	check-generated golden deny clean
+.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries \
+	fuzz data-test lint generate check-generated golden deny clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,21 @@ bench: build ## Old path against new under the same load, in 3 minutes: legacy G
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
 
+# The service of the break-even report, with the Rust static library in it: the one build that needs cgo. The library is
+# no input that go knows of, so the old program is removed.
+burnd:
+	cargo build --release --locked -p burner
+	@mkdir -p $(BIN) && rm -f $(BIN)/burnd
+	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/release" \
+		go build -trimpath -tags burn_cgo -o $(BIN)/ ./examples/burn/cmd/burnd
+
+break-even: burnd ## From which handler on a sidecar pays, in 4 minutes (BREAK_EVEN_SECONDS shortens it, KEEP=1 keeps it)
+	cargo build --release --locked -p hotpath --example burn
+	cargo build --release --locked --bin loadtest
+	@ln -sf ../release/examples/burn $(BIN)/burn-sidecar
+	@ln -sf ../release/loadtest $(BIN)/
+	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
+
 results: build ## Rewrite README.md's result table from the report in RESULTS
 	target/bin/loadtest report $(RESULTS) --readme README.md
 
@@ -53,16 +70,21 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 
 # What tests of one language need of the other.
 test-binaries:
-	cargo build --locked --bin hotpathd
+	cargo build --locked -p hotpath -p burner --lib --bin hotpathd --example burn
 	cd go-shim && go build -trimpath -o $(ROOT)/target/debug/walletd ./examples/wallet/cmd/walletd
+	@rm -f target/debug/burnd
+	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
+		go build -trimpath -tags burn_cgo -o $(ROOT)/target/debug/burnd ./examples/burn/cmd/burnd
 
 test-rust: test-binaries
-	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd BROWSER_BIN="$$(.ci/browser)" \
+	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
+		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/examples/burn BROWSER_BIN="$$(.ci/browser)" \
 		cargo test --workspace --locked --all-targets
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
 	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
+	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" go test -race -tags burn_cgo ./examples/burn/...
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
@@ -78,6 +100,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
 	cd go-shim && go vet -tags datatest ./... && $(STATICCHECK) -tags datatest ./...
+	cd go-shim && go vet -tags burn_cgo ./examples/burn/... && $(STATICCHECK) -tags burn_cgo ./examples/burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 
 generate: ## Rewrite the generated Go code from proto/

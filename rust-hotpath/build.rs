@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &["wallet/v1/wallet_service.proto"],
         false,
     )?;
+    compile(PROTO_ROOT, "burn.v1", &["burn/v1/burn.proto"], false)?;
     compile(EXAMPLES_ROOT, "counter.v1", &["counter.proto"], false)?;
     compile(
         PROTO_ROOT,

@@ -1,5 +1,6 @@
 //! Composes a run from a command line, and carries it out.
 
+mod break_even;
 mod measure;
 
 use crate::{
@@ -45,6 +46,7 @@ fn carry_out(asked: Command, command: Vec<String>) -> Result<()> {
     match asked {
         Command::Print(text) => print(&text),
         Command::Run(run) => measure::measure(&run, command),
+        Command::BreakEven(asked) => break_even::measure(&asked, command),
         Command::Record(asked) => {
             let recorded = record::run(asked.options(), &stop_flag()?)?;
             print(&recorded.to_string())
@@ -120,6 +122,18 @@ fn scenario_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn rerender(asked: &cli::Rerender) -> Result<()> {
+    if let Some(report) = report::break_even::read(&asked.folder)? {
+        let folder = &asked.folder;
+        let told = |readme: &PathBuf| {
+            report::break_even::update_readme(readme, &report, folder, asked.check)
+        };
+        asked.readme.as_ref().map_or(Ok(()), told)?;
+        if asked.check {
+            return Ok(());
+        }
+        report::break_even::write(&report, folder)?;
+        return print(&report::break_even::summary(&report));
+    }
     let report = report::read(&asked.folder)?;
     let folder = report
         .folder

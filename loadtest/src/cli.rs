@@ -1,6 +1,7 @@
 //! The command line: recorded as text, then resolved, so that every mistake is told at once.
 
 mod asked;
+mod break_even;
 mod commands;
 mod help;
 mod options;
@@ -10,7 +11,8 @@ pub mod target;
 mod tests;
 
 pub use asked::{
-    Check, Inspect, List, Overrides, RecordTraffic, Rerender, Run, Search, Servers, Source, Traffic,
+    BreakEven, Check, Inspect, List, Overrides, RecordTraffic, Rerender, Run, Search, Servers,
+    Source, Traffic,
 };
 pub use help::help;
 
@@ -23,6 +25,8 @@ use std::ffi::OsString;
 pub enum Command {
     /// `run` and `replay`.
     Run(Box<Run>),
+    /// `break-even`.
+    BreakEven(Box<BreakEven>),
     /// `record`.
     Record(RecordTraffic),
     /// `inspect`.
@@ -38,9 +42,13 @@ pub enum Command {
 }
 
 /// The commands, and what each is for.
-pub(crate) const COMMANDS: [(&str, &str); 8] = [
+pub(crate) const COMMANDS: [(&str, &str); 9] = [
     ("run", "Measure targets with a scenario"),
     ("replay", "Measure targets with captured traffic"),
+    (
+        "break-even",
+        "Find out from which handler on a sidecar pays",
+    ),
     ("record", "Pass traffic on to a server, and capture it"),
     ("inspect", "Say what is in a capture"),
     ("check", "Check scenarios"),
@@ -87,6 +95,9 @@ fn resolve(name: &str, recorded: &mut Recorded) -> Option<Command> {
     match name {
         "run" | "replay" => {
             commands::run(name == "replay", recorded).map(|run| Command::Run(Box::new(run)))
+        }
+        "break-even" => {
+            break_even::resolve(recorded).map(|asked| Command::BreakEven(Box::new(asked)))
         }
         "record" => commands::record(recorded).map(Command::Record),
         "inspect" => commands::inspect(recorded).map(Command::Inspect),

@@ -1,6 +1,7 @@
 //! What the processes of a target use, from `/proc` and, for Go's collector, from `/metrics`.
 //!
-//! CPU time has the grain of the kernel's clock tick (10 ms as a rule). A process that ends, or is replaced by another of
+//! CPU time is that of the scheduler, to the nanosecond, as long as no thread has ended in between; else it has the grain of
+//! the kernel's clock tick (10 ms as a rule). A process that ends, or is replaced by another of
 //! its number, is an error that names it and shows the end of its log.
 
 pub mod metrics;
@@ -51,10 +52,30 @@ struct Process {
 /// What they had used at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// With their context switches.
-    processes: Vec<(proc::Stat, u64)>,
+    /// Of each process.
+    processes: Vec<Counts>,
     /// Of each process, if it tells.
     collectors: Vec<Option<GcUsage>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    stat: proc::Stat,
+    /// Of the threads that there were.
+    threads_cpu: Option<Duration>,
+    switches: u64,
+}
+
+impl Counts {
+    /// The finer account is right unless threads have ended and taken theirs with them; then the two differ by more than
+    /// the grain of the coarser: user and system time, each cut off at both ends.
+    fn cpu_since(&self, before: &Self) -> Duration {
+        let coarse = self.stat.cpu.saturating_sub(before.stat.cpu);
+        let fine = self.threads_cpu.zip(before.threads_cpu);
+        let fine = fine.and_then(|(after, before)| after.checked_sub(before));
+        fine.filter(|fine| fine.abs_diff(coarse) <= proc::tick() * 2)
+            .unwrap_or(coarse)
+    }
 }
 
 impl Meter {
@@ -90,13 +111,17 @@ impl Meter {
         })
     }
 
-    fn counts(&self) -> Result<Vec<(proc::Stat, u64)>> {
+    fn counts(&self) -> Result<Vec<Counts>> {
         let each = self.processes.iter().map(|process| {
             let stat = process.stat()?;
             let watched = &process.watched;
             let switches =
                 proc::context_switches(watched.pid).map_err(|error| gone(watched, &error))?;
-            Ok((stat, switches))
+            Ok(Counts {
+                stat,
+                threads_cpu: proc::threads_cpu(watched.pid),
+                switches,
+            })
         });
         each.collect()
     }
@@ -135,10 +160,10 @@ impl Meter {
         let each = self.processes.iter().zip(readings).zip(collectors);
         each.map(|((process, (before, after)), gc)| ProcessUsage {
             name: process.watched.name.clone(),
-            cpu: after.0.cpu.saturating_sub(before.0.cpu),
+            cpu: after.cpu_since(before),
             rss_peak_bytes: process.rss_peak_bytes.load(Ordering::Relaxed),
             // Threads that ended take their count with them.
-            context_switches: after.1.saturating_sub(before.1),
+            context_switches: after.switches.saturating_sub(before.switches),
             gc: gc.0.zip(*gc.1).map(|(before, after)| GcUsage {
                 cpu: after.cpu.saturating_sub(before.cpu),
                 pause: after.pause.saturating_sub(before.pause),
@@ -208,12 +233,16 @@ mod tests {
         let meter = Meter::new(vec![watched(std::process::id())]).unwrap();
         let before = meter.before().unwrap();
         let mut spin = 1_u64;
-        while meter.sample().unwrap() < before.processes[0].0.cpu + Duration::from_millis(50) {
+        while meter.sample().unwrap() < before.processes[0].stat.cpu + Duration::from_millis(50) {
             spin = spin.wrapping_mul(3);
         }
         let usage = meter.usage(&before, &meter.after().unwrap());
         assert_eq!(usage[0].name, "walletd");
-        assert!(usage[0].cpu >= Duration::from_millis(50), "{spin}");
+        // The two accounts may differ by the grain of the coarser.
+        assert!(
+            usage[0].cpu + proc::tick() * 2 >= Duration::from_millis(50),
+            "{spin}"
+        );
         assert!(usage[0].rss_peak_bytes > 1 << 20);
         assert_eq!(usage[0].gc, None);
         meter.reset_peaks();
@@ -242,8 +271,8 @@ mod tests {
         let before = meter.before().unwrap();
         let after = meter.after().unwrap();
         let spent = answered.join().unwrap();
-        assert!(before.processes[0].0.cpu >= spent[0].1);
-        assert!(after.processes[0].0.cpu <= spent[1].0);
+        assert!(before.processes[0].stat.cpu >= spent[0].1);
+        assert!(after.processes[0].stat.cpu <= spent[1].0);
     }
 
     #[test]
@@ -268,6 +297,33 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("walletd (process "), "{text}");
         assert!(text.contains("| panic: two"), "{text}");
+    }
+
+    #[test]
+    fn the_finer_account_counts_unless_threads_have_ended() {
+        let tick = proc::tick();
+        let counts = |ticks: u32, fine: Option<Duration>| Counts {
+            stat: proc::Stat {
+                cpu: tick * ticks,
+                started_ticks: 1,
+                dead: false,
+            },
+            threads_cpu: fine,
+            switches: 0,
+        };
+        let before = counts(10, Some(tick * 10));
+        let fine = tick * 22 + tick / 3;
+        assert_eq!(
+            counts(21, Some(fine)).cpu_since(&before),
+            tick * 12 + tick / 3
+        );
+        assert_eq!(
+            counts(30, Some(tick * 13)).cpu_since(&before),
+            tick * 20,
+            "one of them took the most of it with it"
+        );
+        assert_eq!(counts(15, Some(tick)).cpu_since(&before), tick * 5);
+        assert_eq!(counts(15, None).cpu_since(&before), tick * 5);
     }
 
     #[test]

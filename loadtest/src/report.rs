@@ -1,6 +1,7 @@
 //! What a run found, for programs (`report.json`, `windows.csv`) and for people (`report.html`, the README's table).
 
 mod assemble;
+pub mod break_even;
 mod chart;
 mod files;
 pub(crate) mod format;

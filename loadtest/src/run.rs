@@ -3,6 +3,7 @@
 //! [`execute`] knows windows only through [`Drive`], so that it is tested with targets of known capacity; [`live`] is the
 //! real one, and [`setup`] makes it from a command line.
 
+pub mod break_even;
 pub mod clock;
 pub mod live;
 pub mod machine;

@@ -3,6 +3,7 @@
 //! Every target gets a copy of the ledger of its own, in `targets/NAME` of the work folder, beside the server's log. A
 //! server ends with this program, however that ends: it watches a pipe that only this program holds open.
 
+pub mod burn;
 mod child;
 pub mod cores;
 pub mod ledger;
@@ -58,6 +59,8 @@ pub struct Spec {
     pub kind: Kind,
     /// walletd with stream workers.
     pub stream_workers: bool,
+    /// Requests cross to the sidecar by a gRPC call each, to compare with.
+    pub unary_hop: bool,
 }
 
 /// What servers are started from.
@@ -104,7 +107,9 @@ impl Kind {
             .find(|kind| kind.name() == name)
     }
 
-    fn has_sidecar(self) -> bool {
+    /// Whether a sidecar answers for it.
+    #[must_use]
+    pub fn has_sidecar(self) -> bool {
         matches!(self, Self::Sidecar | Self::Direct)
     }
 }
@@ -124,7 +129,12 @@ impl Spec {
         } else {
             "without"
         };
-        format!("{what}; {workers} stream workers")
+        let hop = if self.unary_hop {
+            ", by a gRPC call each"
+        } else {
+            ""
+        };
+        format!("{what}{hop}; {workers} stream workers")
     }
 }
 
@@ -181,6 +191,9 @@ impl Rig {
             add("--sidecar", "supervise".into());
             add("--sidecar-bin", program(&self.hotpathd).into());
             add("--sidecar-socket", socket(folder).into());
+            if spec.unary_hop {
+                add("--hop", "unary".into());
+            }
         } else {
             add("--sidecar", "off".into());
         }
@@ -192,13 +205,7 @@ impl Rig {
     fn command(&self, spec: &Spec, db: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program(&self.walletd));
         command.args(self.arguments(spec, db, folder));
-        // What the caller has set for a hotpathd of his own is not meant for this one.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HOTPATHD_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("HOTPATHD_ADMIN", "127.0.0.1:0");
+        own_settings(&mut command);
         // As many as the other targets take: walletd has no limit.
         command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
@@ -213,23 +220,19 @@ impl Server {
     pub fn start(rig: &Rig, spec: &Spec, ledger: &Path, stop: &AtomicBool) -> Result<Self> {
         let folder = rig.work.join("targets").join(&spec.name);
         fresh_folder(&folder)?;
-        let longest = socket(&folder).as_os_str().len();
-        if spec.kind.has_sidecar() && longest > SOCKET_PATH_BYTES {
-            let text = format!(
-                "--work: the path of a socket in it would have {longest} bytes, over {SOCKET_PATH_BYTES}: name a shorter one"
-            );
-            return Err(Error::new(ErrorKind::Usage, text));
+        if spec.kind.has_sidecar() {
+            socket_fits(&folder)?;
         }
         let db = ledger::Copy::new(ledger, folder.join("ledger.db"))?;
         let log = folder.join("walletd.log");
         let command = rig.command(spec, db.path(), &folder);
-        let mut child = Child::spawn(&spec.name, command, &log, &rig.server_cores)?;
+        let mut child = Child::spawn(&spec.name, "walletd", command, &log, &rig.server_cores)?;
         let waiting = ready::Waiting {
             folder: &folder,
             deadline: patience(ledger),
             stop,
         };
-        let walletd = ready::walletd(&mut child, &waiting)?;
+        let walletd = ready::service(&mut child, &waiting)?;
         let mut endpoints = Endpoints {
             front: Address::Tcp(walletd.grpc),
             hot: None,
@@ -242,7 +245,13 @@ impl Server {
         }];
         if spec.kind.has_sidecar() {
             let direct = spec.kind == Kind::Direct;
-            let sidecar = ready::sidecar(&mut child, &waiting, &walletd.admin, direct)?;
+            let sidecar = ready::sidecar(
+                &mut child,
+                &waiting,
+                &walletd.admin,
+                ready::caught_up,
+                direct,
+            )?;
             endpoints.hot = sidecar.listen.filter(|_| direct).map(Address::Tcp);
             watched.push(Watched {
                 name: "hotpathd".to_owned(),
@@ -280,12 +289,33 @@ impl Server {
     }
 }
 
+/// What the caller has set for a sidecar of his own is not meant for this one.
+fn own_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOTPATHD_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("HOTPATHD_ADMIN", "127.0.0.1:0");
+}
+
 fn interrupted() -> Error {
     Error::new(ErrorKind::Target, "interrupted before the first window")
 }
 
 fn ready_file(folder: &Path) -> PathBuf {
-    folder.join("walletd.ready")
+    folder.join("service.ready")
+}
+
+fn socket_fits(folder: &Path) -> Result<()> {
+    let longest = socket(folder).as_os_str().len();
+    if longest <= SOCKET_PATH_BYTES {
+        return Ok(());
+    }
+    let text = format!(
+        "--work: the path of a socket in it would have {longest} bytes, over {SOCKET_PATH_BYTES}: name a shorter one"
+    );
+    Err(Error::new(ErrorKind::Usage, text))
 }
 
 fn socket(folder: &Path) -> PathBuf {

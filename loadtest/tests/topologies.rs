@@ -1,17 +1,21 @@
 //! The real program starts, fills, loads, compares and stops the real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use loadtest::report::model::{Phase, Report, Target, Window};
+use loadtest::report::{
+    break_even,
+    model::{Phase, Report, Target, Window},
+};
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 6] = [
     "legacy",
     "best-go",
     "sidecar",
+    "sidecar:unary",
     "direct",
     "legacy:no-workers",
 ];
@@ -137,11 +141,51 @@ fn is_accounted_for(target: &Target, said: &str) {
         .map(|process| process.name.as_str())
         .collect();
     match name {
-        "sidecar" | "direct" => assert_eq!(processes, ["walletd", "hotpathd"]),
+        "sidecar" | "sidecar:unary" | "direct" => assert_eq!(processes, ["walletd", "hotpathd"]),
         _ => assert_eq!(processes, ["walletd"]),
     }
     assert!(
         target.processes[0].gc.is_some(),
         "walletd tells of its collector: {name}"
     );
+}
+
+/// On a machine too busy to measure on, the run is void (3): that is a result.
+#[test]
+fn a_short_break_even_run_measures_all_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["break-even", "--work-us=0,50", "--budget=15"])
+        .args(["--quiet", "--no-pin", "--max-lag-us=1000000", "--out"])
+        .arg(&out)
+        .arg("--work")
+        .arg(folder.path().join("work"))
+        .arg("--burnd")
+        .arg(program("TEST_BURND", "burnd"))
+        .arg("--burn-sidecar")
+        .arg(program("TEST_BURN_SIDECAR", "burn-sidecar"))
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+    let report = break_even::read(&out).unwrap().expect("its kind");
+    let names: Vec<_> = report
+        .answers
+        .iter()
+        .map(|answer| answer.name.as_str())
+        .collect();
+    assert_eq!(names, ["local", "unary", "batched", "cgo"]);
+    for name in names {
+        let mut windows = report.windows.iter();
+        let answered = windows.any(|row| row.window.target == name && row.window.ok > 0);
+        assert!(answered, "{name}: {said}");
+    }
+    for file in ["report.html", "windows.csv", "break-even.svg"] {
+        assert!(out.join(file).is_file(), "{file}: {said}");
+    }
 }

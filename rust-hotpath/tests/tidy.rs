@@ -14,7 +14,8 @@ const FUNCTION_LINES: usize = 70;
 const LOADTEST: &str = "../loadtest";
 /// Its properties are tests, so they may panic.
 const FUZZ: &str = "fuzz";
-const CRATES: &[&str] = &[".", FUZZ, LOADTEST];
+const BURNER: &str = "burner";
+const CRATES: &[&str] = &[".", BURNER, FUZZ, LOADTEST];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 

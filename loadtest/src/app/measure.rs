@@ -35,7 +35,9 @@ pub(super) fn measure(asked: &cli::Run, command: Vec<String>) -> Result<()> {
     let mut terminal = Terminal::new(asked.quiet);
     let run_id = format!("{}-{}", started.compact(), process::id());
     let prepared = setup::prepare(asked, &run_id, &mut terminal, &stop)?;
-    let folder = folder(asked, &prepared.parts.name, &started)?;
+    let work = &asked.servers.work;
+    let name = &prepared.parts.name;
+    let folder = folder(asked.out.as_ref(), asked.keep, work, name, &started)?;
     let (mut finished, notes, failure) = carry_out(prepared, asked, &folder, &mut terminal, &stop);
     finished.run.started_at = started.rfc3339();
     finished.run.command = command;
@@ -114,12 +116,18 @@ fn notes(mut notes: Vec<String>, failure: Option<&Error>) -> Vec<String> {
 }
 
 /// The folder of the report, made before anything is measured, so that nothing is measured in vain.
-fn folder(asked: &cli::Run, scenario: &str, started: &Moment) -> Result<PathBuf> {
-    let folder = match &asked.out {
+pub(super) fn folder(
+    out: Option<&PathBuf>,
+    keep: bool,
+    work: &Path,
+    scenario: &str,
+    started: &Moment,
+) -> Result<PathBuf> {
+    let folder = match out {
         Some(out) => out.clone(),
-        None if asked.keep => kept(Path::new(KEPT), &started.date(), scenario),
+        None if keep => kept(Path::new(KEPT), &started.date(), scenario),
         None => {
-            let results = asked.servers.work.join("results");
+            let results = work.join("results");
             unused(&results, &format!("{}-{scenario}", started.compact()))
         }
     };
@@ -137,7 +145,7 @@ fn kept(parent: &Path, date: &str, scenario: &str) -> PathBuf {
 }
 
 /// A report's raw data can't be measured again: it is never overwritten.
-fn without_report(out: &Path) -> Result<()> {
+pub(super) fn without_report(out: &Path) -> Result<()> {
     if report::is_in(out) {
         let text = format!(
             "--out {}: there is a report already; name another folder, or remove it",

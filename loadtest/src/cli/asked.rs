@@ -37,6 +37,39 @@ pub struct Run {
     pub quiet: bool,
 }
 
+/// `break-even`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakEven {
+    /// What handlers cost, ascending, in microseconds.
+    pub works_us: Vec<f64>,
+    /// The service, built with cgo.
+    pub burnd: PathBuf,
+    /// Its sidecar.
+    pub sidecar: PathBuf,
+    /// For logs and sockets.
+    pub work: PathBuf,
+    /// As asked for.
+    pub server_cores: Option<Vec<usize>>,
+    /// As asked for.
+    pub generator_core: Option<usize>,
+    /// Nothing is pinned.
+    pub no_pin: bool,
+    /// Longest run.
+    pub budget: Duration,
+    /// Of arrival times.
+    pub seed: u64,
+    /// A window with more lag is void.
+    pub max_lag: Duration,
+    /// A run with more void windows is void.
+    pub max_void_share: f64,
+    /// Where the report goes.
+    pub out: Option<PathBuf>,
+    /// Into the folder of results to be kept.
+    pub keep: bool,
+    /// No progress.
+    pub quiet: bool,
+}
+
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {

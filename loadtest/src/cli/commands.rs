@@ -159,7 +159,7 @@ fn servers(recorded: &mut Recorded) -> Servers {
     }
 }
 
-fn cores(text: &str) -> Result<Vec<usize>, String> {
+pub(super) fn cores(text: &str) -> Result<Vec<usize>, String> {
     let each = text
         .split(',')
         .map(|core| core.parse().ok().filter(|core| *core < 1024));

@@ -41,7 +41,7 @@ const TARGETS: &str = "
 Targets:
   legacy       walletd alone
   best-go      walletd alone, with the best read model in Go
-  sidecar      walletd and hotpathd
+  sidecar      walletd and hotpathd; with :unary by a gRPC call for each request
   direct       the same, hot reads straight to hotpathd
                each with :workers or :no-workers; given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,
@@ -102,6 +102,11 @@ const fn examples(command: &str) -> &'static str {
             "Examples:\n  loadtest replay day.capture --target legacy --target sidecar --db wallet.db --speed 2\n  \
              loadtest replay day.capture --target a=127.0.0.1:7450 --from 500 --step x2 --to 50000\n\n\
              Usage: loadtest replay CAPTURE [--target T]... [--speed X | rates] [options]\n"
+        }
+        b"break-even" => {
+            "Examples:\n  loadtest break-even\n  loadtest break-even --work-us 0,10,100 --budget 30\n\n\
+             Usage: loadtest break-even [options]\n  \
+             Needs burnd, built with cgo, and its sidecar; `make break-even` builds both.\n"
         }
         b"record" => {
             "Example:\n  loadtest record --listen 127.0.0.1:7460 --to 127.0.0.1:7450 --out day.capture\n\n\

@@ -266,6 +266,58 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Break-even",
+        commands: &["break-even"],
+        flags: &[
+            flag(
+                "work-us",
+                "LIST",
+                "What handlers cost in µs, such as 0,2.5,10 [0,1,2,5,10,20,50,100]",
+            ),
+            flag("budget", "SECONDS", "The whole run ends within this [225]"),
+            flag("seed", "N", "Of arrival times [1]"),
+            flag(
+                "burnd",
+                "FILE",
+                "The service, built with cgo [target/bin/burnd]",
+            ),
+            flag(
+                "burn-sidecar",
+                "FILE",
+                "Its sidecar [target/bin/burn-sidecar]",
+            ),
+            flag("work", "DIR", "For logs and sockets [target/loadtest]"),
+            flag(
+                "server-cores",
+                "LIST",
+                "Cores of the servers, such as 0,1 [all but the generator's]",
+            ),
+            flag("generator-core", "N", "Core of the generator [the last]"),
+            flag("no-pin", "", "Leave it to the kernel who runs where"),
+            flag(
+                "max-lag-us",
+                "US",
+                "A window is void if the generator's lag p99 is above [1000]",
+            ),
+            flag(
+                "max-void-share",
+                "SHARE",
+                "The run is void if more of its windows are [0.2]",
+            ),
+            flag(
+                "out",
+                "DIR",
+                "For the report; it must hold none [target/loadtest/results/TIME-break-even]",
+            ),
+            flag(
+                "keep",
+                "",
+                "Write it to loadtest/results/DATE-HOST/break-even instead, to be committed",
+            ),
+            flag("quiet", "", "Notes only, no progress"),
+        ],
+    },
+    Group {
         title: "Recording",
         commands: &["record"],
         flags: &[
@@ -301,7 +353,7 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "readme",
                 "FILE",
-                "Rewrite the table between <!-- results --> and <!-- /results -->",
+                "Rewrite the part between <!-- results --> (or break-even) and <!-- /results -->",
             ),
             flag("check", "", "Only fail if it is another"),
         ],
@@ -311,6 +363,7 @@ pub(crate) const GROUPS: &[Group] = &[
         commands: &[
             "run",
             "replay",
+            "break-even",
             "record",
             "inspect",
             "check",

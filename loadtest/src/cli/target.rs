@@ -80,22 +80,27 @@ fn one(text: &str, stream_workers: bool) -> Result<Target, String> {
     if let Some((name, rest)) = text.split_once('=') {
         return running(name, rest);
     }
-    let (kind, suffix) = text.split_once(':').unwrap_or((text, ""));
-    let known = "legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, or NAME=ADDRESS";
-    let kind = Kind::parse(kind).ok_or_else(|| format!("must be one of {known}"))?;
-    let stream_workers = match suffix {
-        "" if text.ends_with(':') => return Err(format!("must be one of {known}")),
-        "" => stream_workers,
-        "workers" => true,
-        "no-workers" => false,
-        _ => return Err(format!("{suffix} must be workers or no-workers")),
-    };
+    let mut parts = text.split(':');
+    let known = "legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS";
+    let kind = parts.next().and_then(Kind::parse);
+    let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
-    let spec = Spec {
+    let mut spec = Spec {
         name: name.clone(),
         kind,
         stream_workers,
+        unary_hop: false,
     };
+    for suffix in parts {
+        match suffix {
+            "" => return Err(format!("must be one of {known}")),
+            "workers" => spec.stream_workers = true,
+            "no-workers" => spec.stream_workers = false,
+            "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
+            "unary" => return Err("unary is for sidecar only".to_owned()),
+            _ => return Err(format!("{suffix} must be workers, no-workers or unary")),
+        }
+    }
     Ok(Target {
         name,
         what: What::Topology(spec),

@@ -39,7 +39,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
         "the scenario is missing",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
         "--p99-ms \"soon\": must be a number from 0 to 60000",
         "--from \"0\": must be a number from 0.1 to 10000000",
         "--refine \"99\": must be a whole number from 0 to 20",
@@ -144,6 +144,22 @@ fn targets_are_named_after_what_they_are() {
 }
 
 #[test]
+fn a_sidecar_may_be_asked_by_a_call_each() {
+    let run = run("run x --target sidecar --target sidecar:unary:no-workers");
+    let told = run.targets.iter().map(|target| match &target.what {
+        What::Topology(spec) => (spec.name.as_str(), spec.unary_hop, spec.stream_workers),
+        What::Running(_) => panic!(),
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("sidecar", false, true),
+            ("sidecar-unary-no-workers", true, false)
+        ]
+    );
+}
+
+#[test]
 fn a_running_server_may_say_more_about_itself() {
     let run = run(
         "run x --target a=localhost:7450,hot=unix:/h.sock,pid=walletd:7,pid=hotpathd:8,admin=127.0.0.1:9",
@@ -171,7 +187,9 @@ fn a_running_server_may_say_more_about_itself() {
 #[test]
 fn bad_targets_are_told_by_their_rule() {
     let rules = [
-        ("sidecar:fast", "fast must be workers or no-workers"),
+        ("sidecar:fast", "fast must be workers, no-workers or unary"),
+        ("legacy:unary", "unary is for sidecar only"),
+        ("sidecar:", "must be one of"),
         ("=127.0.0.1:1", "the name must be"),
         ("../x=127.0.0.1:1", "the name must be"),
         ("a=nowhere", "must be host:port"),

@@ -11,13 +11,22 @@ pub type Values = HashMap<String, f64>;
 
 /// Asks `host:port` for its metrics.
 pub fn scrape(admin: &str) -> Result<Values, String> {
+    Ok(parse(&text(admin)?))
+}
+
+/// Asks `host:port` for a counter with labels, and adds all of its values up.
+pub fn total(admin: &str, name: &str) -> Result<u64, String> {
+    Ok(sum(&text(admin)?, name))
+}
+
+fn text(admin: &str) -> Result<String, String> {
     let request = minreq::get(format!("http://{admin}/metrics")).with_timeout(TIMEOUT_SECONDS);
     let response = request.send().map_err(|error| error.to_string())?;
     if response.status_code != 200 {
         return Err(format!("http://{admin}/metrics: {}", response.status_code));
     }
     let text = response.as_str().map_err(|error| error.to_string())?;
-    Ok(parse(text))
+    Ok(text.to_owned())
 }
 
 /// What Go's collector has used so far, if `admin` tells all three.
@@ -34,6 +43,16 @@ fn parse(text: &str) -> Values {
         (!name.contains('{')).then(|| (name.to_owned(), value))
     });
     pairs.collect()
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn sum(text: &str, name: &str) -> u64 {
+    let values = text.lines().filter_map(|line| {
+        let labels = line.strip_prefix(name)?.strip_prefix('{')?;
+        let (_, value) = labels.rsplit_once("} ")?;
+        value.trim().parse::<f64>().ok()
+    });
+    values.sum::<f64>() as u64
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -84,6 +103,13 @@ mod tests {
     #[test]
     fn who_tells_only_part_tells_nothing() {
         assert_eq!(gc_of(&parse("go_gc_duration_seconds_sum 0.25\n")), None);
+    }
+
+    #[test]
+    fn the_values_of_all_labels_add_up() {
+        let text = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"} 9\"} 3e1\na_total_b{x=\"1\"} 5\n";
+        assert_eq!(sum(text, "a_total"), 32);
+        assert_eq!(sum(text, "c_total"), 0);
     }
 
     #[test]

@@ -32,6 +32,28 @@ fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Stat> {
     })
 }
 
+/// CPU time of the threads that it has now, to the nanosecond; nothing if the kernel does not keep it.
+#[must_use]
+pub fn threads_cpu(pid: u32) -> Option<Duration> {
+    let mut total = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        // A thread may end at any moment.
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).unwrap_or_default();
+        total += text
+            .split(' ')
+            .next()
+            .and_then(|ns| ns.parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    (total > 0).then(|| Duration::from_nanos(total))
+}
+
+/// Between two clock ticks.
+#[must_use]
+pub fn tick() -> Duration {
+    Duration::from_nanos(1_000_000_000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
 /// Resident memory now.
 pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
@@ -73,6 +95,14 @@ mod tests {
         assert_eq!((stat.started_ticks, stat.dead), (4242, false));
         assert_eq!(parse_stat("nonsense", 100), None);
         assert_eq!(parse_stat("7 (a) S 1", 100), None);
+    }
+
+    #[test]
+    fn both_accounts_of_cpu_agree() {
+        let pid = std::process::id();
+        let threads = threads_cpu(pid).expect("this kernel has schedstat");
+        // Of threads that have ended, only the process knows.
+        assert!(threads <= stat(pid).unwrap().cpu + tick() * 2 + Duration::from_millis(50));
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use super::{
     html,
-    model::{Report, SCHEMA},
+    model::{Report, SCHEMA, Window},
 };
 use crate::error::{Error, Kind, Result};
-use serde::Deserialize;
-use std::{fs, path::Path};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The report for programs.
 pub(super) const JSON: &str = "report.json";
@@ -24,14 +27,24 @@ struct Numbered {
 
 /// Writes `report.json`, `windows.csv` and `report.html` into `folder`, which is made if it is missing.
 pub fn write(report: &Report, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
+    make(folder)?;
+    put_json(report, folder)?;
+    put(&folder.join(CSV), &csv_of(report.windows.iter())?)?;
+    put(&folder.join(HTML), html::page(report).as_bytes())
+}
+
+/// Makes the folder of a report if it is missing.
+pub(super) fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))
+}
+
+/// Writes `report.json`.
+pub(super) fn put_json(report: &impl Serialize, folder: &Path) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(report).map_err(|error| {
         Error::caused(Kind::Internal, "the report can't be written as JSON", error)
     })?;
     json.push(b'\n');
-    put(&folder.join(JSON), &json)?;
-    put(&folder.join(CSV), &csv_of(report)?)?;
-    put(&folder.join(HTML), html::page(report).as_bytes())
+    put(&folder.join(JSON), &json)
 }
 
 /// Whether `folder` holds a report.
@@ -40,8 +53,8 @@ pub fn is_in(folder: &Path) -> bool {
     folder.join(JSON).exists()
 }
 
-/// Reads the `report.json` of `folder`, or the file itself.
-pub fn read(folder: &Path) -> Result<Report> {
+/// The `report.json` of `folder`, or the file itself, with its path.
+pub(super) fn text(folder: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if folder.is_dir() {
         folder.join(JSON)
     } else {
@@ -57,6 +70,13 @@ pub fn read(folder: &Path) -> Result<Report> {
         )));
     }
     let text = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+    Ok((path, text))
+}
+
+/// Reads the `report.json` of `folder`, or the file itself.
+pub fn read(folder: &Path) -> Result<Report> {
+    let (path, text) = text(folder)?;
+    let wrong = |message: String| Error::new(Kind::Input, format!("{}: {message}", path.display()));
     let misread = |error: serde_json::Error| {
         wrong(match field(&text, &error) {
             Some(field) => format!("{field}: {error}"),
@@ -87,7 +107,7 @@ fn field<'a>(text: &'a [u8], error: &serde_json::Error) -> Option<&'a str> {
     Some(&rest[rest.rfind('"')? + 1..])
 }
 
-fn csv_of(report: &Report) -> Result<Vec<u8>> {
+pub(super) fn csv_of<'a>(windows: impl Iterator<Item = &'a Window>) -> Result<Vec<u8>> {
     let failed = |error: String| {
         Error::new(
             Kind::Internal,
@@ -95,7 +115,7 @@ fn csv_of(report: &Report) -> Result<Vec<u8>> {
         )
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for window in &report.windows {
+    for window in windows {
         writer
             .serialize(window)
             .map_err(|error| failed(error.to_string()))?;
@@ -105,7 +125,7 @@ fn csv_of(report: &Report) -> Result<Vec<u8>> {
         .map_err(|error| failed(error.to_string()))
 }
 
-fn put(path: &Path, content: &[u8]) -> Result<()> {
+pub(super) fn put(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).map_err(|error| cannot_write(path, error))
 }
 
@@ -120,7 +140,7 @@ fn cannot_write(path: &Path, error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::{super::fixture, *};
-    use crate::report::{assemble, model::Window};
+    use crate::report::assemble;
 
     #[test]
     fn what_is_written_is_read_again() {

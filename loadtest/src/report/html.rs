@@ -1,5 +1,6 @@
 //! `report.html`: one file that works offline, light and dark, on paper and on a phone. It needs no script.
 
+pub(super) mod break_even;
 mod charts;
 mod estimate;
 mod facts;
@@ -28,14 +29,21 @@ pub fn page(report: &Report) -> String {
         windows::section(report),
         facts::rerun(report),
     ];
+    document(
+        &format!("{}: {}", report.run.scenario, report.run.title),
+        &facts::header(report),
+        &sections.into_iter().flatten().collect::<String>(),
+    )
+}
+
+/// A page with this header; `header` and `main` are HTML.
+fn document(title: &str, header: &str, main: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}\n<main>\n{}</main>\n</body>\n</html>\n",
-        escape(&format!("{}: {}", report.run.scenario, report.run.title)),
-        facts::header(report),
-        sections.into_iter().flatten().collect::<String>(),
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{header}\n<main>\n{main}</main>\n</body>\n</html>\n",
+        escape(title),
     )
 }
 

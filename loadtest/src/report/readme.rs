@@ -6,7 +6,7 @@ use super::{
         bytes, duration_us, headline, range, rate, says_something, significant, spread,
         within_noise,
     },
-    model::{RatioFigure, Report, Target},
+    model::{RatioFigure, Report, Run, Target},
     summary::{floor, memory},
     text_table::TextTable,
 };
@@ -16,8 +16,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-const BEGIN: &str = "<!-- results -->";
-const END: &str = "<!-- /results -->";
+/// Name of the part that holds the results.
+const RESULTS: &str = "results";
 
 /// The results as Markdown: a row a target, the noise floor, and a line that says what they are from.
 #[must_use]
@@ -110,7 +110,6 @@ fn floor_row(report: &Report) -> Vec<String> {
 
 fn provenance(report: &Report) -> String {
     let run = &report.run;
-    let date = run.started_at.split('T').next().unwrap_or_default();
     let equal = report.targets.iter().find_map(|target| target.equal_qps);
     let equal = equal.map(|qps| {
         format!(
@@ -118,6 +117,23 @@ fn provenance(report: &Report) -> String {
             rate(qps)
         )
     });
+    format!(
+        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
+         bold has all of its spread beyond it.{} \
+         Scenario `{}`, {}\n",
+        report
+            .targets
+            .first()
+            .map_or("the baseline", |target| &target.name),
+        equal.unwrap_or_default(),
+        run.scenario,
+        origin(run, report.folder.as_deref()),
+    )
+}
+
+/// When and where a run was, and where its data lie.
+pub(super) fn origin(run: &Run, folder: Option<&Path>) -> String {
+    let date = run.started_at.split('T').next().unwrap_or_default();
     let versions =
         run.versions
             .iter()
@@ -125,20 +141,10 @@ fn provenance(report: &Report) -> String {
                 true => version.clone(),
                 false => format!("{name} {version}"),
             });
-    let raw = report
-        .folder
-        .as_ref()
-        .map(|folder| format!(" Raw data: [{0}]({0}/{1}).", folder.display(), files::JSON));
+    let raw =
+        folder.map(|folder| format!(" Raw data: [{0}]({0}/{1}).", folder.display(), files::JSON));
     format!(
-        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
-         bold has all of its spread beyond it.{} \
-         Scenario `{}`, {date}, {} ({} cores, {}), {}.{}\n",
-        report
-            .targets
-            .first()
-            .map_or("the baseline", |target| &target.name),
-        equal.unwrap_or_default(),
-        run.scenario,
+        "{date}, {} ({} cores, {}), {}.{}",
         run.machine.cpu,
         run.machine.cores,
         run.machine.host_kind,
@@ -150,6 +156,23 @@ fn provenance(report: &Report) -> String {
 /// Rewrites what is between `<!-- results -->` and `<!-- /results -->`; with `check`, fails if that would change
 /// anything.
 pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
+    let folder = report.folder.clone().unwrap_or_default();
+    let table = |link: &Path| {
+        let mut report = report.clone();
+        report.folder = report.folder.map(|_| link.to_owned());
+        readme_table(&report)
+    };
+    rewrite(path, RESULTS, &folder, table, check)
+}
+
+/// Rewrites a part to the `content` of the report in `folder`, which is told how to link there.
+pub(super) fn rewrite(
+    path: &Path,
+    part: &str,
+    folder: &Path,
+    content: impl FnOnce(&Path) -> String,
+    check: bool,
+) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|error| {
         Error::caused(
             Kind::Input,
@@ -157,17 +180,16 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
             error,
         )
     })?;
-    let folder = report.folder.clone().unwrap_or_default();
-    let mut report = report.clone();
-    report.folder = report.folder.map(|folder| relative(&folder, path));
-    let (before, after) = around(&text).ok_or_else(|| {
+    let (begin, end) = markers(part);
+    let (before, after) = around(&text, &begin, &end).ok_or_else(|| {
         let message = format!(
-            "{}: has no lines `{BEGIN}` and, after it, `{END}`",
+            "{}: has no lines `{begin}` and, after it, `{end}`",
             path.display()
         );
         Error::new(Kind::Input, message)
     })?;
-    let updated = format!("{before}{BEGIN}\n{}{END}{after}", readme_table(&report));
+    let content = content(&relative(folder, path));
+    let updated = format!("{before}{begin}\n{content}{end}{after}");
     if updated == text {
         return Ok(());
     }
@@ -192,9 +214,13 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
     })
 }
 
-fn around(text: &str) -> Option<(&str, &str)> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
+fn markers(part: &str) -> (String, String) {
+    (format!("<!-- {part} -->"), format!("<!-- /{part} -->"))
+}
+
+fn around<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str)> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
     Some((before, after))
 }
 
@@ -222,6 +248,9 @@ fn relative(folder: &Path, readme: &Path) -> PathBuf {
 mod tests {
     use super::{super::fixture, *};
     use crate::report::assemble;
+
+    const BEGIN: &str = "<!-- results -->";
+    const END: &str = "<!-- /results -->";
 
     #[test]
     fn the_table_has_every_target_with_its_ratio_and_the_floor() {

@@ -24,6 +24,7 @@ const POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Child {
     name: String,
+    program: &'static str,
     process: std::process::Child,
     log: PathBuf,
 }
@@ -32,6 +33,7 @@ impl Child {
     /// Starts it, in a process group of its own, so that Ctrl-C reaches this program only.
     pub(super) fn spawn(
         name: &str,
+        program: &'static str,
         mut command: Command,
         log: &Path,
         server_cores: &[usize],
@@ -50,6 +52,7 @@ impl Child {
         let process = cores::pinned(server_cores, || command.spawn())?.map_err(failed)?;
         Ok(Self {
             name: name.to_owned(),
+            program,
             process,
             log: log.to_owned(),
         })
@@ -71,8 +74,9 @@ impl Child {
     /// An error about it, with the end of its log.
     pub(super) fn failed(&self, what: &str) -> Error {
         let text = format!(
-            "target {}: walletd {what}{}",
+            "target {}: {} {what}{}",
             self.name,
+            self.program,
             log_tail(&self.log)
         );
         Error::new(Kind::Target, text)

@@ -21,9 +21,9 @@ pub(super) struct Waiting<'a> {
     pub(super) stop: &'a AtomicBool,
 }
 
-/// What walletd says once it serves.
+/// What a service says once it serves.
 #[derive(Debug)]
-pub(super) struct Walletd {
+pub(super) struct Service {
     pub(super) grpc: SocketAddr,
     pub(super) admin: String,
 }
@@ -35,14 +35,14 @@ pub(super) struct Sidecar {
     pub(super) listen: Option<SocketAddr>,
 }
 
-/// Until walletd has loaded its ledger.
-pub(super) fn walletd(child: &mut Child, waiting: &Waiting<'_>) -> Result<Walletd> {
+/// Until the service has loaded what it needs.
+pub(super) fn service(child: &mut Child, waiting: &Waiting<'_>) -> Result<Service> {
     let path = ready_file(waiting.folder);
-    let json = poll(child, waiting, "did not load its ledger", || json(&path))?;
+    let json = poll(child, waiting, "did not get ready", || json(&path))?;
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     let grpc = text("grpc").and_then(|address| address.parse().ok());
     match (grpc, text("admin")) {
-        (Some(grpc), Some(admin)) => Ok(Walletd {
+        (Some(grpc), Some(admin)) => Ok(Service {
             grpc,
             admin: admin.to_owned(),
         }),
@@ -50,11 +50,12 @@ pub(super) fn walletd(child: &mut Child, waiting: &Waiting<'_>) -> Result<Wallet
     }
 }
 
-/// Until hotpathd has been fed all that is in the ledger.
+/// Until the sidecar has been fed all that there is, which `caught_up` tells from the service's metrics.
 pub(super) fn sidecar(
     child: &mut Child,
     waiting: &Waiting<'_>,
     admin: &str,
+    caught_up: fn(&metrics::Values) -> bool,
     direct: bool,
 ) -> Result<Sidecar> {
     poll(child, waiting, "got no sidecar that has caught up", || {
@@ -82,10 +83,16 @@ pub(super) fn sidecar(
         })
 }
 
-fn caught_up(values: &metrics::Values) -> bool {
+/// The shim has a sidecar that is ready.
+pub(super) fn is_ready(values: &metrics::Values) -> bool {
+    values.get("hotpath_shim_sidecar_ready") == Some(&1.0)
+}
+
+/// That sidecar is where walletd is.
+pub(super) fn caught_up(values: &metrics::Values) -> bool {
     let value = |name: &str| values.get(name).copied();
     let head = value("walletd_position");
-    value("hotpath_shim_sidecar_ready") == Some(1.0)
+    is_ready(values)
         && head.is_some()
         && value("hotpath_shim_sidecar_position") == head
         && value("hotpath_shim_head_position") == head

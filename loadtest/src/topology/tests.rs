@@ -75,6 +75,7 @@ fn spec(kind: Kind) -> Spec {
         name: "a".into(),
         kind,
         stream_workers: true,
+        unary_hop: false,
     }
 }
 
@@ -153,17 +154,16 @@ fn a_server_that_never_gets_ready_is_given_up_and_stopped() {
     command
         .args(["serve", "--ready-file"])
         .arg(ready_file(&folder));
-    let mut child = Child::spawn("a", command, &folder.join("walletd.log"), &[]).unwrap();
+    let mut child =
+        Child::spawn("a", "walletd", command, &folder.join("walletd.log"), &[]).unwrap();
     let waiting = ready::Waiting {
         folder: &folder,
         deadline: Duration::ZERO,
         stop: &AtomicBool::new(false),
     };
-    let error = ready::walletd(&mut child, &waiting).unwrap_err();
+    let error = ready::service(&mut child, &waiting).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("did not load its ledger within 0 s"),
+        error.to_string().contains("did not get ready within 0 s"),
         "{error}"
     );
     let pid = child.id();
@@ -245,6 +245,19 @@ fn arguments_follow_the_kind() {
         sidecar.contains("--sidecar supervise --sidecar-bin"),
         "{sidecar}"
     );
+    assert!(!sidecar.contains("--hop"), "{sidecar}");
+}
+
+#[test]
+fn the_unary_hop_is_asked_for() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Sidecar);
+    spec.unary_hop = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    assert!(arguments.windows(2).any(|pair| pair == ["--hop", "unary"]));
+    assert!(spec.about().contains("by a gRPC call each"));
 }
 
 #[test]

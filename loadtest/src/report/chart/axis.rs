@@ -8,6 +8,8 @@ const GAP: f64 = 12.0;
 enum Scale {
     Linear,
     Log,
+    /// `log(1 + x)`: begins at zero, and still shows small values apart.
+    FromZero,
     /// Of quantiles: `log(1 / (1 - q))`, on which each further nine takes the same room.
     Nines,
 }
@@ -111,6 +113,27 @@ impl Axis {
         }
     }
 
+    /// From zero to the last of these values, ascending, with a tick at each.
+    pub(in crate::report) fn from_zero(
+        values: &[f64],
+        label: &str,
+        words: fn(f64) -> String,
+    ) -> Self {
+        let high = values.last().copied().filter(|last| *last > 0.0);
+        let tick = |at: &f64| Tick {
+            at: *at,
+            label: words(*at),
+        };
+        Self {
+            scale: Scale::FromZero,
+            low: 0.0,
+            high: high.unwrap_or(1.0),
+            label: label.to_owned(),
+            words,
+            ticks: values.iter().map(tick).collect(),
+        }
+    }
+
     /// Quantiles up to `highest`, which is below 1.
     pub(in crate::report) fn nines(highest: f64, label: &str, words: fn(f64) -> String) -> Self {
         let named = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
@@ -135,6 +158,7 @@ impl Axis {
         let place = |value: f64| match self.scale {
             Scale::Linear => value,
             Scale::Log => value.max(self.low).ln(),
+            Scale::FromZero => value.max(0.0).ln_1p(),
             Scale::Nines => -(1.0 - value.min(self.high)).ln(),
         };
         let (low, high) = (place(self.low), place(self.high));
@@ -245,6 +269,15 @@ mod tests {
                 .map(|tick| tick.at),
             Some(1.0)
         );
+    }
+
+    #[test]
+    fn an_axis_from_zero_shows_small_values_apart() {
+        let axis = Axis::from_zero(&[0.0, 1.0, 100.0], "", count);
+        assert_eq!(labels(&axis.ticks), ["0", "1", "100"]);
+        assert_eq!((axis.place(0.0), axis.place(100.0)), (0.0, 1.0));
+        assert!(axis.place(1.0) > 0.1 && axis.place(2.0) > axis.place(1.0));
+        assert_eq!(Axis::from_zero(&[0.0], "", count).place(0.0), 0.0);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
     })
 }
 
-fn figure(chart: &Chart) -> String {
+pub(super) fn figure(chart: &Chart) -> String {
     let keys = chart.series.iter().map(|series| {
         let dashed = if series.dashed { " (dashed)" } else { "" };
         format!(

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	shim "hotpath.dev/go-shim"
+)
+
+// answers are who may answer: this process, the sidecar by one of the two hops, or Rust inside this process.
+var answers = []string{"local", shim.Unary.String(), shim.Batched.String(), "cgo"}
+
+// maxStreamWorkers: each takes a few kilobytes whether it has work or not.
+const maxStreamWorkers = 1 << 16
+
+// config is the command line, checked.
+type config struct {
+	answer, listen, admin, readyFile, sidecarBin, socket string
+
+	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
+	streamWorkers uint
+	lifeline      bool
+}
+
+func parse(args []string) (config, error) {
+	var c config
+	f := flag.NewFlagSet("burnd", flag.ContinueOnError)
+	f.StringVar(&c.answer, "answer", "local", "who answers: "+strings.Join(answers, ", "))
+	f.StringVar(&c.listen, "listen", "127.0.0.1:7460", "host:port for gRPC; port 0 takes a free one")
+	f.StringVar(&c.admin, "admin", "127.0.0.1:7461", "host:port for /metrics; port 0 takes a free one")
+	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once it serves")
+	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/examples/burn", "the program to supervise, for unary and batched")
+	f.StringVar(&c.socket, "sidecar-socket", "", "its Unix socket; a private one without it")
+	f.UintVar(&c.streamWorkers, "stream-workers", 512, "goroutines kept to run calls on; 0 starts a new one for each call")
+	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return c, err
+	case err != nil:
+		return c, usageError(err.Error())
+	case f.NArg() > 0:
+		return c, usageError(fmt.Sprintf("unexpected argument %q", f.Arg(0)))
+	case !slices.Contains(answers, c.answer):
+		return c, usageError(fmt.Sprintf("--answer %q: must be one of %s", c.answer, strings.Join(answers, ", ")))
+	case c.streamWorkers > maxStreamWorkers:
+		return c, usageError(fmt.Sprintf("--stream-workers %d: must be at most %d", c.streamWorkers, maxStreamWorkers))
+	}
+	return c, nil
+}
+
+func (c config) run() shim.Run {
+	if _, err := shim.ParseHop(c.answer); err != nil {
+		return shim.Off
+	}
+	return shim.Supervise
+}
+
+// hop is Batched, which then nothing uses, if there is no hop.
+func (c config) hop() shim.Hop {
+	hop, _ := shim.ParseHop(c.answer)
+	return hop
+}
+
+// announce renames the ready file into place, so that nobody reads half of it.
+func (c config) announce(grpc, admin net.Addr) error {
+	if c.readyFile == "" {
+		return nil
+	}
+	content, err := json.Marshal(struct {
+		PID   int    `json:"pid"`
+		GRPC  string `json:"grpc"`
+		Admin string `json:"admin"`
+	}{os.Getpid(), grpc.String(), admin.String()})
+	if err != nil {
+		return err
+	}
+	unfinished := c.readyFile + ".new"
+	if err := os.WriteFile(unfinished, append(content, '\n'), 0o600); err != nil {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	return os.Rename(unfinished, c.readyFile)
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	burnv1 "hotpath.dev/go-shim/examples/burn/gen/burn/v1"
+)
+
+const (
+	// patience decides no test: what is waited for comes, or never would.
+	patience    = time.Minute
+	positionKey = "x-hotpath-position"
+)
+
+// sidecarBin is the sidecar to test: that of TEST_BURN_SIDECAR, else the debug build.
+func sidecarBin(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("TEST_BURN_SIDECAR")
+	if path == "" {
+		path = filepath.Join("..", "..", "..", "..", "..", "target", "debug", "examples", "burn")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: run `cargo build -p hotpath --example burn`, or name a built one in TEST_BURN_SIDECAR", err)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return absolute
+}
+
+// start runs burnd until the test ends.
+func start(t *testing.T, args ...string) burnv1.BurnServiceClient {
+	t.Helper()
+	ready := filepath.Join(t.TempDir(), "ready")
+	args = append(args, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", ready, "--stream-workers", "4")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, args, strings.NewReader(""), slog.New(slog.DiscardHandler)) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := grpc.NewClient(address(t, ready, ended), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return burnv1.NewBurnServiceClient(conn)
+}
+
+func address(t *testing.T, ready string, ended chan error) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			ended <- nil
+			t.Fatalf("burnd ended: %v", err)
+		default:
+		}
+		content, err := os.ReadFile(ready)
+		if err != nil {
+			continue
+		}
+		var told struct{ GRPC string }
+		if err := json.Unmarshal(content, &told); err != nil || told.GRPC == "" {
+			t.Fatalf("ready file %q: %v", content, err)
+		}
+		return told.GRPC
+	}
+	t.Fatal("burnd wrote no ready file")
+	return ""
+}
+
+// ask also says whether the sidecar answered: only it names a position.
+func ask(t *testing.T, client burnv1.BurnServiceClient, request *burnv1.BurnRequest) (*burnv1.BurnResponse, bool, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), positionKey, "want"), patience)
+	defer cancel()
+	var header, trailer metadata.MD
+	response, err := client.Burn(ctx, request, grpc.Header(&header), grpc.Trailer(&trailer))
+	return response, len(header.Get(positionKey))+len(trailer.Get(positionKey)) > 0, err
+}
+
+// check asks until the answers come from where they shall, and compares them with what they shall be.
+func check(t *testing.T, client burnv1.BurnServiceClient, fromSidecar bool) {
+	t.Helper()
+	good := &burnv1.BurnRequest{WorkNs: 20_000, Ticket: 7}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		response, sidecar, err := ask(t, client, good)
+		if err != nil || !proto.Equal(response, &burnv1.BurnResponse{WorkNs: 20_000, Ticket: 7}) {
+			t.Fatalf("got %v, %v", response, err)
+		}
+		if sidecar == fromSidecar {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("answered by the sidecar: %v", sidecar)
+		}
+	}
+	_, _, err := ask(t, client, &burnv1.BurnRequest{WorkNs: 100_000_001})
+	if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != "work_ns: must be at most 100000000" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestThisProcessAnswers(t *testing.T) { check(t, start(t), false) }
+
+func TestTheSidecarAnswersTheSame(t *testing.T) {
+	for _, answer := range []string{"unary", "batched"} {
+		t.Run(answer, func(t *testing.T) {
+			check(t, start(t, "--answer", answer, "--sidecar-bin", sidecarBin(t)), true)
+		})
+	}
+}
+
+func TestTheLifelineEndsIt(t *testing.T) {
+	args := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--lifeline"}
+	if err := run(t.Context(), args, strings.NewReader(""), slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	for line, want := range map[string]string{
+		"--answer else":            "must be one of local, unary, batched, cgo",
+		"now":                      `unexpected argument "now"`,
+		"--stream-workers 1000000": "must be at most 65536",
+		"--nonsense":               "nonsense",
+	} {
+		err := run(t.Context(), strings.Fields(line), strings.NewReader(""), slog.New(slog.DiscardHandler))
+		var usage usageError
+		if !errors.As(err, &usage) || !strings.Contains(usage.Error(), want) {
+			t.Errorf("%s: got %v", line, err)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+//! What the figures say, in sentences.
+
+use super::model::{BreakEven, Figures, Point, Report};
+use crate::report::{
+    format::{count, duration_us, significant},
+    readme::origin,
+    text_table::TextTable,
+};
+use std::{fmt::Write as _, path::Path};
+
+/// For the terminal.
+#[must_use]
+pub fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    if report.void {
+        let reason = report.void_reason.as_deref().unwrap_or_default();
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "VOID: {reason}\n");
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text.push_str(&table(report).text());
+    text.push('\n');
+    for sentence in where_it_pays(report) {
+        let _ = writeln!(text, "{sentence}");
+    }
+    text
+}
+
+/// For a README: the picture, the table, where it pays, and when not to.
+pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String {
+    let void = report.void.then(|| {
+        let reason = report.void_reason.as_deref().unwrap_or_default();
+        format!("**Void, not to be quoted: {reason}.**\n\n")
+    });
+    let list =
+        |items: Vec<String>| -> String { items.iter().map(|text| format!("* {text}\n")).collect() };
+    format!(
+        "{}![{}]({})\n\n{}\nCPU per request of all server processes. {}\n\n{}\nWhen not to use a sidecar:\n\n{}",
+        void.unwrap_or_default(),
+        report.run.title,
+        picture.display(),
+        table(report).markdown(),
+        origin(&report.run, Some(folder)),
+        list(where_it_pays(report)),
+        list(when_not(report)),
+    )
+}
+
+/// CPU per request, the works below each other.
+fn table(report: &Report) -> TextTable {
+    let mut table = TextTable::default();
+    let names = report.answers.iter().map(|answer| answer.name.clone());
+    let heads = ["handler", "measured", "qps"].map(str::to_owned);
+    table.row(heads.into_iter().chain(names));
+    for point in &report.points {
+        let figures = report.answers.iter().map(|answer| {
+            let found = figures(point, &answer.name);
+            found.map_or_else(|| "-".to_owned(), |found| duration_us(found.cpu_us))
+        });
+        let measured = point
+            .measured_work_us
+            .map_or_else(|| "-".to_owned(), duration_us);
+        let first = [duration_us(point.work_us), measured, count(point.qps)];
+        table.row(first.into_iter().chain(figures));
+    }
+    table
+}
+
+/// What an answer cost at a point.
+pub(crate) fn figures<'a>(point: &'a Point, answer: &str) -> Option<&'a Figures> {
+    point.figures.iter().find(|found| found.answer == answer)
+}
+
+/// A sentence for each answer but the baseline.
+pub(crate) fn where_it_pays(report: &Report) -> Vec<String> {
+    let others = report.answers.iter().skip(1);
+    let sentences = others.filter_map(|answer| {
+        let rows = report.break_even.iter();
+        let rows: Vec<_> = rows.filter(|row| row.answer == answer.name).collect();
+        let nothing = |row: &&BreakEven| row.handler_us.is_some_and(|from| from <= 0.0);
+        if !rows.is_empty() && rows.iter().all(nothing) {
+            return Some(format!(
+                "{} pays for any handler: what it adds is not more than noise.",
+                answer.name
+            ));
+        }
+        let each: Option<Vec<String>> = rows.iter().map(|row| one(row)).collect();
+        let each = each.filter(|each| !each.is_empty())?;
+        Some(format!(
+            "{} pays for handlers from {}.",
+            answer.name,
+            each.join(", ")
+        ))
+    });
+    sentences.collect()
+}
+
+fn one(row: &BreakEven) -> Option<String> {
+    let from = duration_us(row.handler_us?);
+    let faster = significant(row.faster);
+    Some(format!("{from} on if Rust is {faster} times as fast"))
+}
+
+/// When not to: measured where there is something to measure, said where there is not.
+pub(crate) fn when_not(report: &Report) -> Vec<String> {
+    [cheap(report), Some(pure(report)), few(report)]
+        .into_iter()
+        .flatten()
+        .chain([SECOND_COPY.to_owned()])
+        .collect()
+}
+
+const SECOND_COPY: &str = "The handler's state is large and not the sidecar's to hold, or its answers depend on more than \
+    a ledger of events: the sidecar keeps a second copy in memory, fed from the first, and it can only answer what \
+    follows from that.";
+
+fn cheap(report: &Report) -> Option<String> {
+    let rows = report
+        .break_even
+        .iter()
+        .filter(|row| row.answer == "batched");
+    let least = rows.filter_map(|row| row.handler_us).reduce(f64::min)?;
+    Some(format!(
+        "The handler is cheap. Below {} of CPU no sidecar pays on this machine, even one that is ten times as fast: \
+         the hop costs more than there is to save.",
+        duration_us(least)
+    ))
+}
+
+fn pure(report: &Report) -> String {
+    let cost = |answer: &str| {
+        let least = report.points.first();
+        least.and_then(|point| figures(point, answer).map(|found| found.overhead_us))
+    };
+    let measured = cost("cgo").zip(cost("batched")).map(|(cgo, batched)| {
+        format!(
+            " It adds {} a request here, the batched hop {}.",
+            duration_us(cgo.max(0.0)),
+            duration_us(batched)
+        )
+    });
+    format!(
+        "The work is a function of its arguments, without state of its own worth naming: then Rust in the Go process, by cgo, \
+         is the cheaper answer.{} Its price is elsewhere. A crash of the Rust code is a crash of the service. A call switches \
+         to the thread's own stack and keeps the thread until it returns, so long calls make Go start more threads. Its memory \
+         is unseen by Go's collector and not limited apart. It has no profile, no rollout and no restart of its own, and there is no \
+         other handler to fall back to. Every build needs a C toolchain, for every platform.",
+        measured.unwrap_or_default()
+    )
+}
+
+fn few(report: &Report) -> Option<String> {
+    let alone = figures(report.one_in_flight.as_ref()?, "batched")?;
+    let local = figures(report.one_in_flight.as_ref()?, "local")?;
+    let loaded = figures(report.points.first()?, "batched")?;
+    Some(format!(
+        "There are few requests at once, and CPU is what is short. With one in flight the batched hop costs {} of CPU and {} of \
+         waiting instead of {} of CPU at load: nobody shares its messages and wake-ups.",
+        duration_us(alone.overhead_us),
+        duration_us((alone.p50_us - local.p50_us).max(0.0)),
+        duration_us(loaded.overhead_us),
+    ))
+}

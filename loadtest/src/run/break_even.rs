@@ -1,0 +1,333 @@
+//! The break-even report: the same requests to four ways of answering them, at one cost of the handler after the other.
+//!
+//! Warm-up says how dear the dearest answer is, and so at which rates to ask; then passes over all costs, each with a
+//! there-and-back over the answers. Costs are taken in turns too, so that the machine's drift hits none of them alone.
+
+mod burns;
+mod pace;
+
+use super::{Job, clock::Moment, execute, live, machine, objective};
+use crate::{
+    cli,
+    error::{Error, Kind, Result},
+    generator::{Generator, Options},
+    plan,
+    process::Meter,
+    report::{
+        break_even::{
+            input::{Finished, IDLE, Measured},
+            model::{Answer as Told, Load},
+        },
+        model,
+    },
+    scenario::Objective,
+    terminal::Terminal,
+    topology::{
+        burn::{Answer, Rig, Server},
+        cores, ledger,
+    },
+    traffic::Spread,
+};
+use burns::Burns;
+use pace::Pace;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Of the load generator, to each answer.
+const CONNECTIONS: usize = 4;
+const MAX_IN_FLIGHT: usize = 4096;
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Rounds of one visit to a cost: there, and back.
+const VISIT: u32 = 2;
+
+/// One kind of windows.
+#[derive(Debug, Clone, Copy)]
+struct Visit {
+    load: Load,
+    work_us: f64,
+    qps: f64,
+    window: Duration,
+    pass: u32,
+}
+
+struct Bench<'a> {
+    asked: &'a cli::BreakEven,
+    servers: Vec<Server>,
+    terminal: &'a mut Terminal,
+    stop: &'a AtomicBool,
+    begun: Instant,
+    windows: Vec<Measured>,
+    interrupted: bool,
+}
+
+/// Starts the servers, measures, and stops them. `started` is when the program was.
+pub fn measure(
+    asked: &cli::BreakEven,
+    started: &Moment,
+    terminal: &mut Terminal,
+    stop: &AtomicBool,
+) -> Result<Finished> {
+    let begun = Instant::now();
+    let cores = match asked.no_pin {
+        true => cores::Cores::default(),
+        false => cores::choose(
+            asked.server_cores.as_deref(),
+            asked.generator_core,
+            &cores::allowed(),
+        )?,
+    };
+    let rig = Rig {
+        burnd: asked.burnd.clone(),
+        sidecar: asked.sidecar.clone(),
+        work: asked.work.clone(),
+        server_cores: cores.servers.clone(),
+    };
+    rig.check()?;
+    pace::fits(&asked.works_us, asked.budget)?;
+    let _lock = ledger::lock(&rig.work)?;
+    let servers = Answer::ALL.map(|answer| Server::start(&rig, answer, stop));
+    let servers = servers.into_iter().collect::<Result<Vec<_>>>()?;
+    cores::pin(&cores.generator)?;
+    let mut bench = Bench {
+        asked,
+        servers,
+        terminal,
+        stop,
+        begun,
+        windows: Vec::new(),
+        interrupted: false,
+    };
+    let notes = bench.all()?;
+    let fallbacks: Result<u64> = bench.servers.iter().map(Server::fallbacks).sum();
+    let run = described(&bench, &cores, started);
+    Ok(Finished {
+        run,
+        answers: Answer::ALL.map(told).to_vec(),
+        again: super::again(Answer::Local.name()),
+        works_us: asked.works_us.clone(),
+        fallbacks: fallbacks?,
+        interrupted: bench.interrupted,
+        max_void_share: asked.max_void_share,
+        windows: bench.windows,
+        notes,
+    })
+}
+
+fn told(answer: Answer) -> Told {
+    Told {
+        name: answer.name().to_owned(),
+        about: answer.about().to_owned(),
+    }
+}
+
+impl Bench<'_> {
+    /// All windows; what was left out, in words.
+    fn all(&mut self) -> Result<Vec<String>> {
+        let mut qps = pace::WARM_UP_QPS;
+        let mut dearest_us = 1.0;
+        for pass in 0..pace::WARM_UPS {
+            self.visit(Visit {
+                load: Load::WarmUp,
+                work_us: 0.0,
+                qps,
+                window: pace::warm_up(self.asked.budget),
+                pass,
+            })?;
+            dearest_us = self.dearest_us();
+            qps = pace::rate(dearest_us);
+        }
+        let works = &self.asked.works_us;
+        let left = self.asked.budget.saturating_sub(self.begun.elapsed());
+        let pace = Pace::new(works, left, dearest_us);
+        let mut notes = self.passes(&pace)?;
+        let broken = self.windows.iter().filter(|measured| {
+            measured.load == Load::Equal && measured.measured.window.broke.is_some()
+        });
+        let broken: Vec<_> = broken.map(|measured| &measured.measured.window).collect();
+        if let Some(first) = broken.first() {
+            notes.push(format!(
+                "{} windows were not answered as planned; the first is window {}, {}: {}",
+                broken.len(),
+                first.index,
+                first.target,
+                first.broke.as_deref().unwrap_or_default()
+            ));
+        }
+        Ok(notes)
+    }
+
+    fn passes(&mut self, pace: &Pace) -> Result<Vec<String>> {
+        for pass in 0..pace.passes {
+            for visit in pace.visits(pass) {
+                if self.stop.load(Ordering::Relaxed) {
+                    self.interrupted = true;
+                    return Ok(Vec::new());
+                }
+                if self.begun.elapsed() + pace.cost(&visit) > self.asked.budget {
+                    return Ok(vec![format!(
+                        "the time budget ended the run in pass {} of {}, at a handler of {} µs",
+                        pass + 1,
+                        pace.passes,
+                        visit.work_us
+                    )]);
+                }
+                self.visit(visit)?;
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// CPU per request of the dearest answer, without work, at the last rate.
+    fn dearest_us(&self) -> f64 {
+        let last = self.windows.iter().rev().take(self.servers.len());
+        let costs = last.filter_map(|measured| measured.measured.window.cpu_us_per_request);
+        costs.fold(1.0, f64::max)
+    }
+
+    /// There and back over all answers, at one cost.
+    fn visit(&mut self, visit: Visit) -> Result<()> {
+        let names = self.names(&visit);
+        let targets = self.targets(&names, visit.work_us)?;
+        let before = self.begun.elapsed().as_secs_f64();
+        let job = self.job(&visit, names);
+        let mut live = live::Live::new(targets, self.terminal, self.stop);
+        let (done, _) = execute(&job, &mut live, None, self.stop);
+        drop(live);
+        for mut measured in done.windows {
+            let window = &mut measured.window;
+            window.index = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
+            window.round += visit.pass * VISIT;
+            window.at_s += before;
+            self.windows.push(Measured {
+                load: visit.load,
+                work_us: visit.work_us,
+                measured,
+            });
+        }
+        self.interrupted |= done.interrupted;
+        done.failure.map_or(Ok(()), Err)
+    }
+
+    /// Beside the answers the Go handler without work, to tell what the work itself costs.
+    fn names(&self, visit: &Visit) -> Vec<String> {
+        let answers = Answer::ALL.map(|answer| answer.name().to_owned());
+        let idle = visit.load == Load::Equal && visit.work_us > 0.0;
+        answers
+            .into_iter()
+            .chain(idle.then(|| IDLE.to_owned()))
+            .collect()
+    }
+
+    fn targets(&self, names: &[String], work_us: f64) -> Result<Vec<live::Target>> {
+        let each = names.iter().enumerate().map(|(index, name)| {
+            // The one after the answers is the first of them, asked for nothing.
+            let server = &self.servers[index % self.servers.len()];
+            let work_us = if name == IDLE { 0.0 } else { work_us };
+            let options = Options {
+                connections: CONNECTIONS,
+                idle_connections: 0,
+                max_in_flight: MAX_IN_FLIGHT,
+                timeout: TIMEOUT,
+                writes_per_second: 0.0,
+                reply_budget_bytes: 0,
+            };
+            let workload = Arc::new(Burns::new(work_us));
+            Ok(live::Target {
+                generator: Generator::connect(server.endpoints(), workload, options)?,
+                next_write: 0,
+                meter: Meter::new(server.watched().to_vec())?,
+                server: None,
+            })
+        });
+        each.collect()
+    }
+
+    fn job(&self, visit: &Visit, names: Vec<String>) -> Job {
+        let warm_up = visit.load == Load::WarmUp;
+        let seed = self.asked.seed.wrapping_mul(1 << 20);
+        let seed = seed + u64::from(visit.pass) * 1000 + visit.work_us.to_bits() % 997;
+        Job {
+            plan: plan::Settings {
+                targets: names.len(),
+                noise_floor: !warm_up,
+                seeds: plan::Seeds::Hashed(seed),
+                warm_up: warm_up.then_some((visit.qps, visit.window)),
+                search: None,
+                equal: (!warm_up).then_some(plan::Equal {
+                    load: plan::Load::Qps(visit.qps),
+                    rounds: VISIT,
+                    window: visit.window,
+                }),
+                budget: None,
+            },
+            names,
+            replay: None,
+            spread: match visit.load {
+                Load::OneInFlight => Spread::Constant,
+                Load::WarmUp | Load::Equal => Spread::Poisson,
+            },
+            objective: rules(),
+            max_lag: self.asked.max_lag,
+        }
+    }
+}
+
+/// A window in which requests failed, or queued up, is told of: nothing was to be saturated.
+fn rules() -> Objective {
+    Objective {
+        p50: None,
+        p99: None,
+        p999: None,
+        max_error_rate: 0.001,
+        min_achieved: 0.98,
+        windows: 1,
+    }
+}
+
+/// In words. The last rule is about searches.
+fn kept_rules() -> Vec<String> {
+    let mut rules = objective::rules(&rules());
+    rules.pop();
+    rules
+}
+
+fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model::Run {
+    let versions = BTreeMap::from([("loadtest".to_owned(), machine::version())]);
+    model::Run {
+        started_at: started.rfc3339(),
+        duration_s: bench.begun.elapsed().as_secs_f64(),
+        command: Vec::new(),
+        scenario: "break-even".to_owned(),
+        title: "From which handler on a sidecar pays".to_owned(),
+        about: "A handler that burns a known CPU time, answered four ways: by Go itself, by a Rust sidecar over a gRPC call each, \
+                by the same sidecar over the exchange, and by Rust inside the Go process."
+            .to_owned(),
+        scenario_text: String::new(),
+        versions,
+        machine: machine::this(),
+        server_cores: cores.servers.clone(),
+        generator_cores: cores.generator.clone(),
+        ledger: Some(model::Ledger {
+            accounts: 0,
+            entries: 0,
+            position: 0,
+        }),
+        objective: kept_rules(),
+    }
+}
+
+/// The error of a command line that leaves no time to measure.
+fn too_short(least: Duration) -> Error {
+    let text = format!(
+        "--budget: is too short for so many --work-us; give at least {:.0} seconds, or fewer of them",
+        least.as_secs_f64().ceil()
+    );
+    Error::new(Kind::Usage, text)
+}

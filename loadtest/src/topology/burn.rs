@@ -1,0 +1,187 @@
+//! The servers of the break-even report: `burnd`, which answers by itself, by its sidecar, or by Rust that is linked in.
+
+use super::{
+    PATIENCE, child::Child, fresh_folder, program, ready, ready_file, socket, socket_fits,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    generator::{Address, Endpoints},
+    process::{Watched, metrics},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::AtomicBool,
+};
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The Go handler.
+    Local,
+    /// The sidecar, asked by a gRPC call each.
+    Unary,
+    /// The sidecar, asked by the exchange.
+    Batched,
+    /// Rust in the Go process, called by cgo.
+    Cgo,
+}
+
+/// What servers are started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rig {
+    /// The service, built with cgo.
+    pub burnd: PathBuf,
+    /// Its sidecar.
+    pub sidecar: PathBuf,
+    /// For logs, sockets.
+    pub work: PathBuf,
+    /// For the servers; empty: not pinned.
+    pub server_cores: Vec<usize>,
+}
+
+/// The running servers of one answer. They are stopped on drop.
+#[derive(Debug)]
+pub struct Server {
+    _child: Child,
+    endpoints: Endpoints,
+    watched: Vec<Watched>,
+    admin: String,
+}
+
+impl Answer {
+    /// All, the baseline first.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Unary, Self::Batched, Self::Cgo];
+
+    /// Its name, as `burnd` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Unary => "unary",
+            Self::Batched => "batched",
+            Self::Cgo => "cgo",
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Local => "the Go handler does the work itself",
+            Self::Unary => {
+                "the shim forwards each request by a gRPC call; the sidecar does the work"
+            }
+            Self::Batched => {
+                "the shim forwards requests by the exchange; the sidecar does the work"
+            }
+            Self::Cgo => "the Go handler calls Rust in its own process, by cgo",
+        }
+    }
+
+    fn has_sidecar(self) -> bool {
+        matches!(self, Self::Unary | Self::Batched)
+    }
+}
+
+impl Rig {
+    /// Fails with what to do if a program is not there.
+    pub fn check(&self) -> Result<()> {
+        let absent = [&self.burnd, &self.sidecar]
+            .into_iter()
+            .find(|path| !path.is_file());
+        absent.map_or(Ok(()), |path| {
+            let text = format!(
+                "there is no program {}: run `make break-even`, which builds it, or name it with --burnd and --burn-sidecar",
+                path.display()
+            );
+            Err(Error::new(Kind::Target, text))
+        })
+    }
+
+    fn command(&self, answer: Answer, folder: &Path) -> Command {
+        let mut command = Command::new(program(&self.burnd));
+        command
+            .args(["--answer", answer.name(), "--lifeline"])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .arg("--ready-file")
+            .arg(ready_file(folder))
+            .arg("--stream-workers")
+            .arg(super::STREAM_WORKERS.to_string());
+        if answer.has_sidecar() {
+            command
+                .arg("--sidecar-bin")
+                .arg(program(&self.sidecar))
+                .arg("--sidecar-socket")
+                .arg(socket(folder));
+        }
+        super::own_settings(&mut command);
+        command
+    }
+}
+
+impl Server {
+    /// Starts the service, and waits until it and its sidecar are ready.
+    pub fn start(rig: &Rig, answer: Answer, stop: &AtomicBool) -> Result<Self> {
+        let folder = rig.work.join("targets").join(answer.name());
+        fresh_folder(&folder)?;
+        if answer.has_sidecar() {
+            socket_fits(&folder)?;
+        }
+        let log = folder.join("burnd.log");
+        let command = rig.command(answer, &folder);
+        let mut child = Child::spawn(answer.name(), "burnd", command, &log, &rig.server_cores)?;
+        let waiting = ready::Waiting {
+            folder: &folder,
+            deadline: PATIENCE,
+            stop,
+        };
+        let service = ready::service(&mut child, &waiting)?;
+        let mut watched = vec![Watched {
+            name: "burnd".to_owned(),
+            pid: child.id(),
+            admin: Some(service.admin.clone()),
+            log: Some(log.clone()),
+        }];
+        if answer.has_sidecar() {
+            let admin = &service.admin;
+            let sidecar = ready::sidecar(&mut child, &waiting, admin, ready::is_ready, false)?;
+            watched.push(Watched {
+                name: "sidecar".to_owned(),
+                pid: sidecar.pid,
+                admin: None,
+                log: Some(log),
+            });
+        }
+        Ok(Self {
+            _child: child,
+            endpoints: Endpoints {
+                front: Address::Tcp(service.grpc),
+                hot: None,
+            },
+            watched,
+            admin: service.admin,
+        })
+    }
+
+    /// Where requests go.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+
+    /// Requests so far that the Go handler answered though the sidecar should have. Without a sidecar there are none.
+    pub fn fallbacks(&self) -> Result<u64> {
+        let total = metrics::total(&self.admin, "hotpath_shim_fallbacks_total");
+        total.map_err(|cause| {
+            let text = format!("no metrics from burnd's admin address: {cause}");
+            Error::new(Kind::Target, text)
+        })
+    }
+}
