@@ -83,6 +83,9 @@ pub fn prepare(
     }
     let lock = needs_ledger.then(|| ledger::lock(&rig.work)).transpose()?;
     let filling = fill(run, &parts, &rig, needs_ledger, terminal, stop)?;
+    if let Some(scenario) = &mut parts.scenario {
+        filling.fit(scenario);
+    }
     let workload = workload(run, &parts, &filling.places, run_id)?;
     let mut servers = start(run, &rig, filling.db.as_deref(), terminal, stop)?;
     cores::pin(&cores.generator)?;

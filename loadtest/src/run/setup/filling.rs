@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Kind, Result},
     ids::{self, Place},
     run::parts::Parts,
+    scenario::Scenario,
     terminal::Terminal,
     topology::{Rig, ledger},
 };
@@ -16,6 +17,15 @@ pub(super) struct Filling {
     pub(super) db: Option<PathBuf>,
     pub(super) size: Option<ledger::Size>,
     pub(super) places: Vec<Place>,
+}
+
+impl Filling {
+    /// A ledger that was given may be shorter than the one that the scenario would make.
+    pub(super) fn fit(&self, scenario: &mut Scenario) {
+        if let Some(size) = self.size {
+            scenario.ledger.transactions = size.position;
+        }
+    }
 }
 
 /// Whether requests name ids that only a ledger can tell.
@@ -111,6 +121,26 @@ fn base(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn positions_are_those_of_the_ledger_that_was_given() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/mixed.toml");
+        let mut scenario = crate::scenario::parse::read(file.as_ref()).unwrap();
+        let generated = scenario.ledger.transactions;
+        Filling::default().fit(&mut scenario);
+        assert_eq!(scenario.ledger.transactions, generated);
+        let size = Some(ledger::Size {
+            accounts: 2,
+            entries: 14,
+            position: 7,
+        });
+        let given = Filling {
+            size,
+            ..Filling::default()
+        };
+        given.fit(&mut scenario);
+        assert_eq!(scenario.ledger.transactions, 7);
+    }
 
     #[test]
     fn placeholders_are_found_at_any_depth() {
