@@ -287,7 +287,8 @@ func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
 	if _, err := r.client.GetBalance(ctx, &walletv1.GetBalanceRequest{}); status.Code(err) != codes.Canceled {
 		t.Fatalf("got %v", err)
 	}
-	// The call after it shows that the server is through with the one before.
+	// The server notices later than the caller.
+	eventually(t, "the hop is over", func() bool { return r.metric(t, "hotpath_shim_hop_seconds") == 1 })
 	r.sidecar.Answer(sidecarAnswers(t))
 	if who := r.ask(t, t.Context()); who != "SIDECAR" || r.side.Status().BreakerOpen {
 		t.Fatalf("answered by %s, breaker open: %v", who, r.side.Status().BreakerOpen)

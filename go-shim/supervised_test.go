@@ -92,7 +92,8 @@ func TestSupervisedSidecarOfAnotherPastIsRestarted(t *testing.T) {
 			r.ledger.Truncate(3) // as after restoring a backup: the sidecar, at 9, is ahead
 		}
 		r.awaitReady(t)
-		eventually(t, ledger, func() bool { return r.metric(t, "hotpath_shim_sidecar_restarts_total") == 1 })
+		// More than one if it is refused again before it is gone.
+		eventually(t, ledger, func() bool { return r.metric(t, "hotpath_shim_sidecar_restarts_total") >= 1 })
 		_ = r.side.Close()
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"hotpath.dev/go-shim/transport/unary"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // up runs a link to the socket; what it calls unusable arrives on the channel.
 func up(t *testing.T, socket string) (*Link, <-chan string) {

@@ -191,11 +191,12 @@ func TestRestartReplacesIt(t *testing.T) {
 	first, _ := ready(t, s.cfg.ReadyFile, 0)
 	s.Restart("it holds another ledger")
 	s.Restart("it holds another ledger")
-	second, _ := ready(t, s.cfg.ReadyFile, first)
+	ready(t, s.cfg.ReadyFile, first)
 	if !gone(first) {
 		t.Fatal("two run at once")
 	}
-	eventually(t, "its pid is known", func() bool { return s.PID() == second })
+	// Any but the first: a second request that comes late replaces the second.
+	eventually(t, "its pid is known", func() bool { return s.PID() != 0 && s.PID() != first })
 }
 
 func TestSidecarThatHangsBeforeItListensIsReplaced(t *testing.T) {
@@ -203,9 +204,10 @@ func TestSidecarThatHangsBeforeItListensIsReplaced(t *testing.T) {
 	t.Setenv("HOTPATH_TEST_DIR", t.TempDir())
 	s := start(t, "hung", func(c *Config) { c.StartTimeout = time.Second; c.Log = slog.New(&log) })
 	ready(t, s.cfg.ReadyFile, 0)
-	if log.count("the sidecar is started") < 2 || log.count("the sidecar is gone; starting it again") == 0 {
-		t.Fatalf("%q", log.lines)
-	}
+	// A sidecar may be up before its start is logged.
+	eventually(t, "both starts are logged", func() bool {
+		return log.count("the sidecar is started") >= 2 && log.count("the sidecar is gone; starting it again") > 0
+	})
 	// Once up, the start timeout is no longer about it. On a slow machine the second may not be up in time either.
 	eventually(t, "one outlives the start timeout", func() bool {
 		pid := s.PID()

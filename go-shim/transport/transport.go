@@ -19,8 +19,8 @@ var ErrCollateral = errors.New("lost along with another request")
 
 // Transport carries requests to one sidecar. Its methods are called from many goroutines.
 type Transport interface {
-	// Call returns when request.Budget is over or soon after ctx ends, at the latest. The error is the gRPC status of the answer, or
-	// of what went wrong on the way, or ErrBusy; Reply.Positioned tells an answer. It must not keep or change
+	// Call returns when request.Budget is over or soon after ctx ends, at the latest. The error is the gRPC status of the
+	// answer, or of what went wrong on the way, or ErrBusy; Reply.Positioned tells an answer. It must not keep or change
 	// request.Body.
 	Call(ctx context.Context, request *Request) (Reply, error)
 	// Close ends what is under way, with UNAVAILABLE, and everything that the transport began. The connections stay.

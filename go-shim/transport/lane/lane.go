@@ -85,7 +85,8 @@ func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
 	}
 	if due < l.alarm {
 		l.alarm = due
-		l.timer.Reset(time.Duration(due - now))
+		// Read anew: the caller may have stood still since now, and the timer must not go off after the alarm.
+		l.timer.Reset(time.Duration(due - l.now()))
 	}
 	return accepted
 }

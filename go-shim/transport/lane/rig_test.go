@@ -19,7 +19,7 @@ import (
 )
 
 // longEnough bounds waits that end as soon as something happens.
-const longEnough = 30 * time.Second
+const longEnough = time.Minute
 
 // watched is an Observer to look at.
 type watched struct {

@@ -67,6 +67,23 @@ func explained(quiet []sample) check {
 	return c
 }
 
+// survived judges that a sidecar to which nothing was done lived on: the shim would replace one that crashes, and callers
+// would hardly notice.
+func survived(quiet []sample, p plan) check {
+	c := check{
+		Name: "lost sidecars", Measured: "none without a fault", Allowed: "only in stretches with a fault", Passed: true,
+	}
+	for i := 1; i < len(quiet); i++ {
+		before, now := quiet[i-1].shim.Restarts, quiet[i].shim.Restarts
+		if p.at(quiet[i].stretch) == noFault && now > before {
+			c.Passed = false
+			c.Measured = fmt.Sprintf("stretch %d, without a fault: %d", quiet[i].stretch, now-before)
+			return c
+		}
+	}
+	return c
+}
+
 // laneEnded is the shim's word for a lane whose stream ended.
 const laneEnded = "ended"
 

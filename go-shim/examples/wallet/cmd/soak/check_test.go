@@ -103,6 +103,22 @@ func TestLanesAreLostOnlyWithTheirSidecar(t *testing.T) {
 	}
 }
 
+func TestASidecarThatCrashesByItselfFailsTheRun(t *testing.T) {
+	p := planFor(config{})
+	calm := len(p.faults) // the first of the rotation is without a fault
+	quiet := stills(calm + 3)
+	for i := 1; i < len(quiet); i++ {
+		quiet[i].shim.Restarts = uint64(min(i, calm-1))
+	}
+	if c := survived(quiet, p); !c.Passed {
+		t.Fatalf("killed: %+v", c)
+	}
+	quiet[calm].shim.Restarts++
+	if c := survived(quiet, p); c.Passed || !strings.Contains(c.Measured, "stretch 7, without a fault: 1") {
+		t.Errorf("crashed: %+v", c)
+	}
+}
+
 func TestTheSidecarMustAnswerInEveryStretch(t *testing.T) {
 	quiet := stills(4)
 	if c := served(quiet); !c.Passed {

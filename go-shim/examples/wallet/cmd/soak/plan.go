@@ -69,10 +69,10 @@ func (p plan) lastKill() int {
 	return last
 }
 
-// enough is true if the run may end after n stretches. A slow machine takes longer rather than being judged by less.
+// enough is true if the run may end after n stretches, of which the first is 0. A slow machine takes longer rather than being judged by less.
 func (p plan) enough(n int, elapsed, lasts time.Duration) bool {
 	if n < len(p.faults) {
 		return false
 	}
-	return !p.trend || elapsed >= lasts && n >= p.lastKill()+settledAfter+leastTrend
+	return !p.trend || elapsed >= lasts && n > p.lastKill()+settledAfter+leastTrend
 }

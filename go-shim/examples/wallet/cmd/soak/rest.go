@@ -9,7 +9,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 )
 
-// Tolerated above the first rest: a scrape's own connection, and one that is just ending. Less than there are faults of either kind, so that one leaked per fault shows.
+// Tolerated above the first rest: a scrape's own connection, and one that is just ending. Less than there are faults of
+// either kind, so that one leaked per fault shows.
 const (
 	toleratedGoroutines = 4
 	toleratedFiles      = 4

@@ -243,23 +243,14 @@ func (s *soak) watch(ctx context.Context, stretch int) {
 	}
 }
 
-// answered asks until the sidecar has answered, which closes a breaker that had opened under load. Then all callers ask a
-// little more, cheap things: so every rest follows the same load, and each thread of the sidecar gets to free what others
-// have given back to it.
+// answered has the sidecar answer, and then all callers ask a little more, cheap things: so every rest follows the same
+// load, and each thread of the sidecar gets to free what others have given back to it. On a slow machine that may open the
+// breaker again.
 func (s *soak) answered(ctx context.Context) error {
-	before, err := s.walletd.Shim(ctx)
-	if err != nil {
-		return err
-	}
 	seeds := func(n int) *rand.Rand {
 		return rand.New(rand.NewPCG(s.config.seed, uint64(s.counted.stretches)<<16|uint64(n)))
 	}
-	random := seeds(0)
-	_, err = s.walletd.AwaitShim("the sidecar answers", patience, func(now rig.Shim) bool {
-		s.traffic.ask(random, s.traffic.conns[0], s.traffic.request(random, patient))
-		return ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode]
-	})
-	if err != nil {
+	if err := s.closeBreaker(ctx, seeds(0)); err != nil {
 		return err
 	}
 	var group sync.WaitGroup
@@ -274,7 +265,23 @@ func (s *soak) answered(ctx context.Context) error {
 		})
 	}
 	group.Wait()
-	return ctx.Err()
+	return s.closeBreaker(ctx, seeds(0))
+}
+
+// closeBreaker asks until the sidecar has answered. At rest nobody asks, and an open breaker would stay so.
+func (s *soak) closeBreaker(ctx context.Context, random *rand.Rand) error {
+	before, err := s.walletd.Shim(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.walletd.AwaitShim("the sidecar answers", patience, func(now rig.Shim) bool {
+		if ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode] {
+			return true
+		}
+		s.traffic.ask(random, s.traffic.conns[0], s.traffic.request(random, patient))
+		return false
+	})
+	return errors.Join(err, ctx.Err())
 }
 
 // cheapRequests of each caller end a stretch.

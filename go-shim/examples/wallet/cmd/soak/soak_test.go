@@ -55,7 +55,12 @@ func TestFiveMinutesAreTheDefault(t *testing.T) {
 
 func TestARunEndsOnlyWithSamplesEnough(t *testing.T) {
 	p := planFor(config{})
-	least := p.lastKill() + settledAfter + leastTrend
+	least := p.lastKill() + settledAfter + leastTrend + 1
+	for _, one := range trends(stills(least), p.lastKill()) {
+		if !one.check().Passed {
+			t.Errorf("the shortest run can't be judged: %+v", one.check())
+		}
+	}
 	if p.enough(least-1, time.Hour, time.Minute) {
 		t.Error("too few samples of the last sidecar, however long they took")
 	}

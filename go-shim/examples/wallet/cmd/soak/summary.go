@@ -115,7 +115,7 @@ func (s *soak) summary() *summary {
 	t := &s.traffic
 	sum.Checks = append(answers(total, t.wrong.Count(), t.wrong.Messages()), compared(s.counted),
 		posts(sum.Posted, t.poster.Failed.Count(), t.poster.Failed.Messages()), faulted(s.counted, s.plan),
-		atRest(quiet), explained(quiet), served(quiet))
+		atRest(quiet), explained(quiet), survived(quiet, s.plan), served(quiet))
 	if s.plan.trend {
 		sum.Memory = trends(s.samples, s.plan.lastKill())
 		for _, one := range sum.Memory {

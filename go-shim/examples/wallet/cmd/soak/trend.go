@@ -69,8 +69,9 @@ func (t trend) check() check {
 		Name:     "memory: " + t.Name,
 		Measured: fmt.Sprintf("%+.1f MB in %.0f s beside the ledger's own, over %d rests", mega(t.Growth), t.Seconds, t.Points),
 		Allowed:  fmt.Sprintf("%+.1f MB", mega(t.Allowed)),
-		Why: fmt.Sprintf("%.0f MB for what is free and not yet given back, and the larger of %.0f MB and a tenth, which allocators keep or give back as they like; %d entries posted "+
-			"meanwhile may take %.0f B each, as those of the ledger did at the first rest", mega(t.Room), mega(grain), t.Entries, t.PerEntry),
+		Why: fmt.Sprintf("%.0f MB for what is free and not yet given back, and the larger of %.0f MB and a tenth, which "+
+			"allocators keep or give back as they like; %d entries posted meanwhile may take %.0f B each, as those of the ledger "+
+			"did at the first rest", mega(t.Room), mega(grain), t.Entries, t.PerEntry),
 	}
 	c.Passed = t.Points >= leastTrend && t.Growth <= t.Allowed
 	if t.Points < leastTrend {

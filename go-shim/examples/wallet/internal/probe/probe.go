@@ -31,8 +31,9 @@ func Parse(text io.Reader) (Page, error) {
 	return families, nil
 }
 
-// client leaves no connection behind: it would count among the goroutines and files of what is looked at.
-var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// client leaves no connection behind: it would count among the goroutines and files of what is looked at. Only a program
+// that hangs needs as long as its timeout.
+var client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ErrStatus is wrapped when a page answers with another status than 200.
 var ErrStatus = errors.New("the admin listener answered with another status than 200")
