@@ -78,6 +78,14 @@ async fn owing(args: &[&str]) -> (Engine, JoinSet<Vec<String>>, oneshot::Sender<
     (engine, lists, go_on)
 }
 
+/// Bytes of long messages.
+async fn held(engine: &Engine) -> u64 {
+    let (_, metrics) = fetch_text(engine.running.addresses.admin, "/metrics").await;
+    let mut lines = metrics.lines();
+    let held = lines.find_map(|line| line.strip_prefix("hotpathd_buffered_bytes "));
+    held.unwrap().parse().unwrap()
+}
+
 fn names() -> impl Iterator<Item = String> {
     (0..ROWS).map(|row| format!("row-{row:050}"))
 }
@@ -87,10 +95,15 @@ async fn what_a_peer_does_not_read_waits_and_arrives_whole() {
     let (engine, mut lists, go_on) = owing(&["--threads", "1"]).await;
     let other = timeout(SOON, engine.get("a", &[])).await;
     assert_eq!(other.unwrap().unwrap().into_inner().value, 1);
+    assert!(held(&engine).await > 0);
     go_on.send(()).unwrap();
     while let Some(listed) = timeout(SOON, lists.join_next()).await.unwrap() {
         assert!(listed.unwrap().into_iter().eq(names()));
     }
+    until("nothing is held", || async {
+        (held(&engine).await == 0).then_some(())
+    })
+    .await;
     engine.stop().await;
 }
 
