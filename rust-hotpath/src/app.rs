@@ -142,9 +142,11 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         room,
         shutdown: engine.shutdown.clone(),
     };
-    tokio::spawn(connections.clone().accept(unix, engine.private()?));
+    let accept = connections.clone().accept(unix, engine.private()?);
+    let mut accepting = vec![tokio::spawn(accept)];
     if let Some((listener, _)) = tcp {
-        tokio::spawn(connections.clone().accept(listener, engine.public()?));
+        let accept = connections.clone().accept(listener, engine.public()?);
+        accepting.push(tokio::spawn(accept));
     }
     let status = admin::Status {
         view: engine.view.clone(),
@@ -165,6 +167,9 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     let main = tokio::spawn(async move {
         engine.live(connections.ended(most), drain).await;
         operators.abort();
+        for listener in accepting {
+            let _ = listener.await;
+        }
         connections.stop().await;
         drop(socket);
         if let Some(path) = ready_file {

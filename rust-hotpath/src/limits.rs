@@ -85,9 +85,9 @@ pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
 
-/// Lanes of the exchange at once, over all connections; a shim opens a few. Each holds at most 4.3 MiB that are not
+/// Lanes of the exchange at once, over all connections; a shim opens a few. Each holds at most 4.7 MiB that are not
 /// among [`BUFFERED_BYTES`]: the message at hand and the next one (1 MiB each, the next in a buffer that may have doubled),
-/// a window of unread bytes (1 MiB) and replies (256 KiB).
+/// a window of unread bytes (1 MiB) and replies (two messages of up to 128 KiB, and 400 KiB in HTTP/2's queue).
 pub const LANES: usize = 64;
 /// Bytes of one message of the exchange, either way.
 pub const EXCHANGE_MESSAGE_BYTES: usize = 1 << 20;

@@ -9,11 +9,12 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc,
     },
     thread,
 };
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::{Builder, Handle, Runtime},
     sync::oneshot,
     time::timeout,
 };
@@ -83,18 +84,22 @@ impl Cores {
 
 impl Core {
     fn start(index: usize) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (alive, ended) = oneshot::channel::<()>();
+        // Before its runtime: one that no thread took could not be dropped here, since another runtime is running.
+        let (give, given) = mpsc::channel::<Runtime>();
         let thread = thread::Builder::new().name(format!("core-{index}"));
         thread.spawn(move || {
+            let Ok(runtime) = given.recv() else { return };
             // Told by dropping the other end.
             let _ = runtime.block_on(stopped);
             // A long answer on its own thread had its time.
             runtime.shutdown_background();
             drop(alive);
         })?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let _ = give.send(runtime);
         Ok(Self {
             runtime: handle,
             load: Arc::new(()),

@@ -47,6 +47,13 @@ impl Budget {
     }
 }
 
+impl Share {
+    /// Whether the message is a short one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some((budget, counted)) = &self.0 {

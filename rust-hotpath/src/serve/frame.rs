@@ -25,7 +25,18 @@ struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// A long reply. It is counted until it leaves: a peer that does not read leaves it with HTTP/2.
+struct Long {
+    frame: Vec<u8>,
     _share: Share,
+}
+
+impl AsRef<[u8]> for Long {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
 }
 
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -141,11 +152,16 @@ pub(super) fn response(
 ) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let data = if share.is_empty() {
+        Bytes::from(frame)
+    } else {
+        let _share = share;
+        Bytes::from_owner(Long { frame, _share })
+    };
     let mut response = Response::new(Body::new(Reply {
-        data: Some(Bytes::from(frame)),
+        data: Some(data),
         trailers: Some(trailers),
         _permit: permit,
-        _share: share,
     }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));

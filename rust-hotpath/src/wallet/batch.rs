@@ -72,18 +72,25 @@ fn append_row(
 }
 
 impl<'a> Query<'a> {
+    /// One too many is enough to refuse them all; an empty one takes two bytes of a request and 24 here.
+    const MOST_KEPT: usize = check::MAX_ACCOUNTS + 1;
+
     /// Reads what nearly every caller sends, without copying; `None` if there is anything else in it.
     fn in_place(mut rest: &'a [u8]) -> Option<Self> {
         let mut query = Self::default();
         // Ids are mostly as long as the first.
         let first = rest.get(1).map_or(0, |length| usize::from(*length));
-        query.account_ids.reserve(rest.len() / (first + 2) + 1);
+        let likely = rest.len() / (first + 2) + 1;
+        query.account_ids.reserve(likely.min(Self::MOST_KEPT));
         while let [key, after @ ..] = rest {
             rest = after;
             match key {
-                0x0a => query
-                    .account_ids
-                    .push(Cow::Borrowed(codec::text(&mut rest)?)),
+                0x0a => {
+                    let id = codec::text(&mut rest)?;
+                    if query.account_ids.len() < Self::MOST_KEPT {
+                        query.account_ids.push(Cow::Borrowed(id));
+                    }
+                }
                 0x12 => query.asset = Some(Cow::Borrowed(codec::text(&mut rest)?)),
                 _ => return None,
             }
@@ -98,6 +105,71 @@ impl From<BatchGetBalancesRequest> for Query<'_> {
         Self {
             account_ids: account_ids.map(Cow::Owned).collect(),
             asset: request.asset.map(Cow::Owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    fn id(text: &str) -> BatchGetBalancesRequest {
+        BatchGetBalancesRequest {
+            account_ids: vec![text.to_owned()],
+            asset: None,
+        }
+    }
+
+    #[test]
+    fn what_is_unusual_is_left_to_the_generated_code() {
+        let good = id("a").encode_to_vec();
+        let odd: [&[u8]; 6] = [
+            &[0x18, 0],
+            &[0x0a],
+            &[0x0a, 2, b'a'],
+            &[0x0a, 1, 0xff],
+            &[0x8a, 0x00, 1, b'a'],
+            &[0x0a, 0x81, 0x00, b'a'],
+        ];
+        assert!(Query::in_place(&good).is_some());
+        for field in odd {
+            let bytes = [&good, field].concat();
+            assert!(Query::in_place(&bytes).is_none(), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_ids_are_refused_without_being_kept_but_read_to_the_end() {
+        let mut many = [0x0a, 0].repeat(100_000);
+        let query = Query::in_place(&many).expect("plain ids");
+        assert!(query.account_ids.capacity() <= 2 * Query::MOST_KEPT);
+        let refused = check::invalid("account_ids: must be at most 1000");
+        assert_eq!(parse(&many).err(), Some(refused));
+        many.push(0x0a);
+        assert!(matches!(parse(&many), Err(Refusal::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_in_place_is_the_generated_one(
+            fields in prop::collection::vec((any::<bool>(), "[a-\u{e9}]{0,70}"), 0..9),
+        ) {
+            let mut bytes = Vec::new();
+            for (is_asset, text) in fields {
+                let request = if is_asset {
+                    BatchGetBalancesRequest { account_ids: Vec::new(), asset: Some(text) }
+                } else {
+                    id(&text)
+                };
+                request.encode(&mut bytes).expect("room");
+            }
+            let decoded = BatchGetBalancesRequest::decode(&*bytes).expect("a request");
+            if let Some(query) = Query::in_place(&bytes) {
+                prop_assert_eq!(query.account_ids, decoded.account_ids);
+                prop_assert_eq!(query.asset.as_deref(), decoded.asset.as_deref());
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Refusal, VerdictCode};
 use crate::stats::Window;
 use crate::stats::calendar::Step;
 
-const MAX_ACCOUNTS: usize = 1_000;
+pub(super) const MAX_ACCOUNTS: usize = 1_000;
 const MAX_PERCENTILES: usize = 100;
 const MAX_BASIS_POINTS: u32 = 10_000;
 const MAX_LIMIT: u32 = 100;

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Engine, added, batch, get, plain, position, until},
-    model::release,
+    model::{has_begun, release},
 };
 use tonic::Code;
 
@@ -75,7 +75,10 @@ async fn a_long_call_keeps_its_place_until_it_is_done_though_its_caller_has_gone
     feed.reached(2).await;
     let mut client = engine.client().await;
     let long = tokio::spawn(async move { client.get(get("held-gone", &[])).await });
-    reaches(&engine, "hotpathd_requests_offloaded_total", 1).await;
+    until("it is being read", || async {
+        has_begun("held-gone").then_some(())
+    })
+    .await;
     long.abort();
     let counted = "hotpathd_requests_total{method=\"Get\",code=\"CANCELLED\"}";
     until("the cancellation is counted", || async {

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod backlog;
 mod cores;
 mod exchange;
 mod feed;

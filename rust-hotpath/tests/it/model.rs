@@ -3,7 +3,7 @@
 use crate::counter::{self, Counter, proto::Added};
 use hotpath::model::{Model, Refusal};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Condvar, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -20,24 +20,46 @@ pub const SLOW: Duration = Duration::from_millis(700);
 /// Slow reads that have begun, over all tests.
 pub static SLOW_READS: AtomicUsize = AtomicUsize::new(0);
 
-/// Names of held counters that may be read. Each test has its own, because they share this.
-static RELEASED: (Mutex<Option<HashSet<String>>>, Condvar) = (Mutex::new(None), Condvar::new());
+/// A held counter. Each test has names of its own, because they share these.
+#[derive(Default)]
+struct Held {
+    begun: bool,
+    released: bool,
+}
+
+static HELD: (Mutex<Option<HashMap<String, Held>>>, Condvar) = (Mutex::new(None), Condvar::new());
+
+fn change(name: &str, change: impl FnOnce(&mut Held)) {
+    let mut held = HELD.0.lock().unwrap();
+    change(
+        held.get_or_insert_default()
+            .entry(name.to_owned())
+            .or_default(),
+    );
+    HELD.1.notify_all();
+}
+
+fn is(held: Option<&HashMap<String, Held>>, name: &str, so: impl Fn(&Held) -> bool) -> bool {
+    held.and_then(|held| held.get(name)).is_some_and(so)
+}
 
 /// Lets all reads of `name` go on.
 pub fn release(name: &str) {
-    let mut released = RELEASED.0.lock().unwrap();
-    released.get_or_insert_default().insert(name.to_owned());
-    RELEASED.1.notify_all();
+    change(name, |held| held.released = true);
+}
+
+/// Whether a read of `name` is on its thread: before that it ends at once if it is given up.
+pub fn has_begun(name: &str) -> bool {
+    is(HELD.0.lock().unwrap().as_ref(), name, |held| held.begun)
 }
 
 fn hold(name: &str) {
-    let held = |released: &mut Option<HashSet<String>>| {
-        !released.as_ref().is_some_and(|names| names.contains(name))
-    };
-    let released = RELEASED.0.lock().unwrap();
-    let waited = RELEASED
+    change(name, |held| held.begun = true);
+    let waited = HELD
         .1
-        .wait_timeout_while(released, crate::harness::SOON, held);
+        .wait_timeout_while(HELD.0.lock().unwrap(), crate::harness::SOON, |all| {
+            !is(all.as_ref(), name, |held| held.released)
+        });
     assert!(!waited.unwrap().1.timed_out(), "never released: {name}");
 }
 

@@ -368,6 +368,25 @@ fn what_a_killed_sidecar_left_is_taken_over_what_another_program_serves_is_not()
     assert_eq!(said(&output).0, Some(69));
 }
 
+/// Room for the stacks of a few hundred threads.
+#[test]
+fn threads_that_the_system_does_not_have_are_named_and_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let command = hotpathd(&socket);
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .args(["--threads", "1024"])
+        .output()
+        .unwrap();
+    let (code, text) = said(&output);
+    assert_eq!(code, Some(74), "{text}");
+    assert!(text.contains("no threads can be started"), "{text}");
+    assert!(!socket.exists());
+}
+
 /// The question is refused, because nothing was fed: as a unary call and in a lane.
 #[tokio::test]
 async fn the_log_of_a_failed_request_names_its_trace() {
