@@ -73,6 +73,8 @@ pub const OUTBOX_BYTES: usize = 64 << 10;
 pub const OUTBOX_KEPT_BYTES: usize = 16 << 10;
 /// How often a silent peer is asked whether it lives.
 pub const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long a peer may read nothing of what it is owed. Keepalive gives up one that is silent after 50 s.
+pub const UNREAD: Duration = Duration::from_secs(60);
 /// Pause after a failed accept (out of file descriptors, most likely).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

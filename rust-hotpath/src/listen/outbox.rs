@@ -6,8 +6,12 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::io::AsyncWrite;
+use tokio::{
+    io::AsyncWrite,
+    time::{Sleep, sleep},
+};
 
 /// The writing end. HTTP/2 flushes each reply of 256 bytes or more on its own. Here a flush means nothing, and all that
 /// one turn of the connection has written leaves in one system call at its end. Cloning gives the same one.
@@ -19,6 +23,9 @@ struct Gathered {
     bytes: Vec<u8>,
     /// Of these, those that have left.
     sent: usize,
+    /// Runs while none leaves.
+    patience: Option<Pin<Box<Sleep>>>,
+    most_unread: Duration,
 }
 
 impl Outbox {
@@ -27,6 +34,8 @@ impl Outbox {
             stream: Box::new(stream),
             bytes: Vec::new(),
             sent: 0,
+            patience: None,
+            most_unread: limits::UNREAD,
         })))
     }
 
@@ -60,15 +69,31 @@ impl Gathered {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
             let unsent = &self.bytes[self.sent..];
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, unsent))? {
+            let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, unsent) else {
+                return self.poll_patience(cx).map(Err);
+            };
+            match written? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.sent += written,
             }
+            self.patience = None;
         }
         self.sent = 0;
         self.bytes.clear();
         self.bytes.shrink_to(limits::OUTBOX_KEPT_BYTES);
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Gathered {
+    /// HTTP/2's keepalive cannot end such a connection: its last words would have to leave first.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let most = self.most_unread;
+        let begin = || Box::pin(sleep(most));
+        let patience = self.patience.get_or_insert_with(begin);
+        ready!(patience.as_mut().poll(cx));
+        let text = format!("the peer read nothing for {most:?}");
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 }
 
@@ -168,5 +193,33 @@ mod tests {
         poll_fn(|cx| outbox.poll_send(cx)).await.unwrap();
         reader.await.unwrap();
         assert!(outbox.gathered().bytes.capacity() <= limits::OUTBOX_KEPT_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_is_given_up() {
+        let (near, _far) = tokio::net::UnixStream::pair().unwrap();
+        let mut outbox = Outbox::new(near);
+        outbox.gathered().most_unread = Duration::from_millis(20);
+        let given_up = outbox.write_all(&vec![7; 16 << 20]).await.unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_reads_a_little_has_all_the_time_again() {
+        let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
+        let outbox = Outbox::new(near);
+        let stuck = poll_fn(|cx| {
+            while outbox
+                .poll_gather(cx, &[IoSlice::new(&[7; 4_096])])
+                .is_ready()
+            {}
+            Poll::Ready(outbox.gathered().patience.is_some())
+        });
+        assert!(stuck.await);
+        let reader = tokio::spawn(async move { far.read_to_end(&mut Vec::new()).await });
+        poll_fn(|cx| outbox.poll_send(cx)).await.unwrap();
+        assert!(outbox.gathered().patience.is_none());
+        drop(outbox);
+        reader.await.unwrap().unwrap();
     }
 }
