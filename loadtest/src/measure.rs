@@ -123,6 +123,8 @@ pub struct ProcessUsage {
     pub context_switches: u64,
     /// Go's collector, if the process tells.
     pub gc: Option<GcUsage>,
+    /// Hot requests that Go answered in its sidecar's place, if it has one and tells.
+    pub fallbacks: Option<u64>,
 }
 
 /// What Go's garbage collector used during a window.

@@ -55,7 +55,7 @@ pub struct Reading {
     /// Of each process.
     processes: Vec<Counts>,
     /// Of each process, if it tells.
-    collectors: Vec<Option<GcUsage>>,
+    told: Vec<metrics::Told>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,10 +96,10 @@ impl Meter {
 
     /// What they have used so far, before a window. Asks `/metrics` first, so that the answer's cost is not in the window.
     pub fn before(&self) -> Result<Reading> {
-        let collectors = self.collectors();
+        let told = self.told();
         Ok(Reading {
             processes: self.counts()?,
-            collectors,
+            told,
         })
     }
 
@@ -107,7 +107,7 @@ impl Meter {
     pub fn after(&self) -> Result<Reading> {
         Ok(Reading {
             processes: self.counts()?,
-            collectors: self.collectors(),
+            told: self.told(),
         })
     }
 
@@ -126,11 +126,10 @@ impl Meter {
         each.collect()
     }
 
-    fn collectors(&self) -> Vec<Option<GcUsage>> {
+    fn told(&self) -> Vec<metrics::Told> {
         let admins = self.processes.iter().map(|process| &process.watched.admin);
-        admins
-            .map(|admin| admin.as_deref().and_then(metrics::gc))
-            .collect()
+        let told = admins.map(|admin| admin.as_deref().map(metrics::told).unwrap_or_default());
+        told.collect()
     }
 
     /// Notes resident memory, and says what CPU time was used so far. A process that is gone is left to [`Self::before`] and [`Self::after`].
@@ -156,19 +155,22 @@ impl Meter {
     #[must_use]
     pub fn usage(&self, before: &Reading, after: &Reading) -> Vec<ProcessUsage> {
         let readings = before.processes.iter().zip(&after.processes);
-        let collectors = before.collectors.iter().zip(&after.collectors);
-        let each = self.processes.iter().zip(readings).zip(collectors);
-        each.map(|((process, (before, after)), gc)| ProcessUsage {
+        let told = before.told.iter().zip(&after.told);
+        let each = self.processes.iter().zip(readings).zip(told);
+        each.map(|((process, (before, after)), told)| ProcessUsage {
             name: process.watched.name.clone(),
             cpu: after.cpu_since(before),
             rss_peak_bytes: process.rss_peak_bytes.load(Ordering::Relaxed),
             // Threads that ended take their count with them.
             context_switches: after.switches.saturating_sub(before.switches),
-            gc: gc.0.zip(*gc.1).map(|(before, after)| GcUsage {
+            gc: told.0.gc.zip(told.1.gc).map(|(before, after)| GcUsage {
                 cpu: after.cpu.saturating_sub(before.cpu),
                 pause: after.pause.saturating_sub(before.pause),
                 cycles: after.cycles.saturating_sub(before.cycles),
             }),
+            fallbacks: (told.0.fallbacks)
+                .zip(told.1.fallbacks)
+                .map(|(before, after)| after.saturating_sub(before)),
         })
         .collect()
     }

@@ -6,6 +6,20 @@ use std::{collections::HashMap, time::Duration};
 /// Longest wait for `/metrics`.
 const TIMEOUT_SECONDS: u64 = 5;
 
+/// Of the shim: hot requests that Go answered in the sidecar's place, by method and reason.
+pub const FALLBACKS: &str = "hotpath_shim_fallbacks_total";
+/// What every metric of the shim begins with.
+const SHIM: &str = "\nhotpath_shim_";
+
+/// What a process has told of itself so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Told {
+    /// Go's collector, if it tells all three.
+    pub gc: Option<GcUsage>,
+    /// [`FALLBACKS`], all together, of a process with a shim.
+    pub fallbacks: Option<u64>,
+}
+
 /// Values without labels, by name.
 pub type Values = HashMap<String, f64>;
 
@@ -29,10 +43,18 @@ fn text(admin: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What Go's collector has used so far, if `admin` tells all three.
+/// Asks `host:port` what it has to tell; nothing if nobody answers.
 #[must_use]
-pub fn gc(admin: &str) -> Option<GcUsage> {
-    gc_of(&scrape(admin).ok()?)
+pub fn told(admin: &str) -> Told {
+    text(admin).map_or_else(|_| Told::default(), |text| told_in(&text))
+}
+
+fn told_in(text: &str) -> Told {
+    Told {
+        gc: gc_of(&parse(text)),
+        // A counter without a label yet is not there at all.
+        fallbacks: text.contains(SHIM).then(|| sum(text, FALLBACKS)),
+    }
 }
 
 fn parse(text: &str) -> Values {
@@ -93,11 +115,24 @@ mod tests {
             )
             .unwrap();
         });
-        let gc = gc(&address).unwrap();
+        let gc = told(&address).gc.unwrap();
         server.join().unwrap();
         assert_eq!(gc.cpu, Duration::from_millis(1500));
         assert_eq!(gc.pause, Duration::from_millis(250));
         assert_eq!(gc.cycles, 17);
+    }
+
+    #[test]
+    fn only_a_shim_tells_of_fallbacks() {
+        let shim = format!("{TEXT}hotpath_shim_lanes 2\n");
+        let label = |reason: &str, value: u32| {
+            format!("{FALLBACKS}{{method=\"M\",reason=\"{reason}\"}} {value}\n")
+        };
+        assert_eq!(told_in(TEXT).fallbacks, None);
+        assert_eq!(told_in(&shim).fallbacks, Some(0));
+        let some = format!("{shim}{}{}", label("busy", 3), label("timeout", 4));
+        assert_eq!(told_in(&some).fallbacks, Some(7));
+        assert!(told_in(&some).gc.is_some());
     }
 
     #[test]

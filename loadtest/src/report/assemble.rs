@@ -169,6 +169,12 @@ fn notes(report: &Report) -> Vec<String> {
                 target.name, target.errors, target.requests
             ));
         }
+        if let Some(fallbacks @ 1..) = target.fallbacks {
+            notes.push(format!(
+                "{}: {fallbacks} of {} reads at equal load were answered by Go in the sidecar's place.",
+                target.name, target.requests
+            ));
+        }
     }
     notes.extend(unbroken(report));
     let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);

@@ -70,6 +70,7 @@ pub(crate) fn measured(index: u32, target: &str, round: u32, micros: f64) -> Mea
             cpu,
             rss_peak_bytes,
             context_switches: 20,
+            fallbacks: Some(0),
             gc: Some(GcUsage {
                 cpu: cpu / 4,
                 pause: Duration::from_millis(10),
@@ -110,6 +111,7 @@ fn row(index: u32, target: &str, round: u32, micros: f64) -> Window {
         gc_cpu_us: None,
         gc_pause_us: None,
         gc_cycles: None,
+        fallbacks: Some(0),
         broke: None,
         void: None,
     }

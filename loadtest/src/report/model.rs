@@ -152,6 +152,9 @@ pub struct Target {
     pub errors: u64,
     /// Statuses other than OK, by gRPC code.
     pub statuses: BTreeMap<u32, u64>,
+    /// Hot requests that Go answered in its sidecar's place, in all windows of equal load; `null` without a sidecar behind Go.
+    #[serde(default)]
+    pub fallbacks: Option<u64>,
     /// Its processes, each with its figures.
     pub processes: Vec<ProcessFigures>,
     /// The methods that were asked, each with its figures.
@@ -356,6 +359,9 @@ pub struct Window {
     pub gc_pause_us: Option<u64>,
     /// Cycles of Go's collector, if the target tells.
     pub gc_cycles: Option<u64>,
+    /// Hot requests that Go answered in its sidecar's place; `null` without a sidecar behind Go.
+    #[serde(default)]
+    pub fallbacks: Option<u64>,
     /// The rule of the objective that broke, in words; `null` if it held.
     pub broke: Option<String>,
     /// Why the window does not count, in words; `null` if it does.

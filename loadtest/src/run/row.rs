@@ -62,6 +62,7 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
         gc_cpu_us: servers.gc.map(|gc| gc.0),
         gc_pause_us: servers.gc.map(|gc| gc.1),
         gc_cycles: servers.gc.map(|gc| gc.2),
+        fallbacks: servers.fallbacks,
         broke: None,
         void: None,
     }
@@ -74,6 +75,7 @@ struct Servers {
     rss_peak_bytes: Option<u64>,
     context_switches: Option<u64>,
     gc: Option<(u64, u64, u64)>,
+    fallbacks: Option<u64>,
 }
 
 impl Servers {
@@ -91,6 +93,10 @@ impl Servers {
             gc: told
                 .map(|gc| (whole_micros(gc.cpu), whole_micros(gc.pause), gc.cycles))
                 .reduce(|one, other| (one.0 + other.0, one.1 + other.1, one.2 + other.2)),
+            fallbacks: processes
+                .iter()
+                .filter_map(|process| process.fallbacks)
+                .reduce(|one, other| one + other),
         }
     }
 }
@@ -162,11 +168,12 @@ mod tests {
 
     #[test]
     fn all_processes_count() {
-        let process = |name: &str, gc| ProcessUsage {
+        let process = |name: &str, gc: Option<GcUsage>| ProcessUsage {
             name: name.into(),
             cpu: Duration::from_millis(30),
             rss_peak_bytes: 100,
             context_switches: 5,
+            fallbacks: gc.map(|_| 6),
             gc,
         };
         let gc = GcUsage {
@@ -190,6 +197,7 @@ mod tests {
             (row.gc_cpu_us, row.gc_pause_us, row.gc_cycles),
             (Some(2000), Some(3), Some(4))
         );
+        assert_eq!(row.fallbacks, Some(6));
         assert!((row.p99_us - 2000.0).abs() < 5.0, "{}", row.p99_us);
     }
 
@@ -198,7 +206,7 @@ mod tests {
         let observed = sample::observed(1000, Duration::from_millis(2));
         let row = made(&next(), &observed, &[]);
         assert_eq!(
-            (row.cpu_us, row.rss_peak_bytes, row.gc_cycles),
+            (row.cpu_us, row.fallbacks, row.gc_cycles),
             (None, None, None)
         );
     }

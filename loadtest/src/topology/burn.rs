@@ -178,7 +178,7 @@ impl Server {
 
     /// Requests so far that the Go handler answered though the sidecar should have. Without a sidecar there are none.
     pub fn fallbacks(&self) -> Result<u64> {
-        let total = metrics::total(&self.admin, "hotpath_shim_fallbacks_total");
+        let total = metrics::total(&self.admin, metrics::FALLBACKS);
         total.map_err(|cause| {
             let text = format!("no metrics from burnd's admin address: {cause}");
             Error::new(Kind::Target, text)

@@ -47,6 +47,7 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         requests,
         errors: requests.saturating_sub(ok),
         statuses,
+        fallbacks: fallbacks(&windows),
         processes: processes(&windows, ok),
         methods: methods(&windows, &finished.methods),
         latency_curve: latency_curve(&latency),
@@ -94,6 +95,13 @@ fn cpu_us_per_request(windows: &[&Measured], ok: u64) -> Option<f64> {
     known
         .then(|| divided(cpu.as_secs_f64() * 1e6, real(ok)))
         .flatten()
+}
+
+fn fallbacks(windows: &[&Measured]) -> Option<u64> {
+    let told = windows
+        .iter()
+        .filter_map(|measured| measured.window.fallbacks);
+    told.reduce(|one, other| one + other)
 }
 
 fn rss_peak_bytes(windows: &[&Measured]) -> Option<u64> {

@@ -52,6 +52,28 @@ fn figures_are_of_all_rounds_and_ratios_round_by_round() {
 }
 
 #[test]
+fn what_go_answered_in_the_sidecars_place_is_told() {
+    let mut finished = fixture::run();
+    let said = |finished: &Finished| {
+        let report = assemble(finished);
+        let note = |note: &&String| note.contains("b: 6 of 20 reads");
+        (
+            report.targets[1].fallbacks,
+            report.notes.iter().any(|text| note(&text)),
+        )
+    };
+    assert_eq!(said(&finished), (Some(0), false));
+    for measured in finished
+        .windows
+        .iter_mut()
+        .filter(|measured| measured.window.target == "b")
+    {
+        measured.window.fallbacks = Some(3);
+    }
+    assert_eq!(said(&finished), (Some(6), true));
+}
+
+#[test]
 fn rates_have_the_bracket_of_the_search() {
     let report = assemble(&fixture::run());
     let rate = figure(&report, "b", "max_qps_within_slo").unwrap();
