@@ -52,6 +52,8 @@ impl Iterator for Arrivals {
         self.due += match self.spread {
             Spread::Constant => 1.0,
             Spread::Poisson => -(1.0 - self.random.random::<f64>()).ln(),
+            // Only the loop itself knows.
+            Spread::Closed => return None,
         };
         let time = self.time_of(self.due);
         (time < self.seconds).then(|| Duration::from_secs_f64(time))

@@ -46,6 +46,9 @@ pub enum Spread {
     Poisson,
     /// Equal gaps.
     Constant,
+    /// A closed loop: a read is due once fewer than the most are in flight, at no rate of its own. It tells what a read
+    /// costs at full load, and nothing of the wait of callers who would not hold back.
+    Closed,
 }
 
 /// One window of load against one target.

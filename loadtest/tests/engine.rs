@@ -222,6 +222,29 @@ fn reads_beyond_the_limit_wait_and_are_dropped_at_their_timeout() {
 }
 
 #[test]
+fn a_closed_loop_keeps_as_many_in_flight_as_it_may() {
+    let (address, seen) = serve();
+    let traffic = Traffic::new(vec![(ECHO, vec![3; 10])]);
+    let most = Options {
+        max_in_flight: 8,
+        ..options()
+    };
+    let mut generator = connect(&address, traffic, most).unwrap();
+    let closed = Window {
+        spread: Spread::Closed,
+        ..window(0.0, 300, false)
+    };
+    let observed = run(&mut generator, &closed);
+    // The first eight are sent at once; that more follow shows that replies make room.
+    assert!(observed.ok > 8, "{}", observed.ok);
+    assert_eq!(observed.ok, observed.planned);
+    assert_eq!(observed.generator.in_flight_max, 8);
+    assert_eq!(observed.generator.held_back, 0);
+    assert_eq!(observed.from_planned, observed.from_sent);
+    assert!(seen.most.load(Ordering::SeqCst) <= 8);
+}
+
+#[test]
 fn one_in_flight_means_one_in_flight() {
     let (address, seen) = serve();
     let traffic = Traffic::new(vec![(ECHO, vec![3; 10])]).at(vec![MS; 50]);

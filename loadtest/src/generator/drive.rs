@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     http2::hpack::encoder::Fields,
-    traffic::{Request, Window, Workload},
+    traffic::{Request, Spread, Window, Workload},
 };
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -64,6 +64,8 @@ struct Reads {
     next: Option<u64>,
     /// Between the reads lately.
     mean_gap: u64,
+    /// There is no schedule: reads are due as long as there is room.
+    closed: bool,
 }
 
 impl Reads {
@@ -74,12 +76,19 @@ impl Reads {
             n: 0,
             next: None,
             mean_gap: LONGEST_ROUND_NS,
+            closed: window.spread == Spread::Closed,
         };
+        if reads.closed {
+            reads.next = Some(limits.begin);
+        }
         reads.plan(limits);
         reads
     }
 
     fn plan(&mut self, limits: &Limits) {
+        if self.closed {
+            return;
+        }
         let offset = self.schedule.next().map(ns);
         let planned = offset.map(|offset| limits.begin.saturating_add(offset));
         let before = self.next;
@@ -97,7 +106,13 @@ impl Reads {
     }
 
     fn due(&self, now: u64) -> Option<u64> {
-        self.next.filter(|&planned| planned <= now)
+        let planned = self.next.filter(|&planned| planned <= now)?;
+        Some(if self.closed { now } else { planned })
+    }
+
+    /// A closed loop goes on until the window is over.
+    fn end(&mut self, now: u64, limits: &Limits) {
+        self.next = self.next.filter(|_| !self.closed || now < limits.end);
     }
 }
 
@@ -131,6 +146,7 @@ impl Drive<'_> {
                 return Ok(Some(now));
             }
             self.give_up(now);
+            reads.end(now, &self.limits);
             (self.answers.writes).step(now, self.links, self.write_fields, self.workload)?;
             self.send_waiting(now);
             self.send_due(&mut reads, now)?;
@@ -145,6 +161,11 @@ impl Drive<'_> {
             self.wait(&reads, now);
             self.links.maintain(self.clock.now(), &mut self.answers);
         }
+    }
+
+    /// Whether another read of a closed loop may go.
+    fn has_room(&self) -> bool {
+        self.answers.tally.in_flight() < self.limits.max_in_flight && self.groups.nothing_waits()
     }
 
     fn idle(&self) -> bool {
@@ -166,7 +187,8 @@ impl Drive<'_> {
     fn wait(&mut self, reads: &Reads, pass_began: u64) {
         let now = self.clock.now();
         let round_ends = pass_began + reads.round_ns();
-        let timeout = match reads.next {
+        let next = reads.next.filter(|_| !reads.closed || self.has_room());
+        let timeout = match next {
             Some(planned) if planned < round_ends => {
                 let rest = round_ends.saturating_sub(now);
                 if rest >= SHORTEST_REST_NS {
@@ -189,6 +211,9 @@ impl Drive<'_> {
             let Some(planned) = reads.due(now) else {
                 break;
             };
+            if reads.closed && !self.has_room() {
+                break;
+            }
             let n = reads.n;
             let request = self.workload.read(reads.seed, n);
             check(&request, n)?;

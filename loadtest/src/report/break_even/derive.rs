@@ -15,11 +15,11 @@ use crate::{
 /// How many times as fast Rust may be.
 pub(super) const FASTER: [f64; 3] = [2.0, 4.0, 10.0];
 
-/// The points of equal load, ascending in their work.
+/// The points of full load, ascending in their work.
 pub(super) fn points(finished: &Finished) -> Vec<Point> {
     let works = finished.works_us.iter();
     works
-        .filter_map(|work_us| point(finished, Load::Equal, *work_us))
+        .filter_map(|work_us| point(finished, Load::Full, *work_us))
         .collect()
 }
 
@@ -102,11 +102,17 @@ fn point(finished: &Finished, load: Load, work_us: f64) -> Option<Point> {
     let again = of(&finished.again);
     Some(Point {
         work_us,
-        qps: baseline.first()?.measured.window.offered_qps,
+        qps: mean_qps(&baseline)?,
         measured_work_us: over(&baseline, &of(IDLE)),
         noise_us: spread(&again, &baseline),
         figures: figures.collect(),
     })
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mean_qps(windows: &[&Measured]) -> Option<f64> {
+    let rates = windows.iter().map(|m| m.measured.window.offered_qps);
+    (!windows.is_empty()).then(|| rates.sum::<f64>() / windows.len() as f64)
 }
 
 fn same(one: f64, other: f64) -> bool {

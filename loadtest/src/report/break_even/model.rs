@@ -46,14 +46,14 @@ pub struct Answer {
     pub about: String,
 }
 
-/// All answers at the same work and the same rate.
+/// All answers at the same work, with the same number of requests in flight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// What each request asks for.
     pub work_us: f64,
-    /// Planned rate.
+    /// Rate of the baseline: at full load what it could do, else what was planned.
     pub qps: f64,
-    /// CPU per request of the Go handler with this work, less that without any at the same rate; `null` without work.
+    /// CPU per request of the Go handler with this work, less that without any at full load too; `null` without work.
     pub measured_work_us: Option<f64>,
     /// The baseline less itself, lowest and highest round: what is within says nothing.
     pub noise_us: Option<(f64, f64)>,
@@ -74,9 +74,9 @@ pub struct Figures {
     pub overhead_low_us: f64,
     /// And the highest.
     pub overhead_high_us: f64,
-    /// From the planned send.
+    /// From the send.
     pub p50_us: f64,
-    /// From the planned send.
+    /// From the send.
     pub p99_us: f64,
     /// Answered with OK.
     pub requests: u64,
@@ -103,10 +103,10 @@ pub struct BreakEven {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
-    /// Before anything is measured: only the rates are chosen by it.
+    /// Before anything is measured.
     WarmUp,
-    /// All answers at the same rate.
-    Equal,
+    /// All answers with as many requests in flight as one another: as fast as each goes.
+    Full,
     /// One request at a time.
     OneInFlight,
 }

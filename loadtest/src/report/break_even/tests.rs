@@ -24,7 +24,7 @@ pub(crate) fn finished() -> Finished {
     let mut all = fixture::run();
     let template = all.windows.remove(0);
     let mut windows = Vec::new();
-    let loads = WORKS.map(|work| (Load::Equal, work));
+    let loads = WORKS.map(|work| (Load::Full, work));
     for (load, work) in loads.into_iter().chain([(Load::OneInFlight, 0.0)]) {
         for round in 0..2 {
             let others = [(AGAIN, 0.0), (IDLE, -work)];
@@ -198,7 +198,7 @@ fn what_is_written_is_read_again() {
     assert_eq!(rows.len(), report.windows.len());
     assert_eq!(
         (&rows[0][1], &rows.last().unwrap()[1]),
-        ("equal", "one_in_flight")
+        ("full", "one_in_flight")
     );
     let svg = std::fs::read_to_string(folder.path().join(SVG)).unwrap();
     assert!(svg.starts_with("<svg xmlns=") && !svg.contains("NaN"));

@@ -37,7 +37,7 @@ pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String
     let list =
         |items: Vec<String>| -> String { items.iter().map(|text| format!("* {text}\n")).collect() };
     format!(
-        "{}![{}]({})\n\n{}\nCPU per request of all server processes. {}\n\n{}\nWhen not to use a sidecar:\n\n{}",
+        "{}![{}]({})\n\n{}\nCPU per request of all server processes at full load, 128 requests in flight. {}\n\n{}\nWhen not to use a sidecar:\n\n{}",
         void.unwrap_or_default(),
         report.run.title,
         picture.display(),
@@ -52,7 +52,7 @@ pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String
 fn table(report: &Report) -> TextTable {
     let mut table = TextTable::default();
     let names = report.answers.iter().map(|answer| answer.name.clone());
-    let heads = ["handler", "measured", "qps"].map(str::to_owned);
+    let heads = ["handler", "measured", "local qps"].map(str::to_owned);
     table.row(heads.into_iter().chain(names));
     for point in &report.points {
         let figures = report.answers.iter().map(|answer| {
@@ -123,8 +123,8 @@ fn cheap(report: &Report) -> Option<String> {
         .filter(|row| row.answer == "batched");
     let least = rows.filter_map(|row| row.handler_us).reduce(f64::min)?;
     Some(format!(
-        "The handler is cheap. Below {} of CPU no sidecar pays on this machine, even one that is ten times as fast: \
-         the hop costs more than there is to save.",
+        "The handler is cheap. Below {} of CPU no sidecar pays on this machine even at full load, and even if it is ten times as \
+         fast: the hop costs more than there is to save.",
         duration_us(least)
     ))
 }
@@ -157,7 +157,7 @@ fn few(report: &Report) -> Option<String> {
     let loaded = figures(report.points.first()?, "batched")?;
     Some(format!(
         "There are few requests at once, and CPU is what is short. With one in flight the batched hop costs {} of CPU and {} of \
-         waiting instead of {} of CPU at load: nobody shares its messages and wake-ups.",
+         waiting instead of {} of CPU at full load: nobody shares its messages and wake-ups.",
         duration_us(alone.overhead_us),
         duration_us((alone.p50_us - local.p50_us).max(0.0)),
         duration_us(loaded.overhead_us),

@@ -143,7 +143,7 @@ fn points(report: &Report) -> Option<String> {
     for point in &report.points {
         table.row("", cells(report, point));
     }
-    let hint = "<p class=\"hint\">CPU per request of all server processes, over all windows; below it what it is over local, \
+    let hint = "<p class=\"hint\">CPU per request of all server processes at full load, over all windows; below it what it is over local, \
                 with the lowest and the highest round, and p99. The noise floor is local against itself.</p>\n";
     let body = format!("{hint}{}", table.html());
     (!report.points.is_empty()).then(|| wrap("points", "CPU per request", &body))
@@ -151,7 +151,11 @@ fn points(report: &Report) -> Option<String> {
 
 fn columns(report: &Report) -> Vec<super::table::Column> {
     let heads = report.answers.iter().map(|answer| number(&answer.name));
-    let first = [words("Handler"), number("Measured"), number("Requests/s")];
+    let first = [
+        words("Handler"),
+        number("Measured"),
+        number("local, requests/s"),
+    ];
     first
         .into_iter()
         .chain(heads)
@@ -244,8 +248,9 @@ fn list(id: &str, title: &str, items: &[String]) -> String {
 fn how() -> Vec<String> {
     [
         "The handler burns CPU by arithmetic that can't be shortened. Go and Rust run the same loop, and each process times it when it starts, so that both use the same time for the same request.",
-        "“Measured” is the CPU per request of the Go handler with its work, less that of the same handler without work at the same rate: it shows whether the burner is right.",
-        "All answers get the same requests at the same times, in turns: there, back, and there again. The rate is chosen anew for each cost of the handler, so that the dearest answer keeps its core busy for about 60%.",
+        "“Measured” is the CPU per request of the Go handler with its work, less that of the same handler without work: it shows whether the burner is right.",
+        "At full load each answer always has 128 requests in flight, over 4 connections, and goes as fast as it can: CPU per request is then what a core's capacity is divided by. The answers take turns: there, back, and there again. Latencies are those of a full queue; quote them as ratios.",
+        "Below full load every request costs more, with every answer, because fewer share a wake-up; the table of one request in flight is the other end. What lies between depends on the load: `loadtest run hop` shows it.",
         "Overhead is CPU per request over that of the local handler with the same work. An answer that does the work k times as fast pays once work × (1 − 1/k) is at least its overhead; between two measured handlers the overhead is taken to lie on the line through them.",
         "The exchange moves work of more than about 20 µs to another thread, so that it holds up nobody; that is in the figures.",
     ]

@@ -1,19 +1,15 @@
-//! Rates, and how long and how often: from the time there is and what the dearest answer costs.
+//! How long and how often: from the time there is.
 
 use super::{VISIT, Visit, too_short};
 use crate::{error::Result, report::break_even::model::Load, topology::burn::Answer};
 use std::time::Duration;
 
-/// Rate of the first warm-up.
-pub(super) const WARM_UP_QPS: f64 = 2000.0;
-/// A request costs less the more there are: the rate that follows from the first is warmed up at, and told anew.
+/// Windows of warm-up for each answer.
 pub(super) const WARM_UPS: u32 = 2;
+/// Of a closed loop.
+pub(super) const NO_RATE: f64 = 0.0;
 /// Even gaps of 0.5 ms: longer than any answer takes, so that one at a time is under way.
 const ALONE_QPS: f64 = 2000.0;
-/// Of its core, that the dearest answer keeps busy.
-const BUSY_SHARE: f64 = 0.6;
-/// Rates beyond are the generator's to measure, not these answers'.
-const QPS: (f64, f64) = (20.0, 100_000.0);
 
 const WARM_UP: Duration = Duration::from_millis(1500);
 const WINDOW: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
@@ -31,8 +27,7 @@ const PASSES: u32 = 2;
 pub(super) struct Pace {
     pub(super) passes: u32,
     window: Duration,
-    /// Works and their rates.
-    rates: Vec<(f64, f64)>,
+    works_us: Vec<f64>,
 }
 
 /// The warm-up's window.
@@ -53,30 +48,29 @@ pub(super) fn fits(works_us: &[f64], budget: Duration) -> Result<()> {
 
 /// Windows of one pass.
 fn windows(works_us: &[f64]) -> u32 {
-    let each = works_us.iter().map(|work| members(Load::Equal, *work));
+    let each = works_us.iter().map(|work| members(Load::Full, *work));
     (each.sum::<u32>() + members(Load::OneInFlight, 0.0)) * VISIT
 }
 
 /// The answers, the baseline again, and if there is work the baseline without.
 fn members(load: Load, work_us: f64) -> u32 {
     let answers = u32::try_from(Answer::ALL.len()).unwrap_or(u32::MAX);
-    answers + 1 + u32::from(load == Load::Equal && work_us > 0.0)
+    answers + 1 + u32::from(load == Load::Full && work_us > 0.0)
 }
 
 impl Pace {
-    /// `dearest_us`: CPU per request of the dearest answer, without work.
-    pub(super) fn new(works_us: &[f64], left: Duration, dearest_us: f64) -> Self {
+    /// For the time that is left.
+    pub(super) fn new(works_us: &[f64], left: Duration) -> Self {
         let left = left.saturating_sub(AROUND / 2);
         let window = |passes: u32| {
             let each = left / (windows(works_us) * passes).max(1);
             each.saturating_sub(BETWEEN).clamp(WINDOW.0, WINDOW.1)
         };
         let passes = if window(PASSES) < SHORT { 1 } else { PASSES };
-        let rate = |work: &f64| (*work, rate(dearest_us + work));
         Self {
             passes,
             window: window(passes),
-            rates: works_us.iter().map(rate).collect(),
+            works_us: works_us.to_vec(),
         }
     }
 
@@ -90,9 +84,9 @@ impl Pace {
             pass,
         };
         let alone = visit(Load::OneInFlight, 0.0, ALONE_QPS);
-        let equal = self.rates.iter();
-        let equal = equal.map(|(work_us, qps)| visit(Load::Equal, *work_us, *qps));
-        let mut visits: Vec<_> = equal.chain([alone]).collect();
+        let full = self.works_us.iter();
+        let full = full.map(|work_us| visit(Load::Full, *work_us, NO_RATE));
+        let mut visits: Vec<_> = full.chain([alone]).collect();
         if pass % 2 == 1 {
             visits.reverse();
         }
@@ -105,14 +99,6 @@ impl Pace {
     }
 }
 
-/// At which a core is as busy as it shall be.
-pub(super) fn rate(cpu_us: f64) -> f64 {
-    let qps = BUSY_SHARE * 1e6 / cpu_us.max(1.0);
-    // Two digits: rates are for people as well.
-    let digits = 10_f64.powf(qps.log10().floor() - 1.0);
-    ((qps / digits).floor() * digits).clamp(QPS.0, QPS.1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +109,7 @@ mod tests {
     fn all_windows_fit_into_the_time() {
         for seconds in [20, 60, 240] {
             let left = Duration::from_secs(seconds);
-            let pace = Pace::new(&WORKS, left, 20.0);
+            let pace = Pace::new(&WORKS, left);
             let visits = (0..pace.passes).flat_map(|pass| pace.visits(pass));
             let all: Duration = visits.map(|visit| pace.cost(&visit)).sum();
             assert!(all <= left, "{all:?} in {left:?}");
@@ -131,19 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn the_dearest_keeps_its_core_busy_for_its_share() {
-        let pace = Pace::new(&WORKS, Duration::from_secs(60), 20.0);
-        let visits = pace.visits(0);
-        assert_eq!(visits.len(), 4);
-        for visit in visits.iter().filter(|visit| visit.load == Load::Equal) {
-            let busy = visit.qps * (20.0 + visit.work_us) / 1e6;
-            assert!(busy <= BUSY_SHARE && busy > BUSY_SHARE * 0.9, "{busy}");
-        }
-    }
-
-    #[test]
     fn every_second_pass_goes_backwards() {
-        let pace = Pace::new(&WORKS, Duration::from_secs(240), 20.0);
+        let pace = Pace::new(&WORKS, Duration::from_secs(240));
         assert_eq!(pace.passes, 2);
         let order = |pass| -> Vec<(Load, u64)> {
             let visits = pace.visits(pass).into_iter();
