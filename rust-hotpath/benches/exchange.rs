@@ -59,7 +59,7 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
 /// Entries of the account `rich`.
-const RICH_ROWS: u64 = 10_000;
+const RICH_ROWS: u64 = 30_000;
 /// Different messages, so that not all of them read the same accounts.
 const MESSAGES: usize = 512;
 

@@ -107,10 +107,8 @@ pub const EXCHANGE_BUDGET_US: RangeInclusive<u32> = 1..=60_000_000;
 pub const EXCHANGE_REPLY_TARGET_BYTES: usize = 64 << 10;
 /// Time after which replies leave though more could be added.
 pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
-/// Most that a request may cost on its lane, see `Model::cost`: about 20 µs, a fifth to a half of what moving it to
-/// another thread and back adds to it (40-100 µs, `cargo bench --bench exchange -- statistics`).
-pub const EXCHANGE_INLINE_COST: usize = 4_000;
+/// Most that a request may cost on the thread that serves its connection, see `Model::cost`: about 100 µs, which is what
+/// the cheap ones behind it may wait. Moving it to another thread and back costs 30-40 µs of CPU (`make break-even`).
+pub const INLINE_COST: usize = 20_000;
 /// Time from which on a request is slow enough for a line in the debug log.
 pub const SLOW_REPLY: Duration = Duration::from_millis(10);
-/// The same for a unary call, about 100 µs: no batch waits behind it, and each move costs two wake-ups of CPU.
-pub const UNARY_INLINE_COST: usize = 20_000;

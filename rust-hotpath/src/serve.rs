@@ -271,7 +271,7 @@ impl<M: Model> Core<M> {
         };
         let mut reply = frame::start();
         match self
-            .wait(&call.asked(&WANTED), limits::UNARY_INLINE_COST, &mut reply)
+            .wait(&call.asked(&WANTED), limits::INLINE_COST, &mut reply)
             .await
         {
             Turn::Heavy => self.scan(call).await,

@@ -212,7 +212,7 @@ impl<M: Model> Lane<M> {
             }
         }
         let open = self.replies.open(frame.id, newest.position());
-        let most = limits::EXCHANGE_INLINE_COST;
+        let most = limits::INLINE_COST;
         let core = &shared.core;
         let turn = core.turn(newest, &asked, began, most, self.replies.buffer());
         let code = match turn {

@@ -213,7 +213,7 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
     }
     shared.counts.waited.fetch_add(1, Relaxed);
     let mut reply = Vec::new();
-    let most = limits::EXCHANGE_INLINE_COST;
+    let most = limits::INLINE_COST;
     match shared.core.wait(&owned.asked(), most, &mut reply).await {
         Turn::Heavy => scan(shared, owned).await,
         turn => Done::new(&shared, owned, turn, reply),
