@@ -14,6 +14,7 @@ FUZZ_SECONDS ?= 10
 BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
+BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help
@@ -60,11 +61,13 @@ break-even: burnd ## From which handler on a sidecar pays, in 4 minutes (BREAK_E
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
-results: build ## Rewrite README.md's result table from the report in RESULTS
+results: build ## Rewrite README.md's tables from the reports in RESULTS and BREAK_EVEN_RESULTS
 	target/bin/loadtest report $(RESULTS) --readme README.md
+	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md
 
-check-results: build ## Fail if README.md's result table is not what the report in RESULTS says
+check-results: build ## Fail if README.md's tables are not what those reports say
 	target/bin/loadtest report $(RESULTS) --readme README.md --check
+	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md --check
 
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 
