@@ -158,8 +158,8 @@ fn p99(report: &Report) -> Chart {
     over_cost(
         report,
         "p99",
-        "p99 at the same load",
-        "p99 from the planned send",
+        "p99 at full load",
+        "p99 from the send",
         duration_us,
         |figures| figures.p99_us,
     )
