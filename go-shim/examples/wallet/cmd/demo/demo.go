@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 	"hotpath.dev/go-shim/examples/wallet/internal/poster"
@@ -52,17 +52,15 @@ var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the 
 func newDemo(c config, say *console.Console) *demo {
 	return &demo{
 		config: c, say: say, plan: planFor(c.traffic),
-		found: ask.Differences{Dir: filepath.Join(c.out, "differences")},
+		found: ask.Differences{Dir: c.Path("differences")},
 	}
 }
-
-func (d *demo) path(name string) string { return filepath.Join(d.config.out, name) }
 
 // run is the whole demonstration. An error means that it could not be carried out; what it found is in the report.
 func (d *demo) run(ctx context.Context) (*report, error) {
 	start := time.Now()
-	d.say.Line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.out)
-	if err := d.clear(); err != nil {
+	d.say.Line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.Out)
+	if err := d.config.Clear("report.json"); err != nil {
 		return nil, err
 	}
 	if err := d.generate(ctx); err != nil {
@@ -90,57 +88,34 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	// What is tried by hand next begins where the traffic began.
-	if err := rig.WriteModes(d.path("modes.toml"), rig.SidecarMode); err != nil {
+	if err := rig.WriteModes(d.config.Path("modes.toml"), rig.SidecarMode); err != nil {
 		return nil, err
 	}
 	d.results.took = time.Since(start)
 	return d.finish()
 }
 
-// clear removes what an earlier run left, by name: --out may hold other things.
-func (d *demo) clear() error {
-	if err := os.MkdirAll(d.config.out, 0o755); err != nil {
-		return fmt.Errorf("--out: %w", err)
-	}
-	for _, name := range []string{
-		"ledger.db", "ledger.db-wal", "ledger.db-shm", "modes.toml", "report.json", "differences", "generate.log",
-		"walletd.log", "walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready",
-	} {
-		if err := os.RemoveAll(d.path(name)); err != nil {
-			return fmt.Errorf("--out: %w", err)
-		}
-	}
-	return nil
-}
-
 func (d *demo) generate(ctx context.Context) error {
 	c := d.config
-	d.say.Passing("generating a ledger of %s accounts (seed %d) …", console.Count(c.accounts), c.seed)
+	d.say.Passing("generating a ledger of %s accounts (seed %d) …", console.Count(c.Accounts), c.Seed)
 	start := time.Now()
-	err := proc.Run(proc.Spec{
-		Name: "walletd generate", Bin: c.walletd, Log: d.path("generate.log"),
-		Args: []string{
-			"generate", "--db", d.path("ledger.db"), "--seed", fmt.Sprint(c.seed),
-			"--accounts", fmt.Sprint(c.accounts), "--transactions", fmt.Sprint(c.transactions),
-		},
-	}, ctx.Done())
-	if err != nil {
+	if err := c.Generate(ctx); err != nil {
 		return err
 	}
-	info, err := os.Stat(d.path("ledger.db"))
+	info, err := os.Stat(d.config.Path(command.LedgerFile))
 	if err != nil {
 		return fmt.Errorf("walletd generate wrote no ledger: %w", err)
 	}
 	d.ledger = ledgerFacts{
-		Seed: c.seed, Transactions: c.transactions, Bytes: info.Size(), GenerateSeconds: seconds(time.Since(start)),
+		Seed: c.Seed, Transactions: c.Transactions, Bytes: info.Size(), GenerateSeconds: seconds(time.Since(start)),
 	}
-	d.say.Step("ledger generated: %s transactions, %s in %.1f s (seed %d)", console.Count(c.transactions),
-		console.Megabytes(info.Size()), d.ledger.GenerateSeconds, c.seed)
+	d.say.Step("ledger generated: %s transactions, %s in %.1f s (seed %d)", console.Count(c.Transactions),
+		console.Megabytes(info.Size()), d.ledger.GenerateSeconds, c.Seed)
 	return nil
 }
 
 func (d *demo) serve(ctx context.Context) error {
-	modes := d.path("modes.toml")
+	modes := d.config.Path("modes.toml")
 	if err := rig.WriteModes(modes, rig.SidecarMode); err != nil {
 		return err
 	}
@@ -148,8 +123,8 @@ func (d *demo) serve(ctx context.Context) error {
 	start := time.Now()
 	var err error
 	d.walletd, err = rig.StartWalletd(rig.WalletdSpec{
-		Bin: d.config.walletd, Dir: d.config.out, DB: d.path("ledger.db"), Sidecar: rig.Supervise,
-		SidecarBin: d.config.hotpathd, Socket: d.path("hotpathd.sock"), Modes: modes, StartWithin: startWithin,
+		Bin: d.config.Walletd, Dir: d.config.Out, DB: d.config.Path(command.LedgerFile), Sidecar: rig.Supervise,
+		SidecarBin: d.config.Hotpathd, Socket: d.config.Path("hotpathd.sock"), Modes: modes, StartWithin: startWithin,
 	})
 	if err != nil {
 		return err
@@ -189,12 +164,12 @@ func (d *demo) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	random := rand.New(rand.NewPCG(d.config.seed, 0))
+	random := rand.New(rand.NewPCG(d.config.Seed, 0))
 	d.traffic.mix, err = mix.Survey(ctx, wallet, shim.Head, surveyed, random)
 	if err != nil {
 		return err
 	}
-	d.traffic.seed = d.config.seed
+	d.traffic.seed = d.config.Seed
 	makes := &poster.Transactions{Mix: d.traffic.mix, Random: random, NowUs: d.traffic.mix.LastUs()}
 	d.poster.Wallet, d.poster.Next = wallet, makes.Next
 	d.poster.Timeout = postTimeout
@@ -232,7 +207,7 @@ func (d *demo) stop() {
 // finish writes the report and shows the table.
 func (d *demo) finish() (*report, error) {
 	r := d.report()
-	if err := r.write(d.path("report.json")); err != nil {
+	if err := r.write(d.config.Path("report.json")); err != nil {
 		return nil, err
 	}
 	d.say.Line("\n%s", r.table())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
@@ -22,7 +23,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	env := func(string) string { return "soon" }
 	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--accounts", "0", "x"},
 		env, io.Discard)
-	if !errors.Is(err, errUsage) {
+	if !errors.Is(err, command.ErrUsage) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--accounts: must be at least 1",
@@ -40,7 +41,7 @@ func TestTheEnvironmentShortensTheTraffic(t *testing.T) {
 	}
 	args := []string{"--walletd", bin, "--hotpathd", bin}
 	c, err := configure(args, noEnv, io.Discard)
-	if err != nil || c.traffic != 35*time.Second || c.accounts < 50_000 {
+	if err != nil || c.traffic != 35*time.Second || c.Accounts < 50_000 {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	c, err = configure(args, func(string) string { return "8" }, io.Discard)
@@ -190,7 +191,7 @@ func TestTheTableIsAligned(t *testing.T) {
 
 func TestTheReportHasTheNamesThatOthersRead(t *testing.T) {
 	r := (&demo{
-		results: newResults(), config: config{out: "o"}, traffic: traffic{mix: mix.New([]mix.Place{{}}, []int64{0})},
+		results: newResults(), config: config{Ledger: command.Ledger{Out: "o"}}, traffic: traffic{mix: mix.New([]mix.Place{{}}, []int64{0})},
 	}).report()
 	if r.Passed {
 		t.Error("a run without anything passed")
@@ -216,7 +217,10 @@ func TestTheReportHasTheNamesThatOthersRead(t *testing.T) {
 }
 
 func TestTheNextStepsNameThisRun(t *testing.T) {
-	d := newDemo(config{out: "target/demo", walletd: "target/bin/walletd", hotpathd: "h", traffic: time.Minute}, nil)
+	d := newDemo(config{
+		Ledger:  command.Ledger{Out: "target/demo", Walletd: "target/bin/walletd", Hotpathd: "h"},
+		traffic: time.Minute,
+	}, nil)
 	d.traffic.mix = mix.New([]mix.Place{{Account: "acc-7", Asset: "GBP"}}, []int64{0})
 	text := d.nextSteps()
 	for _, want := range []string{"target/bin/walletd serve --db target/demo/ledger.db", `"acc-7"`,

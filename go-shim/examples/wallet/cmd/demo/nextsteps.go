@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -14,7 +14,7 @@ func (d *demo) nextSteps() string {
 	if busiest := d.traffic.mix.Busiest(1); len(busiest) > 0 {
 		account, asset = busiest[0].Account, busiest[0].Asset
 	}
-	modes := d.path("modes.toml")
+	modes := d.config.Path("modes.toml")
 	wallet := "wallet.v1.WalletService"
 	return fmt.Sprintf(`Try it by hand
   serve this ledger again (Ctrl-C stops both):
@@ -34,8 +34,8 @@ func (d *demo) nextSteps() string {
     go tool pprof -top 'http://127.0.0.1:7452/debug/pprof/profile?seconds=5'
     curl -so flamegraph.svg 'http://127.0.0.1:7452/debug/pprof/flamegraph?seconds=5'
   this run: %s, logs in %s`,
-		d.config.walletd, d.path("ledger.db"), d.config.hotpathd, d.path("hotpathd.sock"), modes,
+		d.config.Walletd, d.config.Path(command.LedgerFile), d.config.Hotpathd, d.config.Path("hotpathd.sock"), modes,
 		wallet, account, wallet, account, asset, wallet,
 		rig.SidecarMode, rig.Legacy, modes, rig.Legacy, rig.SidecarMode, modes,
-		d.path("report.json"), filepath.Join(d.config.out, "walletd.log"))
+		d.config.Path("report.json"), d.config.Path("walletd.log"))
 }

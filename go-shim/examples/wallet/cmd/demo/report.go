@@ -105,10 +105,10 @@ func (d *demo) report() *report {
 		BaselineCores:      make(map[rig.Mode]float64),
 		WalletdRSS:         res.rss[0],
 		SidecarRSS:         res.rss[1],
-		Seed:               d.config.seed,
+		Seed:               d.config.Seed,
 		TrafficSeconds:     seconds(res.trafficTook),
 		TotalSeconds:       seconds(res.took),
-		Machine:            machine.This(d.config.walletd, d.config.hotpathd),
+		Machine:            machine.This(d.config.Walletd, d.config.Hotpathd),
 	}
 	for _, side := range sides {
 		r.BaselineCores[side] = res.baseline[side].share()

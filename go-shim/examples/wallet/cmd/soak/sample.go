@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
@@ -76,9 +77,7 @@ func read(ctx context.Context, w *rig.Walletd) (sample, error) {
 	return s, nil
 }
 
-// ledgerFile is not counted among open files: the store opens up to four readers, as it comes to need them.
-const ledgerFile = "ledger.db"
-
+// account does not count the ledger among open files: the store opens up to four readers, as it comes to need them.
 func account(pid int) (same int, rss int64, files int, err error) {
 	kernel, err := proc.AccountOf(pid)
 	if err != nil {
@@ -86,7 +85,7 @@ func account(pid int) (same int, rss int64, files int, err error) {
 	}
 	open, err := proc.OpenFiles(pid)
 	for _, target := range open {
-		if !strings.Contains(target, ledgerFile) {
+		if !strings.Contains(target, command.LedgerFile) {
 			files++
 		}
 	}

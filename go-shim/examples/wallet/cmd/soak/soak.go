@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 	"hotpath.dev/go-shim/examples/wallet/internal/poster"
-	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
@@ -65,11 +63,9 @@ type counted struct {
 
 func newSoak(c config, say *console.Console) *soak {
 	return &soak{
-		config: c, say: say, plan: planFor(c), found: ask.Differences{Dir: filepath.Join(c.out, "differences")},
+		config: c, say: say, plan: planFor(c), found: ask.Differences{Dir: c.Path("differences")},
 	}
 }
-
-func (s *soak) path(name string) string { return filepath.Join(s.config.out, name) }
 
 func (s *soak) keep(one sample) {
 	s.mu.Lock()
@@ -79,8 +75,8 @@ func (s *soak) keep(one sample) {
 
 // run is the whole soak. An error means that it could not be carried out; what it found is in the summary.
 func (s *soak) run(ctx context.Context) (*summary, error) {
-	s.say.Line("soak of %s: load, faults and rests (in %s)", s.length(), s.config.out)
-	if err := s.clear(); err != nil {
+	s.say.Line("soak of %s: load, faults and rests (in %s)", s.length(), s.config.Out)
+	if err := s.config.Clear("samples.csv", "summary.json", "summary.txt"); err != nil {
 		return nil, err
 	}
 	defer s.close()
@@ -99,40 +95,18 @@ func (s *soak) length() string {
 	return s.config.lasts.String()
 }
 
-// clear removes what an earlier run left, by name: --out may hold other things.
-func (s *soak) clear() error {
-	if err := os.MkdirAll(s.config.out, 0o755); err != nil {
-		return fmt.Errorf("--out: %w", err)
-	}
-	for _, name := range []string{
-		ledgerFile, ledgerFile + "-wal", ledgerFile + "-shm", "modes.toml", "differences", "generate.log", "walletd.log",
-		"walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready", "samples.csv", "summary.json", "summary.txt",
-	} {
-		if err := os.RemoveAll(s.path(name)); err != nil {
-			return fmt.Errorf("--out: %w", err)
-		}
-	}
-	return nil
-}
-
 func (s *soak) serve(ctx context.Context) error {
 	c := s.config
-	err := proc.Run(proc.Spec{
-		Name: "walletd generate", Bin: c.walletd, Log: s.path("generate.log"),
-		Args: []string{
-			"generate", "--db", s.path(ledgerFile), "--seed", fmt.Sprint(c.seed),
-			"--accounts", fmt.Sprint(c.accounts), "--transactions", fmt.Sprint(c.transactions),
-		},
-	}, ctx.Done())
-	if err != nil {
+	if err := c.Generate(ctx); err != nil {
 		return err
 	}
-	if err := rig.WriteModes(s.path("modes.toml"), rig.Legacy); err != nil {
+	if err := rig.WriteModes(s.config.Path("modes.toml"), rig.Legacy); err != nil {
 		return err
 	}
+	var err error
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
-		Bin: c.walletd, Dir: c.out, DB: s.path(ledgerFile), Sidecar: rig.Supervise, SidecarBin: c.hotpathd,
-		Socket: s.path("hotpathd.sock"), Modes: s.path("modes.toml"), StartWithin: patience,
+		Bin: c.Walletd, Dir: c.Out, DB: s.config.Path(command.LedgerFile), Sidecar: rig.Supervise, SidecarBin: c.Hotpathd,
+		Socket: s.config.Path("hotpathd.sock"), Modes: s.config.Path("modes.toml"), StartWithin: patience,
 		Env: []string{fmt.Sprintf("HOTPATHD_RETAIN_MS=%d", retain.Milliseconds()), promptPurge},
 	})
 	if err != nil {
@@ -159,8 +133,8 @@ func (s *soak) prepare(ctx context.Context) error {
 		return err
 	}
 	wallet := walletv1.NewWalletServiceClient(t.conns[0])
-	random := rand.New(rand.NewPCG(s.config.seed, 0))
-	t.seed, t.head = s.config.seed, shim.Head
+	random := rand.New(rand.NewPCG(s.config.Seed, 0))
+	t.seed, t.head = s.config.Seed, shim.Head
 	if t.mix, err = mix.Survey(ctx, wallet, shim.Head, surveyed, random); err != nil {
 		return err
 	}
@@ -248,7 +222,7 @@ func (s *soak) watch(ctx context.Context, stretch int) {
 // breaker again.
 func (s *soak) answered(ctx context.Context) error {
 	seeds := func(n int) *rand.Rand {
-		return rand.New(rand.NewPCG(s.config.seed, uint64(s.counted.stretches)<<16|uint64(n)))
+		return rand.New(rand.NewPCG(s.config.Seed, uint64(s.counted.stretches)<<16|uint64(n)))
 	}
 	if err := s.closeBreaker(ctx, seeds(0)); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hotpath.dev/go-shim/examples/wallet/internal/command"
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
@@ -22,7 +23,7 @@ func noEnv(string) string { return "" }
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--callers", "0", "x"},
 		func(string) string { return "299" }, io.Discard)
-	if !errors.Is(err, errUsage) {
+	if !errors.Is(err, command.ErrUsage) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--callers: must be at least 1",
@@ -116,8 +117,10 @@ func TestABriefSoakPasses(t *testing.T) {
 	}
 	out := filepath.Join(dir, "out")
 	s := newSoak(config{
-		walletd: walletd, hotpathd: hotpathd, out: out, brief: true, seed: 1, accounts: 1500, transactions: 8000,
-		postRate: 25, callers: 16,
+		Ledger: command.Ledger{
+			Walletd: walletd, Hotpathd: hotpathd, Out: out, Seed: 1, Accounts: 1500, Transactions: 8000,
+		},
+		brief: true, postRate: 25, callers: 16,
 	}, console.New(os.Stdout))
 	sum, err := s.run(t.Context())
 	if err != nil {

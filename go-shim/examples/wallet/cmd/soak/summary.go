@@ -55,7 +55,7 @@ type asked struct {
 // finish judges, writes the files and shows the verdict.
 func (s *soak) finish() (*summary, error) {
 	sum := s.summary()
-	file, err := os.Create(s.path("samples.csv"))
+	file, err := os.Create(s.config.Path("samples.csv"))
 	if err != nil {
 		return nil, fmt.Errorf("samples: %w", err)
 	}
@@ -70,7 +70,7 @@ func (s *soak) finish() (*summary, error) {
 	text := sum.text()
 	s.say.Line("\n%s", text)
 	for name, content := range map[string][]byte{"summary.json": append(encoded, '\n'), "summary.txt": []byte(text)} {
-		if err := os.WriteFile(s.path(name), content, 0o644); err != nil {
+		if err := os.WriteFile(s.config.Path(name), content, 0o644); err != nil {
 			return nil, fmt.Errorf("summary: %w", err)
 		}
 	}
@@ -102,8 +102,8 @@ func (s *soak) summary() *summary {
 		Goroutines:   [2]int{first.walletd.goroutines, last.walletd.goroutines},
 		FilesWalletd: [2]int{first.walletd.files, last.walletd.files},
 		FilesSidecar: [2]int{first.hotpathd.files, last.hotpathd.files},
-		Seed:         s.config.seed, Callers: s.config.callers, PostRate: s.config.postRate,
-		Machine: machine.This(s.config.walletd, s.config.hotpathd),
+		Seed:         s.config.Seed, Callers: s.config.callers, PostRate: s.config.postRate,
+		Machine: machine.This(s.config.Walletd, s.config.Hotpathd),
 	}
 	for m := range manners {
 		sum.Manners[mannerNames[m]] = asked{total.asked[m], total.gone[m]}

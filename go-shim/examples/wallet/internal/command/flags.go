@@ -1,0 +1,94 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+)
+
+// ErrUsage is a command line or an environment against the rules.
+var ErrUsage = errors.New("usage")
+
+// Flags read a command line whole, so that one message lists all mistakes.
+type Flags struct {
+	*flag.FlagSet
+	checks   []func()
+	mistakes []error
+}
+
+// NewFlags are those of one program.
+func NewFlags(name string, output io.Writer) *Flags {
+	f := &Flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
+	f.SetOutput(output)
+	return f
+}
+
+// Built names a built program.
+func (f *Flags) Built(path *string, name, byDefault string) {
+	f.StringVar(path, name, byDefault, "the built "+name)
+	f.checks = append(f.checks, func() {
+		if info, err := os.Stat(*path); err != nil || info.IsDir() {
+			f.mistake("--%s %s: is no file; build it first (`make %s` does)", name, *path, f.Name())
+		}
+	})
+}
+
+// Count is at least 1.
+func (f *Flags) Count(n *int, name string, byDefault int, usage string) {
+	f.IntVar(n, name, byDefault, usage)
+	f.checks = append(f.checks, func() {
+		if *n < 1 {
+			f.mistake("--%s: must be at least 1", name)
+		}
+	})
+}
+
+// Parse reads the arguments. Mistakes of meaning are left to Err.
+func (f *Flags) Parse(args []string) error {
+	if err := f.FlagSet.Parse(args); err != nil {
+		return errors.Join(ErrUsage, err)
+	}
+	if f.NArg() > 0 {
+		f.mistake("unexpected argument %q", f.Arg(0))
+	}
+	for _, check := range f.checks {
+		check()
+	}
+	return nil
+}
+
+// Seconds are a variable of the environment; why is added to the rule.
+type Seconds struct {
+	Variable          string
+	Default, Min, Max int
+	Why               string
+}
+
+// Seconds reads the variable.
+func (f *Flags) Seconds(env func(string) string, s Seconds) time.Duration {
+	seconds := s.Default
+	if text := env(s.Variable); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < s.Min || n > s.Max {
+			f.mistake("%s=%s: must be a whole number from %d to %d%s", s.Variable, text, s.Min, s.Max, s.Why)
+		}
+		seconds = n
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func (f *Flags) mistake(format string, a ...any) {
+	f.mistakes = append(f.mistakes, fmt.Errorf(format, a...))
+}
+
+// Err is all mistakes.
+func (f *Flags) Err() error {
+	if len(f.mistakes) == 0 {
+		return nil
+	}
+	return errors.Join(append([]error{ErrUsage}, f.mistakes...)...)
+}
