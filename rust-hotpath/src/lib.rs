@@ -36,3 +36,7 @@ pub mod wallet;
 #[cfg(test)]
 #[path = "../examples/counter/model.rs"]
 mod counter;
+
+#[cfg(test)]
+#[path = "../tests/it/moody.rs"]
+mod moody;

@@ -1,52 +1,15 @@
 use super::*;
 use crate::{
-    counter::{Counter, proto::Added},
-    model::Refusal,
+    counter::proto::Added,
+    moody::Moody,
     view::{self, View},
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-/// The counters, but applying to the one named `panic` panics halfway.
-enum Fragile {}
-
-impl Model for Fragile {
-    const SERVICE: &'static str = Counter::SERVICE;
-    const METHODS: &'static [&'static str] = Counter::METHODS;
-    const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
-    type State = <Counter as Model>::State;
-    type Event = Added;
-    type Query<'a> = <Counter as Model>::Query<'a>;
-
-    fn decode_event(bytes: &[u8]) -> Result<Added, String> {
-        Counter::decode_event(bytes)
-    }
-    fn position(event: &Added) -> u64 {
-        event.position
-    }
-    fn apply(state: &mut Self::State, event: &Added) -> Result<(), String> {
-        Counter::apply(state, event)?;
-        assert!(event.name != "panic", "halfway");
-        Ok(())
-    }
-    fn parse(method: usize, request: &[u8]) -> Result<Self::Query<'_>, Refusal> {
-        Counter::parse(method, request)
-    }
-    fn answer(
-        state: &Self::State,
-        query: &Self::Query<'_>,
-        reply: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        Counter::answer(state, query, reply)
-    }
-    fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)> {
-        Counter::gauges(state)
-    }
-}
-
 const SOON: Duration = Duration::from_secs(20);
 
-fn start() -> (Ingest<Fragile>, View<Fragile>, thread::JoinHandle<()>) {
+fn start() -> (Ingest<Moody>, View<Moody>, thread::JoinHandle<()>) {
     let config = view::Config {
         retain_versions: 100,
         retain: SOON,
@@ -67,7 +30,7 @@ fn event(position: u64, name: &str, delta: i64) -> Added {
     }
 }
 
-fn batch(events: Vec<Added>) -> Batch<Fragile> {
+fn batch(events: Vec<Added>) -> Batch<Moody> {
     Batch {
         first_position: events[0].position,
         encoded: events.iter().map(prost::Message::encode_to_vec).collect(),
@@ -77,7 +40,7 @@ fn batch(events: Vec<Added>) -> Batch<Fragile> {
     }
 }
 
-fn plain(positions: std::ops::RangeInclusive<u64>) -> Batch<Fragile> {
+fn plain(positions: std::ops::RangeInclusive<u64>) -> Batch<Moody> {
     batch(positions.map(|position| event(position, "a", 1)).collect())
 }
 
@@ -88,7 +51,7 @@ fn start_at(event: &Added) -> Start {
     }
 }
 
-async fn refusal(line: &mut Line<Fragile>, batch: Batch<Fragile>) -> (Kind, String) {
+async fn refusal(line: &mut Line<Moody>, batch: Batch<Moody>) -> (Kind, String) {
     line.send(batch).await.expect("sent");
     let error = tokio::time::timeout(SOON, line.refused())
         .await
@@ -182,7 +145,7 @@ async fn a_panic_discards_what_was_not_published_and_the_writer_lives_on() {
     .await;
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::Panicked, "position 4: the model panicked: halfway")
+        (Kind::Panicked, "position 4: the model panicked: bad mood")
     );
     let (mut line, start) = ingest.open().await.expect("open again");
     let from = start.position;
@@ -257,6 +220,6 @@ async fn far_behind_progress_shows_and_history_starts_where_it_can_last() {
     assert_eq!([500, 501].map(|at| kind_at(&view, at)), [None, None]);
 }
 
-fn kind_at(view: &View<Fragile>, position: u64) -> Option<Kind> {
+fn kind_at(view: &View<Moody>, position: u64) -> Option<Kind> {
     view.at(position).err().map(|error| error.kind())
 }

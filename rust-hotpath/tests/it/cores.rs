@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Engine, added, batch, get, plain, position, until},
-    model::{has_begun, release},
+    moody::{begun, release},
 };
 use tonic::Code;
 
@@ -76,7 +76,7 @@ async fn a_long_call_keeps_its_place_until_it_is_done_though_its_caller_has_gone
     let mut client = engine.client().await;
     let long = tokio::spawn(async move { client.get(get("held-gone", &[])).await });
     until("it is being read", || async {
-        has_begun("held-gone").then_some(())
+        (begun("held-gone") > 0).then_some(())
     })
     .await;
     long.abort();

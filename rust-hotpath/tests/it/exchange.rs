@@ -5,7 +5,7 @@ use crate::{
     counter::proto::{Added, GetResponse},
     harness::{Engine, SOON, added, batch, get as get_unary, plain, until},
     lane::{GET, LIST, Lane, frame, get, get_from, list, raw, unary},
-    model::release,
+    moody::release,
 };
 use hotpath::proto::hotpath::{ReplyFrame, RequestFrame};
 use prost::Message as _;

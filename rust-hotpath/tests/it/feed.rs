@@ -3,7 +3,7 @@
 use crate::harness::{
     Engine, Feed, LEDGER, PROTOCOL_VERSION, added, batch, head, kind, open, plain, reason, until,
 };
-use crate::model::Moody;
+use crate::moody::Moody;
 use hotpath::model::Model as _;
 use hotpath::proto::hotpath::{
     EventBatch, FeedRequest, HelloRequest, HotMethod, control_service_client::ControlServiceClient,

@@ -4,7 +4,7 @@ use crate::{
     counter::proto::{
         Added, GetRequest, GetResponse, counter_service_client::CounterServiceClient,
     },
-    model::Moody,
+    moody::Moody,
 };
 pub use hotpath::feed::PROTOCOL_VERSION;
 use hotpath::{

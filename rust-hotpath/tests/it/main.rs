@@ -17,7 +17,7 @@ mod feed;
 mod harness;
 mod health;
 mod lane;
-mod model;
+mod moody;
 mod opening;
 mod positions;
 mod process;

@@ -4,7 +4,7 @@ use crate::admin::fetch_text;
 use crate::{
     counter::proto::{Added, ListRequest},
     harness::{Engine, SOON, added, batch, get, position, until},
-    model::SLOW_READS,
+    moody::SLOW_READS,
 };
 use bytes::Bytes;
 use http_body_util::{Full, StreamBody};

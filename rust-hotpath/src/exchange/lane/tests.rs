@@ -1,7 +1,7 @@
 //! Lanes without a connection: what is polled when, and what becomes of any bytes.
 
-mod gated;
 mod given_up;
+mod rig;
 mod schedules;
 
 use super::*;

@@ -1,9 +1,7 @@
 //! What becomes of a request that nobody waits for any longer.
 
-use super::{
-    gated::{Rig, begun},
-    *,
-};
+use super::{rig::Rig, *};
+use crate::moody::begun;
 use std::sync::mpsc;
 
 /// A lane whose read has its place, but no thread yet. The sender lets it have one.

@@ -2,9 +2,10 @@
 //! tried, each with and without a poll in between, and compared with what the contract says of it.
 
 use super::{
-    gated::{Polled, Rig, begun, open},
+    rig::{Polled, Rig},
     *,
 };
+use crate::moody::{begun, release};
 use std::rc::Rc;
 use tokio::runtime::Runtime;
 
@@ -87,7 +88,7 @@ fn step(step: Step, name: &str, rig: &mut Rig, expected: &mut Expected) {
     match step {
         Step::Finish => {
             rig.sleep();
-            open(name);
+            release(name);
             expected.finished = true;
             // A wake-up that is lost would be waited for in vain.
             if expected.settled {
@@ -141,7 +142,7 @@ fn run(runtime: &Rc<Runtime>, steps: &[Step], number: usize) {
         assert!(expected.over);
         rig.lane = None;
     }
-    open(&name);
+    release(&name);
     rig.until("all places are free", |rig| rig.in_flight() == 0);
     assert!(begun(&name) <= 1);
     assert_eq!(rig.exchange.counts().lanes(), 0);

@@ -1,117 +1,12 @@
-//! Counters that are read only once the test lets them be, and a lane over them whose thread is the test's.
+//! A lane over moody counters whose thread is the test's.
 
 use super::{Pipe, replies, *};
-use crate::{
-    counter::{self, Counter},
-    exchange::Exchange,
-    model::Refusal,
-    serve,
-};
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    sync::{Condvar, MutexGuard, PoisonError, atomic::AtomicBool},
-    task::Wake,
-};
+use crate::{counter, exchange::Exchange, moody::Moody, serve};
+use std::{rc::Rc, sync::atomic::AtomicBool, task::Wake};
 use tokio::runtime::{Builder, Runtime};
 
 /// Nothing waits this long unless it is broken.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Reading a counter whose name begins with `held` is said to cost much, and takes until [`Gate::open`].
-pub(super) enum Gated {}
-
-/// Of one such name. Each test has its own names.
-#[derive(Clone, Copy, Default)]
-struct State {
-    open: bool,
-    begun: usize,
-}
-
-static GATES: (Mutex<Option<HashMap<String, State>>>, Condvar) = (Mutex::new(None), Condvar::new());
-
-fn gates() -> MutexGuard<'static, Option<HashMap<String, State>>> {
-    // One that failed has failed alone.
-    GATES.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn open(name: &str) {
-    let mut gates = gates();
-    let gate = gates.get_or_insert_default().entry(name.to_owned());
-    gate.or_default().open = true;
-    GATES.1.notify_all();
-}
-
-/// How many reads of `name` have begun.
-pub(super) fn begun(name: &str) -> usize {
-    let gates = gates();
-    let gate = gates.as_ref().and_then(|gates| gates.get(name));
-    gate.map_or(0, |gate| gate.begun)
-}
-
-fn pass(name: &str) {
-    let mut gates = gates();
-    let gate = gates.get_or_insert_default().entry(name.to_owned());
-    gate.or_default().begun += 1;
-    let is_shut = |gates: &mut Option<HashMap<String, State>>| {
-        let gate = gates.as_ref().and_then(|gates| gates.get(name));
-        gate.is_some_and(|gate| !gate.open)
-    };
-    let waited = GATES.1.wait_timeout_while(gates, SOON, is_shut);
-    assert!(
-        !waited.expect("alive").1.timed_out(),
-        "never opened: {name}"
-    );
-}
-
-impl Model for Gated {
-    const SERVICE: &'static str = Counter::SERVICE;
-    const METHODS: &'static [&'static str] = Counter::METHODS;
-    const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
-    type State = counter::Counters;
-    type Event = Added;
-    type Query<'a> = counter::Query;
-
-    fn decode_event(bytes: &[u8]) -> Result<Added, String> {
-        Counter::decode_event(bytes)
-    }
-
-    fn position(event: &Added) -> u64 {
-        event.position
-    }
-
-    fn apply(state: &mut Self::State, event: &Added) -> Result<(), String> {
-        Counter::apply(state, event)
-    }
-
-    fn parse(method: usize, request: &[u8]) -> Result<counter::Query, Refusal> {
-        Counter::parse(method, request)
-    }
-
-    fn answer(
-        state: &Self::State,
-        query: &counter::Query,
-        reply: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        if let counter::Query::Get(name) = query
-            && name.starts_with("held")
-        {
-            pass(name);
-        }
-        Counter::answer(state, query, reply)
-    }
-
-    fn cost(_: &Self::State, query: &counter::Query) -> usize {
-        match query {
-            counter::Query::Get(name) if name.starts_with("held") => usize::MAX,
-            _ => 0,
-        }
-    }
-
-    fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)> {
-        Counter::gauges(state)
-    }
-}
 
 /// Whether the lane asked to be polled again.
 #[derive(Default)]
@@ -126,11 +21,11 @@ impl Wake for Woken {
 /// A lane at position 1, polled when the test says so.
 pub(super) struct Rig {
     pub(super) runtime: Rc<Runtime>,
-    pub(super) exchange: Exchange<Gated>,
+    pub(super) exchange: Exchange<Moody>,
     pub(super) shutdown: Shutdown,
     pub(super) pipe: Pipe,
-    pub(super) lane: Option<Lane<Gated>>,
-    serve: Serve<Gated>,
+    pub(super) lane: Option<Lane<Moody>>,
+    serve: Serve<Moody>,
     woken: Arc<Woken>,
 }
 
@@ -154,7 +49,7 @@ impl Rig {
 
     /// A rig of its own on a runtime that others have used: starting one takes longer than most tests on it.
     pub(super) fn on(runtime: &Rc<Runtime>) -> Self {
-        let (mut publisher, view) = view::new::<Gated>(view::Config {
+        let (mut publisher, view) = view::new::<Moody>(view::Config {
             retain_versions: 1,
             retain: Duration::ZERO,
             retain_events: 1,

@@ -1,66 +1,75 @@
-//! The counters, with moods: what a real model must never do, on request.
+//! The counters, with moods: what a real model must never do, on request. For the engine's unit tests too.
 
 use crate::counter::{self, Counter, proto::Added};
 use hotpath::model::{Model, Refusal};
 use std::{
     collections::HashMap,
     sync::{
-        Condvar, Mutex,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-/// Applying to the counter `panic` panics; so does reading it. Reading `slow` takes [`SLOW`]. Reading one whose name
-/// begins with `held` is said to cost much, and takes until [`release`].
+/// Applying to the counter `panic` panics halfway; so does reading it. Reading `slow` takes [`SLOW`]. Reading one whose
+/// name begins with `held` is said to cost much, and takes until [`release`].
 pub(crate) enum Moody {}
 
-pub const SLOW: Duration = Duration::from_millis(700);
+const SLOW: Duration = Duration::from_millis(700);
 
 /// Slow reads that have begun, over all tests.
-pub static SLOW_READS: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static SLOW_READS: AtomicUsize = AtomicUsize::new(0);
+
+/// No test holds a read for as long unless it is broken.
+const RELEASED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A held counter. Each test has names of its own, because they share these.
 #[derive(Default)]
 struct Held {
-    begun: bool,
+    begun: usize,
     released: bool,
 }
 
 static HELD: (Mutex<Option<HashMap<String, Held>>>, Condvar) = (Mutex::new(None), Condvar::new());
 
+fn all_held() -> MutexGuard<'static, Option<HashMap<String, Held>>> {
+    // A test that failed has failed alone.
+    HELD.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn change(name: &str, change: impl FnOnce(&mut Held)) {
-    let mut held = HELD.0.lock().unwrap();
+    let mut all = all_held();
     change(
-        held.get_or_insert_default()
+        all.get_or_insert_default()
             .entry(name.to_owned())
             .or_default(),
     );
     HELD.1.notify_all();
 }
 
-fn is(held: Option<&HashMap<String, Held>>, name: &str, so: impl Fn(&Held) -> bool) -> bool {
-    held.and_then(|held| held.get(name)).is_some_and(so)
-}
-
 /// Lets all reads of `name` go on.
-pub fn release(name: &str) {
+pub(crate) fn release(name: &str) {
     change(name, |held| held.released = true);
 }
 
-/// Whether a read of `name` is on its thread: before that it ends at once if it is given up.
-pub fn has_begun(name: &str) -> bool {
-    is(HELD.0.lock().unwrap().as_ref(), name, |held| held.begun)
+/// How many reads of `name` have begun on their thread: before that they end at once if they are given up.
+pub(crate) fn begun(name: &str) -> usize {
+    let all = all_held();
+    let held = all.as_ref().and_then(|all| all.get(name));
+    held.map_or(0, |held| held.begun)
 }
 
 fn hold(name: &str) {
-    change(name, |held| held.begun = true);
+    change(name, |held| held.begun += 1);
     let waited = HELD
         .1
-        .wait_timeout_while(HELD.0.lock().unwrap(), crate::harness::SOON, |all| {
-            !is(all.as_ref(), name, |held| held.released)
+        .wait_timeout_while(all_held(), RELEASED_WITHIN, |all| {
+            let held = all.as_ref().and_then(|all| all.get(name));
+            held.is_some_and(|held| !held.released)
         });
-    assert!(!waited.unwrap().1.timed_out(), "never released: {name}");
+    let (all, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+    drop(all);
+    assert!(!waited.timed_out(), "never released: {name}");
 }
 
 impl Model for Moody {
