@@ -167,8 +167,8 @@ func faulted(c counted, p plan) check {
 	}
 }
 
-// trends are those of memory. The sidecar's is of the one process that lives on after the last kill, and of the least that
-// it took in each stretch: what is held is in that too, and less of what its allocator keeps.
+// trends are those of memory. The sidecar's is of the least that it took in each stretch: what is held is in that too, and
+// less of what its allocator keeps.
 func trends(all []sample, lastKill int) []trend {
 	quiet := atQuiet(all)
 	if len(quiet) == 0 {
@@ -181,24 +181,32 @@ func trends(all []sample, lastKill int) []trend {
 		}
 	}
 	var heap, resident, sidecar []point
-	last := quiet[len(quiet)-1]
 	for _, s := range quiet {
 		if s.stretch >= warmUp {
-			heap = append(heap, point{s.seconds, s.walletd.heap, s.entries})
-			resident = append(resident, point{s.seconds, s.walletd.rss, s.entries})
+			heap = append(heap, point{s.walletd.requests, s.walletd.heap, s.entries})
+			resident = append(resident, point{s.walletd.requests, s.walletd.rss, s.entries})
 		}
-		if s.stretch > lastKill+settledAfter && s.hotpathd.pid == last.hotpathd.pid {
-			sidecar = append(sidecar, point{s.seconds, least[s.stretch], s.entries})
-		}
+	}
+	for _, s := range settled(quiet, lastKill) {
+		sidecar = append(sidecar, point{s.hotpathd.requests, least[s.stretch], s.entries})
 	}
 	// At the first rest nearly all of it is the ledger; what is not makes the bound a little wider.
 	each := func(bytes int64) float64 { return float64(bytes) / max(1, float64(quiet[0].entries)) }
 	return []trend{
-		trendOf("walletd's heap after a collection", heap, each(quiet[0].walletd.heap), 0),
-		// The collector lets the heap grow to twice what is reachable before it runs again.
-		trendOf("walletd's resident set", resident, each(quiet[0].walletd.rss), quiet[0].walletd.heap),
-		// What one thread frees of another's is kept by its allocator until that other allocates again: between rests of
-		// one process up to half was seen to come and go.
-		trendOf("hotpathd's resident set, least of each stretch", sidecar, each(quiet[0].hotpathd.rss), quiet[0].hotpathd.rss/2),
+		trendOf("walletd's heap after a collection", heap, each(quiet[0].walletd.heap), heapBound),
+		trendOf("walletd's resident set", resident, each(quiet[0].walletd.rss), residentBound),
+		trendOf("hotpathd's resident set, least of each stretch", sidecar, each(quiet[0].hotpathd.rss), sidecarBound),
 	}
+}
+
+// settled are the rests of the sidecar process that lives on after the last kill, from when it has its size.
+func settled(quiet []sample, lastKill int) []sample {
+	var settled []sample
+	for _, s := range quiet {
+		if s.stretch > lastKill+settledAfter && s.hotpathd.pid == quiet[len(quiet)-1].hotpathd.pid &&
+			s.hotpathd.requests >= settledRequests {
+			settled = append(settled, s)
+		}
+	}
+	return settled
 }

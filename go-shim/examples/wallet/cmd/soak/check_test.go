@@ -11,8 +11,8 @@ import (
 func still(n int) sample {
 	return sample{
 		seconds: float64(20 * n), stretch: n, quiet: true,
-		walletd:  process{pid: 1, files: 30, lanes: 2, rss: 60e6, goroutines: 60, heap: 12e6, requests: uint64(n) * 1000},
-		hotpathd: process{pid: 2, files: 17, lanes: 2, rss: 40e6, requests: uint64(n) * 900},
+		walletd:  process{pid: 1, files: 30, lanes: 2, rss: 60e6, goroutines: 60, heap: 12e6, requests: uint64(n) * 48_000},
+		hotpathd: process{pid: 2, files: 17, lanes: 2, rss: 40e6, requests: uint64(n) * 30_000},
 		shim: rig.Shim{
 			Ready: true, Position: 100, Head: 100,
 			Served: map[rig.Mode]uint64{rig.SidecarMode: uint64(n+1) * 100, rig.Legacy: 5},

@@ -51,12 +51,18 @@ func (p plan) at(n int) fault {
 // is kept for reuse has its size.
 const warmUp = 3
 
-// settledAfter is how many stretches a sidecar process serves before the trend counts it: its threads and the caches of
-// its allocator come with the load.
-const settledAfter = 2
+// settledAfter and settledRequests are how many stretches and requests a sidecar process serves before the trend counts it:
+// its threads and the caches of its allocator come with the load. Those of a slow machine take more stretches.
+const (
+	settledAfter    = 2
+	settledRequests = 100_000
+)
 
 // leastTrend is the fewest samples that make a trend.
-const leastTrend = 5
+const leastTrend = 8
+
+// brokenAfter is how many sidecars are lost after the last kill before a run no longer waits for one that lives.
+const brokenAfter = 5
 
 // lastKill is the last stretch in which the sidecar is killed.
 func (p plan) lastKill() int {
@@ -69,10 +75,11 @@ func (p plan) lastKill() int {
 	return last
 }
 
-// enough is true if the run may end after n stretches, of which the first is 0. A slow machine takes longer rather than being judged by less.
-func (p plan) enough(n int, elapsed, lasts time.Duration) bool {
-	if n < len(p.faults) {
+// enough is true if the run may end after these rests. A slow machine takes longer rather than being judged by less.
+func (p plan) enough(quiet []sample, elapsed, lasts time.Duration) bool {
+	if len(quiet) < len(p.faults) {
 		return false
 	}
-	return !p.trend || elapsed >= lasts && n > p.lastKill()+settledAfter+leastTrend
+	lost := quiet[len(quiet)-1].shim.Restarts - quiet[p.lastKill()].shim.Restarts
+	return !p.trend || elapsed >= lasts && (lost >= brokenAfter || len(settled(quiet, p.lastKill())) >= leastTrend)
 }

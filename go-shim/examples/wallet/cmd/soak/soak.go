@@ -159,7 +159,7 @@ func (s *soak) prepare(ctx context.Context) error {
 // stretches are load, comparison, rest, again and again.
 func (s *soak) stretches(ctx context.Context) error {
 	s.start = time.Now()
-	for n := 0; !s.plan.enough(n, time.Since(s.start), s.config.lasts); n++ {
+	for n := 0; !s.plan.enough(s.quiet(), time.Since(s.start), s.config.lasts); n++ {
 		what := s.plan.at(n)
 		if err := s.load(ctx, n, what); err != nil {
 			return err

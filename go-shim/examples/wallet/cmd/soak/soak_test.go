@@ -56,14 +56,31 @@ func TestFiveMinutesAreTheDefault(t *testing.T) {
 
 func TestARunEndsOnlyWithSamplesEnough(t *testing.T) {
 	p := planFor(config{})
-	least := p.lastKill() + settledAfter + leastTrend + 1
-	for _, one := range trends(stills(least), p.lastKill()) {
+	least := stills(p.lastKill() + settledAfter + leastTrend + 1)
+	for _, one := range trends(least, p.lastKill()) {
 		if !one.check().Passed {
 			t.Errorf("the shortest run can't be judged: %+v", one.check())
 		}
 	}
-	if p.enough(least-1, time.Hour, time.Minute) {
+	broken := stills(len(least) - 1)
+	broken[len(broken)-1].shim.Restarts = brokenAfter
+	if !p.enough(broken, time.Minute, time.Minute) {
+		t.Error("sidecars that don't live make no trend, however many they are")
+	}
+	if p.enough(least[:len(least)-1], time.Hour, time.Minute) {
 		t.Error("too few samples of the last sidecar, however long they took")
+	}
+	slow := stills(len(least))
+	for i := range slow {
+		slow[i].hotpathd.requests /= 10
+	}
+	if p.enough(slow, time.Hour, time.Minute) {
+		t.Error("after few requests a sidecar still comes to its size, however long they took")
+	}
+	replaced := stills(len(least))
+	replaced[len(least)-1].hotpathd.pid++
+	if p.enough(replaced, time.Hour, time.Minute) {
+		t.Error("the last sidecar has only begun")
 	}
 	if p.enough(least, time.Minute-1, time.Minute) || !p.enough(least, time.Minute, time.Minute) {
 		t.Error("the time counts too")
@@ -74,7 +91,7 @@ func TestARunEndsOnlyWithSamplesEnough(t *testing.T) {
 		}
 	}
 	brief := planFor(config{brief: true})
-	if brief.enough(2, time.Hour, 0) || !brief.enough(3, 0, time.Hour) || brief.trend {
+	if brief.enough(stills(2), time.Hour, 0) || !brief.enough(stills(3), 0, time.Hour) || brief.trend {
 		t.Errorf("%+v", brief)
 	}
 }
