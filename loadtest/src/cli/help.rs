@@ -43,7 +43,8 @@ Targets:
   best-go      walletd alone, with the best read model in Go
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request
   direct       the same, hot reads straight to hotpathd
-               each with :workers or :no-workers; given twice, two servers are started
+               each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
+               given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,
                ,hot=ADDRESS ,pid=NAME:NUMBER (repeatable) ,admin=host:port (Go's
                collector, of the first process)

@@ -55,7 +55,7 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "stream-workers",
                 "on|off",
-                "NumStreamWorkers of walletd, for all targets alike [on]",
+                "NumStreamWorkers of walletd, for all targets alike: 128 or 0 [on]",
             ),
             flag("walletd", "FILE", "The program [target/bin/walletd]"),
             flag("hotpathd", "FILE", "The program [target/bin/hotpathd]"),

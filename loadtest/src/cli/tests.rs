@@ -39,7 +39,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
         "the scenario is missing",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
         "--p99-ms \"soon\": must be a number from 0 to 60000",
         "--from \"0\": must be a number from 0.1 to 10000000",
         "--refine \"99\": must be a whole number from 0 to 20",
@@ -140,7 +140,7 @@ fn targets_are_named_after_what_they_are() {
         }
         What::Running(_) => panic!(),
     });
-    assert_eq!(workers.collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(workers.collect::<Vec<_>>(), [128, 128, 0]);
 }
 
 #[test]
@@ -153,8 +153,29 @@ fn a_sidecar_may_be_asked_by_a_call_each() {
     assert_eq!(
         told.collect::<Vec<_>>(),
         [
-            ("sidecar", false, true),
-            ("sidecar-unary-no-workers", true, false)
+            ("sidecar", false, 128),
+            ("sidecar-unary-no-workers", true, 0)
+        ]
+    );
+}
+
+#[test]
+fn numbers_of_workers_are_told_apart() {
+    let run = run(
+        "run x --stream-workers off --target legacy --target legacy:workers \
+         --target legacy:workers=1 --target sidecar:workers=4096:unary",
+    );
+    let told = run.targets.iter().map(|target| match &target.what {
+        What::Topology(spec) => (target.name.as_str(), spec.stream_workers, spec.unary_hop),
+        What::Running(_) => panic!(),
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("legacy", 0, false),
+            ("legacy:workers", 128, false),
+            ("legacy:workers=1", 1, false),
+            ("sidecar:workers=4096:unary", 4096, true)
         ]
     );
 }
@@ -187,7 +208,19 @@ fn a_running_server_may_say_more_about_itself() {
 #[test]
 fn bad_targets_are_told_by_their_rule() {
     let rules = [
-        ("sidecar:fast", "fast must be workers, no-workers or unary"),
+        (
+            "sidecar:fast",
+            "fast must be workers, workers=N, no-workers or unary",
+        ),
+        (
+            "legacy:workers=0",
+            "workers=0: must be a whole number from 1 to 4096; no-workers is 0",
+        ),
+        ("legacy:workers=4097", "workers=4097: must be a whole"),
+        ("legacy:workers=", "workers=: must be a whole number"),
+        ("legacy:workers=many", "workers=many: must be a whole"),
+        ("legacy:unary=1", "unary=1 must be workers"),
+        ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
         ("sidecar:", "must be one of"),
         ("=127.0.0.1:1", "the name must be"),

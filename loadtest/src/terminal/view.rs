@@ -16,7 +16,7 @@ use std::{io::Write, sync::atomic::Ordering, time::Duration};
 /// Lines of windows between two headers.
 const LINES_PER_HEADER: usize = 20;
 /// Where the output is no terminal.
-const USUAL_WIDTH: usize = 130;
+const USUAL_WIDTH: usize = 140;
 /// Characters of a bar.
 const BAR: usize = 24;
 
