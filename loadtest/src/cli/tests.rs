@@ -37,12 +37,12 @@ fn all_mistakes_are_told_at_once() {
         "there is no option --quite: did you mean --quiet?",
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
-        "--keep and --out: either says where the report goes",
         "the scenario is missing",
         "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
         "--p99-ms \"soon\": must be a number from 0 to 60000",
         "--from \"0\": must be a number from 0.1 to 10000000",
         "--refine \"99\": must be a whole number from 0 to 20",
+        "--keep and --out: either says where the report goes",
     ];
     assert_eq!(found, expected);
 }
@@ -92,8 +92,11 @@ fn defaults_are_those_of_the_help() {
     let run = run("run mixed");
     assert_eq!(run.source, Source::Scenario("mixed".into()));
     assert_eq!(run.overrides, Overrides::default());
-    assert_eq!((run.seed, run.max_lag), (1, Duration::from_millis(1)));
-    assert_eq!(run.servers.work.to_str(), Some("target/loadtest"));
+    assert_eq!(
+        (run.conduct.seed, run.conduct.max_lag),
+        (1, Duration::from_millis(1))
+    );
+    assert_eq!(run.conduct.work.to_str(), Some("target/loadtest"));
     assert_eq!(run.targets.len(), 1);
     assert_eq!(run.targets[0].name, "legacy");
 }
