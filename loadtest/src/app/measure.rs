@@ -168,7 +168,10 @@ fn conclusion(report: &report::model::Report) -> Result<()> {
         return Err(Error::new(Kind::Void, format!("void: {reason}")));
     }
     if !report.interrupted && nobody_held(report) {
-        let text = "no target held the objective, even at the lowest rate";
+        let text = match report.closed_in_flight() {
+            Some(_) => "in every window more reads failed than the objective allows",
+            None => "no target held the objective, even at the lowest rate",
+        };
         return Err(Error::new(Kind::Objective, text));
     }
     Ok(())

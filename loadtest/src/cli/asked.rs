@@ -101,6 +101,8 @@ pub struct Overrides {
     pub search: Search,
     /// No search: this rate.
     pub qps: Option<f64>,
+    /// No search and no rate: a closed loop.
+    pub closed: bool,
     /// Share of the lowest sustained rate.
     pub equal_share: Option<f64>,
     /// Rounds of equal load.

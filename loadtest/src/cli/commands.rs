@@ -45,18 +45,20 @@ pub(super) fn run(replay: bool, recorded: &mut Recorded) -> Option<Run> {
     })
 }
 
+/// Options of the search.
+const SEARCH: [&str; 8] = [
+    "from",
+    "step",
+    "every",
+    "to",
+    "until-failure",
+    "ramp",
+    "refine",
+    "failing-windows",
+];
+
 fn contradictions(recorded: &mut Recorded) {
-    let search = [
-        "from",
-        "step",
-        "every",
-        "to",
-        "until-failure",
-        "ramp",
-        "refine",
-        "failing-windows",
-    ];
-    recorded.excludes("qps", &search, "a fixed rate is not searched for");
+    recorded.excludes("qps", &SEARCH, "a fixed rate is not searched for");
     recorded.excludes(
         "qps",
         &["no-equal", "equal-share"],
@@ -67,32 +69,48 @@ fn contradictions(recorded: &mut Recorded) {
         &["equal-share", "rounds", "window", "no-noise-floor"],
         "there is no equal load",
     );
-    recorded.excludes("speed", &search, "a capture at its own times has no rates");
+    recorded.excludes("speed", &SEARCH, "a capture at its own times has no rates");
     recorded.excludes(
         "speed",
         &["qps", "equal-share", "no-equal"],
         "a capture at its own times has no rates",
     );
+    closed_contradictions(recorded);
+}
+
+fn closed_contradictions(recorded: &mut Recorded) {
+    let excluded: [(&[&str], &str); 6] = [
+        (&SEARCH, "a closed loop has no rates, and no search"),
+        (
+            &["qps", "equal-share", "speed"],
+            "a closed loop goes as fast as answers come",
+        ),
+        (&["no-equal"], "that is all that would be run"),
+        (
+            &["spread", "max-lag-us"],
+            "a closed loop plans no times of reads",
+        ),
+        (
+            &["p50-ms", "p99-ms", "p999-ms", "min-achieved"],
+            "of the objective, only --max-error-rate means anything in a closed loop",
+        ),
+        (
+            &["compare"],
+            "targets answer different numbers of reads; compare at a rate",
+        ),
+    ];
+    for (others, why) in excluded {
+        recorded.excludes("closed", others, why);
+    }
 }
 
 fn source(replay: bool, argument: Option<String>, recorded: &mut Recorded) -> Option<Source> {
     if !replay {
         return argument.map(Source::Scenario);
     }
-    let rates = [
-        "from",
-        "step",
-        "every",
-        "to",
-        "until-failure",
-        "ramp",
-        "refine",
-        "failing-windows",
-        "qps",
-        "no-equal",
-        "equal-share",
-    ];
-    let given = rates.iter().any(|name| recorded.switch(name));
+    let others = ["qps", "closed", "no-equal", "equal-share"];
+    let mut rates = SEARCH.iter().chain(&others);
+    let given = rates.any(|name| recorded.switch(name));
     let speed = recorded.number("speed", 0.001..=1000.0);
     let hot = recorded.texts("hot");
     for method in &hot {
@@ -148,6 +166,7 @@ fn overrides(recorded: &mut Recorded) -> Overrides {
     Overrides {
         search: search(recorded),
         qps: recorded.number("qps", QPS),
+        closed: recorded.switch("closed"),
         equal_share: recorded.number("equal-share", 0.01..=1.0),
         rounds: recorded.whole("rounds", 1..=1000),
         window: recorded.seconds("window", WINDOW_SECONDS),

@@ -108,6 +108,11 @@ pub(crate) const GROUPS: &[Group] = &[
         flags: &[
             flag("qps", "QPS", "No search: all targets at this rate"),
             flag(
+                "closed",
+                "",
+                "No rate either: --max-in-flight reads [128] in flight at each target, always",
+            ),
+            flag(
                 "equal-share",
                 "SHARE",
                 "Else at this share of the lowest rate that a target held, 0.01-1",

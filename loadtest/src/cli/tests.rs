@@ -252,6 +252,11 @@ fn a_capture_runs_at_its_own_speed_unless_rates_are_given() {
     assert_eq!(speed("replay c"), Some(1.0));
     assert_eq!(speed("replay c --speed 3"), Some(3.0));
     assert_eq!(speed("replay c --qps 30"), None);
+    assert_eq!(speed("replay c --closed"), None);
+    assert_eq!(
+        mistakes("replay c --closed --speed 2"),
+        ["--closed and --speed: a closed loop goes as fast as answers come"]
+    );
     let both = mistakes("replay c --speed 3 --qps 9");
     assert_eq!(
         both,
@@ -260,6 +265,46 @@ fn a_capture_runs_at_its_own_speed_unless_rates_are_given() {
     assert_eq!(
         mistakes("replay c --hot GetBalance"),
         ["--hot \"GetBalance\": must be /package.Service/Method"]
+    );
+}
+
+#[test]
+fn a_closed_loop_goes_with_nothing_that_names_a_rate_or_a_wait() {
+    let asked = run(
+        "run x --closed --max-in-flight 64 --rounds 6 --window 2 --writes 20 \
+         --max-error-rate 0.01 --no-noise-floor --warm-up 1",
+    );
+    assert!(asked.overrides.closed);
+    assert_eq!(asked.overrides.traffic.max_in_flight, Some(64));
+    for other in [
+        "from 5",
+        "step x2",
+        "every 2",
+        "to 9",
+        "until-failure",
+        "ramp",
+        "refine 3",
+        "failing-windows 2",
+        "qps 9",
+        "equal-share 0.5",
+        "no-equal",
+        "spread poisson",
+        "max-lag-us 500",
+        "p50-ms 1",
+        "p99-ms 1",
+        "p999-ms 1",
+        "min-achieved 0.9",
+        "compare",
+    ] {
+        let name = other.split(' ').next().unwrap();
+        let found = mistakes(&format!("run x --closed --{other}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let begin = format!("--closed and --{name}: ");
+        assert!(found[0].starts_with(&begin), "{found:?}");
+    }
+    assert_eq!(
+        mistakes("run x --closed --qps 9"),
+        ["--closed and --qps: a closed loop goes as fast as answers come"]
     );
 }
 

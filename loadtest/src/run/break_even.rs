@@ -215,10 +215,6 @@ impl Bench<'_> {
     }
 
     fn targets(&self, names: &[String], visit: &Visit) -> Result<Vec<live::Target>> {
-        let max_in_flight = match visit.load {
-            Load::OneInFlight => MAX_IN_FLIGHT,
-            Load::WarmUp | Load::Full => FULL,
-        };
         let each = names.iter().enumerate().map(|(index, name)| {
             // The one after the answers is the first of them, asked for nothing.
             let server = &self.servers[index % self.servers.len()];
@@ -226,7 +222,7 @@ impl Bench<'_> {
             let options = Options {
                 connections: CONNECTIONS,
                 idle_connections: 0,
-                max_in_flight,
+                max_in_flight: max_in_flight(visit.load),
                 timeout: TIMEOUT,
                 writes_per_second: 0.0,
                 reply_budget_bytes: 0,
@@ -266,9 +262,17 @@ impl Bench<'_> {
                 Load::OneInFlight => Spread::Constant,
                 Load::WarmUp | Load::Full => Spread::Closed,
             },
+            max_in_flight: max_in_flight(visit.load),
             objective: rules(),
             max_lag: self.asked.conduct.max_lag,
         }
+    }
+}
+
+fn max_in_flight(load: Load) -> usize {
+    match load {
+        Load::OneInFlight => MAX_IN_FLIGHT,
+        Load::WarmUp | Load::Full => FULL,
     }
 }
 
@@ -282,13 +286,6 @@ fn rules() -> Objective {
         min_achieved: 0.0,
         windows: 1,
     }
-}
-
-/// In words: the first. The others are about rates and searches.
-fn kept_rules() -> Vec<String> {
-    let mut rules = objective::rules(&rules());
-    rules.truncate(1);
-    rules
 }
 
 fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model::Run {
@@ -312,7 +309,7 @@ fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model
             entries: 0,
             position: 0,
         }),
-        objective: kept_rules(),
+        objective: objective::rules_of_closed_loop(&rules()),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
     terminal::Terminal,
     topology::{Rig, Server, Spec, cores, ledger},
-    traffic::Workload,
+    traffic::{Spread, Workload},
 };
 use filling::{fill, needs_ids};
 use std::{
@@ -313,6 +313,7 @@ fn job(run: &cli::Run, parts: &Parts) -> Job {
         ),
         replay,
         spread: parts.load.spread,
+        max_in_flight: parts.load.max_in_flight,
         objective: parts.objective.clone(),
         max_lag: run.conduct.max_lag,
     }
@@ -355,7 +356,10 @@ fn described(
                 entries: size.entries,
                 position: size.position,
             }),
-        objective: objective::rules(&parts.objective),
+        objective: match parts.load.spread {
+            Spread::Closed => objective::rules_of_closed_loop(&parts.objective),
+            _ => objective::rules(&parts.objective),
+        },
     }
 }
 

@@ -24,13 +24,13 @@ const COLUMNS: [Column; 10] = [
         title: "phase",
         width: 10,
         rank: 5,
-        cell: |window| window.phase.words().to_owned(),
+        cell: |window| window.phase.words_at(window.closed_in_flight).to_owned(),
     },
     Column {
         title: "offered/s",
         width: 9,
         rank: 0,
-        cell: |window| count(window.offered_qps),
+        cell: |window| window.planned_qps().map_or_else(dash, count),
     },
     Column {
         title: "answered/s",
@@ -83,7 +83,7 @@ const COLUMNS: [Column; 10] = [
         title: "lag",
         width: 7,
         rank: 8,
-        cell: |window| duration_us(window.lag_p99_us),
+        cell: |window| window.lag_us().map_or_else(dash, duration_us),
     },
 ];
 
@@ -178,6 +178,18 @@ mod tests {
             line(&window, 80),
             "legacy                       10          10    400 µs     40 µs"
         );
+    }
+
+    #[test]
+    fn a_closed_loop_offers_no_rate() {
+        let mut window = fixture::measured(0, "legacy", 0, 400.0).window;
+        window.closed_in_flight = Some(128);
+        let words: Vec<_> = header(140).split_whitespace().map(str::to_owned).collect();
+        let line = line(&window, 140);
+        let cells: Vec<_> = line.split("  ").filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells.len(), words.len(), "{line}");
+        assert_eq!((cells[1].trim(), cells[2].trim()), ("full load", "-"));
+        assert_eq!(cells.last().map(|cell| cell.trim()), Some("-"));
     }
 
     #[test]
