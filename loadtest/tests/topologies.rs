@@ -9,6 +9,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 const TARGETS: [&str; 6] = [
@@ -19,6 +20,9 @@ const TARGETS: [&str; 6] = [
     "direct",
     "legacy:no-workers",
 ];
+
+/// Held while servers are measured: two runs at once only slow each other down.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A program that another language or crate builds.
 fn program(variable: &str, name: &str) -> PathBuf {
@@ -61,7 +65,12 @@ fn run(folder: &Path) -> (Report, String) {
     measured(folder, &TARGETS, &load)
 }
 
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn measured(folder: &Path, targets: &[&str], load: &[&str]) -> (Report, String) {
+    let _alone = alone();
     let out = folder.join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .arg("run")
@@ -181,6 +190,7 @@ fn a_closed_loop_compares_numbers_of_workers_with_writes_beside_the_reads() {
 /// On a machine too busy to measure on, the run is void (3): that is a result.
 #[test]
 fn a_short_break_even_run_measures_all_answers() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))

@@ -1,14 +1,16 @@
 //! What a reader must know before believing a figure, in words.
 
-use super::{equal, ratios};
+use super::{divided, equal, ratios, targets::real};
 use crate::report::{
-    format::{count, ended_by},
+    format::{count, ended_by, significant},
     input::Finished,
     model::{Phase, Report},
 };
 
 /// Fewer rounds than this show no spread worth the name.
 const FEW_ROUNDS: u32 = 3;
+/// Servers that leave more of their cores unused than this were not at full load.
+const FULL: f64 = 0.9;
 
 pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
     let load = report.load_words();
@@ -95,6 +97,7 @@ fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
         );
     }
     for target in &report.targets {
+        notes.extend(idle_cores(report, finished, &target.name));
         let windows = equal(finished, &target.name);
         let most = windows.map(|measured| measured.observed.generator.in_flight_max);
         if let Some(most) = most.max().filter(|most| *most < in_flight) {
@@ -105,4 +108,21 @@ fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
         }
     }
     notes
+}
+
+/// Full load that was none. Of servers that are not pinned it can't be told.
+fn idle_cores(report: &Report, finished: &Finished, target: &str) -> Option<String> {
+    let cores = f64::from(u32::try_from(report.run.server_cores.len()).ok()?);
+    let windows = equal(finished, target);
+    let each = windows.filter_map(|measured| {
+        let window = &measured.window;
+        Some((real(window.cpu_us?) / 1e6, window.duration_s))
+    });
+    let (cpu, seconds) = each.fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+    let used = divided(cpu, seconds).filter(|used| *used < cores * FULL)?;
+    Some(format!(
+        "{target}: kept {} of {} server cores busy: others had them, or more reads in flight are needed for full load.",
+        significant(used),
+        significant(cores)
+    ))
 }
