@@ -96,8 +96,8 @@ fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
                 .to_owned(),
         );
     }
+    notes.extend(idle_cores(report, finished));
     for target in &report.targets {
-        notes.extend(idle_cores(report, finished, &target.name));
         let windows = equal(finished, &target.name);
         let most = windows.map(|measured| measured.observed.generator.in_flight_max);
         if let Some(most) = most.max().filter(|most| *most < in_flight) {
@@ -111,18 +111,29 @@ fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
 }
 
 /// Full load that was none. Of servers that are not pinned it can't be told.
-fn idle_cores(report: &Report, finished: &Finished, target: &str) -> Option<String> {
+fn idle_cores(report: &Report, finished: &Finished) -> Option<String> {
     let cores = f64::from(u32::try_from(report.run.server_cores.len()).ok()?);
+    let idle = report.targets.iter().filter_map(|target| {
+        let used = cores_used(finished, &target.name).filter(|used| *used < cores * FULL)?;
+        Some(format!("{} {}", target.name, significant(used)))
+    });
+    let idle: Vec<_> = idle.collect();
+    (!idle.is_empty()).then(|| {
+        format!(
+            "Not at full load, of {} server core{}: {}; others had the rest, or it takes more reads in flight.",
+            significant(cores),
+            if report.run.server_cores.len() == 1 { "" } else { "s" },
+            idle.join(", ")
+        )
+    })
+}
+
+fn cores_used(finished: &Finished, target: &str) -> Option<f64> {
     let windows = equal(finished, target);
     let each = windows.filter_map(|measured| {
         let window = &measured.window;
         Some((real(window.cpu_us?) / 1e6, window.duration_s))
     });
     let (cpu, seconds) = each.fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
-    let used = divided(cpu, seconds).filter(|used| *used < cores * FULL)?;
-    Some(format!(
-        "{target}: kept {} of {} server cores busy: others had them, or more reads in flight are needed for full load.",
-        significant(used),
-        significant(cores)
-    ))
+    divided(cpu, seconds)
 }

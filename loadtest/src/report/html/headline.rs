@@ -51,7 +51,8 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
         number(Cell::markup(format!(
             "<span class=\"keyed\">{}<span>{}</span></span>",
             key(style),
-            escape(&ratio.target)
+            // A long name may break there.
+            escape(&ratio.target).replace(':', ":<wbr>")
         )))
     });
     let columns = [words("Ratio of")]
