@@ -3,6 +3,7 @@
 mod asked;
 mod break_even;
 mod commands;
+mod conduct;
 mod help;
 mod options;
 mod record;
@@ -11,8 +12,8 @@ pub mod target;
 mod tests;
 
 pub use asked::{
-    BreakEven, Check, Inspect, List, Overrides, RecordTraffic, Rerender, Run, Search, Servers,
-    Source, Traffic,
+    BreakEven, Check, Conduct, Inspect, List, Overrides, RecordTraffic, Rerender, Run, Search,
+    Servers, Source, Traffic,
 };
 pub use help::help;
 
@@ -96,9 +97,7 @@ fn resolve(name: &str, recorded: &mut Recorded) -> Option<Command> {
         "run" | "replay" => {
             commands::run(name == "replay", recorded).map(|run| Command::Run(Box::new(run)))
         }
-        "break-even" => {
-            break_even::resolve(recorded).map(|asked| Command::BreakEven(Box::new(asked)))
-        }
+        "break-even" => Some(Command::BreakEven(Box::new(break_even::resolve(recorded)))),
         "record" => commands::record(recorded).map(Command::Record),
         "inspect" => commands::inspect(recorded).map(Command::Inspect),
         "check" => commands::check(recorded).map(Command::Check),

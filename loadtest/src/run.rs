@@ -28,7 +28,7 @@ use crate::{
         model,
     },
     scenario::Objective,
-    terminal::Now,
+    terminal::{Asked, Now},
     traffic::{Spread, Window},
 };
 use pairs::Pairs;
@@ -70,10 +70,19 @@ pub struct Job {
     pub replay: Option<Replay>,
     /// How planned times are spread.
     pub spread: Spread,
+    /// Reads at once, at most; in a closed loop, always.
+    pub max_in_flight: usize,
     /// What must hold.
     pub objective: Objective,
     /// A window in which the generator lags more is void.
     pub max_lag: Duration,
+}
+
+impl Job {
+    /// In flight always, in a closed loop.
+    fn closed_in_flight(&self) -> Option<u64> {
+        (self.spread == Spread::Closed).then_some(self.max_in_flight as u64)
+    }
 }
 
 /// What came of it.
@@ -147,14 +156,17 @@ impl Running<'_> {
         let now = Now {
             target: name.clone(),
             phase: self.words(next),
-            offered_qps: next.to_qps,
+            asked: self.asked(next),
             duration: next.duration,
             done: self.plan.done(),
         };
         let mut measurement = drive.run_window(next.target, &window, &now)?;
         let replies = measurement.observed.replies.take();
         let observed = &measurement.observed;
-        let void = objective::void(observed, self.job.max_lag, &self.job.objective);
+        let void = match self.job.spread {
+            Spread::Closed => objective::void_of_closed_loop(observed),
+            _ => objective::void(observed, self.job.max_lag, &self.job.objective),
+        };
         let broke = objective::broke(&self.job.objective, observed, next.duration);
         let mut row = row::row(&row::Parts {
             index: u32::try_from(self.windows.len()).unwrap_or(u32::MAX),
@@ -163,6 +175,7 @@ impl Running<'_> {
             at: measurement.at,
             observed,
             processes: &measurement.processes,
+            closed_in_flight: self.job.closed_in_flight(),
         });
         row.void.clone_from(&void);
         row.broke.clone_from(&broke);
@@ -231,8 +244,17 @@ impl Running<'_> {
             model::Phase::Refine => format!("refine, pass {pass}"),
             model::Phase::Equal => {
                 let rounds = self.job.plan.equal.as_ref().map_or(0, |equal| equal.rounds);
-                format!("equal load, round {pass} of {rounds}")
+                let load = model::Phase::Equal.words_at(self.job.closed_in_flight());
+                format!("{load}, round {pass} of {rounds}")
             }
+        }
+    }
+
+    fn asked(&self, next: &Next) -> Asked {
+        match (self.job.closed_in_flight(), self.job.replay) {
+            (Some(in_flight), _) => Asked::InFlight(in_flight),
+            (None, Some(Replay::Speed(speed))) => Asked::OwnTimes(speed),
+            (None, _) => Asked::Qps(next.to_qps),
         }
     }
 }

@@ -18,12 +18,23 @@ pub struct Now {
     pub target: String,
     /// What the window is for, in words, such as `escalate, step 4`.
     pub phase: String,
-    /// Planned rate.
-    pub offered_qps: f64,
+    /// What the target is asked.
+    pub asked: Asked,
     /// Planned length.
     pub duration: Duration,
     /// Share of the whole run that is done, if it can be told.
     pub done: Option<f64>,
+}
+
+/// What a target is asked in a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Asked {
+    /// Planned reads a second.
+    Qps(f64),
+    /// A capture at its own times, so many times as fast.
+    OwnTimes(f64),
+    /// A closed loop: always so many reads in flight.
+    InFlight(u64),
 }
 
 /// The view. Writes to standard error, so that standard output holds the summary only. What can't be written is lost:

@@ -26,8 +26,8 @@ use std::{
     time::Duration,
 };
 
-/// `NumStreamWorkers` of targets with workers.
-const STREAM_WORKERS: u32 = 128;
+/// `NumStreamWorkers` of targets with workers, unless their number is given.
+pub const STREAM_WORKERS: u32 = 128;
 /// Of hotpathd; the most that it can be told.
 const MAX_CONNECTIONS: u32 = 1_000_000;
 /// Longest path of a Unix socket, with some room for what is made of it.
@@ -57,8 +57,8 @@ pub struct Spec {
     pub name: String,
     /// What it is made of.
     pub kind: Kind,
-    /// walletd with stream workers.
-    pub stream_workers: bool,
+    /// `NumStreamWorkers` of walletd; 0: a goroutine of its own for each call.
+    pub stream_workers: u32,
     /// Requests cross to the sidecar by a gRPC call each, to compare with.
     pub unary_hop: bool,
 }
@@ -124,17 +124,17 @@ impl Spec {
             Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
             Kind::Direct => "hot reads straight to hotpathd's own port, the rest to its walletd",
         };
-        let workers = if self.stream_workers {
-            "with"
-        } else {
-            "without"
+        let workers = match self.stream_workers {
+            0 => "without stream workers".to_owned(),
+            1 => "with 1 stream worker".to_owned(),
+            number => format!("with {number} stream workers"),
         };
         let hop = if self.unary_hop {
             ", by a gRPC call each"
         } else {
             ""
         };
-        format!("{what}{hop}; {workers} stream workers")
+        format!("{what}{hop}; {workers}")
     }
 }
 
@@ -169,11 +169,6 @@ impl Rig {
     }
 
     fn arguments(&self, spec: &Spec, db: &Path, folder: &Path) -> Vec<OsString> {
-        let workers = if spec.stream_workers {
-            STREAM_WORKERS
-        } else {
-            0
-        };
         let model = if spec.kind == Kind::BestGo {
             "best"
         } else {
@@ -186,7 +181,7 @@ impl Rig {
         add("--admin", "127.0.0.1:0".into());
         add("--ready-file", ready_file(folder).into());
         add("--read-model", model.into());
-        add("--stream-workers", workers.to_string().into());
+        add("--stream-workers", spec.stream_workers.to_string().into());
         if spec.kind.has_sidecar() {
             add("--sidecar", "supervise".into());
             add("--sidecar-bin", program(&self.hotpathd).into());

@@ -9,6 +9,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 const TARGETS: [&str; 6] = [
@@ -19,6 +20,9 @@ const TARGETS: [&str; 6] = [
     "direct",
     "legacy:no-workers",
 ];
+
+/// Held while servers are measured: two runs at once only slow each other down.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A program that another language or crate builds.
 fn program(variable: &str, name: &str) -> PathBuf {
@@ -52,26 +56,29 @@ fn scenario(folder: &Path) -> PathBuf {
 
 /// What a short run of all topologies says, and what the program said.
 fn run(folder: &Path) -> (Report, String) {
+    let load = [
+        "--qps=100",
+        "--rounds=2",
+        "--compare",
+        "--max-lag-us=1000000",
+    ];
+    measured(folder, &TARGETS, &load)
+}
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn measured(folder: &Path, targets: &[&str], load: &[&str]) -> (Report, String) {
+    let _alone = alone();
     let out = folder.join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .arg("run")
         .arg(scenario(folder))
-        .args(TARGETS.map(|name| format!("--target={name}")))
-        .args([
-            "--qps=100",
-            "--window=1",
-            "--rounds=2",
-            "--warm-up=0.5",
-            "--writes=20",
-            "--compare",
-        ])
-        .args([
-            "--quiet",
-            "--no-pin",
-            "--max-void-share=1",
-            "--max-lag-us=1000000",
-            "--out",
-        ])
+        .args(targets.iter().map(|name| format!("--target={name}")))
+        .args(load)
+        .args(["--window=1", "--warm-up=0.5", "--writes=20"])
+        .args(["--quiet", "--no-pin", "--max-void-share=1", "--out"])
         .arg(&out)
         .arg("--work")
         .arg(folder.join("work"))
@@ -153,9 +160,37 @@ fn is_accounted_for(target: &Target, said: &str) {
     );
 }
 
+#[test]
+fn a_closed_loop_compares_numbers_of_workers_with_writes_beside_the_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["legacy:workers=2", "legacy:no-workers", "sidecar:workers=7"];
+    let (report, said) = measured(
+        folder.path(),
+        &names,
+        &["--closed", "--max-in-flight=16", "--rounds=1"],
+    );
+    assert_eq!(report.closed_in_flight(), Some(16), "{said}");
+    for (target, name) in report.targets.iter().zip(names) {
+        assert_eq!(target.name, name);
+        assert!(target.achieved_qps.is_some_and(|qps| qps > 0.0), "{said}");
+        assert!(
+            target.cpu_us_per_request.is_some_and(|cpu| cpu > 0.0),
+            "{said}"
+        );
+    }
+    assert!(report.targets[0].about.ends_with("with 2 stream workers"));
+    assert!(report.targets[2].about.ends_with("with 7 stream workers"));
+    let writes = report
+        .notes
+        .iter()
+        .any(|note| note.starts_with("Writes came at a rate"));
+    assert!(writes, "{said}");
+}
+
 /// On a machine too busy to measure on, the run is void (3): that is a result.
 #[test]
 fn a_short_break_even_run_measures_all_answers() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))

@@ -13,19 +13,14 @@ use crate::{
 };
 
 pub(super) fn measure(asked: &cli::BreakEven, command: Vec<String>) -> Result<()> {
-    if let Some(out) = &asked.out {
+    let conduct = &asked.conduct;
+    if let Some(out) = &conduct.out {
         without_report(out)?;
     }
     let stop = stop_flag()?;
     let started = Moment::now();
-    let folder = folder(
-        asked.out.as_ref(),
-        asked.keep,
-        &asked.work,
-        "break-even",
-        &started,
-    )?;
-    let mut terminal = Terminal::new(asked.quiet);
+    let folder = folder(conduct, "break-even", &started)?;
+    let mut terminal = Terminal::new(conduct.quiet);
     let mut finished = run::break_even::measure(asked, &started, &mut terminal, &stop)?;
     finished.run.command = command;
     let report = break_even::assemble(finished);

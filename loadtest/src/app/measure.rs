@@ -27,17 +27,15 @@ use std::{
 const KEPT: &str = "loadtest/results";
 
 pub(super) fn measure(asked: &cli::Run, command: Vec<String>) -> Result<()> {
-    if let Some(out) = &asked.out {
+    if let Some(out) = &asked.conduct.out {
         without_report(out)?;
     }
     let stop = stop_flag()?;
     let started = Moment::now();
-    let mut terminal = Terminal::new(asked.quiet);
+    let mut terminal = Terminal::new(asked.conduct.quiet);
     let run_id = format!("{}-{}", started.compact(), process::id());
     let prepared = setup::prepare(asked, &run_id, &mut terminal, &stop)?;
-    let work = &asked.servers.work;
-    let name = &prepared.parts.name;
-    let folder = folder(asked.out.as_ref(), asked.keep, work, name, &started)?;
+    let folder = folder(&asked.conduct, &prepared.parts.name, &started)?;
     let (mut finished, notes, failure) = carry_out(prepared, asked, &folder, &mut terminal, &stop);
     finished.run.started_at = started.rfc3339();
     finished.run.command = command;
@@ -87,7 +85,7 @@ fn carry_out(
         objective: prepared.job.objective,
         // What a target that failed left undone is missing as well.
         interrupted: done.interrupted || done.failure.is_some(),
-        max_void_share: asked.max_void_share,
+        max_void_share: asked.conduct.max_void_share,
         plan: asked.plan,
     };
     (
@@ -116,19 +114,13 @@ fn notes(mut notes: Vec<String>, failure: Option<&Error>) -> Vec<String> {
 }
 
 /// The folder of the report, made before anything is measured, so that nothing is measured in vain.
-pub(super) fn folder(
-    out: Option<&PathBuf>,
-    keep: bool,
-    work: &Path,
-    scenario: &str,
-    started: &Moment,
-) -> Result<PathBuf> {
-    let folder = match out {
+pub(super) fn folder(conduct: &cli::Conduct, name: &str, started: &Moment) -> Result<PathBuf> {
+    let folder = match &conduct.out {
         Some(out) => out.clone(),
-        None if keep => kept(Path::new(KEPT), &started.date(), scenario),
+        None if conduct.keep => kept(Path::new(KEPT), &started.date(), name),
         None => {
-            let results = work.join("results");
-            unused(&results, &format!("{}-{scenario}", started.compact()))
+            let results = conduct.work.join("results");
+            unused(&results, &format!("{}-{name}", started.compact()))
         }
     };
     fs::create_dir_all(&folder).map_err(|error| {
@@ -176,7 +168,10 @@ fn conclusion(report: &report::model::Report) -> Result<()> {
         return Err(Error::new(Kind::Void, format!("void: {reason}")));
     }
     if !report.interrupted && nobody_held(report) {
-        let text = "no target held the objective, even at the lowest rate";
+        let text = match report.closed_in_flight() {
+            Some(_) => "in every window more reads failed than the objective allows",
+            None => "no target held the objective, even at the lowest rate",
+        };
         return Err(Error::new(Kind::Objective, text));
     }
     Ok(())

@@ -17,24 +17,12 @@ pub struct Run {
     pub overrides: Overrides,
     /// Compare answers.
     pub compare: bool,
-    /// Of arrival times and of what is asked.
-    pub seed: u64,
     /// Where scenarios are found by name.
     pub scenarios: PathBuf,
-    /// A window with more lag is void.
-    pub max_lag: Duration,
-    /// A run with more void windows is void.
-    pub max_void_share: f64,
-    /// Longest run.
-    pub budget: Option<Duration>,
-    /// Where the report goes.
-    pub out: Option<PathBuf>,
-    /// Into the folder of results to be kept.
-    pub keep: bool,
     /// Load, utilisation and price of the estimate.
     pub plan: crate::report::input::Plan,
-    /// No progress.
-    pub quiet: bool,
+    /// Where it runs, and what becomes of it.
+    pub conduct: Conduct,
 }
 
 /// `break-even`.
@@ -46,7 +34,14 @@ pub struct BreakEven {
     pub burnd: PathBuf,
     /// Its sidecar.
     pub sidecar: PathBuf,
-    /// For logs and sockets.
+    /// Where it runs, and what becomes of it.
+    pub conduct: Conduct,
+}
+
+/// What all commands that measure are told alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conduct {
+    /// For ledgers, logs and sockets.
     pub work: PathBuf,
     /// As asked for.
     pub server_cores: Option<Vec<usize>>,
@@ -54,10 +49,10 @@ pub struct BreakEven {
     pub generator_core: Option<usize>,
     /// Nothing is pinned.
     pub no_pin: bool,
-    /// Longest run.
-    pub budget: Duration,
-    /// Of arrival times.
+    /// Of arrival times and of what is asked.
     pub seed: u64,
+    /// Longest run.
+    pub budget: Option<Duration>,
     /// A window with more lag is void.
     pub max_lag: Duration,
     /// A run with more void windows is void.
@@ -97,14 +92,6 @@ pub struct Servers {
     pub hotpathd: PathBuf,
     /// A ledger to copy.
     pub db: Option<PathBuf>,
-    /// For ledgers and logs.
-    pub work: PathBuf,
-    /// As asked for.
-    pub server_cores: Option<Vec<usize>>,
-    /// As asked for.
-    pub generator_core: Option<usize>,
-    /// Nothing is pinned.
-    pub no_pin: bool,
 }
 
 /// What the scenario says otherwise.
@@ -114,6 +101,8 @@ pub struct Overrides {
     pub search: Search,
     /// No search: this rate.
     pub qps: Option<f64>,
+    /// No search and no rate: a closed loop.
+    pub closed: bool,
     /// Share of the lowest sustained rate.
     pub equal_share: Option<f64>,
     /// Rounds of equal load.

@@ -1,7 +1,6 @@
 //! What `break-even` is asked for.
 
-use super::{BreakEven, commands::cores, record::Recorded};
-use std::{path::PathBuf, time::Duration};
+use super::{BreakEven, conduct, record::Recorded};
 
 /// What handlers cost unless it is said, in microseconds.
 const WORKS_US: [f64; 8] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
@@ -9,38 +8,16 @@ const WORKS_US: [f64; 8] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 const MOST_WORKS: usize = 20;
 const DEAREST_US: f64 = 10_000.0;
 
-pub(super) fn resolve(recorded: &mut Recorded) -> Option<BreakEven> {
+pub(super) fn resolve(recorded: &mut Recorded) -> BreakEven {
     recorded.no_arguments();
-    let pinned = ["server-cores", "generator-core"];
-    recorded.excludes("no-pin", &pinned, "either pin, or don't");
-    recorded.excludes("keep", &["out"], "either says where the report goes");
-    let path = |name: &str, default: &str| {
-        let text = recorded.text(name);
-        PathBuf::from(text.unwrap_or_else(|| default.to_owned()))
-    };
-    let burnd = path("burnd", "target/bin/burnd");
-    let sidecar = path("burn-sidecar", "target/bin/burn-sidecar");
-    let work = path("work", "target/loadtest");
-    Some(BreakEven {
+    BreakEven {
         works_us: recorded
             .parsed("work-us", works)
             .unwrap_or_else(|| WORKS_US.to_vec()),
-        burnd,
-        sidecar,
-        work,
-        server_cores: recorded.parsed("server-cores", cores),
-        generator_core: recorded.whole("generator-core", 0..=1023),
-        no_pin: recorded.switch("no-pin"),
-        budget: recorded
-            .seconds("budget", 1.0..=86_400.0)
-            .unwrap_or(Duration::from_secs(225)),
-        seed: recorded.whole("seed", 0..=u64::MAX).unwrap_or(1),
-        max_lag: Duration::from_micros(recorded.whole("max-lag-us", 1..=1_000_000).unwrap_or(1000)),
-        max_void_share: recorded.number("max-void-share", 0.0..=1.0).unwrap_or(0.2),
-        out: recorded.text("out").map(PathBuf::from),
-        keep: recorded.switch("keep"),
-        quiet: recorded.switch("quiet"),
-    })
+        burnd: recorded.path("burnd", "target/bin/burnd"),
+        sidecar: recorded.path("burn-sidecar", "target/bin/burn-sidecar"),
+        conduct: conduct::resolve(recorded),
+    }
 }
 
 fn works(text: &str) -> Result<Vec<f64>, String> {
@@ -61,8 +38,8 @@ fn works(text: &str) -> Result<Vec<f64>, String> {
 #[cfg(test)]
 mod tests {
     use super::super::{Command, parse};
-    use super::*;
     use crate::error::Kind;
+    use std::time::Duration;
 
     fn asked(line: &str) -> crate::error::Result<Command> {
         parse(line.split_whitespace().map(std::ffi::OsString::from))
@@ -74,7 +51,7 @@ mod tests {
             panic!()
         };
         assert_eq!(run.works_us, [0.0, 2.5, 10.0]);
-        assert_eq!(run.budget, Duration::from_secs(30));
+        assert_eq!(run.conduct.budget, Some(Duration::from_secs(30)));
         for wrong in ["1,2", "0", "0,5,5", "0,9,3", "0,x", "0,NaN", "0,20000"] {
             let error = asked(&format!("break-even --work-us {wrong}")).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage);

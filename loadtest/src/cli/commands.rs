@@ -5,6 +5,7 @@ use super::{
         Check, Inspect, List, Overrides, RecordTraffic, Rerender, Run, Search, Servers, Source,
         Traffic,
     },
+    conduct,
     record::{Recorded, number},
     target::{self, Target},
 };
@@ -30,13 +31,7 @@ pub(super) fn run(replay: bool, recorded: &mut Recorded) -> Option<Run> {
         servers: servers(recorded),
         overrides: overrides(recorded),
         compare: recorded.switch("compare"),
-        seed: recorded.whole("seed", 0..=u64::MAX).unwrap_or(1),
         scenarios: scenarios_folder(recorded),
-        max_lag: Duration::from_micros(recorded.whole("max-lag-us", 1..=1_000_000).unwrap_or(1000)),
-        max_void_share: recorded.number("max-void-share", 0.0..=1.0).unwrap_or(0.2),
-        budget: recorded.seconds("budget", 1.0..=86_400.0),
-        out: recorded.text("out").map(PathBuf::from),
-        keep: recorded.switch("keep"),
         plan: crate::report::input::Plan {
             qps: recorded.number("plan-qps", 1.0..=1e9).unwrap_or(10_000.0),
             utilisation: recorded.number("utilisation", 0.01..=1.0).unwrap_or(0.6),
@@ -44,24 +39,26 @@ pub(super) fn run(replay: bool, recorded: &mut Recorded) -> Option<Run> {
                 .number("price-per-core-hour", 0.0..=1e6)
                 .unwrap_or(0.04),
         },
-        quiet: recorded.switch("quiet"),
+        conduct: conduct::resolve(recorded),
         source: source?,
         targets,
     })
 }
 
+/// Options of the search.
+const SEARCH: [&str; 8] = [
+    "from",
+    "step",
+    "every",
+    "to",
+    "until-failure",
+    "ramp",
+    "refine",
+    "failing-windows",
+];
+
 fn contradictions(recorded: &mut Recorded) {
-    let search = [
-        "from",
-        "step",
-        "every",
-        "to",
-        "until-failure",
-        "ramp",
-        "refine",
-        "failing-windows",
-    ];
-    recorded.excludes("qps", &search, "a fixed rate is not searched for");
+    recorded.excludes("qps", &SEARCH, "a fixed rate is not searched for");
     recorded.excludes(
         "qps",
         &["no-equal", "equal-share"],
@@ -72,38 +69,48 @@ fn contradictions(recorded: &mut Recorded) {
         &["equal-share", "rounds", "window", "no-noise-floor"],
         "there is no equal load",
     );
-    recorded.excludes("speed", &search, "a capture at its own times has no rates");
+    recorded.excludes("speed", &SEARCH, "a capture at its own times has no rates");
     recorded.excludes(
         "speed",
         &["qps", "equal-share", "no-equal"],
         "a capture at its own times has no rates",
     );
-    recorded.excludes(
-        "no-pin",
-        &["server-cores", "generator-core"],
-        "either pin, or don't",
-    );
-    recorded.excludes("keep", &["out"], "either says where the report goes");
+    closed_contradictions(recorded);
+}
+
+fn closed_contradictions(recorded: &mut Recorded) {
+    let excluded: [(&[&str], &str); 6] = [
+        (&SEARCH, "a closed loop has no rates, and no search"),
+        (
+            &["qps", "equal-share", "speed"],
+            "a closed loop goes as fast as answers come",
+        ),
+        (&["no-equal"], "that is all that would be run"),
+        (
+            &["spread", "max-lag-us"],
+            "a closed loop plans no times of reads",
+        ),
+        (
+            &["p50-ms", "p99-ms", "p999-ms", "min-achieved"],
+            "of the objective, only --max-error-rate means anything in a closed loop",
+        ),
+        (
+            &["compare"],
+            "targets answer different numbers of reads; compare at a rate",
+        ),
+    ];
+    for (others, why) in excluded {
+        recorded.excludes("closed", others, why);
+    }
 }
 
 fn source(replay: bool, argument: Option<String>, recorded: &mut Recorded) -> Option<Source> {
     if !replay {
         return argument.map(Source::Scenario);
     }
-    let rates = [
-        "from",
-        "step",
-        "every",
-        "to",
-        "until-failure",
-        "ramp",
-        "refine",
-        "failing-windows",
-        "qps",
-        "no-equal",
-        "equal-share",
-    ];
-    let given = rates.iter().any(|name| recorded.switch(name));
+    let others = ["qps", "closed", "no-equal", "equal-share"];
+    let mut rates = SEARCH.iter().chain(&others);
+    let given = rates.any(|name| recorded.switch(name));
     let speed = recorded.number("speed", 0.001..=1000.0);
     let hot = recorded.texts("hot");
     for method in &hot {
@@ -143,28 +150,12 @@ fn targets(recorded: &mut Recorded) -> Vec<Target> {
     }
 }
 
-fn servers(recorded: &mut Recorded) -> Servers {
-    let path = |name: &str, default: &str| {
-        let text = recorded.text(name);
-        PathBuf::from(text.unwrap_or_else(|| default.to_owned()))
-    };
+fn servers(recorded: &Recorded) -> Servers {
     Servers {
-        walletd: path("walletd", "target/bin/walletd"),
-        hotpathd: path("hotpathd", "target/bin/hotpathd"),
-        work: path("work", "target/loadtest"),
+        walletd: recorded.path("walletd", "target/bin/walletd"),
+        hotpathd: recorded.path("hotpathd", "target/bin/hotpathd"),
         db: recorded.text("db").map(PathBuf::from),
-        server_cores: recorded.parsed("server-cores", cores),
-        generator_core: recorded.whole("generator-core", 0..=1023),
-        no_pin: recorded.switch("no-pin"),
     }
-}
-
-pub(super) fn cores(text: &str) -> Result<Vec<usize>, String> {
-    let each = text
-        .split(',')
-        .map(|core| core.parse().ok().filter(|core| *core < 1024));
-    let all: Option<Vec<usize>> = each.collect();
-    all.ok_or_else(|| "must be numbers of cores with commas between, such as 0,1".to_owned())
 }
 
 fn overrides(recorded: &mut Recorded) -> Overrides {
@@ -175,6 +166,7 @@ fn overrides(recorded: &mut Recorded) -> Overrides {
     Overrides {
         search: search(recorded),
         qps: recorded.number("qps", QPS),
+        closed: recorded.switch("closed"),
         equal_share: recorded.number("equal-share", 0.01..=1.0),
         rounds: recorded.whole("rounds", 1..=1000),
         window: recorded.seconds("window", WINDOW_SECONDS),
@@ -288,10 +280,7 @@ pub(super) fn scenarios(recorded: &mut Recorded) -> List {
 }
 
 fn scenarios_folder(recorded: &Recorded) -> PathBuf {
-    let folder = recorded.text("scenarios");
-    folder
-        .unwrap_or_else(|| "loadtest/scenarios".to_owned())
-        .into()
+    recorded.path("scenarios", "loadtest/scenarios")
 }
 
 pub(super) fn report(recorded: &mut Recorded) -> Option<Rerender> {

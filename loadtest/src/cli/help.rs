@@ -13,12 +13,15 @@ Examples:
       the same server twice: what is measured is the noise of this machine
   loadtest run hop --target a=127.0.0.1:7450 --target b=unix:/tmp/b.sock --qps 2000 --compare
       two servers that run already, at one rate, and whether they answer alike
+  loadtest run hop --target legacy --target sidecar --closed --max-in-flight 128
+      what a read costs at full load: each is asked as much as it answers
   loadtest record --listen 127.0.0.1:7460 --to 127.0.0.1:7450 --out day.capture
   loadtest replay day.capture --target a=127.0.0.1:7450 --speed 2
       what real callers asked, twice as fast
 
 Words:
   open loop     reads are sent when they are due, whether or not answers have come: real callers don't wait for each other
+  closed loop   the next read is sent when an answer has come: it fills a server, and hides what waiting it causes
   planned send  when a read was due; latencies count from there, so that waiting to be sent is not hidden
   void          the generator itself fell behind: the window, or the run, says nothing about the target
   noise floor   the baseline against itself: a ratio within it says nothing
@@ -43,7 +46,8 @@ Targets:
   best-go      walletd alone, with the best read model in Go
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request
   direct       the same, hot reads straight to hotpathd
-               each with :workers or :no-workers; given twice, two servers are started
+               each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
+               given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,
                ,hot=ADDRESS ,pid=NAME:NUMBER (repeatable) ,admin=host:port (Go's
                collector, of the first process)
@@ -94,7 +98,8 @@ const fn examples(command: &str) -> &'static str {
             "Examples:\n  loadtest run mixed --target legacy --target best-go --target sidecar --target direct\n  \
              loadtest run mixed --target legacy --target sidecar --from 2000 --step x1.5 --every 2 --until-failure\n  \
              loadtest run my.toml --target a=127.0.0.1:7450,pid=server:4711 --qps 500 --rounds 5\n  \
-             loadtest run mixed --target legacy --target sidecar --budget 170\n\n\
+             loadtest run mixed --target legacy --target sidecar --budget 170\n  \
+             loadtest run hop --target legacy --target legacy:workers=32 --closed --max-in-flight 128\n\n\
              Usage: loadtest run SCENARIO [--target T]... [options]\n  \
              SCENARIO: a file, or the name of one of `loadtest scenarios`\n"
         }

@@ -41,6 +41,8 @@ const fn many(name: &'static str, value: &'static str, help: &'static str) -> Fl
 }
 
 const MEASURE: &[&str] = &["run", "replay"];
+/// Everything that measures.
+const ALL: &[&str] = &["run", "replay", "break-even"];
 
 pub(crate) const GROUPS: &[Group] = &[
     Group {
@@ -55,7 +57,7 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "stream-workers",
                 "on|off",
-                "NumStreamWorkers of walletd, for all targets alike [on]",
+                "NumStreamWorkers of walletd, for all targets alike: 128 or 0 [on]",
             ),
             flag("walletd", "FILE", "The program [target/bin/walletd]"),
             flag("hotpathd", "FILE", "The program [target/bin/hotpathd]"),
@@ -64,18 +66,6 @@ pub(crate) const GROUPS: &[Group] = &[
                 "FILE",
                 "Start the targets on copies of this ledger instead of a generated one",
             ),
-            flag(
-                "work",
-                "DIR",
-                "For ledgers, copies of them and logs [target/loadtest]",
-            ),
-            flag(
-                "server-cores",
-                "LIST",
-                "Cores of the servers, such as 0,1 [all but the generator's]",
-            ),
-            flag("generator-core", "N", "Core of the generator [the last]"),
-            flag("no-pin", "", "Leave it to the kernel who runs where"),
         ],
     },
     Group {
@@ -118,6 +108,11 @@ pub(crate) const GROUPS: &[Group] = &[
         flags: &[
             flag("qps", "QPS", "No search: all targets at this rate"),
             flag(
+                "closed",
+                "",
+                "No rate either: --max-in-flight reads [128] in flight at each target, always",
+            ),
+            flag(
                 "equal-share",
                 "SHARE",
                 "Else at this share of the lowest rate that a target held, 0.01-1",
@@ -156,7 +151,6 @@ pub(crate) const GROUPS: &[Group] = &[
         title: "Traffic",
         commands: MEASURE,
         flags: &[
-            flag("seed", "N", "Of arrival times and of what is asked [1]"),
             flag("connections", "N", "That carry reads, 1-1000"),
             flag("idle-connections", "N", "Held open beside them, 0-50000"),
             flag(
@@ -217,9 +211,49 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Honesty",
-        commands: MEASURE,
+        title: "Break-even",
+        commands: &["break-even"],
         flags: &[
+            flag(
+                "work-us",
+                "LIST",
+                "What handlers cost in µs, such as 0,2.5,10 [0,1,2,5,10,20,50,100]",
+            ),
+            flag(
+                "burnd",
+                "FILE",
+                "The service, built with cgo [target/bin/burnd]",
+            ),
+            flag(
+                "burn-sidecar",
+                "FILE",
+                "Its sidecar [target/bin/burn-sidecar]",
+            ),
+        ],
+    },
+    Group {
+        title: "Place",
+        commands: ALL,
+        flags: &[
+            flag(
+                "server-cores",
+                "LIST",
+                "Cores of the servers, such as 0,1 [all but the generator's]",
+            ),
+            flag("generator-core", "N", "Core of the generator [the last]"),
+            flag("no-pin", "", "Leave it to the kernel who runs where"),
+            flag(
+                "work",
+                "DIR",
+                "For ledgers, copies of them, logs and sockets [target/loadtest]",
+            ),
+        ],
+    },
+    Group {
+        title: "Honesty",
+        commands: ALL,
+        flags: &[
+            flag("seed", "N", "Of arrival times and of what is asked [1]"),
             flag(
                 "max-lag-us",
                 "US",
@@ -233,88 +267,42 @@ pub(crate) const GROUPS: &[Group] = &[
             flag(
                 "budget",
                 "SECONDS",
-                "The whole run ends within this; what was left out is said",
+                "The whole run ends within this; what was left out is said [of break-even 225]",
             ),
         ],
     },
     Group {
         title: "Report",
-        commands: MEASURE,
+        commands: ALL,
         flags: &[
             flag(
                 "out",
                 "DIR",
-                "For the report; it must hold none [target/loadtest/results/TIME-SCENARIO]",
+                "For the report; it must hold none [target/loadtest/results/TIME-NAME]",
             ),
             flag(
                 "keep",
                 "",
-                "Write it to loadtest/results/DATE-HOST/SCENARIO instead, to be committed",
-            ),
-            flag(
-                "price-per-core-hour",
-                "PRICE",
-                "For the estimate of cost [0.04]",
-            ),
-            flag("plan-qps", "QPS", "Load of the estimate [10000]"),
-            flag(
-                "utilisation",
-                "SHARE",
-                "Highest planned use of a core [0.6]",
+                "Write it to loadtest/results/DATE-HOST/NAME instead, to be committed",
             ),
             flag("quiet", "", "Notes only, no progress"),
         ],
     },
     Group {
-        title: "Break-even",
-        commands: &["break-even"],
+        title: "Estimate",
+        commands: MEASURE,
         flags: &[
+            flag("plan-qps", "QPS", "Load to plan for [10000]"),
             flag(
-                "work-us",
-                "LIST",
-                "What handlers cost in µs, such as 0,2.5,10 [0,1,2,5,10,20,50,100]",
-            ),
-            flag("budget", "SECONDS", "The whole run ends within this [225]"),
-            flag("seed", "N", "Of arrival times [1]"),
-            flag(
-                "burnd",
-                "FILE",
-                "The service, built with cgo [target/bin/burnd]",
+                "price-per-core-hour",
+                "PRICE",
+                "For the estimate of cost [0.04]",
             ),
             flag(
-                "burn-sidecar",
-                "FILE",
-                "Its sidecar [target/bin/burn-sidecar]",
-            ),
-            flag("work", "DIR", "For logs and sockets [target/loadtest]"),
-            flag(
-                "server-cores",
-                "LIST",
-                "Cores of the servers, such as 0,1 [all but the generator's]",
-            ),
-            flag("generator-core", "N", "Core of the generator [the last]"),
-            flag("no-pin", "", "Leave it to the kernel who runs where"),
-            flag(
-                "max-lag-us",
-                "US",
-                "A window is void if the generator's lag p99 is above [1000]",
-            ),
-            flag(
-                "max-void-share",
+                "utilisation",
                 "SHARE",
-                "The run is void if more of its windows are [0.2]",
+                "Highest planned use of a core [0.6]",
             ),
-            flag(
-                "out",
-                "DIR",
-                "For the report; it must hold none [target/loadtest/results/TIME-break-even]",
-            ),
-            flag(
-                "keep",
-                "",
-                "Write it to loadtest/results/DATE-HOST/break-even instead, to be committed",
-            ),
-            flag("quiet", "", "Notes only, no progress"),
         ],
     },
     Group {

@@ -1,7 +1,9 @@
 //! The first stage: which text was given for which option. The second asks for values, and every mistake of both is kept.
 
 use super::{options, unknown};
-use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration,
+};
 
 /// Texts by option, the other arguments, and the mistakes so far.
 #[derive(Debug, Default)]
@@ -105,6 +107,10 @@ impl Recorded {
 
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.given.get(name)?.first().cloned()
+    }
+
+    pub(super) fn path(&self, name: &str, default: &str) -> PathBuf {
+        self.text(name).unwrap_or_else(|| default.to_owned()).into()
     }
 
     /// A value that `parse` understands; its error is the rule that is broken.

@@ -2,7 +2,7 @@
 
 use crate::{
     generator::{Address, Endpoints},
-    topology::{Kind, Spec},
+    topology::{Kind, STREAM_WORKERS, Spec},
 };
 use std::{collections::BTreeSet, net::ToSocketAddrs as _, path::PathBuf};
 
@@ -10,6 +10,8 @@ use std::{collections::BTreeSet, net::ToSocketAddrs as _, path::PathBuf};
 const TARGETS: usize = 16;
 /// Longest name of a target.
 const NAME_BYTES: usize = 40;
+/// Most stream workers that are compared: each is a goroutine that waits, and there is no use in more than callers.
+const MOST_WORKERS: u32 = 4096;
 
 /// One target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +42,12 @@ pub struct Running {
     pub admin: Option<String>,
 }
 
-/// Reads all targets; topologies without a suffix get `stream_workers`. Errors name the target and the rule.
-pub fn parse(texts: &[String], stream_workers: bool) -> Result<Vec<Target>, Vec<String>> {
+/// Reads all targets; topologies without a suffix have stream workers if `workers` says so. Errors name the target and the rule.
+pub fn parse(texts: &[String], workers: bool) -> Result<Vec<Target>, Vec<String>> {
     let mut targets: Vec<Target> = Vec::new();
     let mut mistakes = Vec::new();
     for text in texts {
-        match one(text, stream_workers) {
+        match one(text, workers) {
             Ok(target) => targets.push(target),
             Err(rule) => mistakes.push(format!("--target {text:?}: {rule}")),
         }
@@ -76,34 +78,51 @@ pub fn parse(texts: &[String], stream_workers: bool) -> Result<Vec<Target>, Vec<
     }
 }
 
-fn one(text: &str, stream_workers: bool) -> Result<Target, String> {
-    if let Some((name, rest)) = text.split_once('=') {
+fn one(text: &str, workers: bool) -> Result<Target, String> {
+    // A name has no colon: what has one before its `=` is a suffix with a value.
+    if let Some((name, rest)) = text.split_once('=').filter(|(name, _)| !name.contains(':')) {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS";
+    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
     let mut spec = Spec {
         name: name.clone(),
         kind,
-        stream_workers,
+        stream_workers: if workers { STREAM_WORKERS } else { 0 },
         unary_hop: false,
     };
     for suffix in parts {
+        if let Some(number) = suffix.strip_prefix("workers=") {
+            spec.stream_workers = number_of_workers(number)?;
+            continue;
+        }
         match suffix {
             "" => return Err(format!("must be one of {known}")),
-            "workers" => spec.stream_workers = true,
-            "no-workers" => spec.stream_workers = false,
+            "workers" => spec.stream_workers = STREAM_WORKERS,
+            "no-workers" => spec.stream_workers = 0,
             "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
             "unary" => return Err("unary is for sidecar only".to_owned()),
-            _ => return Err(format!("{suffix} must be workers, no-workers or unary")),
+            _ => {
+                return Err(format!(
+                    "{suffix} must be workers, workers=N, no-workers or unary"
+                ));
+            }
         }
     }
     Ok(Target {
         name,
         what: What::Topology(spec),
+    })
+}
+
+fn number_of_workers(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=MOST_WORKERS).contains(number));
+    number.ok_or_else(|| {
+        format!("workers={text}: must be a whole number from 1 to {MOST_WORKERS}; no-workers is 0")
     })
 }
 

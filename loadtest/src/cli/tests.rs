@@ -37,12 +37,12 @@ fn all_mistakes_are_told_at_once() {
         "there is no option --quite: did you mean --quiet?",
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
-        "--keep and --out: either says where the report goes",
         "the scenario is missing",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
         "--p99-ms \"soon\": must be a number from 0 to 60000",
         "--from \"0\": must be a number from 0.1 to 10000000",
         "--refine \"99\": must be a whole number from 0 to 20",
+        "--keep and --out: either says where the report goes",
     ];
     assert_eq!(found, expected);
 }
@@ -92,8 +92,11 @@ fn defaults_are_those_of_the_help() {
     let run = run("run mixed");
     assert_eq!(run.source, Source::Scenario("mixed".into()));
     assert_eq!(run.overrides, Overrides::default());
-    assert_eq!((run.seed, run.max_lag), (1, Duration::from_millis(1)));
-    assert_eq!(run.servers.work.to_str(), Some("target/loadtest"));
+    assert_eq!(
+        (run.conduct.seed, run.conduct.max_lag),
+        (1, Duration::from_millis(1))
+    );
+    assert_eq!(run.conduct.work.to_str(), Some("target/loadtest"));
     assert_eq!(run.targets.len(), 1);
     assert_eq!(run.targets[0].name, "legacy");
 }
@@ -140,7 +143,7 @@ fn targets_are_named_after_what_they_are() {
         }
         What::Running(_) => panic!(),
     });
-    assert_eq!(workers.collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(workers.collect::<Vec<_>>(), [128, 128, 0]);
 }
 
 #[test]
@@ -153,8 +156,29 @@ fn a_sidecar_may_be_asked_by_a_call_each() {
     assert_eq!(
         told.collect::<Vec<_>>(),
         [
-            ("sidecar", false, true),
-            ("sidecar-unary-no-workers", true, false)
+            ("sidecar", false, 128),
+            ("sidecar-unary-no-workers", true, 0)
+        ]
+    );
+}
+
+#[test]
+fn numbers_of_workers_are_told_apart() {
+    let run = run(
+        "run x --stream-workers off --target legacy --target legacy:workers \
+         --target legacy:workers=1 --target sidecar:workers=4096:unary",
+    );
+    let told = run.targets.iter().map(|target| match &target.what {
+        What::Topology(spec) => (target.name.as_str(), spec.stream_workers, spec.unary_hop),
+        What::Running(_) => panic!(),
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("legacy", 0, false),
+            ("legacy:workers", 128, false),
+            ("legacy:workers=1", 1, false),
+            ("sidecar:workers=4096:unary", 4096, true)
         ]
     );
 }
@@ -187,7 +211,19 @@ fn a_running_server_may_say_more_about_itself() {
 #[test]
 fn bad_targets_are_told_by_their_rule() {
     let rules = [
-        ("sidecar:fast", "fast must be workers, no-workers or unary"),
+        (
+            "sidecar:fast",
+            "fast must be workers, workers=N, no-workers or unary",
+        ),
+        (
+            "legacy:workers=0",
+            "workers=0: must be a whole number from 1 to 4096; no-workers is 0",
+        ),
+        ("legacy:workers=4097", "workers=4097: must be a whole"),
+        ("legacy:workers=", "workers=: must be a whole number"),
+        ("legacy:workers=many", "workers=many: must be a whole"),
+        ("legacy:unary=1", "unary=1 must be workers"),
+        ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
         ("sidecar:", "must be one of"),
         ("=127.0.0.1:1", "the name must be"),
@@ -216,6 +252,11 @@ fn a_capture_runs_at_its_own_speed_unless_rates_are_given() {
     assert_eq!(speed("replay c"), Some(1.0));
     assert_eq!(speed("replay c --speed 3"), Some(3.0));
     assert_eq!(speed("replay c --qps 30"), None);
+    assert_eq!(speed("replay c --closed"), None);
+    assert_eq!(
+        mistakes("replay c --closed --speed 2"),
+        ["--closed and --speed: a closed loop goes as fast as answers come"]
+    );
     let both = mistakes("replay c --speed 3 --qps 9");
     assert_eq!(
         both,
@@ -224,6 +265,46 @@ fn a_capture_runs_at_its_own_speed_unless_rates_are_given() {
     assert_eq!(
         mistakes("replay c --hot GetBalance"),
         ["--hot \"GetBalance\": must be /package.Service/Method"]
+    );
+}
+
+#[test]
+fn a_closed_loop_goes_with_nothing_that_names_a_rate_or_a_wait() {
+    let asked = run(
+        "run x --closed --max-in-flight 64 --rounds 6 --window 2 --writes 20 \
+         --max-error-rate 0.01 --no-noise-floor --warm-up 1",
+    );
+    assert!(asked.overrides.closed);
+    assert_eq!(asked.overrides.traffic.max_in_flight, Some(64));
+    for other in [
+        "from 5",
+        "step x2",
+        "every 2",
+        "to 9",
+        "until-failure",
+        "ramp",
+        "refine 3",
+        "failing-windows 2",
+        "qps 9",
+        "equal-share 0.5",
+        "no-equal",
+        "spread poisson",
+        "max-lag-us 500",
+        "p50-ms 1",
+        "p99-ms 1",
+        "p999-ms 1",
+        "min-achieved 0.9",
+        "compare",
+    ] {
+        let name = other.split(' ').next().unwrap();
+        let found = mistakes(&format!("run x --closed --{other}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let begin = format!("--closed and --{name}: ");
+        assert!(found[0].starts_with(&begin), "{found:?}");
+    }
+    assert_eq!(
+        mistakes("run x --closed --qps 9"),
+        ["--closed and --qps: a closed loop goes as fast as answers come"]
     );
 }
 

@@ -1,10 +1,10 @@
 //! Conclusions from windows. Only windows that count are drawn from; what can't be told is left out, never guessed.
 
+mod notes;
 mod ratios;
 mod targets;
 
 use super::{
-    format::{count, ended_by},
     input::{Finished, Measured, Plan},
     model::{Estimate, EstimateRow, Generator, Limits, Phase, Report, SCHEMA, Target, Window},
 };
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// Hours of an average month.
 const HOURS_PER_MONTH: f64 = 730.0;
-/// Fewer rounds than this show no spread worth the name.
-const FEW_ROUNDS: u32 = 3;
 
 /// Draws the conclusions from the windows.
 #[must_use]
@@ -44,7 +42,7 @@ pub fn assemble(finished: &Finished) -> Report {
         folder: None,
     };
     report.run.duration_s = finite(report.run.duration_s);
-    report.notes = notes(&report);
+    report.notes = notes::notes(&report, finished);
     report
 }
 
@@ -148,74 +146,6 @@ fn estimate(plan: Plan, targets: &[Target]) -> Option<Estimate> {
         price_per_core_hour: plan.price_per_core_hour,
         targets: rows,
     })
-}
-
-fn notes(report: &Report) -> Vec<String> {
-    let mut notes = Vec::new();
-    let equal_load = report
-        .windows
-        .iter()
-        .any(|window| window.phase == Phase::Equal);
-    for target in &report.targets {
-        if equal_load && target.requests == 0 {
-            notes.push(format!(
-                "{}: no window of equal load counts, so it has no figures there.",
-                target.name
-            ));
-        }
-        if target.errors > 0 {
-            notes.push(format!(
-                "{}: {} of {} reads at equal load were errors; latencies of failed reads are in the percentiles.",
-                target.name, target.errors, target.requests
-            ));
-        }
-        if let Some(fallbacks @ 1..) = target.fallbacks {
-            notes.push(format!(
-                "{}: {fallbacks} of {} reads at equal load were answered by Go in the sidecar's place.",
-                target.name, target.requests
-            ));
-        }
-    }
-    notes.extend(unbroken(report));
-    let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);
-    let few = few.filter(|(figure, _)| *figure != ratios::RATE);
-    let fewest = few.map(|(_, figure)| figure.rounds).min();
-    if let Some(rounds) = fewest.filter(|rounds| *rounds < FEW_ROUNDS) {
-        notes.push(format!(
-            "Ratios at equal load come from as few as {rounds} round{}: the spread says little.",
-            if rounds == 1 { "" } else { "s" }
-        ));
-    }
-    if equal_load && !report.targets.iter().any(|target| target.against_itself) {
-        notes.push(
-            "The baseline was not measured against itself: there is no noise floor.".to_owned(),
-        );
-    }
-    notes
-}
-
-/// Targets whose limit was not found: a note for each thing that ended their search, however many it ended.
-fn unbroken(report: &Report) -> Vec<String> {
-    let mut ended: Vec<(&str, Vec<String>)> = Vec::new();
-    for target in &report.targets {
-        let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) else {
-            continue;
-        };
-        let by = target.limited_by.as_deref();
-        let by = by.map_or("its own limit", ended_by);
-        let held = format!("{} ({})", target.name, count(sustained.round()));
-        match ended.iter_mut().find(|(other, _)| *other == by) {
-            Some((_, all)) => all.push(held),
-            None => ended.push((by, vec![held])),
-        }
-    }
-    let note = |(by, held): (&str, Vec<String>)| {
-        format!(
-            "Reads a second that held, not what breaks it: {}; the search was ended by {by}.",
-            held.join(", ")
-        )
-    };
-    ended.into_iter().map(note).collect()
 }
 
 /// A window's row as it is written: numbers that are none (no answers, no time) are 0 or absent.

@@ -44,6 +44,24 @@ pub(crate) fn run() -> Finished {
     finished
 }
 
+/// The same in a closed loop: no search, no rate.
+pub(crate) fn closed() -> Finished {
+    let mut finished = run();
+    for target in &mut finished.targets {
+        target.search = None;
+    }
+    for measured in &mut finished.windows {
+        let window = &mut measured.window;
+        window.closed_in_flight = Some(8);
+        window.achieved_qps = 4000.0 / window.p50_us;
+        measured.observed.generator.in_flight_max = 8;
+    }
+    finished.objective.p99 = None;
+    finished.objective.min_achieved = 0.0;
+    finished.run.objective = vec!["errors at most 0.1%".into()];
+    finished
+}
+
 pub(crate) fn add(finished: &mut Finished, target: &str, round: u32, micros: f64) {
     let index = finished.windows.len() as u32;
     finished
@@ -88,6 +106,7 @@ fn row(index: u32, target: &str, round: u32, micros: f64) -> Window {
         round,
         at_s: f64::from(index),
         duration_s: 1.0,
+        closed_in_flight: None,
         offered_qps: 10.0,
         achieved_qps: 10.0,
         planned: 10,

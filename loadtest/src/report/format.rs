@@ -41,6 +41,11 @@ fn trimmed(number: String) -> String {
         .to_owned()
 }
 
+/// What a closed loop asks of a target.
+pub(crate) fn closed_loop(in_flight: u64) -> String {
+    format!("closed loop, {in_flight} in flight")
+}
+
 /// Reads a second.
 pub(crate) fn rate(qps: f64) -> String {
     significant(qps)

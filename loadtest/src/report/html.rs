@@ -25,7 +25,7 @@ pub fn page(report: &Report) -> String {
         targets::processes(report),
         facts::comparison(report),
         estimate::section(report),
-        facts::words(),
+        facts::words(report),
         windows::section(report),
         facts::rerun(report),
     ];
@@ -148,6 +148,31 @@ mod tests {
         assert!(page.contains("Void") && page.contains("no window was measured"));
         assert!(page.contains("Interrupted"));
         assert!(!page.contains("NaN") && !page.contains("inf\""));
+    }
+
+    #[test]
+    fn the_page_of_a_closed_loop_has_no_rates_and_no_lag() {
+        let page = page(&assemble(&fixture::closed()));
+        for part in [
+            "closed loop, 8 in flight at each target",
+            "coordinated omission",
+            "QPS at full load",
+            "Answered, reads/s",
+            "Latency percentiles in a closed loop, 8 in flight",
+            "Methods at full load",
+            "<li>errors at most 0.1%</li>",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        for part in [
+            "equal load",
+            "planned send",
+            "Held the objective",
+            "lag p99",
+            "10 reads a second",
+        ] {
+            assert!(!page.contains(part), "{part}");
+        }
     }
 
     #[test]

@@ -134,8 +134,11 @@ pub struct Target {
     /// Why the search ended: the rule that broke, or `generator` or `limit` (the highest rate asked for), in words.
     pub limited_by: Option<String>,
     /// The planned rate of the equal-load windows that the figures below are from, their mean over time if they differ (a
-    /// capture at its own times); `null` if there were none.
+    /// capture at its own times); `null` if there were none, and of a closed loop.
     pub equal_qps: Option<f64>,
+    /// OK answers a second in those windows: in a closed loop, what the target can do.
+    #[serde(default)]
+    pub achieved_qps: Option<f64>,
     /// CPU of all its processes, per answered read (writes are in it as well). `null` if no process is known.
     pub cpu_us_per_request: Option<f64>,
     /// Peak resident memory of all its processes together.
@@ -211,7 +214,7 @@ pub struct Ratio {
     pub target: String,
     /// Name of the baseline.
     pub baseline: String,
-    /// Figure (`max_qps_within_slo`, `cpu_us_per_request`, `rss_peak_bytes`, `p50_us`, `p99_us`, `p999_us`) -> ratio.
+    /// Figure (`max_qps_within_slo`, in a closed loop `achieved_qps`; `cpu_us_per_request`, `rss_peak_bytes`, `p50_us`, `p99_us`, `p999_us`) -> ratio.
     pub figures: BTreeMap<String, RatioFigure>,
 }
 
@@ -296,6 +299,15 @@ impl Phase {
             Self::Equal => "equal load",
         }
     }
+
+    /// The same; in a closed loop, loads are full instead of equal.
+    #[must_use]
+    pub const fn words_at(self, closed_in_flight: Option<u64>) -> &'static str {
+        match (self, closed_in_flight) {
+            (Self::Equal, Some(_)) => "full load",
+            _ => self.words(),
+        }
+    }
 }
 
 /// One window against one target; also a row of `windows.csv`.
@@ -313,6 +325,10 @@ pub struct Window {
     pub at_s: f64,
     /// Seconds of planned sends.
     pub duration_s: f64,
+    /// Reads that were always in flight, if the load was a closed loop: then none was planned, `offered_qps` is what was
+    /// sent, and there is no lag.
+    #[serde(default)]
+    pub closed_in_flight: Option<u64>,
     /// Planned rate.
     pub offered_qps: f64,
     /// OK answers a second within the duration.
@@ -366,6 +382,37 @@ pub struct Window {
     pub broke: Option<String>,
     /// Why the window does not count, in words; `null` if it does.
     pub void: Option<String>,
+}
+
+impl Report {
+    /// Reads that were always in flight, if all measured loads were closed loops.
+    #[must_use]
+    pub fn closed_in_flight(&self) -> Option<u64> {
+        let windows = self.windows.iter();
+        let mut measured = windows.filter(|window| window.phase != Phase::WarmUp);
+        let first = measured.next()?.closed_in_flight;
+        first.filter(|_| measured.all(|window| window.closed_in_flight == first))
+    }
+
+    /// What the load of the compared windows is called.
+    #[must_use]
+    pub fn load_words(&self) -> &'static str {
+        Phase::Equal.words_at(self.closed_in_flight())
+    }
+}
+
+impl Window {
+    /// The rate, if one was planned.
+    #[must_use]
+    pub fn planned_qps(&self) -> Option<f64> {
+        self.closed_in_flight.is_none().then_some(self.offered_qps)
+    }
+
+    /// The generator's lag, if there was anything to be late for.
+    #[must_use]
+    pub fn lag_us(&self) -> Option<f64> {
+        self.closed_in_flight.is_none().then_some(self.lag_p99_us)
+    }
 }
 
 /// Cores and cost of a planned load.

@@ -1,10 +1,10 @@
 //! The results of the project's README, generated, so that no figure in it is typed by hand.
 
 use super::{
-    files,
+    figures, files,
     format::{
-        bytes, duration_us, headline, range, rate, says_something, significant, spread,
-        within_noise,
+        bytes, closed_loop, duration_us, headline, range, rate, says_something, significant,
+        spread, within_noise,
     },
     model::{RatioFigure, Report, Run, Target},
     summary::{floor, memory},
@@ -23,9 +23,13 @@ const RESULTS: &str = "results";
 #[must_use]
 pub fn readme_table(report: &Report) -> String {
     let mut table = TextTable::default();
+    let qps = match report.closed_in_flight() {
+        Some(_) => "QPS at full load",
+        None => "max QPS within the objective",
+    };
     table.row([
         "target",
-        "max QPS within the objective",
+        qps,
         "CPU µs per read",
         "p50",
         "p99",
@@ -76,7 +80,10 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
         } else {
             target.name.clone()
         },
-        cell("max_qps_within_slo", target.max_qps_within_slo, rate),
+        match report.closed_in_flight() {
+            Some(_) => cell("achieved_qps", target.achieved_qps, rate),
+            None => cell("max_qps_within_slo", target.max_qps_within_slo, rate),
+        },
         cell("cpu_us_per_request", target.cpu_us_per_request, significant),
         cell("p50_us", target.p50_us, duration_us),
         cell("p99_us", target.p99_us, duration_us),
@@ -99,7 +106,7 @@ fn ratio_words(figure: &RatioFigure) -> String {
 }
 
 fn floor_row(report: &Report) -> Vec<String> {
-    let cells = super::FIGURES.iter().map(|(key, _)| {
+    let cells = figures(report).into_iter().map(|(key, _)| {
         floor(report, key).map_or_else(|| "–".to_owned(), |(low, high)| range(low, high))
     });
     ["noise floor".to_owned()]
@@ -117,6 +124,12 @@ fn provenance(report: &Report) -> String {
             rate(qps)
         )
     });
+    let closed = report.closed_in_flight().map(|in_flight| {
+        format!(
+            " The load is a {} at each target: latencies are those of a full queue.",
+            closed_loop(in_flight)
+        )
+    });
     format!(
         "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
          bold has all of its spread beyond it.{} \
@@ -125,7 +138,7 @@ fn provenance(report: &Report) -> String {
             .targets
             .first()
             .map_or("the baseline", |target| &target.name),
-        equal.unwrap_or_default(),
+        closed.or(equal).unwrap_or_default(),
         run.scenario,
         origin(run, report.folder.as_deref()),
     )
@@ -284,6 +297,27 @@ mod tests {
         }
         report.void = true;
         assert!(readme_table(&report).starts_with("**Void, not to be quoted"));
+    }
+
+    #[test]
+    fn the_table_of_a_closed_loop_names_the_load() {
+        let text = readme_table(&assemble(&fixture::closed()));
+        let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap();
+        assert!(
+            line("| target |").contains("| QPS at full load |"),
+            "{text}"
+        );
+        assert!(
+            line("| b |").contains("<br>**2.00×** (2.00–2.00) |"),
+            "{text}"
+        );
+        assert!(line("| noise floor |").contains("| 0.91–0.95 |"), "{text}");
+        let provenance = text.lines().last().unwrap();
+        assert!(
+            provenance.contains("a closed loop, 8 in flight at each target"),
+            "{text}"
+        );
+        assert!(!text.contains("objective"), "{text}");
     }
 
     #[test]

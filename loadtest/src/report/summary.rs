@@ -1,9 +1,10 @@
 //! The report as text for a terminal.
 
 use super::{
-    FIGURES, files,
+    figures, files,
     format::{
-        bytes, count, duration_us, ended_by, headline, percent, range, rate, spread, within_noise,
+        bytes, closed_loop, count, duration_us, ended_by, headline, percent, range, rate, spread,
+        within_noise,
     },
     model::{Estimate, Ratio, RatioFigure, Report, Target},
     text_table::TextTable,
@@ -76,7 +77,7 @@ fn headlines(report: &Report) -> String {
             .chain(["noise floor".to_owned()]),
     );
     let mut told = false;
-    for (key, words) in FIGURES {
+    for (key, words) in figures(report) {
         let noise = floor(report, key).map(|(low, high)| range(low, high));
         let figures: Vec<_> = ratios.iter().map(|ratio| ratio.figures.get(key)).collect();
         if noise.is_none() && figures.iter().all(Option::is_none) {
@@ -89,7 +90,13 @@ fn headlines(report: &Report) -> String {
         let noise = noise.unwrap_or_else(|| "-".to_owned());
         table.row([words.to_owned()].into_iter().chain(cells).chain([noise]));
     }
-    let title = format!("{}: {}\n\n", report.run.scenario, report.run.title);
+    let load = report.closed_in_flight().map(closed_loop);
+    let title = format!(
+        "{}: {}\n{}\n",
+        report.run.scenario,
+        report.run.title,
+        load.map(|load| format!("{load}\n")).unwrap_or_default()
+    );
     if !told {
         return format!("{title}No ratio can be told.\n");
     }
@@ -109,11 +116,16 @@ fn cell(figure: &RatioFigure) -> String {
 
 fn targets(report: &Report) -> String {
     let mut table = TextTable::default();
+    let in_flight = report.closed_in_flight();
+    let (rate, at) = match in_flight {
+        Some(_) => ("QPS", "in flight"),
+        None => ("max QPS", "at QPS"),
+    };
     table.row([
         "target",
-        "max QPS",
+        rate,
         "CPU µs/read",
-        "at QPS",
+        at,
         "p50",
         "p99",
         "p99.9",
@@ -122,7 +134,7 @@ fn targets(report: &Report) -> String {
         "reads",
     ]);
     for target in &report.targets {
-        table.row(target_row(target));
+        table.row(target_row(target, in_flight));
     }
     let mut text = table.text();
     for target in &report.targets {
@@ -137,14 +149,18 @@ fn targets(report: &Report) -> String {
     text
 }
 
-fn target_row(target: &Target) -> [String; 10] {
+fn target_row(target: &Target, in_flight: Option<u64>) -> [String; 10] {
     let told =
         |value: Option<f64>, words: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), words);
+    let (qps, at) = match in_flight {
+        Some(in_flight) => (target.achieved_qps, Some(real(in_flight))),
+        None => (target.max_qps_within_slo, target.equal_qps),
+    };
     [
         target.name.clone(),
-        told(target.max_qps_within_slo, rate),
+        told(qps, rate),
         told(target.cpu_us_per_request, super::format::significant),
-        told(target.equal_qps, rate),
+        told(at, rate),
         told(target.p50_us, duration_us),
         told(target.p99_us, duration_us),
         told(target.p999_us, duration_us),
@@ -196,15 +212,23 @@ fn estimate(estimate: &Estimate) -> String {
     )
 }
 
-fn closing(report: &Report) -> String {
+/// How the generator did.
+pub(super) fn generator(report: &Report) -> String {
     let generator = &report.generator;
-    let mut text = format!(
-        "generator: at most {} of its core, lag p99 {}; {} of {} windows void\n",
+    let lag = match report.closed_in_flight() {
+        Some(_) => String::new(),
+        None => format!(", lag p99 {}", duration_us(generator.lag_p99_us)),
+    };
+    format!(
+        "at most {} of its core{lag}; {} of {} windows void",
         percent(generator.cpu_fraction_max),
-        duration_us(generator.lag_p99_us),
         generator.void_windows,
         generator.windows,
-    );
+    )
+}
+
+fn closing(report: &Report) -> String {
+    let mut text = format!("generator: {}\n", generator(report));
     for note in &report.notes {
         text.push_str(&format!("note: {note}\n"));
     }
@@ -276,6 +300,29 @@ mod tests {
         finished.targets.clear();
         finished.windows.clear();
         assert!(summary(&assemble(&finished)).starts_with("VOID: no window was measured"));
+    }
+
+    #[test]
+    fn a_closed_loop_is_told_by_what_was_answered() {
+        let text = summary(&assemble(&fixture::closed()));
+        assert!(
+            text.starts_with("a: A title\nclosed loop, 8 in flight\n\nover a"),
+            "{text}"
+        );
+        assert!(
+            text.contains("QPS at full load  2.00× (2.00–2.00)"),
+            "{text}"
+        );
+        assert!(
+            text.contains("CPU per read      0.50× (0.50–0.50)"),
+            "{text}"
+        );
+        for part in ["coordinated omission", "in flight", "Ratios at full load"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        for part in ["lag", "max QPS", "objective", "equal load", "offered"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 mod burns;
 mod pace;
 
-use super::{Job, clock::Moment, execute, live, machine, objective};
+use super::{Job, clock::Moment, execute, live, machine, objective, setup};
 use crate::{
     cli,
     error::{Error, Kind, Result},
@@ -45,6 +45,8 @@ const FULL: usize = 128;
 /// One at a time is a rate, not a limit: a slow answer must not hide what waits behind it.
 const MAX_IN_FLIGHT: usize = 4096;
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Of the whole run.
+const BUDGET: Duration = Duration::from_secs(225);
 
 /// Rounds of one visit to a cost: there, and back.
 const VISIT: u32 = 2;
@@ -61,6 +63,7 @@ struct Visit {
 
 struct Bench<'a> {
     asked: &'a cli::BreakEven,
+    budget: Duration,
     servers: Vec<Server>,
     terminal: &'a mut Terminal,
     stop: &'a AtomicBool,
@@ -77,28 +80,23 @@ pub fn measure(
     stop: &AtomicBool,
 ) -> Result<Finished> {
     let begun = Instant::now();
-    let cores = match asked.no_pin {
-        true => cores::Cores::default(),
-        false => cores::choose(
-            asked.server_cores.as_deref(),
-            asked.generator_core,
-            &cores::allowed(),
-        )?,
-    };
+    let cores = setup::cores_of(&asked.conduct)?;
+    let budget = asked.conduct.budget.unwrap_or(BUDGET);
     let rig = Rig {
         burnd: asked.burnd.clone(),
         sidecar: asked.sidecar.clone(),
-        work: asked.work.clone(),
+        work: asked.conduct.work.clone(),
         server_cores: cores.servers.clone(),
     };
     rig.check()?;
-    pace::fits(&asked.works_us, asked.budget)?;
+    pace::fits(&asked.works_us, budget)?;
     let _lock = ledger::lock(&rig.work)?;
     let servers = Answer::ALL.map(|answer| Server::start(&rig, answer, stop));
     let servers = servers.into_iter().collect::<Result<Vec<_>>>()?;
     cores::pin(&cores.generator)?;
     let mut bench = Bench {
         asked,
+        budget,
         servers,
         terminal,
         stop,
@@ -116,7 +114,7 @@ pub fn measure(
         works_us: asked.works_us.clone(),
         fallbacks: fallbacks?,
         interrupted: bench.interrupted,
-        max_void_share: asked.max_void_share,
+        max_void_share: asked.conduct.max_void_share,
         windows: bench.windows,
         notes,
     })
@@ -137,12 +135,12 @@ impl Bench<'_> {
                 load: Load::WarmUp,
                 work_us: 0.0,
                 qps: pace::NO_RATE,
-                window: pace::warm_up(self.asked.budget),
+                window: pace::warm_up(self.budget),
                 pass,
             })?;
         }
         let works = &self.asked.works_us;
-        let left = self.asked.budget.saturating_sub(self.begun.elapsed());
+        let left = self.budget.saturating_sub(self.begun.elapsed());
         let pace = Pace::new(works, left);
         let mut notes = self.passes(&pace)?;
         let broken = self.windows.iter().filter(|measured| {
@@ -168,7 +166,7 @@ impl Bench<'_> {
                     self.interrupted = true;
                     return Ok(Vec::new());
                 }
-                if self.begun.elapsed() + pace.cost(&visit) > self.asked.budget {
+                if self.begun.elapsed() + pace.cost(&visit) > self.budget {
                     return Ok(vec![format!(
                         "the time budget ended the run in pass {} of {}, at a handler of {} µs",
                         pass + 1,
@@ -217,10 +215,6 @@ impl Bench<'_> {
     }
 
     fn targets(&self, names: &[String], visit: &Visit) -> Result<Vec<live::Target>> {
-        let max_in_flight = match visit.load {
-            Load::OneInFlight => MAX_IN_FLIGHT,
-            Load::WarmUp | Load::Full => FULL,
-        };
         let each = names.iter().enumerate().map(|(index, name)| {
             // The one after the answers is the first of them, asked for nothing.
             let server = &self.servers[index % self.servers.len()];
@@ -228,7 +222,7 @@ impl Bench<'_> {
             let options = Options {
                 connections: CONNECTIONS,
                 idle_connections: 0,
-                max_in_flight,
+                max_in_flight: max_in_flight(visit.load),
                 timeout: TIMEOUT,
                 writes_per_second: 0.0,
                 reply_budget_bytes: 0,
@@ -246,7 +240,7 @@ impl Bench<'_> {
 
     fn job(&self, visit: &Visit, names: Vec<String>) -> Job {
         let warm_up = visit.load == Load::WarmUp;
-        let seed = self.asked.seed.wrapping_mul(1 << 20);
+        let seed = self.asked.conduct.seed.wrapping_mul(1 << 20);
         let seed = seed + u64::from(visit.pass) * 1000 + visit.work_us.to_bits() % 997;
         Job {
             plan: plan::Settings {
@@ -268,9 +262,17 @@ impl Bench<'_> {
                 Load::OneInFlight => Spread::Constant,
                 Load::WarmUp | Load::Full => Spread::Closed,
             },
+            max_in_flight: max_in_flight(visit.load),
             objective: rules(),
-            max_lag: self.asked.max_lag,
+            max_lag: self.asked.conduct.max_lag,
         }
+    }
+}
+
+fn max_in_flight(load: Load) -> usize {
+    match load {
+        Load::OneInFlight => MAX_IN_FLIGHT,
+        Load::WarmUp | Load::Full => FULL,
     }
 }
 
@@ -284,13 +286,6 @@ fn rules() -> Objective {
         min_achieved: 0.0,
         windows: 1,
     }
-}
-
-/// In words: the first. The others are about rates and searches.
-fn kept_rules() -> Vec<String> {
-    let mut rules = objective::rules(&rules());
-    rules.truncate(1);
-    rules
 }
 
 fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model::Run {
@@ -314,7 +309,7 @@ fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model
             entries: 0,
             position: 0,
         }),
-        objective: kept_rules(),
+        objective: objective::rules_of_closed_loop(&rules()),
     }
 }
 

@@ -56,6 +56,36 @@ pub(super) fn void(
     })
 }
 
+/// Why a window of a closed loop does not count. Nothing is planned there, so nothing lags: a generator that falls behind
+/// keeps fewer reads in flight than it should, and that it does once its core is used up.
+#[must_use]
+pub(super) fn void_of_closed_loop(observed: &Observed) -> Option<String> {
+    if observed.planned == 0 {
+        return Some("nothing was sent".to_owned());
+    }
+    let busy = observed.generator.cpu_fraction;
+    (busy >= BUSY).then(|| {
+        format!(
+            "the generator used {:.0}% of its core: it, not the target, was at full load",
+            busy * 100.0
+        )
+    })
+}
+
+/// What is left of an objective in a closed loop: the rate of errors. There is no planned rate to achieve and no planned send
+/// to count latencies from.
+#[must_use]
+pub(super) fn of_closed_loop(objective: &Objective) -> Objective {
+    Objective {
+        p50: None,
+        p99: None,
+        p999: None,
+        max_error_rate: objective.max_error_rate,
+        min_achieved: 0.0,
+        windows: 1,
+    }
+}
+
 /// The first rule of the objective that a window of this length broke, in words.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
@@ -98,10 +128,7 @@ pub(super) fn rules(objective: &Objective) -> Vec<String> {
     let mut rules: Vec<_> = latencies
         .map(|(name, _, limit)| format!("{name} from planned send at most {}", millis(limit)))
         .collect();
-    rules.push(format!(
-        "errors at most {}",
-        percent(objective.max_error_rate)
-    ));
+    rules.extend(rules_of_closed_loop(objective));
     rules.push(format!(
         "achieved rate at least {} of the planned one",
         percent(objective.min_achieved)
@@ -111,6 +138,15 @@ pub(super) fn rules(objective: &Objective) -> Vec<String> {
         objective.windows
     ));
     rules
+}
+
+/// The only rule there.
+#[must_use]
+pub(super) fn rules_of_closed_loop(objective: &Objective) -> Vec<String> {
+    vec![format!(
+        "errors at most {}",
+        percent(objective.max_error_rate)
+    )]
 }
 
 fn limits(objective: &Objective) -> impl Iterator<Item = (&'static str, f64, Duration)> {
@@ -249,5 +285,22 @@ mod tests {
         let rules = rules(&objective());
         assert_eq!(rules[0], "p99 from planned send at most 10 ms");
         assert_eq!(rules.len(), 5);
+        assert_eq!(rules_of_closed_loop(&objective()), ["errors at most 1%"]);
+    }
+
+    #[test]
+    fn a_closed_loop_is_judged_by_its_errors_and_the_generators_core() {
+        let left = of_closed_loop(&objective());
+        let mut observed = sample::observed(1000, Duration::from_secs(5));
+        observed.achieved_qps = 10.0;
+        assert_eq!(broke(&left, &observed, SECOND), None);
+        observed.ok = 900;
+        let words = broke(&left, &observed, SECOND).unwrap();
+        assert_eq!(words, "errors 10% over 1%");
+        assert_eq!(void_of_closed_loop(&observed), None);
+        observed.generator.cpu_fraction = 0.99;
+        let words = void_of_closed_loop(&observed).unwrap();
+        assert!(words.starts_with("the generator used 99%"), "{words}");
+        assert!(void_of_closed_loop(&sample::observed(0, SECOND)).is_some());
     }
 }

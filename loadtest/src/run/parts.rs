@@ -1,5 +1,6 @@
 //! A scenario or a capture, with what the command line says otherwise.
 
+use super::objective;
 use crate::{
     cli::{Overrides, Source, Traffic},
     error::{Error, Kind, Result},
@@ -11,6 +12,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+/// In flight in a closed loop, unless it is said: enough to keep servers of a few cores busy, few enough that none queues
+/// for long.
+const CLOSED_IN_FLIGHT: usize = 128;
 
 /// What a run is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +169,12 @@ impl Parts {
         set(&mut objective.min_achieved, overrides.min_achieved);
         set(&mut objective.windows, search.failing_windows);
         self.apply_traffic(&overrides.traffic);
+        if overrides.closed {
+            let asked = overrides.traffic.max_in_flight;
+            self.load.max_in_flight = asked.unwrap_or(CLOSED_IN_FLIGHT);
+            self.load.spread = Spread::Closed;
+            self.objective = objective::of_closed_loop(&self.objective);
+        }
         Ok(())
     }
 
@@ -197,7 +208,8 @@ impl Parts {
         own_times: bool,
     ) -> plan::Settings {
         let pace = &self.pace;
-        let fixed = if own_times { Some(0.0) } else { overrides.qps };
+        let no_rate = own_times || overrides.closed;
+        let fixed = if no_rate { Some(0.0) } else { overrides.qps };
         let search = plan::Search {
             from_qps: pace.from_qps,
             step: overrides
@@ -241,6 +253,8 @@ fn set<T>(value: &mut T, wanted: Option<T>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp)]
+
     use super::*;
 
     #[test]
@@ -283,6 +297,30 @@ mod tests {
         let plan = plain().plan(2, &Overrides::default(), 1, true);
         assert_eq!(plan.seeds, plan::Seeds::Passes);
         assert_eq!(plan.equal.unwrap().load, plan::Load::Qps(0.0));
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_rate_and_no_limit_of_latency() {
+        let mut overrides = Overrides {
+            closed: true,
+            max_error_rate: Some(0.05),
+            ..Overrides::default()
+        };
+        let mut parts = plain();
+        parts.apply(&overrides).unwrap();
+        assert_eq!(parts.load.spread, Spread::Closed);
+        assert_eq!(parts.load.max_in_flight, 128);
+        let objective = &parts.objective;
+        assert_eq!((objective.p99, objective.min_achieved), (None, 0.0));
+        assert_eq!(objective.max_error_rate, 0.05);
+        let plan = parts.plan(2, &overrides, 1, false);
+        assert_eq!((plan.search, plan.noise_floor), (None, true));
+        assert_eq!(plan.equal.unwrap().load, plan::Load::Qps(0.0));
+        assert_eq!(plan.warm_up, Some((0.0, Duration::from_secs(2))));
+        assert_eq!(plan.seeds, plan::Seeds::Hashed(1));
+        overrides.traffic.max_in_flight = Some(7);
+        parts.apply(&overrides).unwrap();
+        assert_eq!(parts.load.max_in_flight, 7);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(super) struct Parts<'a> {
     pub(super) at: Duration,
     pub(super) observed: &'a Observed,
     pub(super) processes: &'a [ProcessUsage],
+    pub(super) closed_in_flight: Option<u64>,
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -31,7 +32,8 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
         round: next.round,
         at_s: parts.at.as_secs_f64(),
         duration_s: seconds,
-        // A capture at its own times has the rate that it has.
+        closed_in_flight: parts.closed_in_flight,
+        // A capture at its own times and a closed loop have the rate that they have.
         offered_qps: if offered > 0.0 {
             offered
         } else {
@@ -163,6 +165,7 @@ mod tests {
             at: Duration::from_secs(9),
             observed,
             processes,
+            closed_in_flight: None,
         })
     }
 

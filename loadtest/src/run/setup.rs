@@ -24,7 +24,7 @@ use crate::{
     },
     terminal::Terminal,
     topology::{Rig, Server, Spec, cores, ledger},
-    traffic::Workload,
+    traffic::{Spread, Workload},
 };
 use filling::{fill, needs_ids};
 use std::{
@@ -65,11 +65,11 @@ pub fn prepare(
     let begun = Instant::now();
     let mut parts = parts::read(&run.source, &run.scenarios)?;
     parts.apply(&run.overrides)?;
-    let cores = cores_of(&run.servers)?;
+    let cores = cores_of(&run.conduct)?;
     let rig = Rig {
         walletd: run.servers.walletd.clone(),
         hotpathd: run.servers.hotpathd.clone(),
-        work: run.servers.work.clone(),
+        work: run.conduct.work.clone(),
         server_cores: cores.servers.clone(),
     };
     let specs = specs(run);
@@ -97,6 +97,7 @@ pub fn prepare(
     let mut job = job(run, &parts);
     let closing = CLOSING * u32::try_from(1 + specs.len()).unwrap_or(u32::MAX);
     job.plan.budget = run
+        .conduct
         .budget
         .map(|budget| budget.saturating_sub(begun.elapsed() + closing));
     Ok(Prepared {
@@ -152,12 +153,13 @@ fn about(target: &cli::target::Target) -> String {
     }
 }
 
-fn cores_of(servers: &cli::Servers) -> Result<cores::Cores> {
-    if servers.no_pin {
+/// Who runs where.
+pub(super) fn cores_of(conduct: &cli::Conduct) -> Result<cores::Cores> {
+    if conduct.no_pin {
         return Ok(cores::Cores::default());
     }
-    let asked = servers.server_cores.as_deref();
-    cores::choose(asked, servers.generator_core, &cores::allowed())
+    let asked = conduct.server_cores.as_deref();
+    cores::choose(asked, conduct.generator_core, &cores::allowed())
 }
 
 fn specs(run: &cli::Run) -> Vec<Spec> {
@@ -303,11 +305,17 @@ fn job(run: &cli::Run, parts: &Parts) -> Job {
             .iter()
             .map(|target| target.name.clone())
             .collect(),
-        plan: parts.plan(run.targets.len(), &run.overrides, run.seed, own_times),
+        plan: parts.plan(
+            run.targets.len(),
+            &run.overrides,
+            run.conduct.seed,
+            own_times,
+        ),
         replay,
         spread: parts.load.spread,
+        max_in_flight: parts.load.max_in_flight,
         objective: parts.objective.clone(),
-        max_lag: run.max_lag,
+        max_lag: run.conduct.max_lag,
     }
 }
 
@@ -348,7 +356,10 @@ fn described(
                 entries: size.entries,
                 position: size.position,
             }),
-        objective: objective::rules(&parts.objective),
+        objective: match parts.load.spread {
+            Spread::Closed => objective::rules_of_closed_loop(&parts.objective),
+            _ => objective::rules(&parts.objective),
+        },
     }
 }
 
@@ -414,8 +425,8 @@ mod tests {
     #[test]
     fn nothing_is_pinned_if_so_asked() {
         let run = asked("run x --no-pin");
-        assert_eq!(cores_of(&run.servers).unwrap(), cores::Cores::default());
+        assert_eq!(cores_of(&run.conduct).unwrap(), cores::Cores::default());
         let run = asked("run x --server-cores 1023");
-        assert_eq!(cores_of(&run.servers).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(cores_of(&run.conduct).unwrap_err().kind(), Kind::Usage);
     }
 }

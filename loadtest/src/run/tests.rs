@@ -35,6 +35,8 @@ struct Bench<'a> {
     /// Sets it after so many windows.
     stop: Option<(usize, &'a AtomicBool)>,
     fail_after: Option<usize>,
+    /// What every target answers in a closed loop.
+    closed_qps: f64,
     windows: Vec<(usize, Window)>,
     shown: Cell<usize>,
 }
@@ -51,6 +53,7 @@ impl<'a> Bench<'a> {
             lag: Duration::from_micros(20),
             stop: None,
             fail_after: None,
+            closed_qps: 0.0,
             windows: Vec::new(),
             shown: Cell::new(0),
         }
@@ -66,7 +69,11 @@ impl Drive for Bench<'_> {
     fn run_window(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
         assert_eq!(now.duration, window.duration);
         let fake = self.targets.get(target).unwrap_or(&self.targets[0]);
-        let reads = (window.to_qps * window.duration.as_secs_f64()) as u64;
+        let qps = match window.spread {
+            Spread::Closed => self.closed_qps,
+            _ => window.to_qps,
+        };
+        let reads = (qps * window.duration.as_secs_f64()) as u64;
         let slow = window.to_qps > fake.capacity;
         let latency = Duration::from_millis(if slow { 100 } else { 1 });
         let mut observed = sample::observed(reads, latency);
@@ -167,6 +174,7 @@ fn job(names: &[&str]) -> Job {
         },
         replay: None,
         spread: Spread::Constant,
+        max_in_flight: 64,
         objective: Objective {
             p50: None,
             p99: Some(Duration::from_millis(10)),
@@ -289,6 +297,30 @@ fn wrong_answers_disqualify_whichever_runs_first() {
         assert_eq!(window.broke.is_some(), window.target == "b", "{window:?}");
     }
     assert!(Path::new(&folder.path().join(&comparison.samples[0])).exists());
+}
+
+#[test]
+fn a_closed_loop_is_one_from_warm_up_to_the_noise_floor() {
+    let mut job = job(&["a", "b"]);
+    job.spread = Spread::Closed;
+    job.plan.search = None;
+    job.plan.warm_up = Some((0.0, SECOND));
+    job.plan.equal.as_mut().unwrap().load = Load::Qps(0.0);
+    job.objective = objective::of_closed_loop(&job.objective);
+    let mut bench = Bench::new(&[1000.0, 1000.0]);
+    // Slower than any limit, and no planned send to be late for.
+    bench.closed_qps = 10.0;
+    bench.lag = Duration::from_secs(1);
+    let done = bench.execute(&job);
+    assert_eq!(done.windows.len(), 2 + 2 * 3);
+    for measured in &done.windows {
+        let window = &measured.window;
+        assert_eq!(window.closed_in_flight, Some(64));
+        assert_eq!((&window.broke, &window.void), (&None, &None));
+    }
+    let all_closed = |(_, window): &(usize, Window)| window.spread == Spread::Closed;
+    assert!(bench.windows.iter().all(all_closed));
+    assert!(done.searches.iter().all(Option::is_none));
 }
 
 #[test]

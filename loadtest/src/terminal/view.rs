@@ -1,13 +1,13 @@
 //! The view, over anything that can be written to.
 
 use super::{
-    Now,
+    Asked, Now,
     columns::{cut, header, line},
 };
 use crate::{
     generator::Progress,
     report::{
-        format::{count, duration_us, percent, significant},
+        format::{closed_loop, count, duration_us, percent, significant},
         model::Window,
     },
 };
@@ -16,7 +16,7 @@ use std::{io::Write, sync::atomic::Ordering, time::Duration};
 /// Lines of windows between two headers.
 const LINES_PER_HEADER: usize = 20;
 /// Where the output is no terminal.
-const USUAL_WIDTH: usize = 130;
+const USUAL_WIDTH: usize = 140;
 /// Characters of a bar.
 const BAR: usize = 24;
 
@@ -93,7 +93,7 @@ impl<W: Write> View<W> {
             let lines = [
                 head(now),
                 bars(now, elapsed),
-                figures(progress, elapsed, cpu_cores),
+                figures(now, progress, elapsed, cpu_cores),
             ];
             self.paint(&lines, width);
         }
@@ -180,12 +180,12 @@ fn fitted(line: String, width: Option<usize>) -> String {
 }
 
 fn head(now: &Now) -> String {
-    format!(
-        "{}: {}, {} reads/s offered",
-        now.target,
-        now.phase,
-        count(now.offered_qps)
-    )
+    let asked = match now.asked {
+        Asked::Qps(qps) => format!("{} reads/s offered", count(qps)),
+        Asked::OwnTimes(speed) => format!("{} times as fast as captured", significant(speed)),
+        Asked::InFlight(in_flight) => closed_loop(in_flight),
+    };
+    format!("{}: {}, {asked}", now.target, now.phase)
 }
 
 fn bars(now: &Now, elapsed: Duration) -> String {
@@ -222,7 +222,7 @@ fn bar(share: f64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)] // Shown with three digits.
-fn figures(progress: &Progress, elapsed: Duration, cpu_cores: Option<f64>) -> String {
+fn figures(now: &Now, progress: &Progress, elapsed: Duration, cpu_cores: Option<f64>) -> String {
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
     let seconds = elapsed.as_secs_f64();
     let rate = if seconds > 0.0 {
@@ -230,13 +230,17 @@ fn figures(progress: &Progress, elapsed: Duration, cpu_cores: Option<f64>) -> St
     } else {
         0.0
     };
+    let lag = match now.asked {
+        // Nothing is planned there.
+        Asked::InFlight(_) => String::new(),
+        _ => format!("   lag {}", duration_us(read(&progress.lag_p99_us))),
+    };
     let cores = cpu_cores.map(|cores| format!("   CPU {} cores", significant(cores)));
     format!(
-        "answered {}/s   p99 {}   errors {}   lag {}   in flight {}{}",
+        "answered {}/s   p99 {}   errors {}{lag}   in flight {}{}",
         count(rate),
         duration_us(read(&progress.p99_us)),
         count(read(&progress.errors)),
-        duration_us(read(&progress.lag_p99_us)),
         count(read(&progress.in_flight)),
         cores.unwrap_or_default(),
     )

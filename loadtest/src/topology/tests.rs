@@ -74,7 +74,7 @@ fn spec(kind: Kind) -> Spec {
     Spec {
         name: "a".into(),
         kind,
-        stream_workers: true,
+        stream_workers: STREAM_WORKERS,
         unary_hop: false,
     }
 }
@@ -249,15 +249,25 @@ fn arguments_follow_the_kind() {
 }
 
 #[test]
-fn the_unary_hop_is_asked_for() {
+fn the_unary_hop_and_the_number_of_workers_are_asked_for() {
     let stand = Stand::new("");
     let mut spec = spec(Kind::Sidecar);
     spec.unary_hop = true;
+    spec.stream_workers = 32;
     let arguments = stand
         .rig
         .arguments(&spec, Path::new("l.db"), Path::new("f"));
     assert!(arguments.windows(2).any(|pair| pair == ["--hop", "unary"]));
-    assert!(spec.about().contains("by a gRPC call each"));
+    assert!(
+        arguments
+            .windows(2)
+            .any(|pair| pair == ["--stream-workers", "32"])
+    );
+    let about = spec.about();
+    assert!(
+        about.ends_with("by a gRPC call each; with 32 stream workers"),
+        "{about}"
+    );
 }
 
 #[test]

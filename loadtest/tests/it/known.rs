@@ -134,6 +134,55 @@ fn the_search_finds_a_known_cap() {
 }
 
 #[test]
+fn a_closed_loop_asks_as_much_as_is_answered() {
+    const IN_FLIGHT: u32 = 8;
+    let slow = |millis| {
+        Stub::start(Behaviour {
+            delay: Duration::from_millis(millis),
+            ..Behaviour::default()
+        })
+    };
+    let (base, slower) = (slow(20), slow(60));
+    let rig = Rig::new();
+    let ran = rig.run(&[
+        &target("base", &base),
+        &target("slower", &slower),
+        "--closed",
+        "--max-in-flight=8",
+        "--max-void-share=1",
+        "--window=1",
+        "--rounds=2",
+        "--warm-up=0.2",
+    ]);
+    let report = ran.report();
+    for window in &report.windows {
+        assert_eq!(window.closed_in_flight, Some(u64::from(IN_FLIGHT)));
+        assert_eq!((window.broke.as_deref(), window.errors), (None, 0));
+        assert!(window.ok > 0, "{window:?}");
+    }
+    // Sleeps are never shorter than asked: no target answers more than this.
+    for (found, millis) in report.targets.iter().zip([20.0, 60.0, 20.0]) {
+        let most = f64::from(IN_FLIGHT) * 1e3 / millis;
+        let qps = found.achieved_qps.expect("what it answered");
+        assert!(qps > 0.0 && qps <= most * 1.05, "{qps} of {most}");
+        assert!(found.p50_us.is_some_and(|p50| p50 >= millis * 990.0));
+        assert_eq!((found.equal_qps, found.limited_by.as_ref()), (None, None));
+    }
+    assert_eq!(report.run.objective, ["errors at most 0.1%"]);
+    assert_eq!(report.limits.p99_us, None);
+    assert!(report.notes[0].starts_with("Closed loop: each target always had 8 reads"));
+    assert!(
+        ran.stdout.contains("closed loop, 8 in flight"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("QPS at full load"), "{}", ran.stdout);
+    let csv = std::fs::read_to_string(ran.out.join("windows.csv")).unwrap();
+    let columns: Vec<_> = csv.lines().next().unwrap_or_default().split(',').collect();
+    assert!(columns.contains(&"closed_in_flight"), "{columns:?}");
+}
+
+#[test]
 fn errors_are_counted_by_status() {
     let stub = Stub::start(Behaviour {
         errs: Some((20, 13)),

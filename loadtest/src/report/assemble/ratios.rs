@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 /// The one figure that the search gives; all others come from the rounds of equal load.
 pub(super) const RATE: &str = "max_qps_within_slo";
 
+/// Only a closed loop tells anything by it: else it is the planned rate.
+const ANSWERED: (&str, Figure) = ("achieved_qps", |window| {
+    window.closed_in_flight.map(|_| window.achieved_qps)
+});
+
 type Figure = fn(&Window) -> Option<f64>;
 
 const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
@@ -57,7 +62,7 @@ fn figures(
     {
         figures.insert(RATE.to_owned(), figure);
     }
-    for (name, value) in AT_EQUAL_LOAD {
+    for (name, value) in [ANSWERED].into_iter().chain(AT_EQUAL_LOAD) {
         if let Some(figure) = of_rounds(&rounds(finished, &baseline.name, &target.name, value)) {
             figures.insert(name.to_owned(), figure);
         }

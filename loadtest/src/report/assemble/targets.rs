@@ -5,7 +5,7 @@ use crate::{
     measure::{Latencies, ProcessUsage, latencies},
     report::{
         input::{Finished, Measured, TargetInput},
-        model::{GcFigures, MethodFigures, ProcessFigures, Target},
+        model::{GcFigures, MethodFigures, ProcessFigures, Target, Window},
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -39,6 +39,7 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         min_qps_broken: search.and_then(|search| search.broken_qps),
         limited_by: search.map(|search| search.limited_by.clone()),
         equal_qps: offered_qps(&windows),
+        achieved_qps: over_time(&windows, |window| Some(window.achieved_qps)),
         cpu_us_per_request: cpu_us_per_request(&windows, ok),
         rss_peak_bytes: rss_peak_bytes(&windows),
         p50_us: micros(&latency, 0.5),
@@ -54,20 +55,24 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
     }
 }
 
-/// A capture at its own times has another rate in every window: then their mean over time.
+/// A capture at its own times has another rate in every window: then their mean over time. A closed loop has none.
 fn offered_qps(windows: &[&Measured]) -> Option<f64> {
-    let first = windows.first()?.window.offered_qps;
+    let first = windows.first()?.window.planned_qps()?;
     let alike = |measured: &&Measured| (measured.window.offered_qps - first).abs() < 1e-9;
     if windows.iter().all(alike) {
         return Some(first);
     }
-    let seconds: f64 = (windows.iter())
-        .map(|measured| measured.window.duration_s)
+    over_time(windows, Window::planned_qps)
+}
+
+/// The mean of a rate, if all windows have it.
+fn over_time(windows: &[&Measured], rate: fn(&Window) -> Option<f64>) -> Option<f64> {
+    let windows = windows.iter().map(|measured| &measured.window);
+    let seconds: f64 = windows.clone().map(|window| window.duration_s).sum();
+    let reads: Option<f64> = windows
+        .map(|window| Some(rate(window)? * window.duration_s))
         .sum();
-    let reads = windows
-        .iter()
-        .map(|measured| measured.window.offered_qps * measured.window.duration_s);
-    divided(reads.sum(), seconds)
+    divided(reads?, seconds)
 }
 
 /// The quantile in microseconds, if there is anything to take it of.

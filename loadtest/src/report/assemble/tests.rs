@@ -213,6 +213,41 @@ fn a_window_cut_short_is_neither_counted_nor_held_against_the_run() {
 }
 
 #[test]
+fn what_a_closed_loop_hides_is_noted() {
+    let noted = |finished: &_, part: &str| {
+        let notes = assemble(finished).notes;
+        notes.iter().filter(|note| note.contains(part)).count()
+    };
+    let mut finished = fixture::closed();
+    let report = assemble(&finished);
+    assert!(report.notes[0].starts_with("Closed loop: each target always had 8 reads in flight"));
+    assert_eq!(report.targets[0].equal_qps, None);
+    assert!(near(report.targets[1].achieved_qps.unwrap(), 15.0));
+    assert!(near(
+        figure(&report, "b", "achieved_qps").unwrap().ratio,
+        2.0
+    ));
+    assert_eq!(figure(&report, "b", "max_qps_within_slo"), None);
+    assert_eq!(noted(&finished, "Writes came at a rate"), 0);
+    assert_eq!(noted(&finished, "at most 3 reads were in flight"), 0);
+    // Of the one server core, a millisecond a second is used.
+    let idle = "Not at full load, of 1 server core: a 0.001, b 0, a again 0.001;";
+    assert_eq!(noted(&finished, idle), 1, "{:?}", report.notes);
+    finished.windows[0].window.writes = 1;
+    for measured in &mut finished.windows {
+        measured.observed.generator.in_flight_max = 3;
+        measured.window.cpu_us = Some(950_000);
+    }
+    assert_eq!(noted(&finished, "Writes came at a rate"), 1);
+    assert_eq!(noted(&finished, "at most 3 reads were in flight"), 3);
+    assert_eq!(noted(&finished, "Not at full load"), 0);
+    // One window at a rate, and it is no closed loop.
+    finished.windows[0].window.closed_in_flight = None;
+    assert_eq!(assemble(&finished).closed_in_flight(), None);
+    assert_eq!(noted(&finished, "Closed loop"), 0);
+}
+
+#[test]
 fn the_estimate_follows_its_formula() {
     let report = assemble(&fixture::run());
     let estimate = report.estimate.unwrap();

@@ -12,11 +12,11 @@ use crate::report::{
 };
 
 const ROW: f64 = 19.0;
-const LEFT: f64 = 142.0;
+const LEFT: f64 = 160.0;
 const RIGHT: f64 = WIDTH - 82.0;
 const TOP: f64 = 8.0;
 /// More is cut off; the whole name is in the table beside.
-const LONGEST_NAME: usize = 17;
+const LONGEST_NAME: usize = 20;
 const LONGEST_BASELINE: usize = 34;
 
 /// A figure, and each target's ratio.

@@ -12,7 +12,7 @@ use crate::report::{
         line::{Chart, Limit, Point, Series},
         marker::Kind,
     },
-    format::{bytes, count, duration_us, percent, significant},
+    format::{bytes, closed_loop, count, duration_us, percent, significant},
     model::{Phase, Report, Target, Window},
     summary::real,
 };
@@ -178,9 +178,11 @@ fn series(report: &Report, target: &Target, phases: &[Phase], value: Value) -> O
 
 type Line = Vec<(f64, f64)>;
 
-/// Up to the highest rate of which a window held, and from there on.
+/// Up to the highest rate of which a window held, and from there on. Without a planned rate, windows are points only.
 fn lines(windows: &[(&Window, f64)]) -> (Line, Line) {
-    let counted = windows.iter().filter(|(window, _)| window.void.is_none());
+    let counted = windows
+        .iter()
+        .filter(|(window, _)| window.void.is_none() && window.closed_in_flight.is_none());
     let mut rates: Vec<f64> = counted
         .clone()
         .map(|(window, _)| window.offered_qps)
@@ -216,12 +218,14 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 fn title(window: &Window) -> String {
     let state = window.void.as_ref().map(|reason| format!("void: {reason}"));
     let state = state.or_else(|| window.broke.as_ref().map(|rule| format!("broke: {rule}")));
+    let planned = window.planned_qps();
+    let planned = planned.map(|qps| format!("of {} ", count(qps)));
     format!(
-        "{}, window {}: {} of {} reads/s, p50 {}, p99 {}, errors {}{}",
+        "{}, window {}: {} {}reads/s, p50 {}, p99 {}, errors {}{}",
         window.target,
         window.index,
         count(window.achieved_qps),
-        count(window.offered_qps),
+        planned.unwrap_or_default(),
         duration_us(window.p50_us),
         duration_us(window.p99_us),
         window.errors,
@@ -287,12 +291,14 @@ fn resources(
         .filter_map(|target| series(report, target, &phases, value))
         .collect();
     let (x_high, _, high) = extent(&series)?;
+    let windows = match report.closed_in_flight() {
+        Some(_) => "windows of full load",
+        None => "windows of the search and of equal load",
+    };
     Some(Chart {
         id,
         title: title.to_owned(),
-        description: format!(
-            "{label}, against answered reads a second; windows of the search and of equal load."
-        ),
+        description: format!("{label}, against answered reads a second; {windows}."),
         x: Axis::linear(x_high, "answered reads a second", count),
         y: Axis::linear(high, label, words),
         series,
@@ -330,19 +336,23 @@ fn percentiles(report: &Report) -> Option<Chart> {
     let low = places().map(|(_, micros)| *micros).reduce(f64::min)?;
     let high = places().map(|(_, micros)| *micros).reduce(f64::max)?;
     let last = places().map(|(quantile, _)| *quantile).reduce(f64::max)?;
-    let rate = report
-        .targets
-        .iter()
-        .find_map(|target| target.equal_qps)
-        .unwrap_or_default();
+    let (load, from) = match report.closed_in_flight() {
+        Some(in_flight) => (format!("in a {}", closed_loop(in_flight)), "from the send"),
+        None => {
+            let mut rates = report.targets.iter().map(|target| target.equal_qps);
+            let rate = rates.find_map(|rate| rate).unwrap_or_default();
+            let load = format!("at {} reads a second", count(rate));
+            (load, "from the planned send")
+        }
+    };
     Some(Chart {
         id: "percentiles",
-        title: format!("Latency percentiles at {} reads a second", count(rate)),
-        description:
-            "Latency from the planned send by percentile; each further nine takes the same room."
-                .to_owned(),
+        title: format!("Latency percentiles {load}"),
+        description: format!(
+            "Latency {from} by percentile; each further nine takes the same room."
+        ),
         x: Axis::nines(last, "percentile", percentile),
-        y: Axis::log(low, high, "from the planned send", duration_us),
+        y: Axis::log(low, high, from, duration_us),
         series,
         limit: None,
     })

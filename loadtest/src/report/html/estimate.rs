@@ -24,12 +24,13 @@ pub(super) fn section(report: &Report) -> Option<String> {
     let formula = format!(
         "<p class=\"hint\">For {} reads a second, cores used to {}, at {} per core-hour. \
          cores = reads a second × CPU per read ÷ {}; cost = cores × {} × 730 hours, in the currency of the price. \
-         CPU per read is that of equal load on this machine: a plan, not a promise.</p>\n",
+         CPU per read is that of {} on this machine: a plan, not a promise.</p>\n",
         count(estimate.qps),
         percent(estimate.utilisation),
         estimate.price_per_core_hour,
         percent(estimate.utilisation),
         estimate.price_per_core_hour,
+        report.load_words(),
     );
     let title = format!(
         "Cores and cost of {} reads a second",

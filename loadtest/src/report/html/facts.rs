@@ -2,9 +2,9 @@
 
 use super::{escape, section as wrap};
 use crate::report::{
-    format::{bytes, count, duration_us, percent},
+    format::{bytes, closed_loop, count, duration_us},
     model::Report,
-    summary::real,
+    summary::{generator, real},
 };
 
 /// What stands above everything else: the title, and what a reader must know before reading on.
@@ -59,8 +59,11 @@ pub(super) fn run(report: &Report) -> Option<String> {
         ),
         ("Generator", generator(report)),
     ];
+    let load = report.closed_in_flight();
+    let load = load.map(|in_flight| ("Load", format!("{} at each target", closed_loop(in_flight))));
     let facts = facts
         .iter()
+        .chain(&load)
         .map(|(name, text)| format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(text)));
     let objective = run
         .objective
@@ -82,17 +85,6 @@ fn list(cores: &[usize]) -> String {
     } else {
         cores.join(", ")
     }
-}
-
-fn generator(report: &Report) -> String {
-    let generator = &report.generator;
-    format!(
-        "at most {} of its core, lag p99 {}; {} of {} windows void",
-        percent(generator.cpu_fraction_max),
-        duration_us(generator.lag_p99_us),
-        generator.void_windows,
-        generator.windows
-    )
 }
 
 fn banners(report: &Report) -> String {
@@ -147,43 +139,76 @@ pub(super) fn comparison(report: &Report) -> Option<String> {
     Some(wrap("comparison", "The same answers?", &body))
 }
 
-pub(super) fn words() -> Option<String> {
-    let words = [
-        (
-            "Planned send",
-            "when a read was due, by a schedule that does not wait for answers. Latencies count from there, so that a server that stalls is charged with everybody it kept waiting.",
-        ),
-        (
-            "Lag",
-            "how late the generator itself came to a planned send. Its own fault, never the target’s.",
-        ),
-        (
-            "Void",
-            "a window in which the generator fell behind. It is listed, and nothing is concluded from it.",
-        ),
-        ("Held, broke", "whether the objective was met in a window."),
-        (
-            "Equal load",
-            "the same rate for all targets, in turns: A B C, then C B A, so that the machine’s drift hits all alike.",
-        ),
-        (
-            "Noise floor",
-            "the ratio of the baseline to itself, measured in the same turns. A ratio within it says nothing.",
-        ),
-        (
-            "CPU per read",
-            "user and system time of all processes of a target over answered reads; writes are in it as well.",
-        ),
-    ];
-    let words = words
-        .iter()
-        .map(|(word, meaning)| format!("<div><dt>{word}</dt><dd>{meaning}</dd></div>\n"));
+pub(super) fn words(report: &Report) -> Option<String> {
+    let of_the_load = match report.closed_in_flight() {
+        Some(_) => CLOSED_WORDS,
+        None => OPEN_WORDS,
+    };
+    let words = of_the_load.iter().chain(WORDS);
+    let words =
+        words.map(|(word, meaning)| format!("<div><dt>{word}</dt><dd>{meaning}</dd></div>\n"));
     Some(wrap(
         "words",
         "What the words mean",
         &format!("<dl>\n{}</dl>\n", words.collect::<String>()),
     ))
 }
+
+type Words = &'static [(&'static str, &'static str)];
+
+const OPEN_WORDS: Words = &[
+    (
+        "Planned send",
+        "when a read was due, by a schedule that does not wait for answers. Latencies count from there, so that a server that stalls is charged with everybody it kept waiting.",
+    ),
+    (
+        "Lag",
+        "how late the generator itself came to a planned send. Its own fault, never the target’s.",
+    ),
+    (
+        "Void",
+        "a window in which the generator fell behind. It is listed, and nothing is concluded from it.",
+    ),
+    ("Held, broke", "whether the objective was met in a window."),
+    (
+        "Equal load",
+        "the same rate for all targets, in turns: A B C, then C B A, so that the machine’s drift hits all alike.",
+    ),
+];
+
+const CLOSED_WORDS: Words = &[
+    (
+        "Closed loop",
+        "the next read is sent when an answer has come, so that always as many are in flight. No read is planned, none is late, and the rate is what the target makes of it.",
+    ),
+    (
+        "Full load",
+        "a closed loop at every target, in turns: A B C, then C B A, so that the machine’s drift hits all alike.",
+    ),
+    (
+        "Coordinated omission",
+        "a server that stalls is asked nothing meanwhile, and charged with nobody who would have come. Latencies of a closed loop are those of a queue that is always full, near reads in flight over QPS.",
+    ),
+    (
+        "Void",
+        "a window in which the generator used up its core, so that the target was not at full load. It is listed, and nothing is concluded from it.",
+    ),
+    (
+        "Broke",
+        "there were more errors in a window than the objective allows.",
+    ),
+];
+
+const WORDS: Words = &[
+    (
+        "Noise floor",
+        "the ratio of the baseline to itself, measured in the same turns. A ratio within it says nothing.",
+    ),
+    (
+        "CPU per read",
+        "user and system time of all processes of a target over answered reads; writes are in it as well.",
+    ),
+];
 
 pub(super) fn rerun(report: &Report) -> Option<String> {
     let run = &report.run;

@@ -5,18 +5,15 @@ use super::{
     table::{Cell, Table, number, words},
 };
 use crate::report::{
-    FIGURES,
     chart::{
         marker,
         spread::{self, Group, Row},
     },
-    format::{headline, range, says_something, spread as spread_words, within_noise},
+    figures,
+    format::{closed_loop, headline, range, says_something, spread as spread_words, within_noise},
     model::{Ratio, RatioFigure, Report},
     summary::{compared_targets, floor},
 };
-
-/// Of which more is better; of all others less is.
-const MORE_IS_BETTER: &str = "max_qps_within_slo";
 
 pub(super) fn section(report: &Report) -> Option<String> {
     let baseline = report.targets.first()?;
@@ -54,7 +51,8 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
         number(Cell::markup(format!(
             "<span class=\"keyed\">{}<span>{}</span></span>",
             key(style),
-            escape(&ratio.target)
+            // A long name may break there.
+            escape(&ratio.target).replace(':', ":<wbr>")
         )))
     });
     let columns = [words("Ratio of")]
@@ -62,7 +60,8 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
         .chain(heads)
         .chain([number("Noise floor")]);
     let mut table = Table::new("Ratios over the baseline", columns.collect());
-    for (figure, title) in FIGURES {
+    for (place, (figure, title)) in figures(report).into_iter().enumerate() {
+        let more_is_better = place == 0;
         let noise = floor(report, figure);
         let figures: Vec<_> = shown
             .iter()
@@ -71,15 +70,13 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
         if figures.iter().all(Option::is_none) {
             continue;
         }
-        let better = if figure == MORE_IS_BETTER {
+        let better = if more_is_better {
             "more is better"
         } else {
             "less is better"
         };
         let title = Cell::markup(format!("{}<small>{better}</small>", escape(title)));
-        let cells = figures
-            .into_iter()
-            .map(|found| cell(found, figure == MORE_IS_BETTER));
+        let cells = figures.into_iter().map(|found| cell(found, more_is_better));
         let noise = noise.map_or_else(
             || Cell::from("–"),
             |(low, high)| Cell::from(range(low, high)),
@@ -130,9 +127,12 @@ fn explanation(report: &Report) -> String {
         }
         false => " The baseline was not measured against itself, so there is no noise floor.",
     };
+    let load = match report.closed_in_flight() {
+        Some(in_flight) => format!("Full load, a {}", closed_loop(in_flight)),
+        None => "Rates: what held over what held; the range is between what held and what broke. All else at equal load".to_owned(),
+    };
     format!(
-        "<p class=\"hint\">Rates: what held over what held; the range is between what held and what broke. All else at equal load: \
-         the median of {rounds} rounds, with the lowest and the highest round.{floor}</p>\n"
+        "<p class=\"hint\">{load}: the median of {rounds} rounds, with the lowest and the highest round.{floor}</p>\n"
     )
 }
 
@@ -152,5 +152,5 @@ fn groups<'a>(report: &Report, shown: &[&'a Ratio]) -> Vec<Group<'a>> {
             noise: floor(report, figure),
         })
     };
-    FIGURES.into_iter().filter_map(group).collect()
+    figures(report).into_iter().filter_map(group).collect()
 }

@@ -45,15 +45,15 @@ pub(super) fn words(title: impl Into<Cell>) -> Column {
 /// A table; the first cell of a row is its heading.
 #[derive(Debug)]
 pub(super) struct Table {
-    caption: &'static str,
+    caption: String,
     columns: Vec<Column>,
     rows: Vec<String>,
 }
 
 impl Table {
-    pub(super) fn new(caption: &'static str, columns: Vec<Column>) -> Self {
+    pub(super) fn new(caption: &str, columns: Vec<Column>) -> Self {
         Self {
-            caption,
+            caption: caption.to_owned(),
             columns,
             rows: Vec::new(),
         }
@@ -89,7 +89,7 @@ impl Table {
             };
             format!("<th scope=\"col\"{class}>{}</th>", column.title.0)
         });
-        let caption = escape(self.caption);
+        let caption = escape(&self.caption);
         format!(
             "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\"><table>\n\
              <caption>{caption}</caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n",

@@ -7,7 +7,7 @@ use super::{
     table::{Cell, Table, number, told, words},
 };
 use crate::report::{
-    format::{bytes, count, duration_us, ended_by, percent, rate, significant},
+    format::{bytes, closed_loop, count, duration_us, ended_by, percent, rate, significant},
     model::{GcFigures, Report, Target},
     summary::{memory, real},
 };
@@ -36,24 +36,36 @@ fn name_only(report: &Report, target: &Target) -> Cell {
     Cell::markup(format!("{}{}", key(style), escape(&target.name)))
 }
 
+/// A column of rates.
+type Rate = (&'static str, fn(&Target) -> Option<f64>);
+
+const SEARCHED: &[Rate] = &[
+    ("Held the objective, reads/s", |target| {
+        target.max_qps_within_slo
+    }),
+    ("Broke it, reads/s", |target| target.min_qps_broken),
+];
+/// A closed loop searches for none.
+const ANSWERED: &[Rate] = &[("Answered, reads/s", |target| target.achieved_qps)];
+
 pub(super) fn section(report: &Report) -> Option<String> {
-    let columns = vec![
-        words("Target"),
-        number("Held the objective, reads/s"),
-        number("Broke it, reads/s"),
-        number("CPU per read"),
-        number("p50"),
-        number("p99"),
-        number("p99.9"),
-        number("Peak memory"),
-        number("Errors"),
+    let rates = match report.closed_in_flight() {
+        Some(_) => ANSWERED,
+        None => SEARCHED,
+    };
+    let others = [
+        "CPU per read",
+        "p50",
+        "p99",
+        "p99.9",
+        "Peak memory",
+        "Errors",
     ];
-    let mut table = Table::new("Figures of each target", columns);
+    let titles = rates.iter().map(|(title, _)| *title).chain(others);
+    let columns = [words("Target")].into_iter().chain(titles.map(number));
+    let mut table = Table::new("Figures of each target", columns.collect());
     for target in &report.targets {
-        let cells = vec![
-            name(report, target),
-            told(target.max_qps_within_slo, rate),
-            told(target.min_qps_broken, rate),
+        let others = [
             told(target.cpu_us_per_request, |micros| {
                 format!("{} µs", significant(micros))
             }),
@@ -63,7 +75,9 @@ pub(super) fn section(report: &Report) -> Option<String> {
             told(memory(target), bytes),
             errors(target),
         ];
-        table.row("", cells);
+        let rates = rates.iter().map(|(_, qps)| told(qps(target), rate));
+        let cells = [name(report, target)].into_iter().chain(rates);
+        table.row("", cells.chain(others).collect());
     }
     let body = format!("{}{}{}", table.html(), equal_load(report), limited(report));
     (!table.is_empty()).then(|| wrap("targets", "Targets", &body))
@@ -87,6 +101,12 @@ fn errors(target: &Target) -> Cell {
 }
 
 fn equal_load(report: &Report) -> String {
+    if let Some(in_flight) = report.closed_in_flight() {
+        return format!(
+            "<p class=\"hint\">All windows of full load together: a {} at every target.</p>\n",
+            closed_loop(in_flight)
+        );
+    }
     let rate_of_all = report.targets.iter().find_map(|target| target.equal_qps);
     rate_of_all.map_or_else(String::new, |qps| {
         format!(
@@ -113,6 +133,7 @@ fn limited(report: &Report) -> String {
 }
 
 pub(super) fn methods(report: &Report) -> Option<String> {
+    let title = format!("Methods at {}", report.load_words());
     let columns = vec![
         words("Method"),
         words("Target"),
@@ -121,7 +142,7 @@ pub(super) fn methods(report: &Report) -> Option<String> {
         number("p50"),
         number("p99"),
     ];
-    let mut table = Table::new("Methods at equal load", columns);
+    let mut table = Table::new(&title, columns);
     let mut paths: Vec<&str> = Vec::new();
     for method in report.targets.iter().flat_map(|target| &target.methods) {
         if !paths.contains(&method.path.as_str()) {
@@ -148,10 +169,11 @@ pub(super) fn methods(report: &Report) -> Option<String> {
             }
         }
     }
-    (!table.is_empty()).then(|| wrap("methods", "Methods at equal load", &table.html()))
+    (!table.is_empty()).then(|| wrap("methods", &title, &table.html()))
 }
 
 pub(super) fn processes(report: &Report) -> Option<String> {
+    let title = format!("Processes at {}", report.load_words());
     let columns = vec![
         words("Target"),
         words("Process"),
@@ -162,7 +184,7 @@ pub(super) fn processes(report: &Report) -> Option<String> {
         number("GC of its CPU"),
         number("GC pauses of the time"),
     ];
-    let mut table = Table::new("Processes at equal load", columns);
+    let mut table = Table::new(&title, columns);
     for target in &report.targets {
         for process in &target.processes {
             let gc = |of: fn(&GcFigures) -> f64, words| told(process.gc.as_ref().map(of), words);
@@ -179,5 +201,5 @@ pub(super) fn processes(report: &Report) -> Option<String> {
             table.row("", cells);
         }
     }
-    (!table.is_empty()).then(|| wrap("processes", "Processes at equal load", &table.html()))
+    (!table.is_empty()).then(|| wrap("processes", &title, &table.html()))
 }

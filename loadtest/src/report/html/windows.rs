@@ -57,9 +57,9 @@ fn row(window: &Window) -> Vec<Cell> {
         Cell::from(window.index.to_string()),
         Cell::from(format!("{:.0} s", window.at_s)),
         Cell::from(&window.target),
-        Cell::from(window.phase.words()),
+        Cell::from(window.phase.words_at(window.closed_in_flight)),
         Cell::from(window.round.to_string()),
-        Cell::from(count(window.offered_qps)),
+        told(window.planned_qps(), count),
         Cell::from(count(window.achieved_qps)),
         Cell::from(count(real(window.errors))),
         Cell::from(duration_us(window.p50_us)),
@@ -71,7 +71,7 @@ fn row(window: &Window) -> Vec<Cell> {
         }),
         told(window.rss_peak_bytes.map(real), bytes),
         Cell::from(percent(window.generator_cpu_fraction)),
-        Cell::from(duration_us(window.lag_p99_us)),
+        told(window.lag_us(), duration_us),
         Cell::from(state(window)),
     ]
 }
@@ -80,7 +80,10 @@ fn state(window: &Window) -> String {
     match (&window.void, &window.broke) {
         (Some(reason), _) => format!("void: {reason}"),
         (None, Some(rule)) => format!("broke: {rule}"),
-        (None, None) if window.phase == Phase::WarmUp => "–".to_owned(),
+        // A closed loop has only errors to be broken by.
+        (None, None) if window.phase == Phase::WarmUp || window.closed_in_flight.is_some() => {
+            "–".to_owned()
+        }
         (None, None) => "held".to_owned(),
     }
 }

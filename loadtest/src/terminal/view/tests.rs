@@ -18,7 +18,7 @@ fn now() -> Now {
     Now {
         target: "sidecar".into(),
         phase: "escalate, step 4".into(),
-        offered_qps: 12_000.0,
+        asked: Asked::Qps(12_000.0),
         duration: Duration::from_secs(5),
         done: Some(0.35),
     }
@@ -94,6 +94,29 @@ fn live_lines_are_repainted_in_place() {
         "answered 11,000/s   p99 1.23 ms   errors 0   lag 0 µs   in flight 42   CPU 0.82 cores"
     );
     assert!(!cursor);
+}
+
+#[test]
+fn a_closed_loop_has_neither_rate_nor_lag() {
+    let closed = Now {
+        asked: Asked::InFlight(128),
+        phase: "full load, round 1 of 2".into(),
+        ..now()
+    };
+    let text = written(LIVE, |view| {
+        view.begin(&closed, Some(100));
+        view.progress(&progress(), Duration::from_secs(1), None, Some(100));
+        view.now = None;
+    });
+    let (lines, _) = screen(&text);
+    assert_eq!(
+        lines[0],
+        "sidecar: full load, round 1 of 2, closed loop, 128 in flight"
+    );
+    assert_eq!(
+        lines[2],
+        "answered 11,000/s   p99 1.23 ms   errors 0   in flight 42"
+    );
 }
 
 #[test]

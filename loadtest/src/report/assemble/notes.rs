@@ -1,0 +1,139 @@
+//! What a reader must know before believing a figure, in words.
+
+use super::{divided, equal, ratios, targets::real};
+use crate::report::{
+    format::{count, ended_by, significant},
+    input::Finished,
+    model::{Phase, Report},
+};
+
+/// Fewer rounds than this show no spread worth the name.
+const FEW_ROUNDS: u32 = 3;
+/// Servers that leave more of their cores unused than this were not at full load.
+const FULL: f64 = 0.9;
+
+pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
+    let load = report.load_words();
+    let mut notes = closed_loop(report, finished);
+    let equal_load = report
+        .windows
+        .iter()
+        .any(|window| window.phase == Phase::Equal);
+    for target in &report.targets {
+        if equal_load && target.requests == 0 {
+            notes.push(format!(
+                "{}: no window of {load} counts, so it has no figures there.",
+                target.name
+            ));
+        }
+        if target.errors > 0 {
+            notes.push(format!(
+                "{}: {} of {} reads at {load} were errors; latencies of failed reads are in the percentiles.",
+                target.name, target.errors, target.requests
+            ));
+        }
+        if let Some(fallbacks @ 1..) = target.fallbacks {
+            notes.push(format!(
+                "{}: {fallbacks} of {} reads at {load} were answered by Go in the sidecar's place.",
+                target.name, target.requests
+            ));
+        }
+    }
+    notes.extend(unbroken(report));
+    let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);
+    let few = few.filter(|(figure, _)| *figure != ratios::RATE);
+    let fewest = few.map(|(_, figure)| figure.rounds).min();
+    if let Some(rounds) = fewest.filter(|rounds| *rounds < FEW_ROUNDS) {
+        notes.push(format!(
+            "Ratios at {load} come from as few as {rounds} round{}: the spread says little.",
+            if rounds == 1 { "" } else { "s" }
+        ));
+    }
+    if equal_load && !report.targets.iter().any(|target| target.against_itself) {
+        notes.push(
+            "The baseline was not measured against itself: there is no noise floor.".to_owned(),
+        );
+    }
+    notes
+}
+
+/// Targets whose limit was not found: a note for each thing that ended their search, however many it ended.
+fn unbroken(report: &Report) -> Vec<String> {
+    let mut ended: Vec<(&str, Vec<String>)> = Vec::new();
+    for target in &report.targets {
+        let (Some(sustained), None) = (target.max_qps_within_slo, target.min_qps_broken) else {
+            continue;
+        };
+        let by = target.limited_by.as_deref();
+        let by = by.map_or("its own limit", ended_by);
+        let held = format!("{} ({})", target.name, count(sustained.round()));
+        match ended.iter_mut().find(|(other, _)| *other == by) {
+            Some((_, all)) => all.push(held),
+            None => ended.push((by, vec![held])),
+        }
+    }
+    let note = |(by, held): (&str, Vec<String>)| {
+        format!(
+            "Reads a second that held, not what breaks it: {}; the search was ended by {by}.",
+            held.join(", ")
+        )
+    };
+    ended.into_iter().map(note).collect()
+}
+
+/// What a closed loop can't tell, and whether it was one.
+fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
+    let Some(in_flight) = report.closed_in_flight() else {
+        return Vec::new();
+    };
+    let mut notes = vec![format!(
+        "Closed loop: each target always had {in_flight} reads in flight, and was asked as many as it answered. Latencies are those \
+         of a full queue, and leave out callers who would not have waited (coordinated omission): compare CPU and QPS."
+    )];
+    if report.windows.iter().any(|window| window.writes > 0) {
+        notes.push(
+            "Writes came at a rate and are in the CPU per read: a target that answers fewer reads has more of them in each."
+                .to_owned(),
+        );
+    }
+    notes.extend(idle_cores(report, finished));
+    for target in &report.targets {
+        let windows = equal(finished, &target.name);
+        let most = windows.map(|measured| measured.observed.generator.in_flight_max);
+        if let Some(most) = most.max().filter(|most| *most < in_flight) {
+            notes.push(format!(
+                "{}: at most {most} reads were in flight at once, by the limits of its connections or because it answered sooner.",
+                target.name
+            ));
+        }
+    }
+    notes
+}
+
+/// Full load that was none. Of servers that are not pinned it can't be told.
+fn idle_cores(report: &Report, finished: &Finished) -> Option<String> {
+    let cores = f64::from(u32::try_from(report.run.server_cores.len()).ok()?);
+    let idle = report.targets.iter().filter_map(|target| {
+        let used = cores_used(finished, &target.name).filter(|used| *used < cores * FULL)?;
+        Some(format!("{} {}", target.name, significant(used)))
+    });
+    let idle: Vec<_> = idle.collect();
+    (!idle.is_empty()).then(|| {
+        format!(
+            "Not at full load, of {} server core{}: {}; others had the rest, or it takes more reads in flight.",
+            significant(cores),
+            if report.run.server_cores.len() == 1 { "" } else { "s" },
+            idle.join(", ")
+        )
+    })
+}
+
+fn cores_used(finished: &Finished, target: &str) -> Option<f64> {
+    let windows = equal(finished, target);
+    let each = windows.filter_map(|measured| {
+        let window = &measured.window;
+        Some((real(window.cpu_us?) / 1e6, window.duration_s))
+    });
+    let (cpu, seconds) = each.fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+    divided(cpu, seconds)
+}
