@@ -34,6 +34,8 @@ pub struct BreakEven {
     pub burnd: PathBuf,
     /// Its sidecar.
     pub sidecar: PathBuf,
+    /// What the service keeps in memory.
+    pub heap_mib: u32,
     /// Where it runs, and what becomes of it.
     pub conduct: Conduct,
 }

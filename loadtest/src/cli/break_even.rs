@@ -7,6 +7,10 @@ const WORKS_US: [f64; 8] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 /// Most of them, and the dearest.
 const MOST_WORKS: usize = 20;
 const DEAREST_US: f64 = 10_000.0;
+/// What the service keeps: enough that Go's collector comes as seldom as in a service that is worth a sidecar.
+const HEAP_MIB: u32 = 64;
+/// Most that `burnd` takes.
+const MOST_HEAP_MIB: u64 = 1024;
 
 pub(super) fn resolve(recorded: &mut Recorded) -> BreakEven {
     recorded.no_arguments();
@@ -16,6 +20,9 @@ pub(super) fn resolve(recorded: &mut Recorded) -> BreakEven {
             .unwrap_or_else(|| WORKS_US.to_vec()),
         burnd: recorded.path("burnd", "target/bin/burnd"),
         sidecar: recorded.path("burn-sidecar", "target/bin/burn-sidecar"),
+        heap_mib: recorded
+            .whole("heap-mib", 0..=MOST_HEAP_MIB)
+            .unwrap_or(HEAP_MIB),
         conduct: conduct::resolve(recorded),
     }
 }
@@ -51,6 +58,7 @@ mod tests {
             panic!()
         };
         assert_eq!(run.works_us, [0.0, 2.5, 10.0]);
+        assert_eq!(run.heap_mib, 64);
         assert_eq!(run.conduct.budget, Some(Duration::from_secs(30)));
         for wrong in ["1,2", "0", "0,5,5", "0,9,3", "0,x", "0,NaN", "0,20000"] {
             let error = asked(&format!("break-even --work-us {wrong}")).unwrap_err();

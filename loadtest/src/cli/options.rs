@@ -229,6 +229,11 @@ pub(crate) const GROUPS: &[Group] = &[
                 "FILE",
                 "Its sidecar [target/bin/burn-sidecar]",
             ),
+            flag(
+                "heap-mib",
+                "MIB",
+                "What the service keeps in memory beside its requests, 0-1024 [64]",
+            ),
         ],
     },
     Group {

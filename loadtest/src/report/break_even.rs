@@ -50,6 +50,7 @@ pub fn assemble(finished: Finished) -> Report {
         one_in_flight,
         generator: generator(&finished),
         windows: finished.windows.iter().map(row).collect(),
+        service_heap_mib: Some(finished.service_heap_mib),
         answers: finished.answers,
         run: finished.run,
     }

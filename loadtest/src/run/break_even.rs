@@ -85,6 +85,7 @@ pub fn measure(
     let rig = Rig {
         burnd: asked.burnd.clone(),
         sidecar: asked.sidecar.clone(),
+        heap_mib: asked.heap_mib,
         work: asked.conduct.work.clone(),
         server_cores: cores.servers.clone(),
     };
@@ -109,6 +110,7 @@ pub fn measure(
     let run = described(&bench, &cores, started);
     Ok(Finished {
         run,
+        service_heap_mib: asked.heap_mib,
         answers: Answer::ALL.map(told).to_vec(),
         again: super::again(Answer::Local.name()),
         works_us: asked.works_us.clone(),

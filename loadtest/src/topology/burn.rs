@@ -34,6 +34,8 @@ pub struct Rig {
     pub burnd: PathBuf,
     /// Its sidecar.
     pub sidecar: PathBuf,
+    /// What the service keeps in memory beside its requests.
+    pub heap_mib: u32,
     /// For logs, sockets.
     pub work: PathBuf,
     /// For the servers; empty: not pinned.
@@ -107,7 +109,9 @@ impl Rig {
             .arg("--ready-file")
             .arg(ready_file(folder))
             .arg("--stream-workers")
-            .arg(super::STREAM_WORKERS.to_string());
+            .arg(super::STREAM_WORKERS.to_string())
+            .arg("--heap-mib")
+            .arg(self.heap_mib.to_string());
         if answer.has_sidecar() {
             command
                 .arg("--sidecar-bin")

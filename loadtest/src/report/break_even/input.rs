@@ -11,6 +11,8 @@ pub const IDLE: &str = "idle";
 pub struct Finished {
     /// When, how and on what.
     pub run: Run,
+    /// What the Go service kept in memory beside its requests.
+    pub service_heap_mib: u32,
     /// Who was compared, the baseline first.
     pub answers: Vec<Answer>,
     /// The baseline's name in its second pass.

@@ -23,6 +23,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// When, how and on what.
     pub run: Run,
+    /// What the Go service kept in memory beside its requests; `null` if nothing.
+    #[serde(default)]
+    pub service_heap_mib: Option<u32>,
     /// The answers that were compared, the baseline first.
     pub answers: Vec<Answer>,
     /// By the work of the handler, ascending.

@@ -36,6 +36,7 @@ pub(crate) fn finished() -> Finished {
     }
     Finished {
         run: all.run,
+        service_heap_mib: 64,
         answers: OVERHEADS
             .map(|(name, _)| Answer {
                 name: name.to_owned(),

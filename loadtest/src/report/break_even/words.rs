@@ -37,15 +37,24 @@ pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String
     let list =
         |items: Vec<String>| -> String { items.iter().map(|text| format!("* {text}\n")).collect() };
     format!(
-        "{}![{}]({})\n\n{}\nCPU per request of all server processes at full load, 128 requests in flight. {}\n\n{}\nWhen not to use a sidecar:\n\n{}",
+        "{}![{}]({})\n\n{}\nCPU per request of all server processes at full load, 128 requests in flight{}. {}\n\n{}\nWhen not to use a sidecar:\n\n{}",
         void.unwrap_or_default(),
         report.run.title,
         picture.display(),
         table(report).markdown(),
+        heap(report),
         origin(&report.run, Some(folder)),
         list(where_it_pays(report)),
         list(when_not(report)),
     )
+}
+
+/// What the Go service kept, as the end of a sentence.
+pub(crate) fn heap(report: &Report) -> String {
+    let kept = report.service_heap_mib;
+    kept.map_or_else(String::new, |mib| {
+        format!("; the Go service keeps {mib} MiB of small objects, as one with state does")
+    })
 }
 
 /// CPU per request, the works below each other.

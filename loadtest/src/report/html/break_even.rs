@@ -250,6 +250,7 @@ fn how() -> Vec<String> {
         "The handler burns CPU by arithmetic that can't be shortened. Go and Rust run the same loop, and each process times it when it starts, so that both use the same time for the same request.",
         "“Measured” is the CPU per request of the Go handler with its work, less that of the same handler without work: it shows whether the burner is right.",
         "At full load each answer always has 128 requests in flight, over 4 connections, and goes as fast as it can: CPU per request is then what a core's capacity is divided by. The answers take turns: there, back, and there again. Latencies are those of a full queue; quote them as ratios.",
+        "The Go service keeps a heap of small objects, as one with state does. Without it Go's collector would come every few hundred requests, and look each time at the stacks of all that wait for a sidecar.",
         "Below full load every request costs more, with every answer, because fewer share a wake-up; the table of one request in flight is the other end. What lies between depends on the load: `loadtest run hop` shows it.",
         "Overhead is CPU per request over that of the local handler with the same work. An answer that does the work k times as fast pays once work × (1 − 1/k) is at least its overhead; between two measured handlers the overhead is taken to lie on the line through them.",
         "The exchange moves work of more than about 100 µs to another thread, so that it holds up nobody; that is in the figures.",

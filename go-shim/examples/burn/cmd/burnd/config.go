@@ -19,13 +19,17 @@ var answers = []string{"local", shim.Unary.String(), shim.Batched.String(), "cgo
 // maxStreamWorkers: each takes a few kilobytes whether it has work or not.
 const maxStreamWorkers = 1 << 16
 
+const maxHeapMiB = 1024
+
 // config is the command line, checked.
 type config struct {
 	answer, listen, admin, readyFile, sidecarBin, socket string
 
 	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
 	streamWorkers uint
-	lifeline      bool
+	// heapMiB is how much the service keeps beside what requests need.
+	heapMiB  uint
+	lifeline bool
 }
 
 func parse(args []string) (config, error) {
@@ -38,6 +42,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/examples/burn", "the program to supervise, for unary and batched")
 	f.StringVar(&c.socket, "sidecar-socket", "", "its Unix socket; a private one without it")
 	f.UintVar(&c.streamWorkers, "stream-workers", 512, "goroutines kept to run calls on; 0 starts a new one for each call")
+	f.UintVar(&c.heapMiB, "heap-mib", 64, "live heap in MiB, as a service has that keeps something; 0 to 1024")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -50,6 +55,8 @@ func parse(args []string) (config, error) {
 		return c, usageError(fmt.Sprintf("--answer %q: must be one of %s", c.answer, strings.Join(answers, ", ")))
 	case c.streamWorkers > maxStreamWorkers:
 		return c, usageError(fmt.Sprintf("--stream-workers %d: must be at most %d", c.streamWorkers, maxStreamWorkers))
+	case c.heapMiB > maxHeapMiB:
+		return c, usageError(fmt.Sprintf("--heap-mib %d: must be at most %d", c.heapMiB, maxHeapMiB))
 	}
 	return c, nil
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -71,6 +72,8 @@ func run(ctx context.Context, args []string, lifeline io.Reader, log *slog.Logge
 			return err
 		}
 	}
+	kept := liveHeap(int(c.heapMiB) << 20)
+	defer runtime.KeepAlive(kept)
 	return serve(ctx, c, handler, log)
 }
 

@@ -143,6 +143,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"--answer else":            "must be one of local, unary, batched, cgo",
 		"now":                      `unexpected argument "now"`,
 		"--stream-workers 1000000": "must be at most 65536",
+		"--heap-mib 1025":          "must be at most 1024",
 		"--nonsense":               "nonsense",
 	} {
 		err := run(t.Context(), strings.Fields(line), strings.NewReader(""), slog.New(slog.DiscardHandler))
