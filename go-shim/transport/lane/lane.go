@@ -18,7 +18,7 @@ import (
 const replyGrace = 30 * time.Second
 
 // lookEvery is how often a lane looks for callers that are gone. To wait for that beside the reply would cost each
-// request more: without, 64 in flight need 0.97 and 256 in flight 0.82 of the CPU (BenchmarkCall).
+// request more: 8% of the CPU with 64 in flight, 15% with 256 (BenchmarkCall).
 const lookEvery = 20 * time.Millisecond
 
 // lane is a stream that is opened again whenever it is lost.

@@ -109,7 +109,7 @@ func (l *lane) write(ctx context.Context, stream grpc.ClientStream) (err error) 
 }
 
 // gather lets others run that may have a request too: once, and again as long as more come of it. Without it messages
-// hold one request each, at three times the CPU with 64 in flight (BenchmarkCall). A timer would be too coarse. Nobody
+// hold one request each, at 3.5 times the CPU with 64 in flight (BenchmarkCall). A timer would be too coarse. Nobody
 // can add to the only request in flight, so that goes at once.
 func (l *lane) gather() {
 	queued, inFlight := l.pressure()

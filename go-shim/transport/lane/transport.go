@@ -133,8 +133,8 @@ func (t *Transport) again(ctx context.Context, request *transport.Request, began
 	return t.cfg.Large.Call(ctx, &rest)
 }
 
-// On one lane a batch is twice as long as on two, and the sidecar needs 13% less CPU for it (128 in flight); but one lane
-// keeps the sidecar to one core. So all go to the first lane, unless that had this much in flight a short while ago: more
+// On one lane a batch is twice as long as on two, which with 64 in flight cost 1.35 times the CPU (BenchmarkCall); but one
+// lane keeps the sidecar to one core. So all go to the first lane, unless that had this much in flight a short while ago: more
 // than a batch or two are then unanswered.
 const (
 	fewInFlight = 128
