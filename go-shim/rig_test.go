@@ -91,12 +91,11 @@ type rig struct {
 }
 
 type setup struct {
-	hop     shim.Hop
-	config  func(*shim.Config)
-	server  []grpc.ServerOption
-	events  int
-	noFake  bool
-	noReady bool
+	hop    shim.Hop
+	config func(*shim.Config)
+	server []grpc.ServerOption
+	events int
+	noFake bool
 }
 
 // eachHop is for what must not depend on how requests cross.
@@ -129,7 +128,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	t.Cleanup(func() { _ = r.side.Close() })
 	r.serve(t, s.server)
-	if !s.noFake && !s.noReady {
+	if !s.noFake {
 		r.awaitReady(t)
 	}
 	return r

@@ -49,7 +49,7 @@ var (
 	// residentBound: a collector keeps what it freed for a while, and gives it back in large pieces.
 	residentBound = bound{8 << 20, 0.20}
 	// sidecarBound: what threads free of each other's is kept by their allocator until they allocate again. One run of four
-	// rose by 50 MB towards its end, without a known leak; of its last seven rests alone, 18 MB would count as sure.
+	// rose by 40 MB towards its end, without a known leak; of its last seven rests alone, 18 MB would count as sure.
 	sidecarBound = bound{8 << 20, 0.33}
 )
 
