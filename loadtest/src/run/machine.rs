@@ -26,21 +26,29 @@ pub fn this() -> Machine {
     }
 }
 
-/// This program's version, with the commit of the folder that it runs in, if there is one.
+/// This program's version, with the commit of the folder that it runs in, if there is one, and whether anything in it was
+/// changed since. Reports of other runs are no change.
 #[must_use]
 pub fn version() -> String {
     let version = concat!("loadtest ", env!("CARGO_PKG_VERSION"));
+    let Some(commit) = git(&["describe", "--always"]).filter(|commit| !commit.is_empty()) else {
+        return version.to_owned();
+    };
+    let all_but_reports = [":/", ":(top,exclude)loadtest/results"];
+    let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--"];
+    status.extend(all_but_reports);
+    let dirty = git(&status).is_none_or(|changed| !changed.is_empty());
+    format!("{version} ({commit}{})", if dirty { "-dirty" } else { "" })
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
     let git = Command::new("git")
-        .args(["describe", "--always", "--dirty"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    let commit = git.ok().filter(|output| output.status.success());
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    match commit.filter(|commit| !commit.is_empty()) {
-        Some(commit) => format!("{version} ({commit})"),
-        None => version.to_owned(),
-    }
+    let output = git.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn read(path: &str) -> String {
