@@ -10,11 +10,11 @@ const StreamWorkers = 128
 //
 // There is one, grpc.NumStreamWorkers, which grpc-go calls experimental. A call on a new goroutine grows a stack each time,
 // by copying it; a worker's has grown already. CPU of all server processes a balance with 128 calls in flight, over Go
-// without workers, which over itself is 0.92-1.04 (loadtest/results/2026-11-21-linux-2-cores/front-door):
+// without workers, which over itself is 0.90-1.15 (loadtest/results/2026-11-21-linux-2-cores/front-door):
 //
 //	workers              none   32     64     128    256    512
-//	answered locally     1      0.92   0.83   0.77   0.89   1.03
-//	by the sidecar       1.21   -      -      0.98   -      1.24
+//	answered locally     1      0.97   0.93   0.83   0.91   1.19
+//	by the sidecar       1.40   -      -      1.01   -      1.22
 //
 // Best are about as many as there are calls at once. Workers take turns, so that the stacks of too many leave the cache,
 // and are shrunk by the collector, before they are used again. When all are busy, a call gets a goroutine of its own, as

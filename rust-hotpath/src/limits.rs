@@ -108,7 +108,7 @@ pub const EXCHANGE_REPLY_TARGET_BYTES: usize = 64 << 10;
 /// Time after which replies leave though more could be added.
 pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
 /// Most that a request may cost on the thread that serves its connection, see `Model::cost`: about 100 µs, which is what
-/// the cheap ones behind it may wait. Moving it to another thread and back costs 30-40 µs of CPU (`make break-even`).
+/// the cheap ones behind it may wait. Moving it to another thread and back costs 25-30 µs of CPU (`make break-even`).
 pub const INLINE_COST: usize = 20_000;
 /// Time from which on a request is slow enough for a line in the debug log.
 pub const SLOW_REPLY: Duration = Duration::from_millis(10);
