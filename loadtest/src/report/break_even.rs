@@ -50,7 +50,7 @@ pub fn assemble(finished: Finished) -> Report {
         one_in_flight,
         generator: generator(&finished),
         windows: finished.windows.iter().map(row).collect(),
-        service_heap_mib: Some(finished.service_heap_mib),
+        service_heap_mib: Some(finished.service_heap_mib).filter(|mib| *mib > 0),
         answers: finished.answers,
         run: finished.run,
     }

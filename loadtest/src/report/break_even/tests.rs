@@ -255,3 +255,21 @@ fn a_readme_gets_the_picture_the_figures_and_the_advice() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn a_heap_is_told_of_only_if_there_was_one() {
+    let told = |mib| {
+        let mut run = finished();
+        run.service_heap_mib = mib;
+        let report = assemble(run);
+        let kept = report.service_heap_mib;
+        (kept, html::page(&report), words::heap(&report))
+    };
+    let (kept, page, text) = told(64);
+    assert_eq!(kept, Some(64));
+    assert!(text.unwrap().contains("keeps 64 MiB"));
+    assert!(page.contains("keeps 64 MiB") && !page.contains("keeps nothing"));
+    let (kept, page, text) = told(0);
+    assert_eq!((kept, text), (None, None));
+    assert!(page.contains("keeps nothing") && !page.contains("MiB of small objects"));
+}

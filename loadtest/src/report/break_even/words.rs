@@ -42,19 +42,19 @@ pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String
         report.run.title,
         picture.display(),
         table(report).markdown(),
-        heap(report),
+        heap(report).map_or_else(String::new, |heap| format!("; {heap}")),
         origin(&report.run, Some(folder)),
         list(where_it_pays(report)),
         list(when_not(report)),
     )
 }
 
-/// What the Go service kept, as the end of a sentence.
-pub(crate) fn heap(report: &Report) -> String {
-    let kept = report.service_heap_mib;
-    kept.map_or_else(String::new, |mib| {
-        format!("; the Go service keeps {mib} MiB of small objects, as one with state does")
-    })
+/// What the Go service kept in memory, if it did.
+pub(crate) fn heap(report: &Report) -> Option<String> {
+    let kept = report.service_heap_mib.filter(|mib| *mib > 0)?;
+    Some(format!(
+        "the Go service keeps {kept} MiB of small objects, as one with state does"
+    ))
 }
 
 /// CPU per request, the works below each other.

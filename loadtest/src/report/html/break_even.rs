@@ -10,7 +10,7 @@ use super::{
 use crate::report::{
     break_even::{
         model::{BreakEven, Point, Report},
-        words::{figures, when_not, where_it_pays},
+        words::{figures, heap, when_not, where_it_pays},
     },
     format::{count, duration_us, significant},
     model::{self, Limits},
@@ -28,7 +28,7 @@ pub(in crate::report) fn page(report: &Report) -> String {
         points(report),
         alone(report),
         Some(list("not", "When not to use a sidecar", &when_not(report))),
-        Some(list("how", "How this is measured", &how())),
+        Some(list("how", "How this is measured", &how(report))),
         windows::section(&plain),
         facts::rerun(&plain),
     ];
@@ -245,12 +245,16 @@ fn list(id: &str, title: &str, items: &[String]) -> String {
     )
 }
 
-fn how() -> Vec<String> {
+fn how(report: &Report) -> Vec<String> {
+    let memory = match heap(report) {
+        Some(heap) => format!("At each load {heap}: without, Go's collector would come every few hundred requests, and look each time at the stacks of all that wait for a sidecar."),
+        None => "The Go service keeps nothing in memory: Go's collector comes every few hundred requests, and looks each time at the stacks of all that wait for a sidecar.".to_owned(),
+    };
     [
         "The handler burns CPU by arithmetic that can't be shortened. Go and Rust run the same loop, and each process times it when it starts, so that both use the same time for the same request.",
         "“Measured” is the CPU per request of the Go handler with its work, less that of the same handler without work: it shows whether the burner is right.",
         "At full load each answer always has 128 requests in flight, over 4 connections, and goes as fast as it can: CPU per request is then what a core's capacity is divided by. The answers take turns: there, back, and there again. Latencies are those of a full queue; quote them as ratios.",
-        "The Go service keeps a heap of small objects, as one with state does. Without it Go's collector would come every few hundred requests, and look each time at the stacks of all that wait for a sidecar.",
+        &memory,
         "Below full load every request costs more, with every answer, because fewer share a wake-up; the table of one request in flight is the other end. What lies between depends on the load: `loadtest run hop` shows it.",
         "Overhead is CPU per request over that of the local handler with the same work. An answer that does the work k times as fast pays once work × (1 − 1/k) is at least its overhead; between two measured handlers the overhead is taken to lie on the line through them.",
         "The exchange moves work of more than about 100 µs to another thread, so that it holds up nobody; that is in the figures.",
