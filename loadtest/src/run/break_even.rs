@@ -5,7 +5,9 @@
 mod burns;
 mod pace;
 
-use super::{Job, clock::Moment, execute, live, machine, objective, setup};
+use super::{
+    Job, clock::Moment, execute, live, machine, objective, parts::CLOSED_IN_FLIGHT, setup,
+};
 use crate::{
     cli,
     error::{Error, Kind, Result},
@@ -40,8 +42,6 @@ use std::{
 
 /// Of the load generator, to each answer.
 const CONNECTIONS: usize = 4;
-/// At full load: enough to keep any answer busy, few enough that none queues for long.
-const FULL: usize = 128;
 /// One at a time is a rate, not a limit: a slow answer must not hide what waits behind it.
 const MAX_IN_FLIGHT: usize = 4096;
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -274,7 +274,7 @@ impl Bench<'_> {
 fn max_in_flight(load: Load) -> usize {
     match load {
         Load::OneInFlight => MAX_IN_FLIGHT,
-        Load::WarmUp | Load::Full => FULL,
+        Load::WarmUp | Load::Full => CLOSED_IN_FLIGHT,
     }
 }
 

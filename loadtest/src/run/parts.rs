@@ -15,7 +15,7 @@ use std::{
 
 /// In flight in a closed loop, unless it is said: enough to keep servers of a few cores busy, few enough that none queues
 /// for long.
-const CLOSED_IN_FLIGHT: usize = 128;
+pub(super) const CLOSED_IN_FLIGHT: usize = 128;
 
 /// What a run is about.
 #[derive(Debug, Clone, PartialEq)]
