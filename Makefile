@@ -18,7 +18,7 @@ BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries \
+.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-again \
 	fuzz data-test lint generate check-generated golden deny clean
 
 help: ## What can be made
@@ -82,12 +82,19 @@ test-binaries:
 test-rust: test-binaries
 	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
 		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/examples/burn BROWSER_BIN="$$(.ci/browser)" \
-		cargo test --workspace --locked --all-targets
+		cargo test --workspace --locked --all-targets $(CARGO_TEST_FLAGS)
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
-	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m ./...
-	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" go test -race -tags burn_cgo ./examples/burn/...
+	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m $(GO_TEST_FLAGS) ./...
+	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" go test -race -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
+
+# How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).
+N ?= 3
+OFTEN ?= $(shell expr 9 '*' $(N))
+
+test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
+	.ci/test-again $(N) $(OFTEN)
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
