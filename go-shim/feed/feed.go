@@ -85,14 +85,27 @@ func (f *Feed) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	go func() { defer close(read); cancel(f.read(ctx, at+1, batches)) }()
 	cancel(f.send(ctx, stream, batches))
 	<-received
-	// The reader runs code that isn't ours, and it tells nobody anything any more.
+	// The reader tells nobody anything any more.
+	if stuck := outlast(ctx, read); stuck != nil {
+		return errors.Join(context.Cause(ctx), stuck)
+	}
+	return context.Cause(ctx)
+}
+
+// outlast waits for a Source.Read, which is not our code: until it is over, or for a while after its context is.
+func outlast(ctx context.Context, read <-chan struct{}) error {
+	select {
+	case <-read:
+		return nil
+	case <-ctx.Done():
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-read:
-		return context.Cause(ctx)
+		return nil
 	case <-timer.C:
-		return errors.Join(context.Cause(ctx), ErrSourceStuck)
+		return ErrSourceStuck
 	}
 }
 
@@ -129,7 +142,14 @@ func (f *Feed) checkPast(ctx context.Context, opening *hotpathv1.Watermark) erro
 	if at == 0 {
 		return nil
 	}
-	events, err := f.Source.Read(ctx, at, 1, MaxBatchBytes)
+	var events [][]byte
+	var err error
+	read := make(chan struct{})
+	go func() { defer close(read); events, err = f.Source.Read(ctx, at, 1, MaxBatchBytes) }()
+	// With an error the reader may still write to both.
+	if stuck := outlast(ctx, read); stuck != nil {
+		return errors.Join(ctx.Err(), stuck)
+	}
 	if err == nil && len(events) != 1 {
 		err = fmt.Errorf("%w: %d events, want 1", ErrBadSource, len(events))
 	}

@@ -164,21 +164,46 @@ func TestSourcesThatBreakTheContractSendNothing(t *testing.T) {
 // deafSource reads for ever, whatever becomes of the context.
 type deafSource struct {
 	*shimtest.Ledger
-	end chan struct{}
+	asked, end chan struct{}
+}
+
+func newDeafSource(events ...[]byte) deafSource {
+	d := deafSource{shimtest.NewLedger("l"), make(chan struct{}, 1), make(chan struct{})}
+	d.Append(events...)
+	return d
 }
 
 func (d deafSource) Read(context.Context, uint64, int, int) ([][]byte, error) {
+	d.asked <- struct{}{}
 	<-d.end
 	return nil, errors.New("the test is over")
 }
 
 func TestSourceThatIgnoresItsContextEndsWithTheFeed(t *testing.T) {
 	sidecar, conn := connect(t)
-	source := deafSource{shimtest.NewLedger("l"), make(chan struct{})}
+	source := newDeafSource()
 	defer close(source.end)
 	w, end := start(t, source, conn)
+	<-source.asked
 	eventually(t, "open", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.opened) == 2 })
 	sidecar.Stop()
+	if err := outcome(t, end); !errors.Is(err, feed.ErrSourceStuck) || errors.Is(err, feed.ErrSource) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestSourceThatIgnoresItsContextEndsWithTheFeedThatIsOpening(t *testing.T) {
+	sidecar, conn := connect(t)
+	sidecar.Seed("l", []byte("1"))
+	source := newDeafSource([]byte("1"))
+	defer close(source.end)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w, end := &watcher{}, make(chan error, 1)
+	f := feed.Feed{Source: source, Observer: w, HeadEvery: time.Second}
+	go func() { end <- f.Run(ctx, conn) }()
+	<-source.asked
+	cancel()
 	if err := outcome(t, end); !errors.Is(err, feed.ErrSourceStuck) || errors.Is(err, feed.ErrSource) {
 		t.Fatalf("got %v", err)
 	}
