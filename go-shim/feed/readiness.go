@@ -19,6 +19,7 @@ type Readiness struct {
 	mu       sync.Mutex
 	ready    bool
 	opened   bool
+	lost     bool      // no feed may open: those that are left are of a session that is over
 	target   uint64    // the head to reach
 	progress time.Time // when target was set or the watermark last rose
 }
@@ -33,10 +34,20 @@ func (r *Readiness) Ready() bool {
 	return r.ready
 }
 
+// Begin is for a new session, once all that could speak for the one before has ended.
+func (r *Readiness) Begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = false
+}
+
 // Open starts over with a new feed.
 func (r *Readiness) Open(now time.Time, head, watermark uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lost {
+		return
+	}
 	r.opened, r.target, r.progress = true, head, now
 	r.watermark.Store(watermark)
 	r.set(watermark >= head)
@@ -73,11 +84,11 @@ func (r *Readiness) Tick(now time.Time, head uint64) {
 	}
 }
 
-// Lose is for a lost connection.
+// Lose is for a lost session: until the next one begins, nothing makes it ready.
 func (r *Readiness) Lose() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.opened = false
+	r.opened, r.lost = false, true
 	r.set(false)
 }
 

@@ -25,7 +25,9 @@ func TestReadiness(t *testing.T) {
 			{"head", 18, 9, true}, {"mark", 19, 2, true}, {"head", 29, 9, true}, {"head", 30, 9, false}},
 		"trusted again at the head that it missed": {{"open", 0, 0, true}, {"head", 1, 5, true}, {"head", 99, 9, false},
 			{"mark", 100, 4, false}, {"mark", 101, 5, true}, {"head", 102, 9, true}},
-		"lost":                       {{"open", 0, 0, true}, {"lose", 1, 0, false}, {"mark", 2, 9, false}, {"head", 99, 9, false}},
+		"lost": {{"open", 0, 0, true}, {"lose", 1, 0, false}, {"mark", 2, 9, false}, {"head", 99, 9, false}},
+		"a feed that opens after the loss": {{"open", 0, 5, false}, {"lose", 1, 0, false}, {"open", 2, 0, false},
+			{"mark", 3, 9, false}, {"head", 99, 9, false}, {"begin", 100, 0, false}, {"mark", 101, 9, false}, {"open", 102, 0, true}},
 		"a new feed starts over":     {{"open", 0, 0, true}, {"open", 1, 5, false}, {"mark", 2, 5, true}},
 		"readiness of a busy ledger": {{"open", 0, 0, true}, {"head", 1, 5, true}, {"mark", 2, 5, true}, {"head", 50, 9, true}},
 	} {
@@ -42,6 +44,8 @@ func TestReadiness(t *testing.T) {
 					r.Watermark(now, s.value)
 				case "head":
 					r.Tick(now, s.value)
+				case "begin":
+					r.Begin()
 				case "lose":
 					r.Lose()
 				}

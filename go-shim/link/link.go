@@ -77,11 +77,15 @@ type Session struct {
 	Transport transport.Transport
 	// MaxMessageBytes bounds request and reply.
 	MaxMessageBytes int
-	accepted        []bool
+	peer            transport.Peer
 }
 
-// Accepts says whether the sidecar took the i-th method.
-func (s *Session) Accepts(i int) bool { return s.accepted[i] }
+// Accepts says whether the sidecar took the i-th method. It may only be asked of the session that is then used: the next
+// one may be with another sidecar.
+func (s *Session) Accepts(i int) bool {
+	_, err := s.peer.Name(i)
+	return err == nil
+}
 
 // Link is the one way to the sidecar.
 type Link struct {
@@ -175,6 +179,7 @@ func (l *Link) session(ctx context.Context) error {
 		return err
 	}
 	l.current = l.newSession(conns[1:], answer)
+	l.readiness.Begin()
 	l.connected.Store(true)
 	defer l.connected.Store(false)
 	l.cfg.Events.Greeted()
@@ -189,7 +194,8 @@ func (l *Link) session(ctx context.Context) error {
 	running.Go(func() { cancel(l.feed(ctx, conns[0])) })
 	running.Go(func() { l.watchHead(ctx) })
 	<-ctx.Done()
-	// Before the connections are closed, so that no new request meets a closed one.
+	// Before the connections are closed, so that no new request meets a closed one. A feed that is just opening does not
+	// know yet, and is not heard any more.
 	l.readiness.Lose()
 	l.current.Transport.Close()
 	running.Wait()
@@ -212,13 +218,8 @@ func (l *Link) newSession(conns []*grpc.ClientConn, answer *helloAnswer) *Sessio
 		}
 		l.refusals[i] = refusal
 	}
-	accepted := make([]bool, len(answer.refusals))
-	for i, refusal := range answer.refusals {
-		accepted[i] = refusal == ""
-	}
-	size := answer.maxMessageBytes()
-	peer := transport.Peer{Conns: lanes, MaxMessageBytes: size, Methods: answer.indices()}
-	return &Session{Transport: l.cfg.NewTransport(peer), MaxMessageBytes: size, accepted: accepted}
+	peer := transport.Peer{Conns: lanes, MaxMessageBytes: answer.maxMessageBytes(), Methods: answer.names()}
+	return &Session{Transport: l.cfg.NewTransport(peer), MaxMessageBytes: peer.MaxMessageBytes, peer: peer}
 }
 
 func (l *Link) readyChanged(ready bool) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +20,10 @@ import (
 const patience = time.Minute
 
 // up runs a link to the socket; what it calls unusable arrives on the channel.
-func up(t *testing.T, socket string) (*Link, <-chan string) {
+func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan string) {
 	t.Helper()
 	unusable := make(chan string, 100)
-	l := New(Config{
+	cfg := Config{
 		Socket: socket, Source: shimtest.NewLedger("l"), Connections: 1, StaleAfter: time.Second,
 		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
 		NewTransport: func(peer transport.Peer) transport.Transport { return unary.New(peer) },
@@ -30,7 +31,11 @@ func up(t *testing.T, socket string) (*Link, <-chan string) {
 			Greeted: func() {}, MethodRefused: func(int, bool) {}, Refused: func(string) {}, FeedReopened: func() {},
 			Unusable: func(why string) bool { unusable <- why; return true },
 		},
-	})
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	l := New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(ctx) }()
@@ -80,6 +85,56 @@ func TestLossEndsTheSessionAtOnce(t *testing.T) {
 	await(t, "lost", func() bool { return l.Serving() == nil && !l.Connected() })
 }
 
+// heldLedger answers a read of what is past only once it is released.
+type heldLedger struct {
+	*shimtest.Ledger
+	asked, released chan struct{}
+}
+
+func (l heldLedger) Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error) {
+	if from == 1 {
+		select {
+		case <-l.asked:
+		default:
+			close(l.asked)
+		}
+		<-l.released
+		ctx = context.Background()
+	}
+	return l.Ledger.Read(ctx, from, limit, maxBytes)
+}
+
+type onClose struct {
+	transport.Transport
+	do func()
+}
+
+func (c onClose) Close() { c.do() }
+
+// A feed is told last that its session is over: what it says until then must not be taken for the next one's.
+func TestFeedThatOpensAfterTheLossPublishesNothing(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	sidecar := shimtest.Start(t, socket)
+	sidecar.Seed("l", []byte("1"))
+	ledger := heldLedger{shimtest.NewLedger("l"), make(chan struct{}), make(chan struct{})}
+	ledger.Append([]byte("1"))
+	var once sync.Once
+	release := func() { once.Do(func() { close(ledger.released) }) }
+	l, _ := up(t, socket, func(c *Config) {
+		c.Source = ledger
+		c.NewTransport = func(transport.Peer) transport.Transport { return onClose{do: release} }
+	})
+	<-ledger.asked
+	sidecar.Stop()
+	await(t, "lost", func() bool { return !l.Connected() })
+	if l.Serving() != nil {
+		t.Fatal("a closed session is published")
+	}
+	again := shimtest.Start(t, socket)
+	again.Seed("l", []byte("1"))
+	await(t, "the next session serves", func() bool { return l.Serving() != nil })
+}
+
 func TestHelloIsJudged(t *testing.T) {
 	request := &hotpathv1.HelloRequest{LedgerId: "l", Methods: []*hotpathv1.HotMethod{{FullMethod: "/a/b"}}}
 	verdict := func(name string, ok bool) []*hotpathv1.MethodVerdict {
@@ -126,7 +181,7 @@ func TestIndicesMustBeCertain(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	one, err := greet(4, 2)
-	if err != nil || !slices.Equal(one.indices(), []uint32{4, 2}) {
+	if err != nil || !slices.Equal(one.names(), []transport.Name{transport.NameOf(4), transport.NameOf(2)}) {
 		t.Fatalf("got %v, %v", one, err)
 	}
 	other, err := greet(4, 3)
@@ -135,5 +190,8 @@ func TestIndicesMustBeCertain(t *testing.T) {
 	}
 	if other.refuseAlso(one); other.refusals[0] != "" || other.refusals[1] == "" {
 		t.Errorf("got %q", other.refusals)
+	}
+	if !slices.Equal(other.names(), []transport.Name{transport.NameOf(4), {}}) {
+		t.Errorf("what is refused is called %v", other.names())
 	}
 }

@@ -72,7 +72,7 @@ type Sidecar struct {
 	verdicts map[string]string
 	hellos   []*hotpathv1.HelloRequest
 	helloErr error
-	// methods are those accepted so far, by index.
+	// methods are those that the last Hello accepted, by index.
 	methods map[uint32]string
 }
 
@@ -167,11 +167,13 @@ func (s *Sidecar) Hello(_ context.Context, request *hotpathv1.HelloRequest) (*ho
 	}
 	response := &hotpathv1.HelloResponse{ProtocolVersion: request.GetProtocolVersion(), LedgerId: s.state.ledgerID,
 		Position: s.state.position(), Build: "shimtest", MaxMessageBytes: MaxMessageBytes}
+	clear(s.methods)
 	for i, method := range request.GetMethods() {
-		// Other indices than the shim's own.
-		verdict := &hotpathv1.MethodVerdict{FullMethod: method.GetFullMethod(), Index: 300 - uint32(i)}
+		verdict := &hotpathv1.MethodVerdict{FullMethod: method.GetFullMethod()}
 		refusal, refused := s.verdicts[method.GetFullMethod()]
 		if verdict.Accepted, verdict.Refusal = !refused, refusal; !refused {
+			// Not the shim's own indices. One of them is 0, which is also what a refused method has.
+			verdict.Index = 300 * uint32(len(request.GetMethods())-1-i)
 			s.methods[verdict.GetIndex()] = method.GetFullMethod()
 		}
 		response.Methods = append(response.Methods, verdict)
@@ -208,13 +210,18 @@ func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) erro
 	if answer.Drop {
 		s.DropConnections()
 	}
+	ctx := stream.Context()
 	if answer.Hang || answer.Drop {
-		<-stream.Context().Done()
-		return stream.Context().Err()
+		<-ctx.Done()
+	} else {
+		pause(ctx, answer.Delay)
 	}
-	pause(stream.Context(), answer.Delay)
-	if answer.Position == 0 {
-		answer.Position = s.reach(stream.Context(), call.Want)
+	if answer.Position == 0 && ctx.Err() == nil {
+		answer.Position = s.reach(ctx, call.Want)
+	}
+	// Nothing that came of waiting is an answer once the time is over: it could still win against the caller's own deadline.
+	if err := ctx.Err(); err != nil {
+		return status.FromContextError(err).Err()
 	}
 	if !answer.Unpositioned {
 		md := metadata.Pairs(position.Key, text(answer))
