@@ -109,8 +109,12 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	if want.Min > head || want.HasAt && want.At > head {
 		return aheadOfHead
 	}
+	// It may be another session than when staysLocal looked.
 	if h.session = m.side.link.Serving(); h.session == nil {
 		return notReady
+	}
+	if !h.session.Accepts(m.index) {
+		return methodRefused
 	}
 	if len(body) > h.session.MaxMessageBytes {
 		return tooLarge
@@ -171,8 +175,11 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 		}
 		return wrongPosition
 	}
-	if errors.Is(err, transport.ErrBusy) {
+	switch {
+	case errors.Is(err, transport.ErrBusy):
 		return busy
+	case errors.Is(err, transport.ErrRefused):
+		return methodRefused
 	}
 	switch code {
 	case codes.DeadlineExceeded:
@@ -231,7 +238,7 @@ const (
 
 func (m *method) blame(h *hop, why reason, err error) blame {
 	switch why {
-	case busy:
+	case busy, methodRefused:
 		return blameNobody
 	case unavailable:
 		if errors.Is(err, transport.ErrCollateral) {

@@ -33,13 +33,16 @@ type service struct {
 	walletv1.UnimplementedWalletServiceServer
 	mu       sync.Mutex
 	requests []*walletv1.GetBalanceRequest
+	metadata []metadata.MD
 	err      error
 	delay    time.Duration
 }
 
 func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
 	s.mu.Lock()
 	s.requests = append(s.requests, in)
+	s.metadata = append(s.metadata, md)
 	err, delay := s.err, s.delay
 	s.mu.Unlock()
 	time.Sleep(delay)
@@ -63,6 +66,22 @@ func (s *service) served() []*walletv1.GetBalanceRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*walletv1.GetBalanceRequest(nil), s.requests...)
+}
+
+func (s *service) told(t testing.TB) metadata.MD {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return first(t, s.metadata)
+}
+
+// first fails the test where an index would end all of them.
+func first[T any](t testing.TB, of []T) T {
+	t.Helper()
+	if len(of) == 0 {
+		t.Fatalf("no %T where there must be one", *new(T))
+	}
+	return of[0]
 }
 
 func balances(asset string) *walletv1.GetBalanceResponse {

@@ -9,6 +9,7 @@ import (
 
 	"hotpath.dev/go-shim/feed"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/transport"
 )
 
 const defaultMaxMessageBytes = 4 << 20
@@ -65,13 +66,16 @@ func (a *helloAnswer) refuseAlso(before *helloAnswer) {
 	}
 }
 
-// indices are what exchange frames call the methods.
-func (a *helloAnswer) indices() []uint32 {
-	indices := make([]uint32, len(a.GetMethods()))
+// names are what exchange frames call the methods. A refused one has none: its index says nothing, and the 0 that is there
+// is another method's.
+func (a *helloAnswer) names() []transport.Name {
+	names := make([]transport.Name, len(a.GetMethods()))
 	for i, verdict := range a.GetMethods() {
-		indices[i] = verdict.GetIndex()
+		if a.refusals[i] == "" {
+			names[i] = transport.NameOf(verdict.GetIndex())
+		}
 	}
-	return indices
+	return names
 }
 
 func (l *Link) hello(ctx context.Context, conn *grpc.ClientConn) (*helloAnswer, error) {

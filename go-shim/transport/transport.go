@@ -17,10 +17,13 @@ var ErrBusy = errors.New("as many requests are under way as the transport takes"
 // stands for that failure: many calls lost at once are one failure of the sidecar.
 var ErrCollateral = errors.New("lost along with another request")
 
+// ErrRefused is what Call returns at once, with nothing sent, for a method that the sidecar refused.
+var ErrRefused = errors.New("the sidecar refused the method")
+
 // Transport carries requests to one sidecar. Its methods are called from many goroutines.
 type Transport interface {
 	// Call returns when request.Budget is over or soon after ctx ends, at the latest. The error is the gRPC status of the
-	// answer, or of what went wrong on the way, or ErrBusy; Reply.Positioned tells an answer. It must not keep or change
+	// answer, or of what went wrong on the way, or ErrBusy or ErrRefused; Reply.Positioned tells an answer. It must not keep or change
 	// request.Body.
 	Call(ctx context.Context, request *Request) (Reply, error)
 	// Close ends what is under way, with UNAVAILABLE, and everything that the transport began. The connections stay.
@@ -34,7 +37,24 @@ type Peer struct {
 	// MaxMessageBytes bounds requests and replies of unary calls.
 	MaxMessageBytes int
 	// Methods are the names of the methods in exchange frames, by Request.Index.
-	Methods []uint32
+	Methods []Name
+}
+
+// Name is the number by which frames call a method. The zero Name is nobody's: no number is kept free for that.
+type Name struct {
+	number uint32
+	given  bool
+}
+
+// NameOf is for a method that the sidecar took.
+func NameOf(number uint32) Name { return Name{number, true} }
+
+// Name is how this peer calls a method; ErrRefused if it must not be asked for it.
+func (p *Peer) Name(index int) (uint32, error) {
+	if index < 0 || index >= len(p.Methods) || !p.Methods[index].given {
+		return 0, ErrRefused
+	}
+	return p.Methods[index].number, nil
 }
 
 // Request is one request as it crosses.

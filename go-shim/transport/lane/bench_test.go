@@ -31,7 +31,7 @@ func BenchmarkCall(b *testing.B) {
 			b.Run(fmt.Sprintf("hop=%s/inflight=%d", hop, inFlight), func(b *testing.B) {
 				peer := shimtest.NewPeer(b, echoLane, echoUnary)
 				to := transport.Peer{Conns: []grpc.ClientConnInterface{peer.Connect(b), peer.Connect(b)},
-					MaxMessageBytes: 1 << 20, Methods: []uint32{3}}
+					MaxMessageBytes: 1 << 20, Methods: []transport.Name{transport.NameOf(3)}}
 				var over transport.Transport = unary.New(to)
 				watch := &watched{}
 				if hop == "batched" {

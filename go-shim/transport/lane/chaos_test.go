@@ -118,9 +118,11 @@ func TestEveryCallerGetsItsOwnAnswerFromAFaultyPeer(t *testing.T) {
 	r.follow(honest)
 	eventually(t, "every slot is free", func() bool { return r.inFlight() == 0 && r.watch.inFlight.Load() == 0 })
 	eventually(t, "all lanes are open", func() bool { return r.watch.open.Load() == 3 })
-	if body, err := r.ask(t.Context(), "after", longEnough); body != "after" || err != nil {
-		t.Fatalf("%q, %v", body, err)
-	}
+	// The last fault may have freed the last slot, and be on its way to ending that lane.
+	eventually(t, "the lanes answer", func() bool {
+		body, err := r.ask(t.Context(), "after", longEnough)
+		return err == nil && body == "after"
+	})
 	r.watch.mu.Lock()
 	defer r.watch.mu.Unlock()
 	t.Logf("lanes lost: %v; %d requests in %d batches", r.watch.failed, r.watch.sent.Load(), r.watch.batches.Load())

@@ -19,6 +19,7 @@ import (
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/transport/unary"
 )
 
 func TestRepliesReachTheirCallersInAnyOrder(t *testing.T) {
@@ -94,6 +95,25 @@ func TestLongBodiesAndRepliesGoByUnaryCall(t *testing.T) {
 	}
 	if calls[1].Budget != longEnough || r.watch.sent.Load() != 1 {
 		t.Errorf("%d frames; budget %v", r.watch.sent.Load(), calls[1].Budget)
+	}
+}
+
+// Its number in the peer's verdict is 0, and that may be another method's.
+func TestRefusedMethodsAreNeverSent(t *testing.T) {
+	r := newRig(t, 1, honest)
+	for _, index := range []int{2, 3, -1} {
+		for _, body := range []string{"short", strings.Repeat("x", maxBodyBytes+1)} {
+			request := transport.Request{Index: index, Method: "/a/c", Body: []byte(body), Budget: longEnough}
+			if _, err := r.Call(t.Context(), &request); !errors.Is(err, transport.ErrRefused) {
+				t.Errorf("index %d: %v", index, err)
+			}
+			if _, err := unary.New(r.cfg.Peer).Call(t.Context(), &request); !errors.Is(err, transport.ErrRefused) {
+				t.Errorf("unary, index %d: %v", index, err)
+			}
+		}
+	}
+	if n := r.watch.sent.Load(); n != 0 || len(r.large.asked()) != 0 {
+		t.Errorf("%d frames, %d unary calls", n, len(r.large.asked()))
 	}
 }
 
@@ -346,7 +366,7 @@ func (o opening) NewStream(ctx context.Context, _ *grpc.StreamDesc, _ string, _ 
 
 func TestLaneThatIsOpeningHoldsUpNobody(t *testing.T) {
 	conn := opening{begun: make(chan struct{})}
-	over := New(Config{Peer: transport.Peer{Methods: []uint32{1}, Conns: []grpc.ClientConnInterface{conn}}, Large: &large{},
+	over := New(Config{Peer: transport.Peer{Methods: []transport.Name{transport.NameOf(1)}, Conns: []grpc.ClientConnInterface{conn}}, Large: &large{},
 		Observer: &watched{}, Log: slog.New(slog.DiscardHandler)})
 	<-conn.begun
 	_, err := over.Call(t.Context(), &transport.Request{Budget: longEnough})

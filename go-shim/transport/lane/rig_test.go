@@ -129,7 +129,7 @@ func newRig(t *testing.T, lanes int, do script) *rig {
 	r := &rig{watch: &watched{}, large: &large{}, log: &strings.Builder{}}
 	r.follow(do)
 	r.peer = shimtest.NewPeer(t, r.serve, nil)
-	to := transport.Peer{Methods: []uint32{9, 5}}
+	to := transport.Peer{Methods: []transport.Name{transport.NameOf(9), transport.NameOf(5), {}}}
 	for range lanes {
 		to.Conns = append(to.Conns, r.peer.Connect(t))
 	}

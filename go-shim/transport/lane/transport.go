@@ -100,13 +100,17 @@ func (t *Transport) now() int64 { return int64(time.Since(t.began)) }
 
 // Call implements transport.Transport.
 func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
+	name, err := t.cfg.Peer.Name(request.Index)
+	if err != nil {
+		return transport.Reply{}, err
+	}
 	if len(request.Body) > maxBodyBytes {
 		return t.cfg.Large.Call(ctx, request)
 	}
 	began := t.now()
 	w := t.waiters.Get().(*waiter)
 	w.gone = ctx.Done()
-	if err := t.send(w, request, began); err != nil {
+	if err := t.send(w, request, name, began); err != nil {
 		w.gone = nil
 		t.waiters.Put(w)
 		return transport.Reply{}, err
@@ -159,8 +163,8 @@ func (t *Transport) first() int {
 }
 
 // send goes round the lanes until one takes the request.
-func (t *Transport) send(w *waiter, request *transport.Request, began int64) error {
-	f := newFrame(request, t.cfg.Peer.Methods[request.Index])
+func (t *Transport) send(w *waiter, request *transport.Request, name uint32, began int64) error {
+	f := newFrame(request, name)
 	due := began + int64(request.Budget)
 	first, busy := t.first(), false
 	for i := range t.lanes {

@@ -18,14 +18,14 @@ import (
 
 // Transport spreads calls over its connections in turn: each has one lock that all its calls share.
 type Transport struct {
-	conns   []grpc.ClientConnInterface
+	peer    transport.Peer
 	options []grpc.CallOption
 	turn    atomic.Uint32
 }
 
 // New carries over the peer's connections.
 func New(peer transport.Peer) *Transport {
-	return &Transport{conns: peer.Conns, options: []grpc.CallOption{
+	return &Transport{peer: peer, options: []grpc.CallOption{
 		grpc.MaxCallSendMsgSize(peer.MaxMessageBytes),
 		grpc.MaxCallRecvMsgSize(peer.MaxMessageBytes),
 		grpc.WaitForReady(false),
@@ -34,6 +34,10 @@ func New(peer transport.Peer) *Transport {
 
 // Call implements transport.Transport.
 func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
+	// By its name another version of the method might answer.
+	if _, err := t.peer.Name(request.Index); err != nil {
+		return transport.Reply{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, request.Budget)
 	defer cancel()
 	var header, trailer metadata.MD
@@ -41,7 +45,7 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	options = append(options, t.options...)
 	options = append(options, grpc.Header(&header), grpc.Trailer(&trailer))
 
-	conn := t.conns[t.turn.Add(1)%uint32(len(t.conns))]
+	conn := t.peer.Conns[t.turn.Add(1)%uint32(len(t.peer.Conns))]
 	message := codec.Raw{Bytes: request.Body}
 	var reply codec.Raw
 	err := conn.Invoke(outgoing(ctx, request), request.Method, &message, &reply, options...)

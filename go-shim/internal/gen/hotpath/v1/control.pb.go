@@ -233,7 +233,7 @@ type MethodVerdict struct {
 	Accepted   bool                   `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// Why not, for logs; empty if accepted.
 	Refusal string `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// What exchange frames call the method.
+	// What exchange frames call the method, if it is accepted. It says nothing otherwise.
 	Index         uint32 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

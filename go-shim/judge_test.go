@@ -1,0 +1,17 @@
+package shim
+
+import (
+	"testing"
+
+	"hotpath.dev/go-shim/transport"
+)
+
+// What was never sent says nothing of the sidecar.
+func TestWhatTheTransportDoesNotTakeBlamesNobody(t *testing.T) {
+	for want, err := range map[reason]error{busy: transport.ErrBusy, methodRefused: transport.ErrRefused} {
+		why := judge(&transport.Request{}, transport.Reply{}, err)
+		if why != want || (&method{}).blame(&hop{}, why, err) != blameNobody {
+			t.Errorf("%v: the reason is %v", err, why)
+		}
+	}
+}

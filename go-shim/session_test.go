@@ -1,0 +1,92 @@
+package shim_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+
+	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+)
+
+// halt stops the first request that comes to it until the test lets it go on.
+type halt struct {
+	once         sync.Once
+	came, passed chan struct{}
+}
+
+func newHalt() *halt { return &halt{came: make(chan struct{}), passed: make(chan struct{})} }
+
+func (h *halt) stop() {
+	h.once.Do(func() {
+		close(h.came)
+		<-h.passed
+	})
+}
+
+// intercepted stops a request among the interceptors.
+func (h *halt) intercepted() grpc.ServerOption {
+	return grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		h.stop()
+		return next(ctx, request)
+	})
+}
+
+// read stops a request whose message was just read.
+func (h *halt) read() grpc.ServerOption { return grpc.StatsHandler(atPayload{h}) }
+
+type atPayload struct{ *halt }
+
+func (p atPayload) HandleRPC(_ context.Context, event stats.RPCStats) {
+	if _, ok := event.(*stats.InPayload); ok {
+		p.stop()
+	}
+}
+
+func (atPayload) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (atPayload) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (atPayload) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// The sidecar that is asked at last may be another than the one that took the method, and call another method by the
+// number that a refused one has.
+func TestMethodThatIsRefusedMeanwhileStaysLocal(t *testing.T) {
+	eachHop(t, methodThatIsRefusedMeanwhileStaysLocal)
+}
+
+func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop shim.Hop) {
+	for where, option := range map[string]func(*halt) grpc.ServerOption{
+		"while it is read": (*halt).read, "among interceptors": (*halt).intercepted,
+	} {
+		t.Run(where, func(t *testing.T) {
+			halt := newHalt()
+			r := newRig(t, setup{hop: hop, server: []grpc.ServerOption{option(halt)}, config: func(c *shim.Config) {
+				c.Methods = append(c.Methods, walletv1.WalletService_GetStatistics_FullMethodName)
+			}})
+			who := make(chan string, 1)
+			go func() {
+				reply, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "a"})
+				if err != nil || len(reply.GetBalances()) == 0 {
+					who <- "nobody"
+					t.Errorf("got %v, %v", reply, err)
+					return
+				}
+				who <- reply.GetBalances()[0].GetAsset()
+			}()
+			<-halt.came
+			r.sidecar.RefuseMethod(getBalance, "another schema")
+			r.sidecar.DropConnections()
+			eventually(t, "the refusal is shown", func() bool { return r.metric(t, "hotpath_shim_method_refused") == 1 })
+			r.awaitReady(t)
+			close(halt.passed)
+			if by, n := <-who, len(r.sidecar.Calls()); by != "LOCAL" || n != 0 {
+				t.Fatalf("answered by %s, the sidecar was asked %d times", by, n)
+			}
+			if n := r.fallbacks(t, "method_refused"); n != 1 || r.side.Status().BreakerOpen {
+				t.Fatalf("%v refusals counted", n)
+			}
+		})
+	}
+}
