@@ -134,6 +134,11 @@ type Config struct {
 	HopTimeout time.Duration
 	// Freshness is ReadYourWrites by default.
 	Freshness Freshness
+	// CallerPositions lets callers say by x-hotpath-* metadata which position shall answer, and learn which one did. By
+	// default they may not: such keys are taken out of requests of hot methods before interceptors and handlers see them,
+	// whoever answers. True is for services whose own handlers obey the keys too, by package position, or else an answer
+	// would depend on who gives it.
+	CallerPositions bool
 	// SourceReady, if not nil, is closed once the Source has loaded its ledger. Until then the sidecar is neither fed nor
 	// asked: an empty ledger is not one that is yet to be loaded.
 	SourceReady <-chan struct{}

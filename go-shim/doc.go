@@ -12,7 +12,7 @@
 // A status is an answer if the sidecar names the ledger position that decided it, in header or trailer, and if that
 // position is one that was asked for. Everything else is a failure of the infrastructure: the same request bytes then go
 // to the local handler, within what is left of the caller's deadline. A caller sees x-hotpath-position only if its own
-// request carried an x-hotpath-* key.
+// request carried an x-hotpath-* key, and Config.CallerPositions lets it.
 //
 // # Who sees what
 //

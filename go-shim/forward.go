@@ -101,7 +101,7 @@ func (m *method) survive(h *hop, out *answer) {
 
 // route is the policy: the one place that decides whether and how a request is forwarded.
 func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
-	want, incoming, err := position.Read(ctx)
+	want, incoming, err := m.side.positions.Read(ctx)
 	if err != nil {
 		return badBounds
 	}

@@ -42,7 +42,7 @@ func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
 	if err != nil || !bytes.Equal(got, oddReply) {
 		t.Fatalf("reply %x, %v; want %x", got, err, oddReply)
 	}
-	if call := r.sidecar.Calls()[0]; !bytes.Equal(call.Body, odd) || call.Method != getBalance {
+	if call := first(t, r.sidecar.Calls()); !bytes.Equal(call.Body, odd) || call.Method != getBalance {
 		t.Fatalf("the sidecar got %s %x, want %x", call.Method, call.Body, odd)
 	}
 }
@@ -59,7 +59,7 @@ func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
 	if err := proto.Unmarshal(odd, &want); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.local.served()[0]; !proto.Equal(got, &want) || len(got.ProtoReflect().GetUnknown()) == 0 {
+	if got := first(t, r.local.served()); !proto.Equal(got, &want) || len(got.ProtoReflect().GetUnknown()) == 0 {
 		t.Fatalf("the local handler got %v, want %v", got, &want)
 	}
 }
@@ -158,7 +158,7 @@ func callerSeesThePositionOnlyIfAsked(t *testing.T, hop shim.Hop) {
 		{"other", "x", ""}, {position.Key, "want", "3"}, {position.MinKey, "1", "3"},
 		{position.AtKey, "2", "2"}, {position.Prefix + "anything", "x", "3"},
 	} {
-		r := newRig(t, setup{hop: hop, events: 3})
+		r := newRig(t, setup{hop: hop, events: 3, config: heeded})
 		var header metadata.MD
 		if who := r.ask(t, outgoing(t.Context(), c.key, c.value), grpc.Header(&header)); who != "SIDECAR" {
 			t.Fatalf("%s: answered by %s", c.key, who)
@@ -170,7 +170,7 @@ func callerSeesThePositionOnlyIfAsked(t *testing.T, hop shim.Hop) {
 }
 
 func TestVerdictCarriesThePositionIfAsked(t *testing.T) {
-	r := newRig(t, setup{events: 3})
+	r := newRig(t, setup{events: 3, config: heeded})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer {
 		return shimtest.Answer{Err: status.Error(codes.NotFound, "account_id: has no entries")}
 	})
@@ -199,10 +199,12 @@ func boundsOfTheHop(t *testing.T, hop shim.Hop) {
 		"exactly the empty":    {shim.ReadYourWrites, []string{position.AtKey, "0"}, "", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, setup{hop: hop, events: 5, config: func(cfg *shim.Config) { cfg.Freshness = c.freshness }})
+			r := newRig(t, setup{hop: hop, events: 5, config: func(cfg *shim.Config) {
+				cfg.Freshness, cfg.CallerPositions = c.freshness, true
+			}})
 			r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: encode(t, balances("SIDECAR"))} })
 			_, _ = r.client.GetBalance(outgoing(t.Context(), c.ask...), &walletv1.GetBalanceRequest{AccountId: "a"})
-			md := r.sidecar.Calls()[0].Metadata
+			md := first(t, r.sidecar.Calls()).Metadata
 			if got := strings.Join(md.Get(position.MinKey), ","); got != c.min {
 				t.Errorf("min %q, want %q", got, c.min)
 			}
@@ -218,7 +220,7 @@ func TestWhatTheLedgerCannotHaveIsNotForwarded(t *testing.T) {
 		"bad_bounds":    {position.MinKey, "many"},
 		"ahead_of_head": {position.MinKey, "99"},
 	} {
-		r := newRig(t, setup{events: 3})
+		r := newRig(t, setup{events: 3, config: heeded})
 		if who := r.ask(t, outgoing(t.Context(), ask...)); who != "LOCAL" || r.fallbacks(t, reason) != 1 {
 			t.Errorf("%s: answered by %s", reason, who)
 		}
@@ -269,7 +271,7 @@ func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
 	r.ask(t, ctx)
 	caller, _ := ctx.Deadline()
 	// A frame's time starts anew where it arrives, so that a slow machine eats from this half.
-	if left := caller.Sub(r.sidecar.Calls()[0].Deadline); left < 10*time.Second || left > 60*time.Second {
+	if left := caller.Sub(first(t, r.sidecar.Calls()).Deadline); left < 10*time.Second || left > 60*time.Second {
 		t.Fatalf("the local handler is left %v of 100 s", left)
 	}
 }

@@ -19,6 +19,11 @@ type handler struct {
 
 // handle has the signature of grpc.MethodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	// Before anyone looks, so that it is the same whoever answers. What an interceptor says of positions is the service's own
+	// word, and counts.
+	if !h.side.cfg.CallerPositions {
+		ctx = h.side.positions.Without(ctx)
+	}
 	if interceptor != nil && h.side.cfg.Interceptors == Raw {
 		return h.intercepted(srv, ctx, dec, interceptor)
 	}

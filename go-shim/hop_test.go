@@ -23,7 +23,7 @@ func TestRequestsCrossAsConfigured(t *testing.T) {
 			t.Fatalf("answered by %s", who)
 		}
 		batched := hop == shim.Batched
-		if got := r.sidecar.Calls()[0].Batched; got != batched {
+		if got := first(t, r.sidecar.Calls()).Batched; got != batched {
 			t.Fatalf("batched: %v", got)
 		}
 		lanes, sent := 0.0, 0.0
@@ -54,8 +54,11 @@ func TestWhatNoFrameHoldsCrossesByUnaryCall(t *testing.T) {
 				t.Fatalf("%d bytes, %v", len(got), err)
 			}
 			calls := r.sidecar.Calls()
-			if last := calls[len(calls)-1]; len(calls) != c.calls || last.Batched || !bytes.Equal(last.Body, c.request) {
-				t.Fatalf("%d calls, the last batched: %v", len(calls), last.Batched)
+			if len(calls) != c.calls {
+				t.Fatalf("%d calls", len(calls))
+			}
+			if last := calls[len(calls)-1]; last.Batched || !bytes.Equal(last.Body, c.request) {
+				t.Fatalf("the last call: batched %v, %d bytes", last.Batched, len(last.Body))
 			}
 		})
 	}

@@ -51,12 +51,12 @@ func TestInterceptorsSeeTypedMessages(t *testing.T) {
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {
 		t.Fatalf("answered by %s", who)
 	}
-	request, ok := s.requests[0].(*walletv1.GetBalanceRequest)
-	if !ok || request.GetAccountId() != "a" || s.methods[0] != getBalance {
-		t.Fatalf("request %T %v of %s", s.requests[0], s.requests[0], s.methods[0])
+	request, ok := first(t, s.requests).(*walletv1.GetBalanceRequest)
+	if !ok || request.GetAccountId() != "a" || first(t, s.methods) != getBalance {
+		t.Fatalf("request %T %v of %s", first(t, s.requests), first(t, s.requests), first(t, s.methods))
 	}
-	if reply, ok := s.replies[0].(*walletv1.GetBalanceResponse); !ok || reply.GetBalances()[0].GetAsset() != "SIDECAR" {
-		t.Fatalf("reply %T %v", s.replies[0], s.replies[0])
+	if reply, ok := first(t, s.replies).(*walletv1.GetBalanceResponse); !ok || first(t, reply.GetBalances()).GetAsset() != "SIDECAR" {
+		t.Fatalf("reply %T %v", first(t, s.replies), first(t, s.replies))
 	}
 }
 
@@ -67,14 +67,16 @@ func TestWhatInterceptorsPassOnIsForwarded(t *testing.T) {
 			in.AccountId = "rewritten"
 		}
 		if out, ok := reply.(*walletv1.GetBalanceResponse); ok {
-			out.Balances[0].Asset = "MASKED"
+			for _, balance := range out.GetBalances() {
+				balance.Asset = "MASKED"
+			}
 		}
 	})}})
 	if who := r.ask(t, t.Context()); who != "MASKED" {
 		t.Fatalf("answered by %s", who)
 	}
 	want := encode(t, &walletv1.GetBalanceRequest{AccountId: "rewritten"})
-	if got := r.sidecar.Calls()[0].Body; !bytes.Equal(got, want) {
+	if got := first(t, r.sidecar.Calls()).Body; !bytes.Equal(got, want) {
 		t.Fatalf("forwarded %x, want %x", got, want)
 	}
 }
@@ -100,8 +102,8 @@ func TestInterceptorsSeeVerdicts(t *testing.T) {
 		return shimtest.Answer{Err: status.Error(codes.NotFound, "account_id: has no entries")}
 	})
 	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
-	if status.Code(err) != codes.NotFound || status.Code(s.errors[0]) != codes.NotFound {
-		t.Fatalf("caller %v, interceptor %v", err, s.errors[0])
+	if status.Code(err) != codes.NotFound || status.Code(first(t, s.errors)) != codes.NotFound {
+		t.Fatalf("caller %v, interceptor %v", err, first(t, s.errors))
 	}
 }
 
@@ -121,13 +123,13 @@ func TestRawInterceptorsSeeBytes(t *testing.T) {
 	if _, err := r.invokeRaw(t.Context(), odd); err != nil {
 		t.Fatal(err)
 	}
-	if raw, ok := s.requests[0].(*codec.Raw); !ok || !bytes.Equal(raw.Bytes, odd) {
-		t.Fatalf("request %T", s.requests[0])
+	if raw, ok := first(t, s.requests).(*codec.Raw); !ok || !bytes.Equal(raw.Bytes, odd) {
+		t.Fatalf("request %T", first(t, s.requests))
 	}
-	if _, ok := s.replies[0].(*codec.Raw); !ok || s.methods[0] != getBalance {
-		t.Fatalf("reply %T of %s", s.replies[0], s.methods[0])
+	if _, ok := first(t, s.replies).(*codec.Raw); !ok || first(t, s.methods) != getBalance {
+		t.Fatalf("reply %T of %s", first(t, s.replies), first(t, s.methods))
 	}
-	if got := r.sidecar.Calls()[0].Body; !bytes.Equal(got, odd) {
+	if got := first(t, r.sidecar.Calls()).Body; !bytes.Equal(got, odd) {
 		t.Fatalf("forwarded %x", got)
 	}
 }
@@ -160,7 +162,7 @@ func TestWhatInterceptorsSeeDoesNotDependOnWhoAnswers(t *testing.T) {
 			if (who == "SIDECAR") != (state == "forwarded") {
 				t.Fatalf("%s, %s: answered by %s", name, state, who)
 			}
-			if in, out := fmt.Sprintf("%T", seen.requests[0]), fmt.Sprintf("%T", seen.replies[0]); in != c.request || out != c.reply {
+			if in, out := fmt.Sprintf("%T", first(t, seen.requests)), fmt.Sprintf("%T", first(t, seen.replies)); in != c.request || out != c.reply {
 				t.Errorf("%s, %s: saw %s and %s", name, state, in, out)
 			}
 		}
@@ -173,8 +175,8 @@ func TestRawInterceptorsOfALocalAnswer(t *testing.T) {
 		config: func(c *shim.Config) { c.Interceptors = shim.Raw }})
 	r.local.err = status.Error(codes.NotFound, "no such account")
 	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
-	if status.Code(err) != codes.NotFound || status.Code(s.errors[0]) != codes.NotFound || s.replies[0] != nil {
-		t.Fatalf("caller %v, interceptor %v and %v", err, s.replies[0], s.errors[0])
+	if status.Code(err) != codes.NotFound || status.Code(first(t, s.errors)) != codes.NotFound || first(t, s.replies) != nil {
+		t.Fatalf("caller %v, interceptor %v and %v", err, first(t, s.replies), first(t, s.errors))
 	}
 	r.local.err = nil
 	if _, err := r.invokeRaw(t.Context(), []byte{0x0a, 0x05, 'x'}); status.Code(err) != codes.Internal ||
@@ -196,7 +198,7 @@ func TestRejectingInterceptorKeepsItsSay(t *testing.T) {
 
 func TestPositionHeaderWithInterceptors(t *testing.T) {
 	var s seen
-	r := newRig(t, setup{events: 2, server: []grpc.ServerOption{s.option(unchanged)}})
+	r := newRig(t, setup{events: 2, server: []grpc.ServerOption{s.option(unchanged)}, config: heeded})
 	var header metadata.MD
 	r.ask(t, outgoing(t.Context(), position.Key, "want"), grpc.Header(&header))
 	if got := header.Get(position.Key); !slices.Equal(got, []string{"2"}) {

@@ -31,7 +31,7 @@ func TestEveryConnectionIsGreetedBeforeTraffic(t *testing.T) {
 	}
 	hash := schema.Hash(method)
 	for _, hello := range hellos {
-		if hello.GetLedgerId() != "ledger-1" || !bytes.Equal(hello.GetMethods()[0].GetSchemaSha256(), hash[:]) {
+		if hello.GetLedgerId() != "ledger-1" || !bytes.Equal(first(t, hello.GetMethods()).GetSchemaSha256(), hash[:]) {
 			t.Fatalf("hello %v", hello)
 		}
 	}

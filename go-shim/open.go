@@ -20,6 +20,7 @@ import (
 	"hotpath.dev/go-shim/link"
 	"hotpath.dev/go-shim/metrics"
 	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/schema"
 	"hotpath.dev/go-shim/supervise"
 	"hotpath.dev/go-shim/transport"
@@ -44,6 +45,8 @@ type Side struct {
 	metrics *metrics.Set
 	breaker *breaker.Breaker
 	link    *link.Link
+	// positions reads what callers say of them.
+	positions position.Reader
 	// supervisor is nil unless Run is Supervise.
 	supervisor *supervise.Supervisor
 	// optionsTaken: without them the server can't hand out raw bytes.

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -9,6 +10,29 @@ import (
 
 	"hotpath.dev/go-shim/metrics"
 )
+
+func TestReadmeNamesEveryField(t *testing.T) {
+	content, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(content), "\n## Configuration\n")
+	table, _, _ = strings.Cut(table, "\n### ")
+	var check func(of reflect.Type, before string)
+	check = func(of reflect.Type, before string) {
+		for field := range of.Fields() {
+			switch name := before + field.Name; {
+			case !field.IsExported():
+			case field.Type.Kind() == reflect.Struct:
+				check(field.Type, name+".")
+			// Further fields of a struct have their row in common with its first.
+			case !strings.Contains(table, "`"+name+"`") && !strings.Contains(table, ", `."+field.Name+"`"):
+				t.Errorf("no field %s", name)
+			}
+		}
+	}
+	check(reflect.TypeFor[Config](), "")
+}
 
 func TestReadmeNamesEveryMetricAndReason(t *testing.T) {
 	content, err := os.ReadFile("README.md")

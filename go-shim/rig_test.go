@@ -35,7 +35,6 @@ type service struct {
 	requests []*walletv1.GetBalanceRequest
 	metadata []metadata.MD
 	err      error
-	delay    time.Duration
 }
 
 func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
@@ -43,9 +42,8 @@ func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest
 	s.mu.Lock()
 	s.requests = append(s.requests, in)
 	s.metadata = append(s.metadata, md)
-	err, delay := s.err, s.delay
+	err := s.err
 	s.mu.Unlock()
-	time.Sleep(delay)
 	if sent := grpc.SetHeader(ctx, metadata.Pairs("local-header", "yes")); sent != nil {
 		return nil, sent
 	}
@@ -116,6 +114,9 @@ type setup struct {
 	events int
 	noFake bool
 }
+
+// heeded lets callers have a say in positions.
+func heeded(c *shim.Config) { c.CallerPositions = true }
 
 // eachHop is for what must not depend on how requests cross.
 func eachHop(t *testing.T, test func(t *testing.T, hop shim.Hop)) {
@@ -230,7 +231,7 @@ func (r *rig) ask(t testing.TB, ctx context.Context, options ...grpc.CallOption)
 	if err != nil {
 		t.Fatalf("GetBalance: %v", err)
 	}
-	return reply.GetBalances()[0].GetAsset()
+	return first(t, reply.GetBalances()).GetAsset()
 }
 
 // metric sums the samples of a family whose labels include these.

@@ -17,7 +17,7 @@ func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
 	r := newRig(t, setup{hop: hop})
 	r.ask(t, outgoing(t.Context(), "authorization", "secret", "traceparent", "00-a-b-01", "tracestate", "x=y",
 		position.Prefix+"other", "1"))
-	md := r.sidecar.Calls()[0].Metadata
+	md := first(t, r.sidecar.Calls()).Metadata
 	for key := range md {
 		switch key {
 		case ":authority", "content-type", "user-agent", "traceparent", "tracestate", position.MinKey, "grpc-accept-encoding":
@@ -49,7 +49,7 @@ func traceContextInAllItsForms(t *testing.T, hop shim.Hop) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, setup{hop: hop})
 			r.ask(t, outgoing(t.Context(), c.send...))
-			wantTrace(t, r.sidecar.Calls()[0].Metadata, c.parent, c.state)
+			wantTrace(t, first(t, r.sidecar.Calls()).Metadata, c.parent, c.state)
 		})
 	}
 }

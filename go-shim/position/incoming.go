@@ -2,7 +2,9 @@ package position
 
 import (
 	"context"
+	"maps"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc/metadata"
 )
@@ -14,13 +16,48 @@ import (
 func Read(ctx context.Context) (Want, metadata.MD, error) {
 	look := peek{Context: ctx}
 	metadata.FromIncomingContext(&look)
-	asked, odd := scan(look.md)
-	if odd || look.md == nil {
-		look.md, _ = metadata.FromIncomingContext(ctx)
-		asked, _ = scan(look.md)
+	return read(ctx, look.md)
+}
+
+func read(ctx context.Context, md metadata.MD) (Want, metadata.MD, error) {
+	asked, odd := scan(md)
+	if odd || md == nil {
+		md, _ = metadata.FromIncomingContext(ctx)
+		asked, _ = scan(md)
 	}
-	w, err := Want{Asked: asked}.read(look.md)
-	return w, look.md, err
+	w, err := Want{Asked: asked}.read(md)
+	return w, md, err
+}
+
+// Reader does the same again and again without the one allocation of Read. Its zero value is ready for use, from any
+// goroutine.
+type Reader struct{ peeks sync.Pool }
+
+// Read is Read.
+func (r *Reader) Read(ctx context.Context) (Want, metadata.MD, error) { return read(ctx, r.look(ctx)) }
+
+// Without is a context whose incoming metadata has no key with Prefix; ctx itself if it has none.
+func (r *Reader) Without(ctx context.Context) context.Context {
+	// One that is written oddly may be among them.
+	if asked, odd := scan(r.look(ctx)); !asked && !odd {
+		return ctx
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	maps.DeleteFunc(md, func(key string, _ []string) bool { return strings.HasPrefix(key, Prefix) })
+	return metadata.NewIncomingContext(ctx, md)
+}
+
+func (r *Reader) look(ctx context.Context) metadata.MD {
+	look, ok := r.peeks.Get().(*peek)
+	if !ok {
+		look = new(peek)
+	}
+	look.Context = ctx
+	metadata.FromIncomingContext(look)
+	md := look.md
+	*look = peek{} // it must keep nothing alive
+	r.peeks.Put(look)
+	return md
 }
 
 // peek is a context that keeps what it is asked for to itself. So grpc-go finds nothing to copy.

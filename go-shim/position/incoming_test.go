@@ -31,6 +31,48 @@ func TestMetadataIsWhatGrpcSaysItIs(t *testing.T) {
 	}
 }
 
+func TestNothingOfPositionsIsLeft(t *testing.T) {
+	var reader position.Reader
+	for name, c := range map[string]struct {
+		md   metadata.MD
+		left []string
+	}{
+		"every key": {metadata.Pairs(position.Key, "want", position.MinKey, "1", position.AtKey, "2",
+			position.Prefix+"later", "x", position.Prefix, "x", "x-hotpat", "kept", "b", "2"), []string{"b", "x-hotpat"}},
+		"capitals of an interceptor": {metadata.MD{"X-Hotpath-Position": {"1"}, "x-Hotpath-min-Position": {"1"}, "B": {"2"}},
+			[]string{"b"}},
+		"none but these": {metadata.Pairs(position.AtKey, "2"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := maps.Clone(c.md)
+			md, _ := metadata.FromIncomingContext(reader.Without(metadata.NewIncomingContext(t.Context(), c.md)))
+			if got := slices.Sorted(maps.Keys(md)); !slices.Equal(got, c.left) {
+				t.Errorf("%v is left", got)
+			}
+			if !maps.EqualFunc(c.md, before, slices.Equal) {
+				t.Errorf("what others see is changed to %v", c.md)
+			}
+		})
+	}
+	for _, ctx := range []context.Context{t.Context(), metadata.NewIncomingContext(t.Context(), metadata.Pairs("a", "1"))} {
+		if reader.Without(ctx) != ctx {
+			t.Error("made anew without need")
+		}
+	}
+}
+
+func TestReaderAllocatesNothing(t *testing.T) {
+	var reader position.Reader
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(":authority", "localhost", "user-agent", "grpc-go"))
+	n := testing.AllocsPerRun(1000, func() {
+		_, _, _ = reader.Read(reader.Without(ctx))
+	})
+	// A collection may empty the pool, and the race detector has it forget things on purpose: that is less than one on average.
+	if n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
 // More allocations mean that grpc-go keeps the metadata in another way, and copies as before.
 func TestReadCopiesNothing(t *testing.T) {
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(":authority", "localhost", "user-agent", "grpc-go"))

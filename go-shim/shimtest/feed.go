@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"sync"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -93,8 +94,12 @@ func (s *Sidecar) Feed(stream hotpathv1.FeedService_FeedServer) error {
 		return err
 	}
 	defer s.close()
-	// As in the real one, watermarks are sent while batches come in.
-	go s.announce(stream)
+	// As in the real one, watermarks are sent while batches come in; none after the end, when grpc-go forbids it.
+	ctx, cancel := context.WithCancel(stream.Context())
+	var announcing sync.WaitGroup
+	announcing.Go(func() { s.announce(ctx, stream) })
+	defer announcing.Wait()
+	defer cancel()
 	for {
 		request, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -163,12 +168,12 @@ func (s *Sidecar) apply(request *hotpathv1.FeedRequest) error {
 }
 
 // announce sends the newest watermark after each change, the first at once.
-func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
-	stop := context.AfterFunc(stream.Context(), s.wake)
+func (s *Sidecar) announce(ctx context.Context, stream hotpathv1.FeedService_FeedServer) {
+	stop := context.AfterFunc(ctx, s.wake)
 	defer stop()
 	for said, first := uint64(0), true; ; first = false {
 		s.mu.Lock()
-		for !first && s.state.position() == said && stream.Context().Err() == nil {
+		for !first && s.state.position() == said && ctx.Err() == nil {
 			s.changed.Wait()
 		}
 		said = s.state.position()
@@ -178,7 +183,7 @@ func (s *Sidecar) announce(stream hotpathv1.FeedService_FeedServer) {
 			mark.EventSha256 = digest[:]
 		}
 		s.mu.Unlock()
-		if stream.Context().Err() != nil || stream.Send(mark) != nil {
+		if ctx.Err() != nil || stream.Send(mark) != nil {
 			return
 		}
 	}

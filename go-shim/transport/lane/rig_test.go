@@ -105,6 +105,14 @@ func echo(request *hotpathv1.RequestFrame) *hotpathv1.ReplyFrame {
 	return &hotpathv1.ReplyFrame{Id: request.GetId(), Position: proto.Uint64(7), Body: request.GetBody()}
 }
 
+// head is the first request of a message; without one, it is a request without anything.
+func head(in *hotpathv1.ExchangeRequest) *hotpathv1.RequestFrame {
+	if len(in.GetRequests()) == 0 {
+		return nil
+	}
+	return in.GetRequests()[0]
+}
+
 // honest echoes each request.
 func honest(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 	var replies []*hotpathv1.ReplyFrame

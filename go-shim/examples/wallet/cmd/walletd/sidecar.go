@@ -90,6 +90,8 @@ func openSidecar(
 ) (*shim.Side, error) {
 	return shim.Open(ctx, shim.Config{
 		Run: c.run, Hop: c.hop, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
+		// The service's own reads obey them too.
+		CallerPositions: true,
 		// None of the interceptors looks at messages.
 		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
 	}, ledger)
