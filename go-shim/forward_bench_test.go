@@ -2,13 +2,17 @@ package shim
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"hotpath.dev/go-shim/codec"
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 	"hotpath.dev/go-shim/transport"
@@ -25,10 +29,16 @@ func (instant) Close() {}
 
 // BenchmarkPolicy is what the shim itself adds to a forwarded request: all but the transport.
 func BenchmarkPolicy(b *testing.B) {
+	for _, heard := range []bool{true, false} {
+		b.Run(fmt.Sprintf("callers-heard=%v", heard), func(b *testing.B) { policy(b, heard) })
+	}
+}
+
+func policy(b *testing.B, heard bool) {
 	socket := filepath.Join(b.TempDir(), "s.sock")
 	shimtest.Start(b, socket)
 	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), CallerPositions: heard,
 		newTransport: func(transport.Peer) transport.Transport {
 			return instant{transport.Reply{Position: 1, Positioned: true}}
 		}}
@@ -40,13 +50,17 @@ func BenchmarkPolicy(b *testing.B) {
 	for !side.Status().Ready {
 		time.Sleep(time.Millisecond)
 	}
+	body := []byte("request")
 	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs(":authority", "localhost", "content-type",
 		"application/grpc", "user-agent", "grpc-go/1.85.0", "grpc-accept-encoding", "gzip"))
-	body := []byte("request")
+	h := handler{method: side.methods[0], local: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+		return nil, errors.New("not served by the sidecar")
+	}}
+	decode := func(into any) error { into.(*codec.Raw).Bytes = body; return nil }
 	b.ReportAllocs()
 	for b.Loop() {
-		if out := side.methods[0].forward(ctx, body, nil); !out.served {
-			b.Fatal("not served")
+		if _, err := h.handle(nil, ctx, decode, nil); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
