@@ -58,8 +58,7 @@ func TestRefusedMethodStaysLocal(t *testing.T) {
 func TestRefusedMethodIsLogged(t *testing.T) {
 	var log logged
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }})
-	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.RefuseMethod(getBalance, "another schema")
+	shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) { s.RefuseMethod(getBalance, "another schema") })
 	eventually(t, "the refusal is logged", func() bool {
 		return log.has("refused a method") && log.has(getBalance) && log.has("another schema")
 	})
@@ -67,8 +66,9 @@ func TestRefusedMethodIsLogged(t *testing.T) {
 
 func TestRefusedHelloStaysLocalAndIsRetried(t *testing.T) {
 	r := newRig(t, setup{noFake: true})
-	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.RefuseHello(shimtest.Refusal(codes.FailedPrecondition, "PROTOCOL_MISMATCH"))
+	sidecar := shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) {
+		s.RefuseHello(shimtest.Refusal(codes.FailedPrecondition, "PROTOCOL_MISMATCH"))
+	})
 	eventually(t, "the refusal is counted", func() bool {
 		return r.metric(t, "hotpath_shim_feed_refusals_total", "reason", "PROTOCOL_MISMATCH") > 0
 	})
@@ -87,8 +87,7 @@ func TestSidecarThatRestartsEmptyIsRefilled(t *testing.T) {
 		t.Fatalf("answered by %s", who)
 	}
 	r.ledger.Append([]byte("while it was away"))
-	again := shimtest.Start(t, r.config.Socket)
-	again.Answer(sidecarAnswers(t))
+	again := shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) { s.Answer(sidecarAnswers(t)) })
 	r.awaitReady(t)
 	if n := len(again.Events()); n != 25_001 {
 		t.Fatalf("refilled with %d events", n)
@@ -125,8 +124,7 @@ func TestHugeEvents(t *testing.T) {
 
 func TestNotReadyUntilTheHeadOfTheOpeningIsPublished(t *testing.T) {
 	r := newRig(t, setup{events: 10, noFake: true})
-	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.Hold(true)
+	sidecar := shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) { s.Hold(true) })
 	eventually(t, "fed", func() bool { return len(sidecar.Events()) == 10 })
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.side.Status().Ready {
 		t.Fatalf("answered by %s before it was ready", who)
@@ -165,7 +163,7 @@ func TestSidecarOfAnotherLedgerIsNotUsed(t *testing.T) {
 		"LEDGER_FORKED":   func(s *shimtest.Sidecar) { s.Seed("ledger-1", []byte("of another copy")) },
 	} {
 		r := newRig(t, setup{events: 1, noFake: true})
-		seed(shimtest.Start(t, r.config.Socket))
+		shimtest.Start(t, r.config.Socket, seed)
 		eventually(t, reason, func() bool {
 			return r.metric(t, "hotpath_shim_feed_refusals_total", "reason", reason) > 0
 		})

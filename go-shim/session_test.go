@@ -75,7 +75,11 @@ func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop shim.Hop) {
 				}
 				who <- reply.GetBalances()[0].GetAsset()
 			}()
-			<-halt.came
+			select {
+			case <-halt.came:
+			case by := <-who:
+				t.Fatalf("answered by %s, and never came to the halt", by)
+			}
 			r.sidecar.RefuseMethod(getBalance, "another schema")
 			r.sidecar.DropConnections()
 			eventually(t, "the refusal is shown", func() bool { return r.metric(t, "hotpath_shim_method_refused") == 1 })

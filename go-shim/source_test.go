@@ -15,9 +15,10 @@ import (
 func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
 	loaded := make(chan struct{})
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.SourceReady = loaded }})
-	sidecar := shimtest.Start(t, r.config.Socket)
-	sidecar.Seed("ledger-1", []byte("1"), []byte("2")) // of the service's life before: ahead of a ledger that is still empty
-	sidecar.Answer(sidecarAnswers(t))
+	sidecar := shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) {
+		s.Seed("ledger-1", []byte("1"), []byte("2")) // of the service's life before: ahead of a ledger that is still empty
+		s.Answer(sidecarAnswers(t))
+	})
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "not_ready") != 1 {
 		t.Fatalf("answered by %s", who)
 	}
@@ -32,38 +33,44 @@ func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
 	}
 }
 
-// deafLedger reads for ever once it is at its head, whatever becomes of the context.
+// deafLedger reads for ever, whatever becomes of the context.
 type deafLedger struct {
 	*shimtest.Ledger
-	end chan struct{}
+	asked, end chan struct{}
 }
 
 func (l deafLedger) Read(context.Context, uint64, int, int) ([][]byte, error) {
+	l.asked <- struct{}{}
 	<-l.end
 	return nil, errors.New("the test is over")
 }
 
 func TestCloseDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
-	var log logged
-	ledger := deafLedger{shimtest.NewLedger("l"), make(chan struct{})}
-	defer close(ledger.end)
-	socket := filepath.Join(t.TempDir(), "s.sock")
-	shimtest.Start(t, socket)
-	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance}, Socket: socket,
-		Logger: slog.New(slog.NewTextHandler(&log, nil))}, ledger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "ready", func() bool { return side.Status().Ready })
-	closed := make(chan error, 1)
-	go func() { closed <- side.Close() }()
-	select {
-	case err = <-closed:
-	case <-time.After(patience):
-		t.Fatal("Close waits for the Source")
-	}
-	if err != nil || !log.has("heed the context") {
-		t.Fatalf("%v, log: %s", err, log.String())
+	for when, past := range map[string][][]byte{"live": nil, "while the feed opens": {[]byte("1")}} {
+		t.Run(when, func(t *testing.T) {
+			var log logged
+			ledger := deafLedger{shimtest.NewLedger("l"), make(chan struct{}, 1), make(chan struct{})}
+			defer close(ledger.end)
+			ledger.Append(past...)
+			socket := filepath.Join(t.TempDir(), "s.sock")
+			shimtest.Start(t, socket, func(s *shimtest.Sidecar) { s.Seed("l", past...) })
+			side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance}, Socket: socket,
+				Logger: slog.New(slog.NewTextHandler(&log, nil))}, ledger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-ledger.asked
+			closed := make(chan error, 1)
+			go func() { closed <- side.Close() }()
+			select {
+			case err = <-closed:
+			case <-time.After(patience):
+				t.Fatal("Close waits for the Source")
+			}
+			if err != nil || !log.has("heed the context") {
+				t.Fatalf("%v, log: %s", err, log.String())
+			}
+		})
 	}
 }
 

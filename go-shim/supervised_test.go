@@ -31,23 +31,28 @@ func actAsSidecar(ledger string) {
 			socket = os.Args[i+1]
 		}
 	}
-	sidecar, err := shimtest.Listen(socket)
-	if err != nil {
-		panic(err)
-	}
 	// A real one comes back empty; the marker lets only the first hold something.
 	marker := socket + ".seeded"
+	var past [][]byte
 	if _, err := os.Stat(marker); ledger != "" && err != nil {
-		sidecar.Seed(ledger, make([][]byte, 9)...)
+		past = make([][]byte, 9)
 		if err := os.WriteFile(marker, nil, 0o600); err != nil {
 			panic(err)
 		}
+	} else {
+		ledger = ""
 	}
 	body, err := proto.Marshal(balances("SIDECAR"))
 	if err != nil {
 		panic(err)
 	}
-	sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
+	sidecar, err := shimtest.Listen(socket, func(s *shimtest.Sidecar) {
+		s.Seed(ledger, past...)
+		s.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
+	})
+	if err != nil {
+		panic(err)
+	}
 	fmt.Fprintln(os.Stderr, "fake sidecar is up")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	sidecar.Stop()

@@ -76,10 +76,11 @@ type Sidecar struct {
 	methods map[uint32]string
 }
 
-// Start serves on the socket until the test ends.
-func Start(t testing.TB, socket string) *Sidecar {
+// Start serves on the socket until the test ends. What it must be like from its first connection on is said in before:
+// a shim that waits for it may be faster than the test.
+func Start(t testing.TB, socket string, before ...func(*Sidecar)) *Sidecar {
 	t.Helper()
-	s, err := Listen(socket)
+	s, err := Listen(socket, before...)
 	if err != nil {
 		t.Fatalf("fake sidecar: %v", err)
 	}
@@ -88,7 +89,7 @@ func Start(t testing.TB, socket string) *Sidecar {
 }
 
 // Listen is Start for programs that are no test.
-func Listen(socket string) (*Sidecar, error) {
+func Listen(socket string, before ...func(*Sidecar)) (*Sidecar, error) {
 	// The sidecar before was killed, and could not remove it.
 	_ = os.Remove(socket)
 	listener, err := net.Listen("unix", socket)
@@ -105,6 +106,9 @@ func Listen(socket string) (*Sidecar, error) {
 	hotpathv1.RegisterControlServiceServer(s.server, s)
 	hotpathv1.RegisterFeedServiceServer(s.server, s)
 	hotpathv1.RegisterExchangeServiceServer(s.server, s)
+	for _, prepare := range before {
+		prepare(s)
+	}
 	go func() { _ = s.server.Serve(s.listener) }()
 	return s, nil
 }
