@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"hotpath.dev/go-shim/breaker"
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/ratelog"
+	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/link"
 	"hotpath.dev/go-shim/metrics"
 	"hotpath.dev/go-shim/modes"
@@ -43,12 +43,14 @@ type Side struct {
 	codec   encoding.CodecV2
 	methods []*method
 	metrics *metrics.Set
-	breaker *breaker.Breaker
+	breaker *breaker.Breakers
 	link    *link.Link
 	// positions reads what callers say of them.
 	positions position.Reader
 	// supervisor is nil unless Run is Supervise.
 	supervisor *supervise.Supervisor
+	// folder holds the socket, unless the Config names one.
+	folder *rundir.Folder
 	// optionsTaken: without them the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 
@@ -72,10 +74,9 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return s, nil
 	}
 	s.quiet = ratelog.New(s.log, time.Second)
-	s.breaker = breaker.New(breaker.Config{Failures: cfg.Breaker.Failures,
-		MinBackoff: cfg.Breaker.MinBackoff, MaxBackoff: cfg.Breaker.MaxBackoff})
+	s.breaker = s.newBreakers()
 	s.metrics = metrics.New(cfg.Methods, reasonNames(), metrics.Gauges{
-		BreakerOpen: s.breaker.Open,
+		BreakerOpen: s.breaker.IsOpen,
 		Ready:       func() bool { return s.link.Serving() != nil },
 
 		SidecarPosition: func() uint64 { return s.link.Position() },
@@ -102,12 +103,15 @@ func (s *Side) prepareSocket() error {
 	if s.cfg.Socket != "" {
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "hotpath-")
-	if err != nil {
-		return fmt.Errorf("shim: no directory for the sidecar's socket: %w", err)
+	if swept := rundir.Sweep(os.TempDir()); len(swept) > 0 {
+		s.log.Info("removed the folders that dead processes left", "folders", swept)
 	}
-	s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) })
-	s.cfg.Socket = filepath.Join(dir, "sidecar.sock")
+	var err error
+	if s.folder, err = rundir.Make(os.TempDir()); err != nil {
+		return fmt.Errorf("shim: no folder for the sidecar's socket: %w", err)
+	}
+	s.undo = append(s.undo, s.folder.Remove)
+	s.cfg.Socket = s.folder.Socket()
 	if len(s.cfg.Socket) > MaxSocketBytes {
 		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, MaxSocketBytes)
 	}
@@ -121,13 +125,22 @@ func (s *Side) prepareSupervisor() error {
 	supervisor, err := supervise.New(supervise.Config{
 		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
 		StartTimeout: s.cfg.Supervisor.StartTimeout, DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log,
-		Connected: func() bool { return s.link.Connected() }, Restarted: s.metrics.SidecarRestarts.Inc,
+		Connected: func() bool { return s.link.Connected() }, Prepare: s.keepFolder,
+		Restarted: s.metrics.SidecarRestarts.Inc, GaveUp: s.metrics.SetGivenUp,
 	})
 	if err != nil {
 		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
 	}
 	s.supervisor = supervisor
 	return nil
+}
+
+// keepFolder: the sidecar can't make the folder of its socket, which something may have removed as an old file.
+func (s *Side) keepFolder() error {
+	if s.folder == nil {
+		return nil
+	}
+	return s.folder.Keep()
 }
 
 func (s *Side) registerMetrics() error {
@@ -151,7 +164,7 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
 		NewTransport: s.newTransport,
 		Events: link.Events{
-			Greeted:       s.breaker.Reset,
+			Greeted:       func() { s.breaker.Reset("a new session") },
 			MethodRefused: s.metrics.SetRefused,
 			Refused:       s.metrics.FeedRefused,
 			FeedReopened:  s.metrics.FeedReconnects.Inc,
