@@ -12,11 +12,14 @@
 mod admin;
 mod backlog;
 mod cores;
+mod draining;
 mod exchange;
 mod feed;
+mod gzip;
 mod harness;
 mod health;
 mod lane;
+mod long;
 mod moody;
 mod opening;
 mod positions;
