@@ -170,12 +170,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     let drain = config.shutdown.drain;
     let most = u32::try_from(config.listen.max_connections).unwrap_or(u32::MAX);
     let main = tokio::spawn(async move {
-        let room = Arc::clone(&connections.room);
-        let ended = async {
-            // First: whoever accepts must not be told that there is no room.
-            while accepting.join_next().await.is_some() {}
-            let _ = room.acquire_many(most).await;
-        };
+        let ended = connections.ended(&mut accepting, most);
         engine.live(ended, drain).await;
         operators.abort();
         while accepting.join_next().await.is_some() {}
@@ -308,6 +303,13 @@ impl Connections {
                 }
             });
         }
+    }
+
+    /// Waits until none of at most `most` is left. First for whoever accepts them: it must not be told that there is no
+    /// room.
+    async fn ended(&self, accepting: &mut JoinSet<()>, most: u32) {
+        while accepting.join_next().await.is_some() {}
+        let _ = self.room.acquire_many(most).await;
     }
 
     /// Cuts what is left. Whoever accepted them has ended.
