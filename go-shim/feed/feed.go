@@ -17,7 +17,7 @@ import (
 
 const (
 	// ProtocolVersion is that of the private protocol, in Hello and FeedOpen.
-	ProtocolVersion = 2
+	ProtocolVersion = 3
 	// MaxBatchEvents and MaxBatchBytes are limits of feed.proto.
 	MaxBatchEvents = 10_000
 	MaxBatchBytes  = 4 << 20

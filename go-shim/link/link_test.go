@@ -144,9 +144,9 @@ func TestHelloIsJudged(t *testing.T) {
 		reason   string
 	}{
 		"version":    {&hotpathv1.HelloResponse{ProtocolVersion: 1, Methods: verdict("/a/b", true)}, feed.ProtocolMismatch},
-		"ledger":     {&hotpathv1.HelloResponse{ProtocolVersion: 2, LedgerId: "x"}, feed.LedgerMismatch},
-		"no verdict": {&hotpathv1.HelloResponse{ProtocolVersion: 2, LedgerId: "l"}, feed.ProtocolMismatch},
-		"other name": {&hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/c", true)}, feed.ProtocolMismatch},
+		"ledger":     {&hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, LedgerId: "x"}, feed.LedgerMismatch},
+		"no verdict": {&hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, LedgerId: "l"}, feed.ProtocolMismatch},
+		"other name": {&hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, Methods: verdict("/a/c", true)}, feed.ProtocolMismatch},
 	} {
 		_, err := judge(request, c.response)
 		refusal, ok := err.(*feed.Refusal)
@@ -154,12 +154,12 @@ func TestHelloIsJudged(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	answer, err := judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", false)})
+	answer, err := judge(request, &hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, Methods: verdict("/a/b", false)})
 	if err != nil || answer.refusals[0] == "" || answer.maxMessageBytes() != defaultMaxMessageBytes {
 		t.Errorf("got %v, %v", answer, err)
 	}
 	refused := *answer
-	answer, err = judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: verdict("/a/b", true)})
+	answer, err = judge(request, &hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, Methods: verdict("/a/b", true)})
 	if err != nil || answer.refusals[0] != "" {
 		t.Fatalf("got %v, %v", answer, err)
 	}
@@ -172,7 +172,7 @@ func TestHelloIsJudged(t *testing.T) {
 func TestIndicesMustBeCertain(t *testing.T) {
 	request := &hotpathv1.HelloRequest{Methods: []*hotpathv1.HotMethod{{FullMethod: "/a/b"}, {FullMethod: "/a/c"}}}
 	greet := func(first, second uint32) (*helloAnswer, error) {
-		return judge(request, &hotpathv1.HelloResponse{ProtocolVersion: 2, Methods: []*hotpathv1.MethodVerdict{
+		return judge(request, &hotpathv1.HelloResponse{ProtocolVersion: feed.ProtocolVersion, Methods: []*hotpathv1.MethodVerdict{
 			{FullMethod: "/a/b", Accepted: true, Index: first}, {FullMethod: "/a/c", Accepted: true, Index: second},
 		}})
 	}

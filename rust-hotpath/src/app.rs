@@ -29,7 +29,10 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+};
 use tonic::service::Routes;
 
 /// What belongs to no module.
@@ -143,10 +146,11 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         shutdown: engine.shutdown.clone(),
     };
     let accept = connections.clone().accept(unix, engine.private()?);
-    let mut accepting = vec![tokio::spawn(accept)];
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept);
     if let Some((listener, _)) = tcp {
         let accept = connections.clone().accept(listener, engine.public()?);
-        accepting.push(tokio::spawn(accept));
+        accepting.spawn(accept);
     }
     let status = admin::Status {
         view: engine.view.clone(),
@@ -163,13 +167,13 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     announce::<M>(&addresses);
 
     let shutdown = engine.shutdown.clone();
-    let (drain, most) = (config.shutdown.drain, config.listen.max_connections);
+    let drain = config.shutdown.drain;
+    let most = u32::try_from(config.listen.max_connections).unwrap_or(u32::MAX);
     let main = tokio::spawn(async move {
-        engine.live(connections.ended(most), drain).await;
+        let ended = connections.ended(&mut accepting, most);
+        engine.live(ended, drain).await;
         operators.abort();
-        for listener in accepting {
-            let _ = listener.await;
-        }
+        while accepting.join_next().await.is_some() {}
         connections.stop().await;
         drop(socket);
         if let Some(path) = ready_file {
@@ -265,7 +269,7 @@ impl<M: Model> Engine<M> {
         self.reporter.drain::<M>().await;
         let drained = tokio::time::timeout(drain, async {
             // Feeds stay open meanwhile: a request in flight may be waiting for a position.
-            self.serve.idle().await;
+            self.serve.drain().await;
             self.shutdown.end();
             let _ = health.await;
             connections.await;
@@ -301,13 +305,11 @@ impl Connections {
         }
     }
 
-    /// Waits until none of at most `most` is left.
-    fn ended(&self, most: usize) -> impl Future<Output = ()> + use<> {
-        let room = Arc::clone(&self.room);
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        async move {
-            let _ = room.acquire_many(most).await;
-        }
+    /// Waits until none of at most `most` is left. First for whoever accepts them: it must not be told that there is no
+    /// room.
+    async fn ended(&self, accepting: &mut JoinSet<()>, most: u32) {
+        while accepting.join_next().await.is_some() {}
+        let _ = self.room.acquire_many(most).await;
     }
 
     /// Cuts what is left. Whoever accepted them has ended.

@@ -9,6 +9,7 @@ mod frame;
 mod inbox;
 mod lane;
 mod late;
+mod long;
 mod reply;
 
 pub use counts::Counts;

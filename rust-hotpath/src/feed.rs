@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Version of the private protocol.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The only ledger that this process will hold: the one that its first feed named.
 #[derive(Debug, Default)]

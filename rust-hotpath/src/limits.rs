@@ -57,6 +57,9 @@ pub const BUFFERED_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 /// Longest message that is not counted among the long ones.
 pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
 
+/// Longest reply that is compressed by the thread that serves its connection: some 50 µs.
+pub const INLINE_PACK_BYTES: usize = 4 << 10;
+
 /// Longest time for a hot request's message to arrive: it holds a place among the requests in flight meanwhile.
 pub const REQUEST_ARRIVAL: Duration = Duration::from_secs(10);
 /// Longest URI and headers of a hot request, in bytes.
@@ -89,14 +92,16 @@ pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
 
 /// Lanes of the exchange at once, over all connections; a shim opens a few. Each holds at most 4.7 MiB that are not
 /// among [`BUFFERED_BYTES`]: the message at hand and the next one (1 MiB each, the next in a buffer that may have doubled),
-/// a window of unread bytes (1 MiB) and replies (two messages of up to 128 KiB, and 400 KiB in HTTP/2's queue).
+/// a window of unread bytes (1 MiB) and replies (two messages of up to 160 KiB, and 400 KiB in HTTP/2's queue).
 pub const LANES: usize = 64;
 /// Bytes of one message of the exchange, either way.
 pub const EXCHANGE_MESSAGE_BYTES: usize = 1 << 20;
 /// Requests of one lane in flight.
 pub const EXCHANGE_IN_FLIGHT: usize = 1_024;
-/// Bytes of one request or reply within the exchange; longer ones go by unary call, so that they hold up nobody.
+/// Bytes of one body within the exchange. A longer request goes by unary call; a longer reply leaves in pieces.
 pub const EXCHANGE_BODY_BYTES: usize = 64 << 10;
+/// Bytes of such a piece, of which a message has one: the short replies behind it wait some 10 µs.
+pub const EXCHANGE_PIECE_BYTES: usize = 32 << 10;
 /// Bytes of a status message, and of its details.
 pub const STATUS_BYTES: usize = 4 << 10;
 /// Bytes of each half of a trace context.

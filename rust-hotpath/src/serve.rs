@@ -3,7 +3,9 @@
 mod budget;
 mod core;
 mod frame;
+mod gzip;
 mod meter;
+mod places;
 mod trace;
 mod wants;
 
@@ -11,6 +13,7 @@ pub(crate) use budget::Share;
 pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, WANTED};
 pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
+pub(crate) use places::Permit;
 pub(crate) use trace::ended;
 pub use wants::{Bounds, Wants};
 
@@ -23,6 +26,7 @@ use crate::{
     view::View,
 };
 use bytes::Bytes;
+use frame::Encoding;
 use hyper::{
     body::Body as HttpBody,
     http::{HeaderMap, HeaderValue, Request, Response},
@@ -37,7 +41,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{task::JoinError, time::timeout};
 use tonic::{Code, Status, body::Body};
 
 /// What a refused encoding is answered with, as gRPC's specification asks.
@@ -62,12 +66,12 @@ struct Unary {
     wants: Wants,
     arrived: Instant,
     request: Bytes,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
     _share: Share,
 }
 
 /// The reply is a frame without its length, and empty if there is a verdict.
-type Answered = (Answer, Vec<u8>, OwnedSemaphorePermit);
+type Answered = (Answer, Vec<u8>, Permit);
 
 /// A response in the making.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -148,15 +152,15 @@ impl<M: Model> Serve<M> {
         Self { core }
     }
 
-    /// Waits until no hot request is in flight.
-    pub async fn idle(&self) {
-        self.core.idle().await;
+    /// Takes no more hot requests, and waits until none is in flight.
+    pub async fn drain(&self) {
+        self.core.in_flight.close().await;
     }
 
     /// Hot requests at this moment.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.core.in_flight()
+        self.core.in_flight.taken()
     }
 
     /// Bytes of long requests and replies held at this moment.
@@ -169,6 +173,12 @@ impl<M: Model> Serve<M> {
     #[must_use]
     pub fn moved(&self) -> u64 {
         self.core.moved.load(Relaxed)
+    }
+
+    /// Dear requests that wait for a thread at this moment.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.core.queued.load(Relaxed)
     }
 
     /// What was counted.
@@ -260,7 +270,8 @@ impl<M: Model> Core<M> {
         let permit = self.admit()?;
         self.ready_at(self.view.position())?;
         let mut share = Share::default();
-        let request = self.receive(headers, body, &mut share).await?;
+        let encoding = Encoding::of(headers)?;
+        let request = self.receive(encoding, body, &mut share).await?;
         let call = Unary {
             method,
             wants,
@@ -270,12 +281,15 @@ impl<M: Model> Core<M> {
             _share: share,
         };
         let mut reply = frame::start();
-        match self
-            .wait(&call.asked(&WANTED), limits::INLINE_COST, &mut reply)
-            .await
-        {
-            Turn::Heavy => self.scan(call).await,
-            turn => Ok((turn.settled()?, reply, call.permit)),
+        let (asked, most) = (call.asked(&WANTED), limits::INLINE_COST);
+        let answered = match self.wait(&asked, most, &mut reply).await {
+            Turn::Heavy => self.scan(call).await?,
+            turn => (turn.settled()?, reply, call.permit),
+        };
+        self.fits(answered.1.len() - frame::PREFIX)?;
+        match encoding {
+            Encoding::Identity => Ok(answered),
+            Encoding::Gzip => self.pack(answered).await,
         }
     }
 
@@ -292,28 +306,31 @@ impl<M: Model> Core<M> {
             drop(newest);
             Ok((turn.settled()?, reply, call.permit))
         });
-        scanned.await.unwrap_or_else(|error| {
-            let text = "the request's thread failed";
-            Err(Error::new(Kind::Panicked, text).because(error))
-        })
+        scanned
+            .await
+            .unwrap_or_else(|error| Err(thread_failed(error)))
     }
 
     async fn receive<B: Incoming>(
         &self,
-        headers: &HeaderMap,
+        encoding: Encoding,
         body: B,
         share: &mut Share,
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
-        let arrival = frame::read(headers, body, self.config.max_message_bytes, grow);
+        let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
         let arrived = timeout(limits::REQUEST_ARRIVAL, arrival).await;
-        arrived.map_err(|_| {
+        let (message, is_packed) = arrived.map_err(|_| {
             let text = format!(
                 "the request did not arrive within {:?}",
                 limits::REQUEST_ARRIVAL
             );
             Error::new(Kind::Malformed, text)
-        })?
+        })??;
+        match is_packed {
+            false => Ok(message),
+            true => self.unpack(message, share).await,
+        }
     }
 
     fn say(&self, (answer, reply, permit): Answered, say_position: bool) -> (Code, Response<Body>) {
@@ -331,12 +348,8 @@ impl<M: Model> Core<M> {
         (code, response)
     }
 
-    fn framed(
-        &self,
-        reply: Vec<u8>,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Response<Body>, Error> {
-        let reply = frame::finish(reply, self.config.max_message_bytes)?;
+    fn framed(&self, reply: Vec<u8>, permit: Permit) -> Result<Response<Body>, Error> {
+        let reply = frame::finish(reply)?;
         let share = self.hold(reply.capacity())?;
         Ok(frame::response(reply, permit, share))
     }
@@ -355,13 +368,17 @@ impl Unary {
     }
 }
 
+fn thread_failed(error: JoinError) -> Error {
+    Error::new(Kind::Panicked, "the request's thread failed").because(error)
+}
+
 fn refuse(error: &Error) -> (Code, Response<Body>) {
     let status = error.status();
     let mut response = status.into_http();
     // All that is not supported here is compression.
     if error.kind() == Kind::Unsupported {
         let headers = response.headers_mut();
-        headers.insert(ENCODINGS, HeaderValue::from_static("identity"));
+        headers.insert(ENCODINGS, HeaderValue::from_static("identity, gzip"));
     }
     (error.code(), response)
 }

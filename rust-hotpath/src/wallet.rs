@@ -143,6 +143,74 @@ mod tests {
         ledger
     }
 
+    /// A ledger in which "many" has so many assets, one entry each, and "b" the first of them.
+    fn assets(count: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        let pairs = (0..count).map(|n| ("many", n)).chain([("b", 0)]);
+        for (position, (account, n)) in (1..).zip(pairs) {
+            let draft = Draft {
+                position,
+                transaction_id: "t".into(),
+                external: true,
+                entries: vec![DraftEntry {
+                    account_id: account.into(),
+                    asset: format!("A{n}"),
+                    amount: 1,
+                    phase: 1,
+                    ..DraftEntry::default()
+                }],
+                ..Draft::default()
+            };
+            let transaction = draft.check().expect("a good transaction");
+            ledger.apply(&transaction).expect("a good transaction");
+        }
+        ledger
+    }
+
+    #[test]
+    fn cost_grows_with_the_assets_that_are_shown() {
+        let ledger = assets(2_000);
+        let balance = |account: &str, asset: Option<&str>, as_of_us| {
+            let request = proto::GetBalanceRequest {
+                account_id: account.to_owned(),
+                asset: asset.map(str::to_owned),
+                as_of_us,
+            };
+            cost(&ledger, 0, &request)
+        };
+        assert!(
+            balance("many", None, None) > 20_000,
+            "beyond what is answered at once"
+        );
+        assert!(balance("many", None, Some(0)) > balance("many", None, None));
+        assert!(balance("b", None, None) < 100);
+        assert_eq!(balance("nobody", None, None), 0);
+        assert_eq!(balance("many", Some("A7"), None), 0, "by key");
+        assert_eq!(balance("many", Some("A7"), Some(0)), 1);
+        let batch = |ids: &[&str], asset: Option<&str>| {
+            let request = proto::BatchGetBalancesRequest {
+                account_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+                asset: asset.map(str::to_owned),
+            };
+            cost(&ledger, 1, &request)
+        };
+        assert!(batch(&["b", "many"], None) > 20_000);
+        assert_eq!(batch(&["b", "many"], Some("A7")), 100);
+        assert_eq!(batch(&["b", "nobody"], None), 100);
+        assert_eq!(
+            cost(
+                &assets(20),
+                1,
+                &proto::BatchGetBalancesRequest {
+                    account_ids: vec!["many".to_owned()],
+                    asset: None,
+                }
+            ),
+            50,
+            "few rows at the most"
+        );
+    }
+
     fn cost(ledger: &Ledger, method: usize, request: &impl prost::Message) -> usize {
         let bytes = request.encode_to_vec();
         let query = Wallet::parse(method, &bytes).expect("a good request");
@@ -161,7 +229,7 @@ mod tests {
             as_of_us: Some(0),
             ..now.clone()
         };
-        assert_eq!((cost(&ledger, 0, &now), cost(&ledger, 0, &past)), (0, 100));
+        assert_eq!((cost(&ledger, 0, &now), cost(&ledger, 0, &past)), (0, 140));
         let batch = proto::BatchGetBalancesRequest {
             account_ids: vec!["a".to_owned(), "b".to_owned()],
             asset: None,

@@ -42,7 +42,7 @@ func (c *chaos) roll(n int) int {
 }
 
 func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
-	var now []*hotpathv1.ReplyFrame
+	var now, long []*hotpathv1.ReplyFrame
 	for _, request := range in.GetRequests() {
 		reply := echo(request)
 		switch dice := c.roll(1000); {
@@ -53,6 +53,8 @@ func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 			now = append(now, &hotpathv1.ReplyFrame{Id: request.GetId(), TooLong: true})
 		case dice < 140:
 			now = append(now, &hotpathv1.ReplyFrame{Id: request.GetId(), Status: uint32(codes.Unavailable), StatusMessage: "theirs"})
+		case dice < 300:
+			long = append(long, echoLong(request, 1+c.roll(500))...)
 		default:
 			now = append(now, reply)
 		}
@@ -60,6 +62,7 @@ func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 	c.mu.Lock()
 	c.r.Shuffle(len(now), func(i, j int) { now[i], now[j] = now[j], now[i] })
 	c.mu.Unlock()
+	now = append(now, long...)
 	if len(now) == 0 {
 		return nil
 	}

@@ -152,6 +152,8 @@ type reply struct {
 	details    []byte
 	body       []byte
 	tooLong    bool
+	// more is true if this is only a piece of the body.
+	more bool
 	// notUTF8 is true if any status_message was not, even one that a later one replaced.
 	notUTF8 bool
 	// waiter is who gets it, from when the slot was given back until it was handed over.
@@ -243,6 +245,9 @@ func (r *reply) field(number protowire.Number, kind protowire.Type, b []byte) in
 	case number == 7 && kind == protowire.VarintType:
 		v, n = protowire.ConsumeVarint(b)
 		r.tooLong = v != 0
+	case number == 8 && kind == protowire.VarintType:
+		v, n = protowire.ConsumeVarint(b)
+		r.more = v != 0
 	default:
 		n = protowire.ConsumeFieldValue(number, kind, b)
 	}
@@ -260,6 +265,8 @@ func (r *reply) check() error {
 		return broken(Limit, "ReplyFrame.body of %d bytes, at most %d", len(r.body), maxBodyBytes)
 	case r.tooLong && (r.positioned || len(r.body) > 0):
 		return broken(Garbage, "ReplyFrame.too_long with a position or a body")
+	case r.more && (r.positioned || r.tooLong || r.status != 0 || len(r.body) == 0):
+		return broken(Garbage, "ReplyFrame.more with anything but a body")
 	case r.notUTF8:
 		return broken(Garbage, "ReplyFrame.status_message is not UTF-8")
 	}

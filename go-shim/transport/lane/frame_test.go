@@ -107,10 +107,12 @@ func TestTraceContextThatNoFrameCarriesIsDropped(t *testing.T) {
 func someReply(r *rand.Rand) *hotpathv1.ReplyFrame {
 	reply := &hotpathv1.ReplyFrame{Id: odd(r), Status: uint32(odd(r)), StatusMessage: someText(r, 300),
 		StatusDetails: someBytes(r, 300)}
-	switch r.IntN(3) {
+	switch r.IntN(4) {
 	case 0:
 		reply.TooLong = true
 	case 1:
+		return &hotpathv1.ReplyFrame{Id: odd(r), Body: append(someBytes(r, 300), 1), More: true}
+	case 2:
 		reply.Body = someBytes(r, 300)
 	default:
 		reply.Body, reply.Position = someBytes(r, 300), proto.Uint64(odd(r))
@@ -136,7 +138,7 @@ func someResponse(t *testing.T, r *rand.Rand) []byte {
 }
 
 func appendUnknown(b []byte, r *rand.Rand) []byte {
-	number := protowire.Number(8 + r.IntN(3000))
+	number := protowire.Number(9 + r.IntN(3000))
 	switch r.IntN(8) {
 	case 0:
 		return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), r.Uint64())
@@ -148,7 +150,7 @@ func appendUnknown(b []byte, r *rand.Rand) []byte {
 		b = appendUnknown(protowire.AppendTag(b, number, protowire.StartGroupType), r)
 		return protowire.AppendTag(b, number, protowire.EndGroupType)
 	case 4: // a field of ours, but of another wire type
-		return protowire.AppendFixed32(protowire.AppendTag(b, protowire.Number(1+r.IntN(7)), protowire.Fixed32Type), 1)
+		return protowire.AppendFixed32(protowire.AppendTag(b, protowire.Number(1+r.IntN(8)), protowire.Fixed32Type), 1)
 	default:
 		return b
 	}
@@ -175,7 +177,7 @@ func sameAsGenerated(t *testing.T, message []byte) {
 	for i, w := range want.GetReplies() {
 		g := got[i]
 		if g.id != w.GetId() || g.position != w.GetPosition() || g.positioned != (w.Position != nil) ||
-			g.status != w.GetStatus() || string(g.message) != w.GetStatusMessage() || g.tooLong != w.GetTooLong() ||
+			g.status != w.GetStatus() || string(g.message) != w.GetStatusMessage() || g.tooLong != w.GetTooLong() || g.more != w.GetMore() ||
 			!bytes.Equal(g.details, w.GetStatusDetails()) || !bytes.Equal(g.body, w.GetBody()) {
 			t.Fatalf("%x: got %+v, want %v", message, g, w)
 		}
@@ -190,7 +192,8 @@ func breaks(err error, reason string) bool {
 func rulesBroken(response *hotpathv1.ExchangeResponse) bool {
 	for _, r := range response.GetReplies() {
 		if len(r.GetStatusMessage()) > 4096 || len(r.GetStatusDetails()) > 4096 || len(r.GetBody()) > 64<<10 ||
-			r.GetTooLong() && (r.Position != nil || len(r.GetBody()) > 0) {
+			r.GetTooLong() && (r.Position != nil || len(r.GetBody()) > 0) ||
+			r.GetMore() && (r.Position != nil || r.GetTooLong() || r.GetStatus() != 0 || len(r.GetBody()) == 0) {
 			return true
 		}
 	}
@@ -234,11 +237,14 @@ func TestLimitsOfReplies(t *testing.T) {
 		reply  *hotpathv1.ReplyFrame
 		reason string
 	}{
-		"message":       {&hotpathv1.ReplyFrame{StatusMessage: long}, Limit},
-		"details":       {&hotpathv1.ReplyFrame{StatusDetails: []byte(long)}, Limit},
-		"body":          {&hotpathv1.ReplyFrame{Body: make([]byte, 64<<10+1)}, Limit},
-		"long, body":    {&hotpathv1.ReplyFrame{TooLong: true, Body: []byte("x")}, Garbage},
-		"long, decided": {&hotpathv1.ReplyFrame{TooLong: true, Position: proto.Uint64(0)}, Garbage},
+		"message":        {&hotpathv1.ReplyFrame{StatusMessage: long}, Limit},
+		"details":        {&hotpathv1.ReplyFrame{StatusDetails: []byte(long)}, Limit},
+		"body":           {&hotpathv1.ReplyFrame{Body: make([]byte, 64<<10+1)}, Limit},
+		"long, body":     {&hotpathv1.ReplyFrame{TooLong: true, Body: []byte("x")}, Garbage},
+		"piece, empty":   {&hotpathv1.ReplyFrame{More: true}, Garbage},
+		"piece, decided": {&hotpathv1.ReplyFrame{More: true, Body: []byte("x"), Position: proto.Uint64(0)}, Garbage},
+		"piece, status":  {&hotpathv1.ReplyFrame{More: true, Body: []byte("x"), Status: 1}, Garbage},
+		"long, decided":  {&hotpathv1.ReplyFrame{TooLong: true, Position: proto.Uint64(0)}, Garbage},
 	} {
 		message, err := proto.Marshal(&hotpathv1.ExchangeResponse{Replies: []*hotpathv1.ReplyFrame{c.reply}})
 		if err != nil {

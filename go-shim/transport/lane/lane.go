@@ -27,8 +27,9 @@ type lane struct {
 	conn grpc.ClientConnInterface
 	// wake holds a token from when something is queued until the writer comes for it.
 	wake chan struct{}
-	// replies is where the reader parses.
+	// replies is where the reader parses, and long what it has of a reply that comes in pieces.
 	replies []reply
+	long    pieces
 
 	// load is what is in flight, to be read without mu.
 	load atomic.Int32
@@ -172,15 +173,22 @@ func (l *lane) deliver(message []byte) error {
 	if l.replies, err = parseReplies(message, l.replies[:0]); err != nil {
 		return err
 	}
-	found := l.claim()
-	defer l.cfg.Observer.Done(found)
+	found, whole := l.claim()
+	defer l.cfg.Observer.Done(whole)
 	if found < len(l.replies) {
 		err = broken(UnknownID, "a reply to %#x, which is not in flight", l.replies[found].id)
 	}
 	for i := range l.replies[:found] {
 		r := &l.replies[i]
+		if r.more {
+			if broke := l.long.add(r, l.cfg.Peer.MaxMessageBytes); broke != nil {
+				return broke // what waits is told by down
+			}
+			continue
+		}
+		before := l.long.of(r.id)
 		if w := r.waiter; w != nil {
-			w.out = r.outcome()
+			w.out = r.outcome(before)
 			r.waiter = nil
 			w.done <- struct{}{}
 		}
@@ -189,27 +197,39 @@ func (l *lane) deliver(message []byte) error {
 	return err
 }
 
-// claim frees the slots of the replies, in one go, up to the first that is of none.
-func (l *lane) claim() (found int) {
+// claim frees the slots of the whole replies, in one go, up to the first that is of none.
+func (l *lane) claim() (found, whole int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { l.load.Store(int32(l.slab.inFlight)) }()
 	for i := range l.replies {
-		w, ok := l.slab.answer(l.replies[i].id)
-		if !ok {
-			return i
+		r := &l.replies[i]
+		if r.more {
+			if l.slab.find(r.id) == nil {
+				return i, whole
+			}
+			continue
 		}
-		l.replies[i].waiter = w
+		w, ok := l.slab.answer(r.id)
+		if !ok {
+			return i, whole
+		}
+		r.waiter = w
+		whole++
 	}
-	return len(l.replies)
+	return len(l.replies), whole
 }
 
-// outcome copies what outlives the message.
-func (r *reply) outcome() outcome {
+// outcome copies what outlives the message. before are the pieces that came of the body.
+func (r *reply) outcome(before []byte) outcome {
 	out := outcome{tooLong: r.tooLong}
 	out.reply.Position, out.reply.Positioned = r.position, r.positioned
 	if code := codes.Code(r.status); code != codes.OK {
 		out.err = asStatus(code, r).Err()
+		return out
+	}
+	if len(before) > 0 {
+		out.reply.Body = append(before, r.body...)
 		return out
 	}
 	out.reply.Body = make([]byte, len(r.body))
@@ -256,6 +276,7 @@ func (l *lane) down(cause error) {
 			lost = append(lost, w)
 		}
 	}
+	l.long = pieces{}
 	l.cfg.Observer.Done(inFlight)
 	say := grpcstatus.New(codes.Unavailable, "a lane to the sidecar was lost: "+cause.Error())
 	for i, w := range lost {

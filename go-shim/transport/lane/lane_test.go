@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"hotpath.dev/go-shim/codec"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
@@ -76,6 +77,86 @@ func TestStatusesAreThoseOfUnaryCalls(t *testing.T) {
 				t.Errorf("reason %q", position.Reason(err))
 			}
 		})
+	}
+}
+
+func TestLongRepliesComeInPiecesBetweenShortOnes(t *testing.T) {
+	var held *hotpathv1.RequestFrame
+	r := newRig(t, 1, func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		for _, request := range in.GetRequests() {
+			if held == nil {
+				held = request
+				continue
+			}
+			frames := echoLong(held, 3)
+			for i, frame := range frames {
+				if i == len(frames)-1 {
+					p.send(echo(request))
+				}
+				p.send(frame)
+			}
+			held = nil
+		}
+		return nil
+	})
+	for _, body := range []string{"0123456", "012345", "012"} {
+		long := make(chan string, 1)
+		go func() {
+			got, err := r.ask(t.Context(), body, longEnough)
+			if err != nil {
+				t.Error(err)
+			}
+			long <- got
+		}()
+		eventually(t, "the long one is asked", func() bool { return r.inFlight() == 1 })
+		if got, err := r.ask(t.Context(), "short", longEnough); got != "short" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if got := <-long; got != body {
+			t.Errorf("got %q of %q", got, body)
+		}
+	}
+	if len(r.large.asked()) != 0 {
+		t.Error("asked again by unary call")
+	}
+}
+
+// The caller of the first is gone, or it has a status instead of an end; the second is none the worse.
+func TestPiecesOfAReplyThatHasNoEndAreForgotten(t *testing.T) {
+	for name, end := range map[string]*hotpathv1.ReplyFrame{
+		"a status": {Status: uint32(codes.Canceled)}, "an end": {Position: proto.Uint64(7), Body: []byte("end")},
+	} {
+		t.Run(name, func(t *testing.T) { forgotten(t, end) })
+	}
+}
+
+func forgotten(t *testing.T, end *hotpathv1.ReplyFrame) {
+	cancelled := make(chan struct{})
+	r := newRig(t, 1, nil)
+	r.follow(func(p *peerLane, in *hotpathv1.ExchangeRequest) error {
+		for _, request := range in.GetRequests() {
+			p.send(&hotpathv1.ReplyFrame{Id: request.GetId(), Body: []byte("piece"), More: true})
+		}
+		for _, id := range in.GetCancelled() {
+			r.follow(honest)
+			last := proto.Clone(end).(*hotpathv1.ReplyFrame)
+			last.Id = id
+			p.send(last)
+			close(cancelled)
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		eventually(t, "in flight", func() bool { return r.inFlight() == 1 })
+		cancel()
+	}()
+	if _, err := r.ask(ctx, "x", longEnough); status.Code(err) != codes.Canceled {
+		t.Fatal(err)
+	}
+	<-cancelled
+	if got, err := r.ask(t.Context(), "next", longEnough); got != "next" || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -230,6 +311,20 @@ func TestWhatBreaksALane(t *testing.T) {
 		}, Limit},
 		"long status": {func(_ *rig, p *peerLane, id uint64) error {
 			p.send(&hotpathv1.ReplyFrame{Id: id, StatusMessage: strings.Repeat("x", maxStatusBytes+1)})
+			return nil
+		}, Limit},
+		"piece of nothing": {func(_ *rig, p *peerLane, id uint64) error {
+			p.send(&hotpathv1.ReplyFrame{Id: id + 1, Body: []byte("x"), More: true})
+			return nil
+		}, UnknownID},
+		"piece with a position": {func(_ *rig, p *peerLane, id uint64) error {
+			p.send(&hotpathv1.ReplyFrame{Id: id, Body: []byte("x"), More: true, Position: proto.Uint64(1)})
+			return nil
+		}, Garbage},
+		"pieces that never end": {func(_ *rig, p *peerLane, id uint64) error {
+			for range mostBytes/maxBodyBytes + 1 {
+				p.send(&hotpathv1.ReplyFrame{Id: id, Body: make([]byte, maxBodyBytes), More: true})
+			}
 			return nil
 		}, Limit},
 		"ended":   {func(*rig, *peerLane, uint64) error { return io.EOF }, Ended},

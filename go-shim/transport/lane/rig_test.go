@@ -18,6 +18,9 @@ import (
 	"hotpath.dev/go-shim/transport"
 )
 
+// mostBytes is the longest reply.
+const mostBytes = 4 << 20
+
 // longEnough bounds waits that end as soon as something happens.
 const longEnough = time.Minute
 
@@ -101,6 +104,15 @@ func (p *peerLane) send(replies ...*hotpathv1.ReplyFrame) {
 	_ = p.stream.SendMsg(&hotpathv1.ExchangeResponse{Replies: replies}) // the lane may be gone
 }
 
+// echoLong echoes in pieces of so many bytes.
+func echoLong(request *hotpathv1.RequestFrame, size int) (frames []*hotpathv1.ReplyFrame) {
+	last := echo(request)
+	for ; len(last.Body) > size; last.Body = last.Body[size:] {
+		frames = append(frames, &hotpathv1.ReplyFrame{Id: request.GetId(), Body: last.Body[:size], More: true})
+	}
+	return append(frames, last)
+}
+
 func echo(request *hotpathv1.RequestFrame) *hotpathv1.ReplyFrame {
 	return &hotpathv1.ReplyFrame{Id: request.GetId(), Position: proto.Uint64(7), Body: request.GetBody()}
 }
@@ -137,7 +149,9 @@ func newRig(t *testing.T, lanes int, do script) *rig {
 	r := &rig{watch: &watched{}, large: &large{}, log: &strings.Builder{}}
 	r.follow(do)
 	r.peer = shimtest.NewPeer(t, r.serve, nil)
-	to := transport.Peer{Methods: []transport.Name{transport.NameOf(9), transport.NameOf(5), {}}}
+	to := transport.Peer{
+		Methods: []transport.Name{transport.NameOf(9), transport.NameOf(5), {}}, MaxMessageBytes: mostBytes,
+	}
 	for range lanes {
 		to.Conns = append(to.Conns, r.peer.Connect(t))
 	}

@@ -1,4 +1,4 @@
-// Package unary carries each request by a gRPC call of its own: the simplest transport, and the one for large replies.
+// Package unary carries each request by a gRPC call of its own: the simplest transport, and the one for large requests.
 package unary
 
 import (

@@ -45,6 +45,8 @@ struct Taken {
     id: u64,
     /// What it is replied to with, if that depends on nothing else.
     prompt: Option<ReplyFrame>,
+    /// Whether other replies may overtake that.
+    is_late: bool,
 }
 
 /// What the rules say about a stream.
@@ -119,11 +121,18 @@ fn admit(
             return Err(Kind::Overloaded);
         }
         let prompt = prompt(&frame);
-        if prompt.is_none() && !at_once {
+        // A long one leaves in pieces.
+        let is_long = |reply: &ReplyFrame| reply.body.len() > limits::EXCHANGE_BODY_BYTES;
+        let is_late = prompt.as_ref().is_none_or(is_long);
+        if is_late && !at_once {
             late.insert(frame.id);
         }
         let id = frame.id;
-        taken.push(Taken { id, prompt });
+        taken.push(Taken {
+            id,
+            prompt,
+            is_late,
+        });
     }
     Ok(())
 }
@@ -141,7 +150,7 @@ fn prompt(frame: &RequestFrame<'_>) -> Option<ReplyFrame> {
     let mut body = Vec::new();
     let verdict = model::reply(frame.method, frame.body, &mut body);
     let length = verdict.as_ref().map_or(0, String::len);
-    if length > limits::STATUS_BYTES || body.len() > limits::EXCHANGE_BODY_BYTES {
+    if length > limits::STATUS_BYTES {
         let too_long = true;
         return Some(ReplyFrame { too_long, ..reply });
     }
@@ -157,7 +166,7 @@ fn prompt(frame: &RequestFrame<'_>) -> Option<ReplyFrame> {
 fn compare(taken: &[Taken], mut said: Said) {
     let of_late: HashSet<u64> = taken
         .iter()
-        .filter(|request| request.prompt.is_none())
+        .filter(|request| request.is_late)
         .map(|request| request.id)
         .collect();
     for request in taken {
@@ -196,12 +205,20 @@ fn run(chunks: VecDeque<Bytes>) -> Said {
 
 async fn collect(mut lane: Body) -> Said {
     let (mut replies, mut end) = (HashMap::<_, VecDeque<_>>::new(), None);
+    let mut under_way = None;
     while let Some(Ok(frame)) = lane.frame().await {
         assert!(end.is_none(), "nothing follows the trailers");
         match frame.into_data() {
             Ok(message) => {
                 let response = ExchangeResponse::decode(message.slice(PREFIX..));
                 for reply in response.unwrap_or_default().replies {
+                    if reply.more {
+                        assert!(*under_way.get_or_insert(reply.id) == reply.id);
+                        continue;
+                    }
+                    if under_way == Some(reply.id) {
+                        under_way = None;
+                    }
                     replies.entry(reply.id).or_default().push_back(reply);
                 }
             }

@@ -63,9 +63,20 @@ fn write(script: &mut Script<'_>, replies: &mut Replies) -> Option<ReplyFrame> {
         id,
         ..ReplyFrame::default()
     };
-    match kind % 4 {
+    match kind % 5 {
         0 => body(script, replies, frame),
         1 => Some(status(script, replies, frame)),
+        4 => {
+            let mut body = script.bytes(limits::EXCHANGE_PIECE_BYTES);
+            body.push(0);
+            replies.piece(id, &body);
+            let more = true;
+            Some(ReplyFrame {
+                body,
+                more,
+                ..frame
+            })
+        }
         2 => {
             replies.too_long(id);
             let too_long = true;

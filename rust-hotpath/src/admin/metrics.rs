@@ -110,6 +110,12 @@ impl<M: Model> Source<M> {
         )?;
         gauge(
             out,
+            "hotpathd_queued",
+            "Dear requests that wait for a thread at this moment: as many run as there are cores",
+            size(self.0.serve.queued()),
+        )?;
+        gauge(
+            out,
             "hotpathd_buffered_bytes",
             "Bytes of requests and replies over 8 KiB held at this moment",
             size(self.0.serve.buffered_bytes()),
@@ -134,6 +140,11 @@ impl<M: Model> Source<M> {
                 counts.waited(),
             ),
             ("too_long", "Replies left to unary calls", counts.too_long()),
+            (
+                "long_replies",
+                "Replies over 64 KiB, which leave in pieces",
+                counts.long(),
+            ),
         ] {
             counter(out, &format!("hotpathd_lane_{name}"), help, value)?;
         }

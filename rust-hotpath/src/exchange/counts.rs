@@ -12,6 +12,7 @@ pub struct Counts {
     pub(super) offloaded: AtomicU64,
     pub(super) waited: AtomicU64,
     pub(super) too_long: AtomicU64,
+    pub(super) long: AtomicU64,
     errors: [AtomicU64; Kind::LANE.len()],
 }
 
@@ -44,6 +45,11 @@ impl Counts {
     /// Replies left to unary calls.
     pub fn too_long(&self) -> u64 {
         self.too_long.load(Relaxed)
+    }
+
+    /// Replies that left in pieces.
+    pub fn long(&self) -> u64 {
+        self.long.load(Relaxed)
     }
 
     /// Lanes that did not end with OK, by reason.

@@ -5,13 +5,14 @@ use super::{
     frame::{Cursor, Item, RequestFrame},
     inbox::Inbox,
     late::{Done, Entry, Late, Owned},
+    long::{Long, Longs},
     reply::Replies,
 };
 use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Answer, Asked, Bounds, Turn, WANTED, ended},
+    serve::{Answer, Asked, Bounds, Permit, Turn, WANTED, ended},
     view::Resolved,
 };
 use bytes::Bytes;
@@ -27,7 +28,6 @@ use std::{
     task::{Context, Poll},
     time::Instant,
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status, body::Body};
 
 /// Open until `end` was told.
@@ -38,6 +38,7 @@ pub(super) struct Lane<M: Model> {
     /// Of the batch: all of one message are in flight at once.
     ids: HashSet<u64, ahash::RandomState>,
     late: Late,
+    longs: Longs,
     replies: Replies,
     drain: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Why nothing more is read.
@@ -60,7 +61,7 @@ struct Batch {
     /// In flight when it came.
     late_before: usize,
     /// Place of the request at hand; the next one inherits it.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
 }
 
 impl<M: Model> Lane<M> {
@@ -72,6 +73,7 @@ impl<M: Model> Lane<M> {
             batch: None,
             ids: HashSet::default(),
             late: Late::new(),
+            longs: Longs::default(),
             replies: Replies::default(),
             drain: Box::pin(async move { shutdown.draining().await }),
             closed: None,
@@ -98,6 +100,7 @@ impl<M: Model> Lane<M> {
         }
         // Again, for those that were late only now.
         self.collect(cx);
+        self.longs.append(&mut self.replies);
         Ok(())
     }
 
@@ -106,7 +109,7 @@ impl<M: Model> Lane<M> {
             let Poll::Ready((entry, done)) = self.late.poll_done(cx) else {
                 return;
             };
-            self.settle(&entry, &done);
+            self.settle(&entry, done);
         }
     }
 
@@ -133,7 +136,7 @@ impl<M: Model> Lane<M> {
             message,
             cursor: Cursor::default(),
             arrived: Instant::now(),
-            late_before: self.late.len(),
+            late_before: self.late.len() + self.longs.len(),
             permit: None,
         });
         Ok(Poll::Ready(()))
@@ -174,7 +177,8 @@ impl<M: Model> Lane<M> {
     /// Whether the peer keeps to the rules.
     fn admit(&mut self, frame: &RequestFrame<'_>, batch: &Batch) -> Result<(), Error> {
         frame.check(M::METHODS.len())?;
-        if !self.ids.insert(frame.id) || self.late.contains(frame.id) {
+        let is_late = || self.late.contains(frame.id) || self.longs.contains(frame.id);
+        if !self.ids.insert(frame.id) || is_late() {
             let text = "requests.id: must not be in flight on this lane";
             return Err(Error::new(Kind::Argument, text));
         }
@@ -216,7 +220,9 @@ impl<M: Model> Lane<M> {
         let core = &shared.core;
         let turn = core.turn(newest, &asked, began, most, self.replies.buffer());
         let code = match turn {
-            Turn::Done(Ok(Answer { verdict: None, .. })) => self.close(frame.id, open),
+            Turn::Done(Ok(Answer { verdict: None, .. })) => {
+                self.close(frame.id, open, batch, newest)
+            }
             Turn::Done(outcome) => {
                 self.replies.take_back(open);
                 self.reply(frame.id, &outcome, &[])
@@ -232,11 +238,47 @@ impl<M: Model> Lane<M> {
 }
 
 impl<M: Model> Lane<M> {
-    fn close(&mut self, id: u64, open: super::Open) -> Code {
-        if self.replies.close(open) {
-            return Code::Ok;
+    fn close(
+        &mut self,
+        id: u64,
+        open: super::Open,
+        batch: &mut Batch,
+        newest: &Resolved<M>,
+    ) -> Code {
+        match self.replies.close(open) {
+            None => Code::Ok,
+            Some(body) => self.keep(id, body, batch, newest.position()),
         }
-        self.too_long(id)
+    }
+
+    /// Of what was computed at once, though it is long.
+    #[cold]
+    fn keep(&mut self, id: u64, body: Vec<u8>, batch: &mut Batch, position: u64) -> Code {
+        let core = &self.place.0.core;
+        let held = core.fits(body.len()).and_then(|()| core.hold(body.len()));
+        let (share, permit) = match (held, batch.permit.take()) {
+            (Ok(share), Some(permit)) => (share, permit),
+            (held, permit) => {
+                batch.permit = permit;
+                let full = held.err();
+                let full = full.unwrap_or_else(|| Error::new(Kind::Overloaded, "no place is left"));
+                self.replies.refusal(id, &full);
+                return full.code();
+            }
+        };
+        self.push(Long {
+            id,
+            position,
+            body,
+            gone: 0,
+            _held: (share, permit),
+        })
+    }
+
+    fn push(&mut self, long: Long) -> Code {
+        self.place.0.counts.long.fetch_add(1, Relaxed);
+        self.longs.push(long);
+        Code::Ok
     }
 
     fn too_long(&mut self, id: u64) -> Code {
@@ -266,8 +308,11 @@ impl<M: Model> Lane<M> {
         }
     }
 
-    fn settle(&mut self, entry: &Entry, done: &Done) {
-        let code = self.reply(done.id, &done.outcome, &done.reply);
+    fn settle(&mut self, entry: &Entry, mut done: Done) {
+        let code = match done.take_long() {
+            Some(long) => self.push(long),
+            None => self.reply(done.id, &done.outcome, &done.reply),
+        };
         self.count(entry.method, code, entry.arrived, &entry.traceparent);
     }
 
@@ -300,8 +345,11 @@ impl<M: Model> Lane<M> {
     }
 
     fn cancel(&mut self, id: u64) {
-        if let Some(entry) = self.late.cancel(id) {
-            let gone = Error::new(Kind::Cancelled, "the caller has gone");
+        let gone = Error::new(Kind::Cancelled, "the caller has gone");
+        if self.longs.cancel(id) {
+            // Counted already, as what it was answered with.
+            self.replies.refusal(id, &gone);
+        } else if let Some(entry) = self.late.cancel(id) {
             self.replies.refusal(id, &gone);
             self.count(entry.method, gone.code(), entry.arrived, &entry.traceparent);
         }
@@ -316,7 +364,7 @@ impl<M: Model> Lane<M> {
 
     /// Nothing more can come.
     fn is_done(&self) -> bool {
-        self.closed.is_some() && self.batch.is_none() && self.late.len() == 0
+        self.closed.is_some() && self.batch.is_none() && self.late.len() + self.longs.len() == 0
     }
 
     fn finish(&mut self, worked: Result<(), Error>) {
@@ -363,7 +411,7 @@ impl<M: Model> HttpBody for Lane<M> {
         };
         lane.over = true;
         // What is still late is of no use to anyone.
-        lane.late = Late::new();
+        (lane.late, lane.longs) = (Late::new(), Longs::default());
         Poll::Ready(Some(Ok(Frame::trailers(trailers(end)))))
     }
 

@@ -1,12 +1,12 @@
 //! Requests of a lane that could not be answered at once: each waits, or is answered, in a task of its own. All of
 //! them end with their lane.
 
-use super::{Shared, frame::RequestFrame};
+use super::{Shared, frame::RequestFrame, long::Long};
 use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Answer, Asked, Bounds, GiveUp, Share, Turn},
+    serve::{Answer, Asked, Bounds, GiveUp, Permit, Share, Turn},
 };
 use std::{
     collections::HashMap,
@@ -17,10 +17,7 @@ use std::{
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    task::{AbortHandle, Id, JoinError, JoinSet},
-};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 /// The late requests of one lane, by id.
 pub(super) struct Late {
@@ -46,7 +43,7 @@ pub(super) struct Owned {
     request: Box<[u8]>,
     given_up: Arc<AtomicBool>,
     _share: Share,
-    _permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 /// Its end.
@@ -55,7 +52,7 @@ pub(super) struct Done {
     pub(super) outcome: Result<Answer, Error>,
     pub(super) reply: Vec<u8>,
     /// Of the reply's bytes, and the request with its place.
-    _held: Option<(Share, Owned)>,
+    held: Option<(Share, Owned)>,
 }
 
 impl Late {
@@ -153,7 +150,7 @@ impl Owned {
         frame: &RequestFrame<'_>,
         asked: &Asked<'_>,
         share: Share,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
     ) -> Self {
         Self {
             id: frame.id,
@@ -164,7 +161,7 @@ impl Owned {
             request: asked.request.into(),
             given_up: Arc::default(),
             _share: share,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -183,7 +180,9 @@ impl Owned {
 impl Done {
     fn new<M: Model>(shared: &Shared<M>, owned: Owned, turn: Turn, mut reply: Vec<u8>) -> Self {
         let mut outcome = turn.settled();
-        let share = shared.core.hold(reply.capacity()).unwrap_or_else(|full| {
+        let held = shared.core.fits(reply.len());
+        let held = held.and_then(|()| shared.core.hold(reply.capacity()));
+        let share = held.unwrap_or_else(|full| {
             outcome = Err(full);
             reply = Vec::new();
             Share::default()
@@ -192,8 +191,30 @@ impl Done {
             id: owned.id,
             outcome,
             reply,
-            _held: Some((share, owned)),
+            held: Some((share, owned)),
         }
+    }
+
+    /// What leaves in pieces, if it is that long.
+    pub(super) fn take_long(&mut self) -> Option<Long> {
+        let Ok(Answer {
+            position,
+            verdict: None,
+        }) = self.outcome
+        else {
+            return None;
+        };
+        if self.reply.len() <= limits::EXCHANGE_BODY_BYTES {
+            return None;
+        }
+        let (share, owned) = self.held.take()?;
+        Some(Long {
+            id: self.id,
+            position,
+            body: std::mem::take(&mut self.reply),
+            gone: 0,
+            _held: (share, owned.permit),
+        })
     }
 
     fn failed(id: u64, error: &JoinError) -> Self {
@@ -202,7 +223,7 @@ impl Done {
             id,
             outcome: Err(Error::new(Kind::Panicked, text)),
             reply: Vec::new(),
-            _held: None,
+            held: None,
         }
     }
 }

@@ -16,6 +16,7 @@ const STATUS_MESSAGE: u8 = 4 << 3 | 2;
 const STATUS_DETAILS: u8 = 5 << 3 | 2;
 const BODY: u8 = 6 << 3 | 2;
 const TOO_LONG: u8 = 7 << 3;
+const MORE: u8 = 8 << 3;
 
 /// An `ExchangeResponse` in the making, behind the prefix of gRPC.
 #[derive(Debug, Default)]
@@ -52,19 +53,20 @@ impl Replies {
         &mut self.buffer
     }
 
-    /// Ends the reply, its body being what was appended. False if that is too long: then the reply is taken back.
-    pub fn close(&mut self, open: Open) -> bool {
+    /// Ends the reply, its body being what was appended. Returns that if it is too long: then the reply is taken back.
+    pub fn close(&mut self, open: Open) -> Option<Vec<u8>> {
         let out = &mut self.buffer;
         let body_bytes = out.len() - open.body_at;
         if body_bytes > limits::EXCHANGE_BODY_BYTES {
+            let body = out.split_off(open.body_at);
             self.take_back(open);
-            return false;
+            return Some(body);
         }
         if body_bytes == 0 {
             out.truncate(open.body_at - 2);
             let frame_bytes = out.len() - open.frame_at;
             put_varint(&mut out[open.frame_at - 1..], frame_bytes);
-            return true;
+            return None;
         }
         let body_more = varint_bytes(body_bytes) - 1;
         let frame_bytes = out.len() - open.frame_at + body_more;
@@ -79,7 +81,7 @@ impl Replies {
         }
         put_varint(&mut out[open.frame_at - 1..], frame_bytes);
         put_varint(&mut out[open.body_at - 1 + frame_more..], body_bytes);
-        true
+        None
     }
 
     /// As if it had never been begun.
@@ -91,7 +93,19 @@ impl Replies {
     pub fn body(&mut self, id: u64, position: u64, body: &[u8]) -> bool {
         let open = self.open(id, position);
         self.buffer.extend_from_slice(body);
-        self.close(open)
+        self.close(open).is_none()
+    }
+
+    /// Some of a long body, of which more follows: at least a byte of it, and no more than a body may have.
+    pub fn piece(&mut self, id: u64, piece: &[u8]) {
+        self.start();
+        let out = &mut self.buffer;
+        out.push(REPLIES);
+        push_length(9 + delimited_bytes(piece) + 2, out);
+        out.push(ID);
+        out.extend_from_slice(&id.to_le_bytes());
+        push_delimited(BODY, piece, out);
+        out.extend_from_slice(&[MORE, 1]);
     }
 
     /// A reply without a body. What is too long of its message is cut off, too long details are left out.
@@ -261,12 +275,20 @@ mod tests {
             too_long: true,
             ..ReplyFrame::default()
         });
-        prop_oneof![4 => body, 1 => long, 2 => status, 1 => too_long]
+        let piece = (any::<u64>(), 1..400_usize).prop_map(|(id, length)| ReplyFrame {
+            id,
+            body: vec![5; length],
+            more: true,
+            ..ReplyFrame::default()
+        });
+        prop_oneof![4 => body, 1 => long, 2 => status, 1 => too_long, 1 => piece]
     }
 
     fn write(replies: &mut Replies, reply: &ReplyFrame) {
         if reply.too_long {
             replies.too_long(reply.id);
+        } else if reply.more {
+            replies.piece(reply.id, &reply.body);
         } else if !reply.body.is_empty() {
             let position = reply.position.expect("a position");
             assert!(replies.body(reply.id, position, &reply.body));
@@ -317,7 +339,10 @@ mod tests {
     fn what_is_too_long_leaves_no_trace() {
         let mut replies = Replies::default();
         assert!(replies.body(1, 1, &[1; limits::EXCHANGE_BODY_BYTES]));
-        assert!(!replies.body(2, 1, &[2; limits::EXCHANGE_BODY_BYTES + 1]));
+        let open = replies.open(2, 1);
+        let long = [2; limits::EXCHANGE_BODY_BYTES + 1];
+        replies.buffer().extend_from_slice(&long);
+        assert_eq!(replies.close(open).as_deref(), Some(&long[..]));
         let open = replies.open(3, u64::MAX);
         replies.buffer().push(9);
         replies.take_back(open);

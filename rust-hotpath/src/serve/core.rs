@@ -6,6 +6,7 @@ use super::{
     Config,
     budget::{Budget, Share},
     meter::Meter,
+    places::{Permit, Places},
     wants::{Bounds, wait_budget},
 };
 use crate::{
@@ -18,15 +19,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinError,
-};
+use tokio::{sync::Semaphore, task::JoinError};
 use tonic::Code;
 
 /// What all requests of a process share.
@@ -34,11 +32,13 @@ pub(crate) struct Core<M: Model> {
     pub(super) config: Config,
     pub(crate) view: View<M>,
     readiness: Arc<Readiness>,
-    in_flight: Arc<Semaphore>,
+    pub(super) in_flight: Arc<Places>,
     pub(super) budget: Arc<Budget>,
     pub(crate) meter: Meter,
     /// Places for answers that take long: as many as cores, so that those at hand still get their share of these.
     heavy: Arc<Semaphore>,
+    /// Those that wait for one.
+    pub(super) queued: AtomicUsize,
     /// Unary calls that went there.
     pub(super) moved: AtomicU64,
 }
@@ -62,6 +62,9 @@ pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Tells the thread that reads, if there is one, that nobody waits any longer.
 pub(crate) struct GiveUp(pub(crate) Arc<AtomicBool>);
+
+/// Counts one that waits, until it is dropped.
+struct Queued<'a>(&'a AtomicUsize);
 
 /// What the model decided, at one position.
 #[derive(Debug)]
@@ -92,6 +95,19 @@ impl Asked<'_> {
     }
 }
 
+impl<'a> Queued<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Drop for GiveUp {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
@@ -115,8 +131,9 @@ impl<M: Model> Core<M> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             heavy: Arc::new(Semaphore::new(cores)),
+            queued: AtomicUsize::new(0),
             moved: AtomicU64::new(0),
-            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+            in_flight: Arc::new(Places::new(config.max_in_flight)),
             budget: Arc::new(Budget::new(config.max_buffered_bytes)),
             meter: Meter::new(M::METHODS.len()),
             config,
@@ -126,21 +143,8 @@ impl<M: Model> Core<M> {
     }
 
     /// A place among the requests in flight.
-    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        permit.map_err(|_| {
-            let text = format!("more than {} requests in flight", self.config.max_in_flight);
-            Error::new(Kind::Overloaded, text)
-        })
-    }
-
-    pub(super) async fn idle(&self) {
-        let all = u32::try_from(self.config.max_in_flight).unwrap_or(u32::MAX);
-        let _ = self.in_flight.acquire_many(all).await;
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.config.max_in_flight - self.in_flight.available_permits()
+    pub(crate) fn admit(&self) -> Result<Permit, Error> {
+        self.in_flight.take()
     }
 
     /// Room for a message of `bytes`, given back on drop.
@@ -148,6 +152,16 @@ impl<M: Model> Core<M> {
         let mut share = Share::default();
         self.budget.grow(&mut share, bytes)?;
         Ok(share)
+    }
+
+    /// Whether a reply may be so long.
+    pub(crate) fn fits(&self, bytes: usize) -> Result<(), Error> {
+        let most = self.config.max_message_bytes;
+        if bytes <= most {
+            return Ok(());
+        }
+        let text = format!("the reply of {bytes} bytes is longer than {most}");
+        Err(Error::new(Kind::TooLong, text))
     }
 
     /// Whether anything can be answered at this position.
@@ -208,8 +222,10 @@ impl<M: Model> Core<M> {
         &self,
         long: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
+        let queued = Queued::new(&self.queued);
         // Never closed; if it were, a place more would be the lesser evil.
         let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
+        drop(queued);
         tokio::task::spawn_blocking(move || {
             let outcome = long();
             drop(place);

@@ -1,6 +1,6 @@
 //! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
 
-use super::{Incoming, budget::Share};
+use super::{Incoming, budget::Share, places::Permit};
 use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -13,18 +13,27 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 
 /// Compression flag and length.
 pub(crate) const PREFIX: usize = 5;
+/// The flag of a compressed message.
+pub(super) const PACKED: u8 = 1;
+const ENCODING: &str = "grpc-encoding";
 pub(crate) const GRPC: &str = "application/grpc";
+
+/// What a caller packs its request with, and has the reply packed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+}
 
 /// A reply of one frame. It holds its place among the requests in flight until it is handed to the connection.
 struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 /// A long reply. It is counted until it leaves: a peer that does not read leaves it with HTTP/2.
@@ -50,20 +59,27 @@ pub(crate) fn unsupported_media() -> Response<Body> {
     response
 }
 
-/// The request's one message, of at most `most` bytes; `grow` is asked before more of it is held.
+impl Encoding {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        match headers.get(ENCODING).map(HeaderValue::as_bytes) {
+            None | Some(b"identity") => Ok(Self::Identity),
+            Some(b"gzip") => Ok(Self::Gzip),
+            Some(other) => {
+                let other = String::from_utf8_lossy(other);
+                let text = format!("compression {other:?} is not supported");
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
+    }
+}
+
+/// The request's one message, of at most `most` bytes, and whether it is packed; `grow` is asked before more of it is held.
 pub(super) async fn read<B: Incoming>(
-    headers: &HeaderMap,
+    encoding: Encoding,
     mut body: B,
     most: usize,
     mut grow: impl FnMut(usize) -> Result<(), Error>,
-) -> Result<Bytes, Error> {
-    if let Some(encoding) = headers
-        .get("grpc-encoding")
-        .filter(|encoding| *encoding != "identity")
-    {
-        let text = format!("compression {encoding:?} is not supported");
-        return Err(Error::new(Kind::Unsupported, text));
-    }
+) -> Result<(Bytes, bool), Error> {
     let mut whole = Bytes::new();
     while let Some(frame) = body.frame().await {
         let frame = frame
@@ -73,7 +89,7 @@ pub(super) async fn read<B: Incoming>(
         };
         grow(whole.len() + data.len())?;
         whole = join(whole, data);
-        check_prefix(&whole, most)?;
+        check_prefix(&whole, encoding, most)?;
     }
     if whole.len() < PREFIX || whole.len() < PREFIX + length(&whole) {
         return Err(Error::new(
@@ -81,19 +97,28 @@ pub(super) async fn read<B: Incoming>(
             "the request ends within a message",
         ));
     }
+    let is_packed = whole[0] == PACKED;
     whole.advance(PREFIX);
-    Ok(whole)
+    Ok((whole, is_packed))
 }
 
 /// Judges as early as possible, so that no more than one message is ever held.
-fn check_prefix(whole: &Bytes, most: usize) -> Result<(), Error> {
+fn check_prefix(whole: &Bytes, encoding: Encoding, most: usize) -> Result<(), Error> {
     if whole.len() < PREFIX {
         return Ok(());
     }
     let length = length(whole);
-    if whole[0] != 0 {
-        let text = "the message is said to be compressed, but not how";
-        return Err(Error::new(Kind::Malformed, text));
+    match whole[0] {
+        0 => {}
+        PACKED if encoding != Encoding::Identity => {}
+        PACKED => {
+            let text = "the message is said to be compressed, but not how";
+            return Err(Error::new(Kind::Malformed, text));
+        }
+        flag => {
+            let text = format!("the message begins with {flag}, which is no flag");
+            return Err(Error::new(Kind::Malformed, text));
+        }
     }
     if length > most {
         let text = format!("the request of {length} bytes is longer than {most}");
@@ -131,27 +156,18 @@ pub(super) fn start() -> Vec<u8> {
 }
 
 /// Fills in the prefix.
-pub(super) fn finish(mut frame: Vec<u8>, most: usize) -> Result<Vec<u8>, Error> {
+pub(super) fn finish(mut frame: Vec<u8>) -> Result<Vec<u8>, Error> {
     let length = frame.len() - PREFIX;
-    let too_long = || {
-        Error::new(
-            Kind::TooLong,
-            format!("the reply of {length} bytes is longer than {most}"),
-        )
-    };
-    let prefix = u32::try_from(length).ok().filter(|_| length <= most);
-    let prefix = prefix.ok_or_else(too_long)?;
+    let prefix = u32::try_from(length)
+        .map_err(|_| Error::new(Kind::TooLong, "the reply is longer than any message"))?;
     frame[1..PREFIX].copy_from_slice(&prefix.to_be_bytes());
     Ok(frame)
 }
 
-pub(super) fn response(
-    frame: Vec<u8>,
-    permit: OwnedSemaphorePermit,
-    share: Share,
-) -> Response<Body> {
+pub(super) fn response(frame: Vec<u8>, permit: Permit, share: Share) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let is_packed = frame[0] == PACKED;
     let data = if share.is_empty() {
         Bytes::from(frame)
     } else {
@@ -165,6 +181,9 @@ pub(super) fn response(
     }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    if is_packed {
+        headers.insert(ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
 }
 
@@ -200,7 +219,9 @@ mod tests {
             .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))))
             .collect();
         let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
-        read(&HeaderMap::new(), body, most, |_| Ok(())).await
+        let (message, is_packed) = read(Encoding::Identity, body, most, |_| Ok(())).await?;
+        assert!(!is_packed);
+        Ok(message)
     }
 
     #[tokio::test]
@@ -219,7 +240,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_single_plain_message_is_refused() {
-        let cases: [(&[u8], Kind); 5] = [
+        let cases: [(&[u8], Kind); 6] = [
+            (b"\x02\0\0\0\x01a", Kind::Malformed),
             (b"", Kind::Malformed),
             (b"\0\0\0\0\x03ab", Kind::Malformed),
             (b"\0\0\0\0\x01ab", Kind::Malformed),
@@ -232,23 +254,29 @@ mod tests {
                 kind
             );
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
-        let body = Body::new(Full::new(Bytes::new()));
-        let error = read(&headers, body, 3, |_| Ok(()))
-            .await
-            .expect_err("refused");
-        assert_eq!(error.kind(), Kind::Unsupported);
+        let body = Full::new(Bytes::from_static(b"\x01\0\0\0\x01a"));
+        let packed = read(Encoding::Gzip, Body::new(body), 3, |_| Ok(())).await;
+        assert_eq!(packed.expect("whole"), (Bytes::from_static(b"a"), true));
     }
 
     #[test]
-    fn a_reply_is_framed_or_refused() {
+    fn gzip_is_the_one_encoding() {
+        let of = |name| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-encoding", HeaderValue::from_static(name));
+            Encoding::of(&headers).map_err(|error| error.kind())
+        };
+        assert_eq!(of("gzip"), Ok(Encoding::Gzip));
+        assert_eq!(of("identity"), Ok(Encoding::Identity));
+        for other in ["snappy", "deflate", "GZIP", "gzip, identity"] {
+            assert_eq!(of(other), Err(Kind::Unsupported), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_framed() {
         let mut frame = start();
         frame.extend_from_slice(b"abc");
-        assert_eq!(finish(frame.clone(), 3).expect("fits"), b"\0\0\0\0\x03abc");
-        assert_eq!(
-            finish(frame, 2).expect_err("too long").kind(),
-            Kind::TooLong
-        );
+        assert_eq!(finish(frame).expect("fits"), b"\0\0\0\0\x03abc");
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::row;
 use super::{check, codec, lookup};
-use crate::ledger::{Account, Holding, Ledger};
+use crate::ledger::{Account, Holding, Ledger, Log};
 use crate::model::Refusal;
 use crate::proto::wallet::GetBalanceRequest;
 use crate::stats::asof::Standing;
@@ -34,9 +34,14 @@ pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
 }
 
 pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
-    match query.as_of_us {
-        None => 0,
-        Some(_) => lookup::entries(ledger, &query.account_id, query.asset.as_deref()),
+    let account = || ledger.account(&query.account_id);
+    match (query.asset.as_deref(), query.as_of_us) {
+        // By key. A second look at the account would take as long as the answer.
+        (Some(_), None) => 0,
+        (None, None) if !lookup::may_be_many(ledger) => 0,
+        (None, None) => account().map_or(0, |account| lookup::all_assets(account, |_| 0)),
+        (Some(asset), Some(_)) => lookup::entries(ledger, &query.account_id, asset),
+        (None, Some(_)) => account().map_or(0, |account| lookup::all_assets(account, Log::len)),
     }
 }
 

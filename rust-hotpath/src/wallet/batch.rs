@@ -2,13 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::{balance, check, codec};
+use super::{balance, check, codec, lookup};
 use crate::ledger::{Account, Ledger};
 use crate::model::Refusal;
 use crate::proto::wallet::BatchGetBalancesRequest;
 
 /// Looking up one account takes about as long as scanning so many entries.
 const ENTRIES_PER_ACCOUNT: usize = 50;
+
+/// Rows that cost no more, all together, are not worth a look at the accounts.
+const LITTLE: usize = 5_000;
+
+/// The looks at the accounts end here: each takes a tenth of what it is to estimate.
+const ENOUGH: usize = 25_000;
 
 /// The list of a reply, and the fields of its rows.
 const ACCOUNTS: u8 = 1 << 3 | 2;
@@ -33,8 +39,23 @@ pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
     Ok(query)
 }
 
-pub(super) fn cost(_ledger: &Ledger, query: &Query<'_>) -> usize {
-    query.account_ids.len() * ENTRIES_PER_ACCOUNT
+pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
+    let ids = &query.account_ids;
+    let mut cost = ids.len() * ENTRIES_PER_ACCOUNT;
+    // So much at the most, if each account has every asset.
+    let rows = ids.len() * ledger.assets().len() * lookup::ENTRIES_PER_ASSET;
+    if query.asset.is_some() || rows <= LITTLE {
+        return cost;
+    }
+    for account in ids.iter().filter_map(|id| ledger.account(id)) {
+        if cost > ENOUGH {
+            break;
+        }
+        if account.only().is_none() {
+            cost += lookup::all_assets(account, |_| 0);
+        }
+    }
+    cost
 }
 
 pub(super) fn answer(

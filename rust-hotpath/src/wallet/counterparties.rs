@@ -30,11 +30,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
 
 /// Grouping an entry takes three times as long as adding it up.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    3 * lookup::entries(
-        ledger,
-        &query.request.account_id,
-        Some(&query.request.asset),
-    )
+    3 * lookup::entries(ledger, &query.request.account_id, &query.request.asset)
 }
 
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {

@@ -37,11 +37,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
 
 /// A bucket, even an empty one, takes as long as ten entries.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    let entries = lookup::entries(
-        ledger,
-        &query.request.account_id,
-        Some(&query.request.asset),
-    );
+    let entries = lookup::entries(ledger, &query.request.account_id, &query.request.asset);
     entries + 10 * query.buckets.count()
 }
 

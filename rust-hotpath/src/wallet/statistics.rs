@@ -26,11 +26,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
 
 /// Selecting percentiles takes as long as all the rest.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    let entries = lookup::entries(
-        ledger,
-        &query.request.account_id,
-        Some(&query.request.asset),
-    );
+    let entries = lookup::entries(ledger, &query.request.account_id, &query.request.asset);
     match query.request.percentiles[..] {
         [] => entries,
         _ => 2 * entries,

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::fetch_text,
-    counter::proto::{Added, GetResponse},
+    counter::proto::GetResponse,
     harness::{Engine, SOON, added, batch, get as get_unary, plain, until},
     lane::{GET, LIST, Lane, frame, get, get_from, list, raw, unary},
     moody::release,
@@ -18,7 +18,7 @@ use tonic::{
     transport::Endpoint,
 };
 
-async fn lane(engine: &Engine) -> Lane {
+pub async fn lane(engine: &Engine) -> Lane {
     Lane::open(engine.channel().await).await.expect("a lane")
 }
 
@@ -27,7 +27,7 @@ fn value(reply: &ReplyFrame) -> i64 {
     GetResponse::decode(&*reply.body).unwrap().value
 }
 
-async fn metric(engine: &Engine, line: &str) {
+pub async fn metric(engine: &Engine, line: &str) {
     let admin = engine.running.addresses.admin;
     until(line, || async {
         let (_, page) = fetch_text(admin, "/metrics").await;
@@ -342,38 +342,6 @@ async fn garbage_ends_the_lane_and_nothing_else() {
     }
     assert_eq!(raw(&mut channel, b"").await.code(), Code::Ok);
     assert_eq!(raw(&mut channel, b"\0\0\0\0\0").await.code(), Code::Ok);
-}
-
-#[tokio::test]
-async fn a_long_reply_is_left_to_a_unary_call() {
-    let (engine, mut feed) = Engine::fed(&[], 1).await;
-    let names = (2..=2_001).map(|position| added(position, &format!("{position:056}"), 1));
-    feed.send(batch(2, names.collect::<Vec<Added>>())).await;
-    feed.reached(2_001).await;
-    let mut lane = lane(&engine).await;
-    lane.send([get(1, "a"), list(2, ""), get(3, "a")]).await;
-    let replies = [lane.reply().await, lane.reply().await, lane.reply().await];
-    assert_eq!((value(&replies[0]), value(&replies[2])), (1, 1));
-    let expected = ReplyFrame {
-        id: 2,
-        too_long: true,
-        ..ReplyFrame::default()
-    };
-    assert_eq!(replies[1], expected);
-    let whole = unary(&mut engine.channel().await, &list(2, "")).await;
-    assert!(whole.body.len() > 65_536);
-    // Many that fit, but not all in one message.
-    let prefix = format!("{:053}", 1);
-    lane.send((1..=30).map(|id| list(id, &prefix))).await;
-    for id in 1..=30 {
-        let reply = lane.reply().await;
-        assert!(
-            reply.id == id && reply.body.len() > 60_000,
-            "{}",
-            reply.body.len()
-        );
-    }
-    assert!(lane.messages > 10, "{} messages", lane.messages);
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub struct Lane {
     requests: mpsc::Sender<ExchangeRequest>,
     replies: Streaming<ExchangeResponse>,
     ready: VecDeque<ReplyFrame>,
+    /// What came of a long reply.
+    pieces: (u64, Vec<u8>),
     /// Messages received.
     pub messages: usize,
 }
@@ -37,6 +39,7 @@ impl Lane {
             requests,
             replies: replies.into_inner(),
             ready: VecDeque::new(),
+            pieces: Default::default(),
             messages: 0,
         })
     }
@@ -60,8 +63,34 @@ impl Lane {
         self.requests.send(message).await.expect("an open lane");
     }
 
-    /// The next reply, or `None` at an end that is OK.
+    /// The next reply, put together if it came in pieces, or `None` at an end that is OK.
     pub async fn next(&mut self) -> Result<Option<ReplyFrame>, Status> {
+        while let Some(mut frame) = self.next_frame().await? {
+            let (of, pieces) = &mut self.pieces;
+            if frame.more {
+                assert!(
+                    pieces.is_empty() || *of == frame.id,
+                    "of two replies at once"
+                );
+                assert!(frame.position.is_none() && !frame.body.is_empty());
+                *of = frame.id;
+                pieces.append(&mut frame.body);
+                continue;
+            }
+            if *of == frame.id {
+                let mut pieces = std::mem::take(pieces);
+                if frame.position.is_some() {
+                    pieces.append(&mut frame.body);
+                    frame.body = pieces;
+                }
+            }
+            return Ok(Some(frame));
+        }
+        Ok(None)
+    }
+
+    /// The next frame as it came.
+    pub async fn next_frame(&mut self) -> Result<Option<ReplyFrame>, Status> {
         while self.ready.is_empty() {
             let message = tokio::time::timeout(SOON, self.replies.message());
             let Some(message) = message.await.expect("a reply in time")? else {
@@ -163,6 +192,7 @@ pub async fn unary(channel: &mut Channel, asked: &RequestFrame) -> ReplyFrame {
         status_details: status.details().to_vec(),
         body: body.to_bytes().get(5..).unwrap_or_default().to_vec(),
         too_long: false,
+        more: false,
     }
 }
 

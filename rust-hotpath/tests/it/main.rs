@@ -12,12 +12,15 @@
 mod admin;
 mod backlog;
 mod cores;
+mod draining;
 mod exchange;
 mod feed;
+mod gzip;
 mod harness;
 mod health;
 mod lane;
 mod log;
+mod long;
 mod moody;
 mod opening;
 mod positions;

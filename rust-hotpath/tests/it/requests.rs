@@ -144,10 +144,15 @@ async fn what_is_no_proper_grpc_request_is_refused() {
             "{body:?}"
         );
     }
-    let zipped = [grpc[0], ("grpc-encoding", "gzip")];
+    let zipped = [grpc[0], ("grpc-encoding", "snappy")];
     assert_eq!(
         raw(&mut channel, path, &zipped, b"\0\0\0\0\0").await,
         (200, Some(Unimplemented))
+    );
+    let gzip = [grpc[0], ("grpc-encoding", "gzip")];
+    assert_eq!(
+        raw(&mut channel, path, &gzip, b"\x01\0\0\0\x03abc").await,
+        (200, Some(Internal))
     );
     assert_eq!(
         raw(&mut channel, path, &[("content-type", "text/html")], b"").await,

@@ -226,6 +226,7 @@ func TestDirectRefusals(t *testing.T) {
 	_, d := directly(t, "--max-message-bytes", "65536")
 	get := ask.Hot[0]
 	about := encode(t, &walletv1.GetBalanceRequest{AccountId: "a"})
+	zipped := []grpc.CallOption{grpc.UseCompressor(gzip.Name)}
 	cases := []struct {
 		name, method string
 		request      []byte
@@ -233,7 +234,8 @@ func TestDirectRefusals(t *testing.T) {
 		code         codes.Code
 		says         string
 	}{
-		{"compressed", get, about, []grpc.CallOption{grpc.UseCompressor(gzip.Name)}, codes.Unimplemented, "gzip"},
+		{"compressed, at the limit", get, padded(about, 65_536), zipped, codes.OK, ""},
+		{"compressed, too long", get, padded(about, 65_537), zipped, codes.ResourceExhausted, "65536 bytes once decompressed"},
 		{"at the limit", get, padded(about, 65_536), nil, codes.OK, ""},
 		{"too long", get, padded(about, 65_537), nil, codes.ResourceExhausted, "65537"},
 		{"malformed", get, []byte{0xff, 0xff}, nil, codes.Internal, ""},

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	// Registers the compressor: whoever serves the wallet takes compressed calls and compresses their replies.
+	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"

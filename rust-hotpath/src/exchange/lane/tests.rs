@@ -1,6 +1,7 @@
 //! Lanes without a connection: what is polled when, and what becomes of any bytes.
 
 mod given_up;
+mod long;
 mod rig;
 mod schedules;
 
@@ -64,13 +65,18 @@ impl HttpBody for Pipe {
 
 /// A lane over a ledger in which `a` is 1 and 700 other counters have long names.
 fn lane() -> (Body, Pipe) {
+    let (lane, pipe, _) = lane_over(700);
+    (lane, pipe)
+}
+
+fn lane_over(counters: usize) -> (Body, Pipe, Serve<Counter>) {
     let (mut publisher, view) = view::new::<Counter>(view::Config {
         retain_versions: 1,
         retain: Duration::ZERO,
         retain_events: 1,
     });
     let mut state = Default::default();
-    let names = (2..).map(|n| format!("{n:060}")).take(700);
+    let names = (2..).map(|n| format!("{n:060}")).take(counters);
     for (position, name) in (1..).zip(["a".to_owned()].into_iter().chain(names)) {
         let delta = 1;
         let event = Added {
@@ -80,23 +86,25 @@ fn lane() -> (Body, Pipe) {
         };
         Counter::apply(&mut state, &event).expect("a good event");
     }
-    publisher.restart(701, state, Instant::now());
+    let head = 1 + counters as u64;
+    publisher.restart(head, state, Instant::now());
     let stale_after = Duration::from_secs(5);
     let readiness = Arc::new(Readiness::new(readiness::Config { stale_after }));
-    readiness.opened(701);
+    readiness.opened(head);
     let config = serve::Config {
         max_message_bytes: 1 << 20,
         max_wait: Duration::ZERO,
         max_in_flight: 4_096,
         max_buffered_bytes: 1 << 20,
     };
-    let exchange = Exchange::new(&Serve::new(config, view, readiness), Shutdown::default());
+    let serve = Serve::new(config, view, readiness);
+    let exchange = Exchange::new(&serve, Shutdown::default());
     let pipe = Pipe::default();
     let request = Request::post(PATH)
         .header("content-type", "application/grpc")
         .body(Body::new(pipe.clone()))
         .expect("a request");
-    (exchange.call(request).into_body(), pipe)
+    (exchange.call(request).into_body(), pipe, serve)
 }
 
 fn poll(lane: &mut Body) -> Poll<Option<Frame<Bytes>>> {

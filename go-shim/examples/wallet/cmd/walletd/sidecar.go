@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"strings"
+	"time"
 
 	shim "hotpath.dev/go-shim"
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
@@ -24,6 +25,7 @@ var hotMethods = []string{
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
 	who, bin, socket, modes, how string
+	hopTimeoutMS                 *int64
 	// run is who, and hop is how, parsed.
 	run shim.Run
 	hop shim.Hop
@@ -34,6 +36,8 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
 	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it, supervise makes one up without it")
 	f.StringVar(&c.how, "hop", shim.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
+	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
+		"milliseconds that a read waits for the sidecar before Go answers; long ones in numbers need more")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
 }
 
@@ -49,7 +53,7 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--hop %q: %v", c.how, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "modes"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "modes"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -92,6 +96,7 @@ func openSidecar(
 		Run: c.run, Hop: c.hop, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
 		// The service's own reads obey them too.
 		CallerPositions: true,
+		HopTimeout: time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
 		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
 	}, ledger)

@@ -242,10 +242,14 @@ type ReplyFrame struct {
 	StatusMessage string `protobuf:"bytes,4,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`
 	// An encoded google.rpc.Status, if there are details; at most 4 KiB.
 	StatusDetails []byte `protobuf:"bytes,5,opt,name=status_details,json=statusDetails,proto3" json:"status_details,omitempty"`
-	// The encoded reply, at most 64 KiB.
+	// The encoded reply, or what is left of it after its pieces; at most 64 KiB.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
-	// The reply would be longer than that: ask again by unary call. Has neither position nor body.
-	TooLong       bool `protobuf:"varint,7,opt,name=too_long,json=tooLong,proto3" json:"too_long,omitempty"`
+	// A field above would be longer than it may: ask again by unary call. Has neither position nor body.
+	TooLong bool `protobuf:"varint,7,opt,name=too_long,json=tooLong,proto3" json:"too_long,omitempty"`
+	// A piece of a long reply, at least a byte: its id and body, nothing else. More of that id follows, no piece of another id
+	// before its end: the frame without this, whose body ends the reply. If that frame has no body but a status, the pieces are
+	// void. All of them together are at most HelloResponse.max_message_bytes.
+	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -329,6 +333,13 @@ func (x *ReplyFrame) GetTooLong() bool {
 	return false
 }
 
+func (x *ReplyFrame) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 var File_hotpath_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_hotpath_v1_exchange_proto_rawDesc = "" +
@@ -352,7 +363,7 @@ const file_hotpath_v1_exchange_proto_rawDesc = "" +
 	"tracestateB\x0e\n" +
 	"\f_at_position\"D\n" +
 	"\x10ExchangeResponse\x120\n" +
-	"\areplies\x18\x01 \x03(\v2\x16.hotpath.v1.ReplyFrameR\areplies\"\xdf\x01\n" +
+	"\areplies\x18\x01 \x03(\v2\x16.hotpath.v1.ReplyFrameR\areplies\"\xf3\x01\n" +
 	"\n" +
 	"ReplyFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x1f\n" +
@@ -361,7 +372,8 @@ const file_hotpath_v1_exchange_proto_rawDesc = "" +
 	"\x0estatus_message\x18\x04 \x01(\tR\rstatusMessage\x12%\n" +
 	"\x0estatus_details\x18\x05 \x01(\fR\rstatusDetails\x12\x12\n" +
 	"\x04body\x18\x06 \x01(\fR\x04body\x12\x19\n" +
-	"\btoo_long\x18\a \x01(\bR\atooLongB\v\n" +
+	"\btoo_long\x18\a \x01(\bR\atooLong\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04moreB\v\n" +
 	"\t_position2\\\n" +
 	"\x0fExchangeService\x12I\n" +
 	"\bExchange\x12\x1b.hotpath.v1.ExchangeRequest\x1a\x1c.hotpath.v1.ExchangeResponse(\x010\x01B7Z5hotpath.dev/go-shim/internal/gen/hotpath/v1;hotpathv1b\x06proto3"
