@@ -69,6 +69,7 @@ struct Engine<M: Model> {
     reporter: health::Reporter,
     shutdown: Shutdown,
     config: serve::Config,
+    max_header_bytes: u32,
 }
 
 /// Connections of both listeners.
@@ -77,6 +78,7 @@ struct Connections {
     cores: Arc<Cores>,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
+    max_header_bytes: u32,
 }
 
 impl Config {
@@ -141,6 +143,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         cores: Arc::new(Cores::start(&config.runtime)?),
         room,
         shutdown: engine.shutdown.clone(),
+        max_header_bytes: config.listen.max_header_bytes,
     };
     let accept = connections.clone().accept(unix, engine.private()?);
     let mut accepting = vec![tokio::spawn(accept)];
@@ -222,6 +225,7 @@ impl<M: Model> Engine<M> {
             reporter: health::Reporter::default(),
             shutdown,
             config: config.serve.clone(),
+            max_header_bytes: config.listen.max_header_bytes,
             view,
             ledger,
             readiness,
@@ -249,7 +253,8 @@ impl<M: Model> Engine<M> {
     }
 
     fn dispatch(&self, others: Routes, exchange: Option<Exchange<M>>) -> Dispatch<M> {
-        Dispatch::new(self.serve.clone(), exchange, others)
+        let most = usize::try_from(self.max_header_bytes).unwrap_or(usize::MAX);
+        Dispatch::new(self.serve.clone(), exchange, others, most)
     }
 
     /// Until told to stop; then gives requests in flight and `connections` up to `drain`.
@@ -293,7 +298,13 @@ impl Connections {
             self.cores.spawn(async move {
                 match arrival.open() {
                     Ok(connection) => {
-                        listen::serve(connection, dispatch, shutdown.draining()).await;
+                        listen::serve(
+                            connection,
+                            self.max_header_bytes,
+                            dispatch,
+                            shutdown.draining(),
+                        )
+                        .await;
                     }
                     Err(error) => tracing::warn!("a connection cannot be polled: {error}"),
                 }

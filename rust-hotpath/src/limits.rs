@@ -59,8 +59,11 @@ pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
 
 /// Longest time for a hot request's message to arrive: it holds a place among the requests in flight meanwhile.
 pub const REQUEST_ARRIVAL: Duration = Duration::from_secs(10);
-/// Longest URI and headers of a hot request, in bytes.
-pub const HEADER_BYTES: u32 = 16 << 10;
+/// Bytes of a call's headers, with 32 for each field. By default more than what a proxy lets through (60 KiB by Envoy's
+/// default): grpc-go's 16 MiB are too much for each of the streams that a connection may have.
+pub const HEADER_BYTES: RangeInclusive<u64> = 4_096..=1_048_576;
+/// How many times as long they may be before HTTP/2 itself refuses them, which it does with a status that is not gRPC's.
+pub const HEADER_ROOM: u32 = 4;
 /// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
 pub const STREAMS: u32 = 8_192;
 /// HTTP/2 window of one stream, in bytes.

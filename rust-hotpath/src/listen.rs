@@ -38,6 +38,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Connections at once, on both together.
     pub max_connections: usize,
+    /// Longest headers of a call, as HTTP/2 counts them.
+    pub max_header_bytes: u32,
 }
 
 /// Accepts connections of one listener.
@@ -93,6 +95,12 @@ impl Config {
                 "1024",
                 "Connections at once; more are closed at once",
             ),
+            Setting::new(
+                "max-header-bytes",
+                "BYTES",
+                "65536",
+                "Longest headers of a call, 4 KiB to 1 MiB; longer are RESOURCE_EXHAUSTED",
+            ),
         ],
     };
 
@@ -112,6 +120,10 @@ impl Config {
             socket: socket.into(),
             listen: settings.address("listen", false),
             max_connections: settings.size("max-connections", limits::CONNECTIONS),
+            max_header_bytes: u32::try_from(
+                settings.number("max-header-bytes", limits::HEADER_BYTES),
+            )
+            .unwrap_or(u32::MAX),
         }
     }
 }

@@ -3,13 +3,15 @@
 mod budget;
 mod core;
 mod frame;
+mod head;
 mod meter;
 mod trace;
 mod wants;
 
 pub(crate) use budget::Share;
 pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, WANTED};
-pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
+pub(crate) use frame::{GRPC, PREFIX};
+pub(crate) use head::admit;
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
 pub(crate) use trace::ended;
 pub use wants::{Bounds, Wants};
@@ -229,9 +231,6 @@ impl<M: Model> Core<M> {
         method: usize,
         request: Request<B>,
     ) -> Response<Body> {
-        if !is_grpc(request.headers()) {
-            return unsupported_media();
-        }
         let mut call = self.meter.start(method);
         let (parts, body) = request.into_parts();
         let wants = Wants::read(&parts.headers);

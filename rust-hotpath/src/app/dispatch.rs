@@ -3,7 +3,7 @@
 use crate::{
     exchange::{self, Exchange},
     model::Model,
-    serve::Serve,
+    serve::{self, Serve},
 };
 use hyper::{
     body::Incoming,
@@ -20,11 +20,18 @@ pub(super) struct Dispatch<M: Model> {
     /// For the shim only.
     exchange: Option<Exchange<M>>,
     others: Routes,
+    max_header_bytes: usize,
 }
 
 impl<M: Model> Dispatch<M> {
-    pub(super) fn new(serve: Serve<M>, exchange: Option<Exchange<M>>, others: Routes) -> Self {
+    pub(super) fn new(
+        serve: Serve<M>,
+        exchange: Option<Exchange<M>>,
+        others: Routes,
+        max_header_bytes: usize,
+    ) -> Self {
         Self {
+            max_header_bytes,
             serve,
             exchange,
             others: others.prepare(),
@@ -38,6 +45,7 @@ impl<M: Model> Clone for Dispatch<M> {
             serve: self.serve.clone(),
             exchange: self.exchange.clone(),
             others: self.others.clone(),
+            max_header_bytes: self.max_header_bytes,
         }
     }
 }
@@ -48,6 +56,9 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if let Err(refused) = serve::admit(&request, self.max_header_bytes) {
+            return Box::pin(std::future::ready(Ok(*refused)));
+        }
         if Serve::<M>::serves(request.uri().path()) {
             return self.serve.call(request);
         }

@@ -12,15 +12,20 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{error::Error, future::poll_fn, pin::pin, task::Poll};
 
 /// Serves a connection until it ends. Once `draining` is over it takes no more requests, and ends with the last.
-pub async fn serve<S, B>(connection: Connection, service: S, draining: impl Future<Output = ()>)
-where
+pub async fn serve<S, B>(
+    connection: Connection,
+    max_header_bytes: u32,
+    service: S,
+    draining: impl Future<Output = ()>,
+) where
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>, Data: Send> + Send + 'static,
 {
     let outbox = connection.write.clone();
-    let mut conversation = pin!(settings().serve_connection(TokioIo::new(connection), service));
+    let mut conversation =
+        pin!(settings(max_header_bytes).serve_connection(TokioIo::new(connection), service));
     let (mut draining, mut is_draining) = (pin!(draining), false);
     let ended = poll_fn(|cx| {
         if !is_draining && draining.as_mut().poll(cx).is_ready() {
@@ -40,14 +45,14 @@ where
     }
 }
 
-fn settings() -> http2::Builder<TokioExecutor> {
+fn settings(max_header_bytes: u32) -> http2::Builder<TokioExecutor> {
     let mut settings = http2::Builder::new(TokioExecutor::new());
     settings
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits::STREAMS)
-        .max_header_list_size(limits::HEADER_BYTES)
+        .max_header_list_size(max_header_bytes.saturating_mul(limits::HEADER_ROOM))
         .keep_alive_interval(limits::KEEPALIVE)
         // A twentieth of a small call's CPU. grpc-go's server does not say it either, so that metadata is the same.
         .auto_date_header(false);

@@ -1,12 +1,12 @@
 //! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
 
-use super::{Incoming, budget::Share};
+use super::{Incoming, budget::Share, head};
 use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as HttpBody, Frame},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE},
 };
 use std::{
     convert::Infallible,
@@ -39,17 +39,6 @@ impl AsRef<[u8]> for Long {
     }
 }
 
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
-}
-
-pub(crate) fn unsupported_media() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response
-}
-
 /// The request's one message, of at most `most` bytes; `grow` is asked before more of it is held.
 pub(super) async fn read<B: Incoming>(
     headers: &HeaderMap,
@@ -57,10 +46,7 @@ pub(super) async fn read<B: Incoming>(
     most: usize,
     mut grow: impl FnMut(usize) -> Result<(), Error>,
 ) -> Result<Bytes, Error> {
-    if let Some(encoding) = headers
-        .get("grpc-encoding")
-        .filter(|encoding| *encoding != "identity")
-    {
+    if let Some(encoding) = head::encoding(headers).filter(|encoding| *encoding != "identity") {
         let text = format!("compression {encoding:?} is not supported");
         return Err(Error::new(Kind::Unsupported, text));
     }
