@@ -78,7 +78,7 @@ struct Connections {
     cores: Arc<Cores>,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
-    max_header_bytes: u32,
+    bounds: listen::Bounds,
 }
 
 impl Config {
@@ -143,7 +143,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         cores: Arc::new(Cores::start(&config.runtime)?),
         room,
         shutdown: engine.shutdown.clone(),
-        max_header_bytes: config.listen.max_header_bytes,
+        bounds: config.listen.bounds,
     };
     let accept = connections.clone().accept(unix, engine.private()?);
     let mut accepting = vec![tokio::spawn(accept)];
@@ -225,7 +225,7 @@ impl<M: Model> Engine<M> {
             reporter: health::Reporter::default(),
             shutdown,
             config: config.serve.clone(),
-            max_header_bytes: config.listen.max_header_bytes,
+            max_header_bytes: config.listen.bounds.header_bytes,
             view,
             ledger,
             readiness,
@@ -296,15 +296,9 @@ impl Connections {
             };
             let (dispatch, shutdown) = (dispatch.clone(), self.shutdown.clone());
             self.cores.spawn(async move {
-                match arrival.open() {
+                match arrival.open(self.bounds) {
                     Ok(connection) => {
-                        listen::serve(
-                            connection,
-                            self.max_header_bytes,
-                            dispatch,
-                            shutdown.draining(),
-                        )
-                        .await;
+                        listen::serve(connection, dispatch, shutdown.draining()).await;
                     }
                     Err(error) => tracing::warn!("a connection cannot be polled: {error}"),
                 }

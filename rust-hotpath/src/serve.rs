@@ -14,6 +14,7 @@ pub(crate) use frame::{GRPC, PREFIX};
 pub(crate) use head::admit;
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
 pub(crate) use trace::ended;
+pub(crate) use wants::callers_time;
 pub use wants::{Bounds, Wants};
 
 use crate::{
@@ -259,7 +260,9 @@ impl<M: Model> Core<M> {
         let permit = self.admit()?;
         self.ready_at(self.view.position())?;
         let mut share = Share::default();
-        let request = self.receive(headers, body, &mut share).await?;
+        let request = self
+            .receive(headers, body, wants.timeout, &mut share)
+            .await?;
         let call = Unary {
             method,
             wants,
@@ -283,6 +286,10 @@ impl<M: Model> Core<M> {
         self.moved.fetch_add(1, Relaxed);
         let (core, given_up) = (Arc::clone(self), Arc::new(AtomicBool::new(false)));
         let _give_up = GiveUp(Arc::clone(&given_up));
+        let left = call
+            .wants
+            .timeout
+            .map(|time| time.saturating_sub(call.arrived.elapsed()));
         let scanned = self.apart(move || {
             let mut reply = frame::start();
             let newest = core.view.newest();
@@ -291,7 +298,12 @@ impl<M: Model> Core<M> {
             drop(newest);
             Ok((turn.settled()?, reply, call.permit))
         });
-        scanned.await.unwrap_or_else(|error| {
+        let scanned = match left {
+            Some(left) => timeout(left, scanned).await,
+            None => Ok(scanned.await),
+        };
+        let too_late = |_| Error::new(Kind::TooLate, "the caller's time is up");
+        scanned.map_err(too_late)?.unwrap_or_else(|error| {
             let text = "the request's thread failed";
             Err(Error::new(Kind::Panicked, text).because(error))
         })
@@ -301,17 +313,16 @@ impl<M: Model> Core<M> {
         &self,
         headers: &HeaderMap,
         body: B,
+        callers_time: Option<Duration>,
         share: &mut Share,
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(headers, body, self.config.max_message_bytes, grow);
-        let arrived = timeout(limits::REQUEST_ARRIVAL, arrival).await;
-        arrived.map_err(|_| {
-            let text = format!(
-                "the request did not arrive within {:?}",
-                limits::REQUEST_ARRIVAL
-            );
-            Error::new(Kind::Malformed, text)
+        let hurried = callers_time.filter(|time| *time <= limits::REQUEST_ARRIVAL);
+        let most = hurried.unwrap_or(limits::REQUEST_ARRIVAL);
+        timeout(most, arrival).await.map_err(|_| {
+            let kind = hurried.map_or(Kind::Malformed, |_| Kind::TooLate);
+            Error::new(kind, format!("the request did not arrive within {most:?}"))
         })?
     }
 

@@ -1,6 +1,7 @@
 //! Who answers a request.
 
 use crate::{
+    error::{Error, Kind},
     exchange::{self, Exchange},
     model::Model,
     serve::{self, Serve},
@@ -11,6 +12,7 @@ use hyper::{
     service::Service,
 };
 use std::{convert::Infallible, pin::Pin};
+use tokio::time::timeout;
 use tonic::{body::Body, service::Routes};
 use tower_service::Service as _;
 
@@ -67,8 +69,18 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
         if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
             Box::pin(std::future::ready(Ok(exchange.call(request))))
         } else {
+            let time = serve::callers_time(request.headers());
             // Always ready, as all of tonic's services.
-            Box::pin(self.others.clone().call(request))
+            let answer = self.others.clone().call(request);
+            Box::pin(async move {
+                match time {
+                    None => answer.await,
+                    Some(time) => timeout(time, answer).await.unwrap_or_else(|_| {
+                        let error = Error::new(Kind::TooLate, "the caller's time is up");
+                        Ok(error.status().into_http())
+                    }),
+                }
+            })
         }
     }
 }

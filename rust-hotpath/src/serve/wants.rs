@@ -43,7 +43,7 @@ impl Wants {
         Self {
             asked,
             bounds,
-            timeout: timeout(headers).unwrap_or(None),
+            timeout: callers_time(headers),
         }
     }
 }
@@ -97,6 +97,11 @@ fn number(headers: &HeaderMap, key: &str) -> Result<Option<u64>, String> {
     number
         .map(Some)
         .ok_or_else(|| format!("{key}: must be an unsigned 64-bit decimal"))
+}
+
+/// The caller's time, from headers that were admitted.
+pub(crate) fn callers_time(headers: &HeaderMap) -> Option<Duration> {
+    timeout(headers).unwrap_or(None)
 }
 
 /// The caller's time. Of several the last one counts, but all must be good, as in grpc-go.

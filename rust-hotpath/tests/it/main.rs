@@ -12,6 +12,7 @@
 mod admin;
 mod backlog;
 mod cores;
+mod edges;
 mod exchange;
 mod feed;
 mod harness;
@@ -22,6 +23,7 @@ mod opening;
 mod positions;
 mod process;
 mod requests;
+mod wire;
 
 #[path = "../../examples/counter/model.rs"]
 mod counter;
