@@ -72,6 +72,7 @@ struct Engine<M: Model> {
     reporter: health::Reporter,
     shutdown: Shutdown,
     config: serve::Config,
+    max_header_bytes: u32,
 }
 
 /// Connections of both listeners.
@@ -80,6 +81,7 @@ struct Connections {
     cores: Arc<Cores>,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
+    bounds: listen::Bounds,
 }
 
 impl Config {
@@ -144,6 +146,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         cores: Arc::new(Cores::start(&config.runtime)?),
         room,
         shutdown: engine.shutdown.clone(),
+        bounds: config.listen.bounds,
     };
     let accept = connections.clone().accept(unix, engine.private()?);
     let mut accepting = JoinSet::new();
@@ -226,6 +229,7 @@ impl<M: Model> Engine<M> {
             reporter: health::Reporter::default(),
             shutdown,
             config: config.serve.clone(),
+            max_header_bytes: config.listen.bounds.header_bytes,
             view,
             ledger,
             readiness,
@@ -253,7 +257,8 @@ impl<M: Model> Engine<M> {
     }
 
     fn dispatch(&self, others: Routes, exchange: Option<Exchange<M>>) -> Dispatch<M> {
-        Dispatch::new(self.serve.clone(), exchange, others)
+        let most = usize::try_from(self.max_header_bytes).unwrap_or(usize::MAX);
+        Dispatch::new(self.serve.clone(), exchange, others, most)
     }
 
     /// Until told to stop; then gives requests in flight and `connections` up to `drain`.
@@ -295,7 +300,7 @@ impl Connections {
             };
             let (dispatch, shutdown) = (dispatch.clone(), self.shutdown.clone());
             self.cores.spawn(async move {
-                match arrival.open() {
+                match arrival.open(self.bounds) {
                     Ok(connection) => {
                         listen::serve(connection, dispatch, shutdown.draining()).await;
                     }

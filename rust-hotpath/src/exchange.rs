@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Core, GRPC, Serve, is_grpc, unsupported_media},
+    serve::{Core, GRPC, Serve},
     shutdown::Shutdown,
 };
 use hyper::http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
@@ -62,9 +62,6 @@ impl<M: Model> Exchange<M> {
     /// task and no queue in between, and what the peer does not take is not computed.
     #[must_use]
     pub fn call(&self, request: Request<Body>) -> Response<Body> {
-        if !is_grpc(request.headers()) {
-            return unsupported_media();
-        }
         match self.admit() {
             Err(error) => {
                 self.shared.counts.ended(error.kind());

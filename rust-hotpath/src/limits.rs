@@ -62,10 +62,21 @@ pub const INLINE_PACK_BYTES: usize = 4 << 10;
 
 /// Longest time for a hot request's message to arrive: it holds a place among the requests in flight meanwhile.
 pub const REQUEST_ARRIVAL: Duration = Duration::from_secs(10);
-/// Longest URI and headers of a hot request, in bytes.
-pub const HEADER_BYTES: u32 = 16 << 10;
+/// Bytes of a call's headers, with 32 for each field. By default more than what a proxy lets through (60 KiB by Envoy's
+/// default): grpc-go's 16 MiB are too much for each of the streams that a connection may have.
+pub const HEADER_BYTES: RangeInclusive<u64> = 4_096..=1_048_576;
+/// How many times as long they may be before HTTP/2 itself refuses them, which it does with a status that is not gRPC's.
+pub const HEADER_ROOM: u32 = 4;
 /// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
 pub const STREAMS: u32 = 8_192;
+/// Calls that one TCP connection may cancel within a second. By default more than twice [`STREAMS`], so that it may cancel
+/// all that it has open and do so again.
+pub const RESETS_PER_SECOND: RangeInclusive<u64> = 100..=100_000_000;
+/// Of these, those from which on a connection reads on in its next turn only.
+pub const RESETS_PER_TURN: u32 = 1_024;
+/// Calls that HTTP/2 keeps though they were cancelled before it gave them to anyone: those of a turn, and of a read (64 KiB)
+/// that filled it.
+pub const RESETS_PENDING: usize = 8_192;
 /// HTTP/2 window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 window of one connection, in bytes.

@@ -2,6 +2,7 @@
 
 mod http2;
 mod outbox;
+mod resets;
 
 pub use http2::serve;
 
@@ -12,13 +13,14 @@ use crate::{
     socket::Socket,
 };
 use outbox::Outbox;
+use resets::{Frames, PREFACE, Resets};
 use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -38,6 +40,17 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Connections at once, on both together.
     pub max_connections: usize,
+    /// What one connection may do.
+    pub bounds: Bounds,
+}
+
+/// Bounds of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Longest headers of a call, as HTTP/2 counts them.
+    pub header_bytes: u32,
+    /// Calls that may be cancelled within a second, on TCP.
+    pub resets_per_second: u32,
 }
 
 /// Accepts connections of one listener.
@@ -54,10 +67,16 @@ pub struct Arrival {
 
 /// A connection and its place under the limit.
 pub struct Connection {
-    read: Box<dyn AsyncRead + Send + Unpin>,
+    read: Reader,
+    frames: Frames,
     write: Outbox,
+    resets: Arc<Resets>,
+    header_bytes: u32,
     _room: OwnedSemaphorePermit,
 }
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 enum Bound {
     Unix(UnixListener, u32),
@@ -93,6 +112,18 @@ impl Config {
                 "1024",
                 "Connections at once; more are closed at once",
             ),
+            Setting::new(
+                "max-header-bytes",
+                "BYTES",
+                "65536",
+                "Longest headers of a call, 4 KiB to 1 MiB; longer are RESOURCE_EXHAUSTED",
+            ),
+            Setting::new(
+                "max-resets-per-second",
+                "N",
+                "20000",
+                "Calls cancelled within a second on one TCP connection; more end it",
+            ),
         ],
     };
 
@@ -112,6 +143,11 @@ impl Config {
             socket: socket.into(),
             listen: settings.address("listen", false),
             max_connections: settings.size("max-connections", limits::CONNECTIONS),
+            bounds: Bounds {
+                header_bytes: settings.small("max-header-bytes", limits::HEADER_BYTES),
+                resets_per_second: settings
+                    .small("max-resets-per-second", limits::RESETS_PER_SECOND),
+            },
         }
     }
 }
@@ -200,29 +236,30 @@ impl Arrival {
     ///
     /// # Errors
     /// If the system can poll no more.
-    pub fn open(self) -> io::Result<Connection> {
-        Ok(match self.stream {
+    pub fn open(self, bounds: Bounds) -> io::Result<Connection> {
+        let Bounds {
+            header_bytes,
+            resets_per_second,
+        } = bounds;
+        let (resets, read, write): (_, Reader, Writer) = match self.stream {
             Stream::Unix(stream) => {
-                Connection::new(UnixStream::from_std(stream)?.into_split(), self.room)
+                let (read, write) = UnixStream::from_std(stream)?.into_split();
+                (None, Box::new(read), Box::new(write))
             }
             Stream::Tcp(stream) => {
-                Connection::new(TcpStream::from_std(stream)?.into_split(), self.room)
+                let (read, write) = TcpStream::from_std(stream)?.into_split();
+                (Some(resets_per_second), Box::new(read), Box::new(write))
             }
+        };
+        let resets = Arc::new(Resets::new(resets));
+        Ok(Connection {
+            read,
+            frames: Frames::after(PREFACE),
+            write: Outbox::new(write, Arc::clone(&resets)),
+            resets,
+            header_bytes,
+            _room: self.room,
         })
-    }
-}
-
-impl Connection {
-    fn new<R, W>((read, write): (R, W), room: OwnedSemaphorePermit) -> Self
-    where
-        R: AsyncRead + Send + Unpin + 'static,
-        W: AsyncWrite + Send + Unpin + 'static,
-    {
-        Self {
-            read: Box::new(read),
-            write: Outbox::new(write),
-            _room: room,
-        }
     }
 }
 
@@ -232,7 +269,15 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buffer)
+        if self.resets.fill_the_turn() {
+            // `serve` begins the next one.
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.read).poll_read(cx, buffer))?;
+        let resets = self.frames.resets(&buffer.filled()[before..]);
+        self.resets.count(resets);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -4,6 +4,7 @@ mod budget;
 mod core;
 mod frame;
 mod gzip;
+mod head;
 mod meter;
 mod places;
 mod trace;
@@ -11,10 +12,12 @@ mod wants;
 
 pub(crate) use budget::Share;
 pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, WANTED};
-pub(crate) use frame::{GRPC, PREFIX, is_grpc, unsupported_media};
+pub(crate) use frame::{GRPC, PREFIX};
+pub(crate) use head::admit;
 pub use meter::{BOUNDS_US, Meter, MethodCounts};
 pub(crate) use places::Permit;
 pub(crate) use trace::ended;
+pub(crate) use wants::callers_time;
 pub use wants::{Bounds, Wants};
 
 use crate::{
@@ -239,9 +242,6 @@ impl<M: Model> Core<M> {
         method: usize,
         request: Request<B>,
     ) -> Response<Body> {
-        if !is_grpc(request.headers()) {
-            return unsupported_media();
-        }
         let mut call = self.meter.start(method);
         let (parts, body) = request.into_parts();
         let wants = Wants::read(&parts.headers);
@@ -271,7 +271,9 @@ impl<M: Model> Core<M> {
         self.ready_at(self.view.position())?;
         let mut share = Share::default();
         let encoding = Encoding::of(headers)?;
-        let request = self.receive(encoding, body, &mut share).await?;
+        let request = self
+            .receive(encoding, body, wants.timeout, &mut share)
+            .await?;
         let call = Unary {
             method,
             wants,
@@ -298,6 +300,10 @@ impl<M: Model> Core<M> {
         self.moved.fetch_add(1, Relaxed);
         let (core, given_up) = (Arc::clone(self), Arc::new(AtomicBool::new(false)));
         let _give_up = GiveUp(Arc::clone(&given_up));
+        let left = call
+            .wants
+            .timeout
+            .map(|time| time.saturating_sub(call.arrived.elapsed()));
         let scanned = self.apart(move || {
             let mut reply = frame::start();
             let newest = core.view.newest();
@@ -306,8 +312,13 @@ impl<M: Model> Core<M> {
             drop(newest);
             Ok((turn.settled()?, reply, call.permit))
         });
+        let scanned = match left {
+            Some(left) => timeout(left, scanned).await,
+            None => Ok(scanned.await),
+        };
+        let too_late = |_| Error::new(Kind::TooLate, "the caller's time is up");
         scanned
-            .await
+            .map_err(too_late)?
             .unwrap_or_else(|error| Err(thread_failed(error)))
     }
 
@@ -315,17 +326,17 @@ impl<M: Model> Core<M> {
         &self,
         encoding: Encoding,
         body: B,
+        callers_time: Option<Duration>,
         share: &mut Share,
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
-        let arrived = timeout(limits::REQUEST_ARRIVAL, arrival).await;
+        let hurried = callers_time.filter(|time| *time <= limits::REQUEST_ARRIVAL);
+        let most = hurried.unwrap_or(limits::REQUEST_ARRIVAL);
+        let arrived = timeout(most, arrival).await;
         let (message, is_packed) = arrived.map_err(|_| {
-            let text = format!(
-                "the request did not arrive within {:?}",
-                limits::REQUEST_ARRIVAL
-            );
-            Error::new(Kind::Malformed, text)
+            let kind = hurried.map_or(Kind::Malformed, |_| Kind::TooLate);
+            Error::new(kind, format!("the request did not arrive within {most:?}"))
         })??;
         match is_packed {
             false => Ok(message),

@@ -123,6 +123,11 @@ impl Settings {
         usize::try_from(self.number(name, range)).unwrap_or(usize::MAX)
     }
 
+    /// A whole number in `range`, of 32 bits.
+    pub fn small(&mut self, name: &str, range: RangeInclusive<u64>) -> u32 {
+        u32::try_from(self.number(name, range)).unwrap_or(u32::MAX)
+    }
+
     /// `IP:PORT`, or `localhost:PORT`.
     pub fn address(&mut self, name: &str, loopback: bool) -> Option<SocketAddr> {
         self.parsed(name, |text| {

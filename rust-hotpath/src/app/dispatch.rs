@@ -1,9 +1,10 @@
 //! Who answers a request.
 
 use crate::{
+    error::{Error, Kind},
     exchange::{self, Exchange},
     model::Model,
-    serve::Serve,
+    serve::{self, Serve},
 };
 use hyper::{
     body::Incoming,
@@ -11,6 +12,7 @@ use hyper::{
     service::Service,
 };
 use std::{convert::Infallible, pin::Pin};
+use tokio::time::timeout;
 use tonic::{body::Body, service::Routes};
 use tower_service::Service as _;
 
@@ -20,11 +22,18 @@ pub(super) struct Dispatch<M: Model> {
     /// For the shim only.
     exchange: Option<Exchange<M>>,
     others: Routes,
+    max_header_bytes: usize,
 }
 
 impl<M: Model> Dispatch<M> {
-    pub(super) fn new(serve: Serve<M>, exchange: Option<Exchange<M>>, others: Routes) -> Self {
+    pub(super) fn new(
+        serve: Serve<M>,
+        exchange: Option<Exchange<M>>,
+        others: Routes,
+        max_header_bytes: usize,
+    ) -> Self {
         Self {
+            max_header_bytes,
             serve,
             exchange,
             others: others.prepare(),
@@ -38,6 +47,7 @@ impl<M: Model> Clone for Dispatch<M> {
             serve: self.serve.clone(),
             exchange: self.exchange.clone(),
             others: self.others.clone(),
+            max_header_bytes: self.max_header_bytes,
         }
     }
 }
@@ -48,6 +58,9 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if let Err(refused) = serve::admit(&request, self.max_header_bytes) {
+            return Box::pin(std::future::ready(Ok(*refused)));
+        }
         if Serve::<M>::serves(request.uri().path()) {
             return self.serve.call(request);
         }
@@ -56,8 +69,18 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
         if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
             Box::pin(std::future::ready(Ok(exchange.call(request))))
         } else {
+            let time = serve::callers_time(request.headers());
             // Always ready, as all of tonic's services.
-            Box::pin(self.others.clone().call(request))
+            let answer = self.others.clone().call(request);
+            Box::pin(async move {
+                match time {
+                    None => answer.await,
+                    Some(time) => timeout(time, answer).await.unwrap_or_else(|_| {
+                        let error = Error::new(Kind::TooLate, "the caller's time is up");
+                        Ok(error.status().into_http())
+                    }),
+                }
+            })
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What a connection has to say, gathered until the end of its turn.
 
+use super::{
+    Writer,
+    resets::{Frames, Resets},
+};
 use crate::limits;
 use std::{
     io::{self, IoSlice},
@@ -19,7 +23,10 @@ use tokio::{
 pub(super) struct Outbox(Arc<Mutex<Gathered>>);
 
 struct Gathered {
-    stream: Box<dyn AsyncWrite + Send + Unpin>,
+    stream: Writer,
+    /// Of what was gathered.
+    frames: Frames,
+    resets: Arc<Resets>,
     bytes: Vec<u8>,
     /// Of these, those that have left.
     sent: usize,
@@ -29,9 +36,11 @@ struct Gathered {
 }
 
 impl Outbox {
-    pub(super) fn new(stream: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub(super) fn new(stream: Writer, resets: Arc<Resets>) -> Self {
         Self(Arc::new(Mutex::new(Gathered {
-            stream: Box::new(stream),
+            stream,
+            frames: Frames::after(0),
+            resets,
             bytes: Vec::new(),
             sent: 0,
             patience: None,
@@ -42,6 +51,15 @@ impl Outbox {
     /// Sends what was gathered, or wakes the task when it may go on with that.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.gathered().poll_send(cx)
+    }
+
+    /// Adds HTTP/2's last frame to what was gathered, unless that ends within another: what to do is not said then.
+    pub(super) fn say_go_away(&self) {
+        const FRAME: &[u8] = b"\0\0\x17\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0btoo_many_resets";
+        let mut gathered = self.gathered();
+        if gathered.frames.at_boundary() {
+            gathered.bytes.extend_from_slice(FRAME);
+        }
     }
 
     /// Never contended: both holders are parts of one task.
@@ -57,9 +75,10 @@ impl Outbox {
         let before = gathered.bytes.len();
         for slice in slices {
             let room = limits::OUTBOX_BYTES.saturating_sub(gathered.bytes.len());
-            gathered
-                .bytes
-                .extend_from_slice(&slice[..slice.len().min(room)]);
+            let taken = &slice[..slice.len().min(room)];
+            gathered.bytes.extend_from_slice(taken);
+            let resets = gathered.frames.resets(taken);
+            gathered.resets.count(resets);
         }
         Poll::Ready(Ok(gathered.bytes.len() - before))
     }
@@ -136,12 +155,16 @@ mod tests {
     use std::{future::poll_fn, io::Read as _};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    fn outbox_over(stream: impl AsyncWrite + Send + Unpin + 'static) -> Outbox {
+        Outbox::new(Box::new(stream), Arc::new(Resets::new(None)))
+    }
+
     #[tokio::test]
     async fn a_turn_leaves_at_its_end_and_in_one_piece() {
         let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_nonblocking(true).unwrap();
-        let mut outbox = Outbox::new(tokio::net::UnixStream::from_std(near).unwrap());
+        let mut outbox = outbox_over(tokio::net::UnixStream::from_std(near).unwrap());
         outbox.write_all(b"one ").await.unwrap();
         outbox.flush().await.unwrap();
         let slices = [IoSlice::new(b"two "), IoSlice::new(b"three")];
@@ -157,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn more_than_fits_waits_for_the_reader_and_all_of_it_arrives() {
         let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(near);
+        let mut outbox = outbox_over(near);
         let sent: Vec<u8> = (0..4_u32 << 20).map(|n| (n % 251) as u8).collect();
         let all = sent.clone();
         let writer = tokio::spawn(async move {
@@ -175,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_has_gone_is_an_error_of_the_turn() {
         let (near, far) = tokio::net::UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(near);
+        let mut outbox = outbox_over(near);
         drop(far);
         outbox.write_all(b"anyone?").await.unwrap();
         assert!(poll_fn(|cx| outbox.poll_send(cx)).await.is_err());
@@ -184,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn room_for_much_is_given_back() {
         let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(near);
+        let mut outbox = outbox_over(near);
         outbox.write_all(&[7; limits::OUTBOX_BYTES]).await.unwrap();
         let reader = tokio::spawn(async move {
             let mut seen = vec![0; limits::OUTBOX_BYTES];
@@ -198,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_never_reads_is_given_up() {
         let (near, _far) = tokio::net::UnixStream::pair().unwrap();
-        let mut outbox = Outbox::new(near);
+        let mut outbox = outbox_over(near);
         outbox.gathered().most_unread = Duration::from_millis(20);
         let given_up = outbox.write_all(&vec![7; 16 << 20]).await.unwrap_err();
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
@@ -207,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_reads_a_little_has_all_the_time_again() {
         let (near, mut far) = tokio::net::UnixStream::pair().unwrap();
-        let outbox = Outbox::new(near);
+        let outbox = outbox_over(near);
         let stuck = poll_fn(|cx| {
             while outbox
                 .poll_gather(cx, &[IoSlice::new(&[7; 4_096])])

@@ -1,12 +1,12 @@
 //! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
 
-use super::{Incoming, budget::Share, places::Permit};
+use super::{Incoming, budget::Share, head, places::Permit};
 use crate::error::{Error, Kind};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as HttpBody, Frame},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE},
 };
 use std::{
     convert::Infallible,
@@ -48,20 +48,9 @@ impl AsRef<[u8]> for Long {
     }
 }
 
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
-}
-
-pub(crate) fn unsupported_media() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response
-}
-
 impl Encoding {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        match headers.get(ENCODING).map(HeaderValue::as_bytes) {
+        match head::encoding(headers).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => Ok(Self::Identity),
             Some(b"gzip") => Ok(Self::Gzip),
             Some(other) => {

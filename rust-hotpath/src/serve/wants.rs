@@ -43,9 +43,7 @@ impl Wants {
         Self {
             asked,
             bounds,
-            timeout: headers
-                .get(TIMEOUT)
-                .and_then(|value| timeout(value.to_str().ok()?)),
+            timeout: callers_time(headers),
         }
     }
 }
@@ -101,8 +99,27 @@ fn number(headers: &HeaderMap, key: &str) -> Result<Option<u64>, String> {
         .ok_or_else(|| format!("{key}: must be an unsigned 64-bit decimal"))
 }
 
-/// At most 8 digits and a unit; others are no timeout.
-fn timeout(text: &str) -> Option<Duration> {
+/// The caller's time, from headers that were admitted.
+pub(crate) fn callers_time(headers: &HeaderMap) -> Option<Duration> {
+    timeout(headers).unwrap_or(None)
+}
+
+/// The caller's time. Of several the last one counts, but all must be good, as in grpc-go.
+///
+/// # Errors
+/// The rule that is broken.
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
+    let mut last = None;
+    for value in headers.get_all(TIMEOUT) {
+        let parsed = value.to_str().ok().and_then(duration);
+        let rule =
+            || format!("malformed {TIMEOUT}: must be 1 to 8 digits and one of H, M, S, m, u and n");
+        last = Some(parsed.ok_or_else(rule)?);
+    }
+    Ok(last)
+}
+
+fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.len().checked_sub(1)?;
     let (digits, unit) = (text.get(..unit_at)?, text.get(unit_at..)?);
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -205,14 +222,16 @@ mod tests {
 
     #[test]
     fn timeouts() {
-        assert_eq!(timeout("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(duration("100m"), Some(Duration::from_millis(100)));
         assert_eq!(
-            timeout("99999999H"),
+            duration("99999999H"),
             Some(Duration::from_secs(99_999_999 * 3_600))
         );
         for bad in ["", "S", "1", "-1S", "123456789S", "1x", "1é"] {
-            assert_eq!(timeout(bad).filter(|_| bad != "S"), None, "{bad:?}");
+            assert_eq!(duration(bad), None, "{bad:?}");
         }
+        let two = read(&[(TIMEOUT, "1S"), (TIMEOUT, "2S")]);
+        assert_eq!(two.timeout, Some(Duration::from_secs(2)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod admin;
 mod backlog;
 mod cores;
 mod draining;
+mod edges;
 mod exchange;
 mod feed;
 mod gzip;
@@ -26,6 +27,7 @@ mod opening;
 mod positions;
 mod process;
 mod requests;
+mod wire;
 
 #[path = "../../examples/counter/model.rs"]
 mod counter;

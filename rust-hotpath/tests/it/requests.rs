@@ -156,7 +156,7 @@ async fn what_is_no_proper_grpc_request_is_refused() {
     );
     assert_eq!(
         raw(&mut channel, path, &[("content-type", "text/html")], b"").await,
-        (415, None)
+        (415, Some(Code::InvalidArgument))
     );
     for unknown in [
         "/counter.v1.CounterService/Add",
