@@ -223,6 +223,23 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	eventually(t, "the metric shows it", func() bool {
 		return r.metric(t, "hotpath_shim_mode", "method", getBalance, "mode", "legacy") == 1
 	})
+	write("# default = \"legacy\"\n")
+	eventually(t, "counted", func() bool { return errorsSeen() == 3 })
+	if mode() != shim.Legacy {
+		t.Fatal("a file that says nothing undid a rollback")
+	}
+}
+
+func TestAModesFileThatSaysNothingIsAnErrorOfOpen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "modes.toml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{getBalance}, ModesFile: file}
+	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
+	if !errors.Is(err, shim.ErrConfig) || !strings.Contains(err.Error(), "ModesFile: "+file+": says nothing: it must name a default") {
+		t.Fatalf("got %v", err)
+	}
 }
 
 func TestCloseLeavesALocalServiceBehind(t *testing.T) {

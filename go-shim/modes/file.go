@@ -24,7 +24,8 @@ type file struct {
 //	[methods]
 //	"/wallet.v1.WalletService/GetBalance" = "legacy"
 //
-// fallback is the default of a file that names none. The error joins every Mistake.
+// fallback is the default of a file that names none. A file that names neither a default nor a method is a mistake: it is
+// what `: > FILE` and a crash leave behind, and must not undo what was in force. The error joins every Mistake.
 func Load(path string, methods []string, fallback Mode) (Table, error) {
 	content, err := read(path)
 	if err != nil {
@@ -87,6 +88,9 @@ func parse(path string, content []byte, methods []string, fallback Mode) (Table,
 		} else {
 			report(key[1], "is not one of the hot methods")
 		}
+	}
+	if len(mistakes) == 0 && f.Default == nil && len(named) == 0 {
+		return nil, &Mistake{Path: path, Rule: "says nothing: it must name a default, or a method under [methods]"}
 	}
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)

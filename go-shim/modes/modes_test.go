@@ -23,11 +23,9 @@ func write(t *testing.T, text string) string {
 
 func TestLoad(t *testing.T) {
 	for text, want := range map[string]Table{
-		"":                                   {Sidecar, Sidecar},
-		`default = "legacy"`:                 {Legacy, Legacy},
-		"[methods]\n":                        {Sidecar, Sidecar},
-		"# only\n\n[methods]":                {Sidecar, Sidecar},
-		"[methods]\n\"/a.B/D\" = \"legacy\"": {Sidecar, Legacy},
+		`default = "legacy"`:                                          {Legacy, Legacy},
+		"default = \"legacy\"\n[methods]\n":                           {Legacy, Legacy},
+		"[methods]\n\"/a.B/D\" = \"legacy\"":                          {Sidecar, Legacy},
 		"default = \"legacy\"\n[methods]\n'/a.B/C' = \"sidecar\"\r\n": {Sidecar, Legacy},
 	} {
 		got, err := Load(write(t, text), hot, Sidecar)
@@ -42,6 +40,12 @@ func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 		"default = \"fast\"": {`:1: default: must be "legacy" or "sidecar"`},
 		"\n[methods]\n\"/a.B/C\" = \"x\"\n\"/a.B/E\" = \"legacy\"": {
 			`:3: /a.B/C: must be "legacy" or "sidecar"`, ":4: /a.B/E: is not one of the hot methods"},
+		"":                             {": says nothing: it must name a default, or a method under [methods]"},
+		" \r\n\n":                      {": says nothing: "},
+		"# default = \"legacy\"\n":     {": says nothing: "},
+		"[methods]\n":                  {": says nothing: "},
+		"# only\n\n[methods]":          {": says nothing: "},
+		"\x00\x00\x00\x00":             {":1: "},
 		"defualt = \"legacy\"":         {":1: defualt: is not a known key"},
 		"default = \"legacy\"\n[mode]": {":2: mode: is not a known key"},
 		"default = 3":                  {`:1: default: must be "legacy" or "sidecar"`},
@@ -70,32 +74,98 @@ func TestMissingAndUnfitFiles(t *testing.T) {
 	}
 }
 
+// watched is a watcher of a file that says legacy, and what it reported.
+type watched struct {
+	*Watcher
+	tables   []Table
+	failures []error
+}
+
+func watch(t *testing.T) *watched {
+	t.Helper()
+	path := write(t, legacy)
+	table, err := Load(path, hot, Sidecar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{}
+	w.Watcher = &Watcher{Path: path, Methods: hot, Fallback: Sidecar, Table: table,
+		Changed: func(t Table) { w.tables = append(w.tables, t) },
+		Failed:  func(err error) { w.failures = append(w.failures, err) }}
+	return w
+}
+
+const legacy = `default = "legacy"`
+
+// put changes what is at the path; an empty text is an empty file.
+func (w *watched) put(t *testing.T, text string) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(w.Path), os.WriteFile(w.Path, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *watched) polls(n int) {
+	for range n {
+		w.poll()
+	}
+}
+
 func TestWatcherReportsEachContentOnce(t *testing.T) {
-	path := write(t, "")
-	var tables []Table
-	var failures []error
-	w := Watcher{Path: path, Methods: hot, Fallback: Sidecar, Table: Uniform(len(hot), Sidecar),
-		Changed: func(t Table) { tables = append(tables, t) }, Failed: func(err error) { failures = append(failures, err) }}
-	step := func(text string, wantTables, wantFailures int) {
+	w := watch(t)
+	step := func(what string, change func(), wantTables, wantFailures int) {
 		t.Helper()
-		if text == "remove" {
-			_ = os.Remove(path)
-		} else if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.poll()
-		w.poll()
-		if len(tables) != wantTables || len(failures) != wantFailures {
-			t.Fatalf("after %q: %d tables, failures %v", text, len(tables), failures)
+		change()
+		w.polls(5)
+		if len(w.tables) != wantTables || len(w.failures) != wantFailures {
+			t.Fatalf("after %s: %d tables, failures %v", what, len(w.tables), w.failures)
 		}
 	}
-	step("", 0, 0)
-	step("# only a comment", 0, 0)
-	step(`default = "legacy"`, 1, 0)
-	step(`default = "bad"`, 1, 1)
-	step("remove", 1, 2)
-	step(`default = "bad"`, 1, 3)
-	step(`default = "sidecar"`, 2, 3)
-	step("remove", 2, 4)
-	step(`default = "sidecar"`, 3, 4)
+	put := func(text string) func() { return func() { w.put(t, text) } }
+	remove := func() { _ = os.RemoveAll(w.Path) }
+	step("the same", put(legacy), 0, 0)
+	step("only a comment more", put(legacy+"\n# a note"), 0, 0)
+	step("empty", put(""), 0, 1)
+	step("only a comment", put("# nothing"), 0, 2)
+	step("the first again", put(legacy), 1, 2)
+	step("bad", put(`default = "bad"`), 1, 3)
+	step("removed", remove, 1, 4)
+	step("bad again", put(`default = "bad"`), 1, 5)
+	step("sidecar", put(`default = "sidecar"`), 2, 5)
+	step("removed again", remove, 2, 6)
+	step("a folder", func() { _ = os.Mkdir(w.Path, 0o700) }, 2, 7)
+	step("sidecar again", put(`default = "sidecar"`), 3, 7)
+	step("no method that is known", put("[methods]\n\"/a.B/E\" = \"legacy\""), 3, 8)
+	step("not readable", func() { _ = os.RemoveAll(w.Path); _ = os.Symlink(w.Path, w.Path) }, 3, 9)
+	step("legacy", put(legacy), 4, 9)
+}
+
+// `: > modes.toml` must not undo a rollback.
+func TestAFileThatSaysNothingLeavesTheLastGoodModes(t *testing.T) {
+	for _, text := range []string{"", "\n", "# default = \"legacy\"", "[methods]", "default = \"lega"} {
+		w := watch(t)
+		w.put(t, text)
+		w.polls(5)
+		if len(w.tables) != 0 || !slices.Equal(w.Table, Table{Legacy, Legacy}) || len(w.failures) != 1 {
+			t.Errorf("%q: tables %v, in force %v, failures %v", text, w.tables, w.Table, w.failures)
+		}
+	}
+}
+
+// An editor that writes in place shows, for a moment, the beginning of a file: that may well be good TOML.
+func TestWhatIsStillBeingWrittenIsNotTaken(t *testing.T) {
+	w := watch(t)
+	rewritten := "default = \"sidecar\"\n[methods]\n\"/a.B/C\" = \"legacy\"\n\"/a.B/D\" = \"legacy\"\n"
+	for end := range len(rewritten) + 1 {
+		w.put(t, rewritten[:end])
+		w.polls(1)
+	}
+	if len(w.tables) != 0 || len(w.failures) != 0 {
+		t.Fatalf("half a file was judged: tables %v, failures %v", w.tables, w.failures)
+	}
+	w.put(t, "[methods]\n\"/a.B/D\" = \"legacy\"\n")
+	w.polls(2)
+	if want := (Table{Sidecar, Legacy}); len(w.tables) != 1 || !slices.Equal(w.Table, want) {
+		t.Fatalf("in force %v, want %v; failures %v", w.Table, want, w.failures)
+	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // Watcher polls a modes file. It reads the content each time: a modification time can stay the same across two edits,
-// and notifications don't survive the atomic renames by which configuration is commonly replaced.
+// and notifications don't survive the atomic renames by which configuration is commonly replaced. A change counts once two
+// polls have seen the same.
 type Watcher struct {
 	Path     string
 	Methods  []string
@@ -20,12 +21,26 @@ type Watcher struct {
 	Table Table
 	// Changed is told each good table that differs from the one in force, and each that ends a failure.
 	Changed func(Table)
-	// Failed is told once of each bad content, and once of the file's disappearance. The last good table stays.
+	// Failed is told once of each bad content, and of each other reason why there is none. The last good table stays.
 	Failed func(error)
 
+	// seen is what the last poll saw, and judged what was last told about.
+	seen, judged sight
+	failing      bool
+}
+
+// sight is what a poll saw: the file's content, or why it can't be read. Its zero value is like none.
+type sight struct {
+	taken   bool
 	content []byte
-	missing bool
-	failing bool
+	err     error
+}
+
+func (s sight) equal(other sight) bool {
+	if !s.taken || !other.taken || (s.err == nil) != (other.err == nil) {
+		return false
+	}
+	return bytes.Equal(s.content, other.content) && (s.err == nil || s.err.Error() == other.err.Error())
 }
 
 // Run polls until ctx ends.
@@ -42,25 +57,23 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
+// poll judges what two polls saw alike: one alone may see a file that is just being written, or replaced.
 func (w *Watcher) poll() {
-	content, err := read(w.Path)
-	if err != nil {
-		if !w.missing {
-			w.missing, w.failing = true, true
-			w.Failed(explain(err))
-		}
+	now := sight{taken: true}
+	now.content, now.err = read(w.Path)
+	settled := now.equal(w.seen)
+	w.seen = now
+	if !settled || now.equal(w.judged) {
 		return
 	}
-	returned := w.missing
-	w.missing = false
-	if bytes.Equal(content, w.content) && !returned {
+	w.judged = now
+	if now.err != nil {
+		w.fail(explain(now.err))
 		return
 	}
-	w.content = content
-	table, err := parse(w.Path, content, w.Methods, w.Fallback)
+	table, err := parse(w.Path, now.content, w.Methods, w.Fallback)
 	if err != nil {
-		w.failing = true
-		w.Failed(err)
+		w.fail(err)
 		return
 	}
 	if slices.Equal(table, w.Table) && !w.failing {
@@ -68,6 +81,11 @@ func (w *Watcher) poll() {
 	}
 	w.Table, w.failing = table, false
 	w.Changed(table)
+}
+
+func (w *Watcher) fail(err error) {
+	w.failing = true
+	w.Failed(err)
 }
 
 func explain(err error) error {
