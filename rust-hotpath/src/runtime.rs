@@ -69,13 +69,15 @@ pub fn start() -> Result<Runtime, Error> {
     runtime.map_err(|error| Error::new(Kind::Io, "the runtime cannot be started").because(error))
 }
 
-/// Logs one plain line per event to standard error; a panic is one line too.
+/// Logs one plain line per event to standard error; a panic is one line too. A line that cannot be written is lost.
 pub fn log(config: &Config) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(config.log_level)
+        // By `eprintln!`, which panics when the log's reader is gone or its disk full; the hook below would log that.
+        .log_internal_errors(false)
         .finish();
     // Fails only if the embedding program logs already: then its way is right.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -38,6 +38,8 @@ func (e usageError) Error() string { return string(e) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Otherwise it dies when the reader of its log does.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Stdin, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	stop()
 	var usage usageError

@@ -97,6 +97,7 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	if err != nil {
 		return err
 	}
+	outliveReaders()
 	log := slog.New(slog.NewTextHandler(out.stderr, nil))
 	if c.lifeline {
 		var cancel context.CancelFunc
