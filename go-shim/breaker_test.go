@@ -1,6 +1,8 @@
 package shim_test
 
 import (
+	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -38,6 +41,79 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 		}
 		return r.ask(t, t.Context()) == "SIDECAR"
 	})
+}
+
+// batched is another hot method; the sidecar's answer to it is empty, and the service has none.
+const batched = walletv1.WalletService_BatchGetBalances_FullMethodName
+
+func (r *rig) batch(t *testing.T) (bySidecar bool) {
+	t.Helper()
+	_, err := r.client.BatchGetBalances(t.Context(), &walletv1.BatchGetBalancesRequest{})
+	if err != nil && status.Code(err) != codes.Unimplemented {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
+	var log logged
+	r := newRig(t, setup{config: func(c *shim.Config) {
+		c.Methods, c.Logger = []string{getBalance, batched}, slog.New(slog.NewTextHandler(&log, nil))
+		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
+	}})
+	r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer {
+		return shimtest.Answer{Unpositioned: call.Method == getBalance}
+	})
+	for range 20 {
+		if who := r.ask(t, t.Context()); who != "LOCAL" {
+			t.Fatalf("answered by %s", who)
+		}
+	}
+	for range 3 {
+		if !r.batch(t) {
+			t.Fatal("the other method is answered locally")
+		}
+	}
+	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{getBalance}) || r.fallbacks(t, "breaker_open") != 17 {
+		t.Fatalf("open: %q, %v requests without a hop", open, r.fallbacks(t, "breaker_open"))
+	}
+	for name, want := range map[string]float64{getBalance: 1, batched: 0, "side": 0} {
+		open, opened := r.metric(t, "hotpath_shim_breaker_open", "breaker", name),
+			r.metric(t, "hotpath_shim_breaker_transitions_total", "breaker", name, "to", "open")
+		if open != want || opened != want {
+			t.Errorf("%s: open %v, opened %v times", name, open, opened)
+		}
+	}
+	want := "level=WARN msg=\"a breaker opened: what it guards is answered locally\" breaker=" + getBalance +
+		" from=closed to=open why=no_position failures=3 failed_probes=0 for="
+	if !log.has(want) {
+		t.Errorf("the log has no %s\n%s", want, log.String())
+	}
+	// A new connection is a new chance for all.
+	r.sidecar.DropConnections()
+	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
+	eventually(t, "logged", func() bool { return log.has("breaker=" + getBalance + " from=open to=closed why=\"a new session\"") })
+}
+
+func TestAHungSidecarOpensTheSideForMethodsThatNeverAsked(t *testing.T) {
+	r := newRig(t, setup{config: func(c *shim.Config) {
+		c.Methods = []string{getBalance, batched, walletv1.WalletService_GetStatistics_FullMethodName}
+		c.HopTimeout = 50 * time.Millisecond
+		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
+	}})
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: true} })
+	for range 5 {
+		r.ask(t, t.Context())
+	}
+	r.batch(t)
+	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{"side", getBalance}) {
+		t.Fatalf("open: %q", open)
+	}
+	_, err := r.client.GetStatistics(t.Context(), &walletv1.GetStatisticsRequest{})
+	if status.Code(err) != codes.Unimplemented {
+		t.Fatal(err)
+	}
+	eventually(t, "four hops", func() bool { return len(r.sidecar.Calls()) == 4 })
 }
 
 func TestOnePoisonousRequestDoesNotOpenTheBreaker(t *testing.T) {

@@ -174,12 +174,13 @@ type Supervisor struct {
 	DrainTimeout time.Duration
 }
 
-// Breaker says when to stop asking a failing sidecar.
+// Breaker says when to stop asking a failing sidecar: for one method, or altogether (package breaker has the rule).
 type Breaker struct {
 	// Failures in a row that open it; default 5. A request that may itself be at fault, because the sidecar said INTERNAL
 	// or had less than a tenth of HopTimeout, counts as a twentieth of one.
 	Failures int
-	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s.
+	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s. One of a method
+	// that has failed itself probes the whole side after half as long again.
 	MinBackoff, MaxBackoff time.Duration
 }
 

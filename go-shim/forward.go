@@ -71,13 +71,13 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	if why != none {
 		// Nobody waits for a fallback, and nothing is known about the sidecar.
 		if cause := ctx.Err(); cause != nil {
-			m.handBack(&h, blameNobody)
+			m.handBack(&h, blameNobody, none)
 			return answer{err: status.FromContextError(cause).Err(), served: true}
 		}
 		m.fail(&h, why, err)
 		return answer{}
 	}
-	m.handBack(&h, blameRequest)
+	m.handBack(&h, blameRequest, none)
 	m.metrics.Sidecar()
 	if h.tell {
 		// Fails only if an interceptor sent the header already: then there is no place for the position.
@@ -96,7 +96,7 @@ func (m *method) survive(h *hop, out *answer) {
 	m.metrics.Fallback(int(panicked))
 	m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
 		"panic", cause, "stack", string(debug.Stack()))
-	m.handBack(h, blameSidecar)
+	m.handBack(h, blameMethod, panicked)
 }
 
 // route is the policy: the one place that decides whether and how a request is forwarded.
@@ -123,7 +123,7 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 		return deadlineShort
 	}
 	var ok bool
-	if h.ticket, ok = m.side.breaker.Allow(); !ok {
+	if h.ticket, ok = m.side.breaker.Allow(m.index); !ok {
 		return breakerOpen
 	}
 	h.admitted = true
@@ -202,20 +202,22 @@ func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
 	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
 		"method", m.name, "reason", why.String(), "error", err)
-	m.handBack(h, m.blame(h, why, err))
+	m.handBack(h, m.blame(h, why, err), why)
 }
 
 // handBack gives the ticket, if any, to the breaker: once.
-func (m *method) handBack(h *hop, b blame) {
+func (m *method) handBack(h *hop, b blame, why reason) {
 	if !h.admitted {
 		return
 	}
 	h.admitted = false
 	switch b {
-	case blameSidecar:
-		m.side.breaker.Failure(h.ticket)
+	case blameMethod:
+		m.side.breaker.Failure(h.ticket, why.String())
+	case blameSide:
+		m.side.breaker.Lost(h.ticket, why.String())
 	case blameEither:
-		m.side.breaker.Doubt(h.ticket)
+		m.side.breaker.Doubt(h.ticket, why.String())
 	case blameNobody:
 		m.side.breaker.Abandon(h.ticket)
 	case blameRequest:
@@ -226,7 +228,10 @@ func (m *method) handBack(h *hop, b blame) {
 type blame uint8
 
 const (
-	blameSidecar blame = iota
+	// blameMethod: this method may be broken there, or all of it; package breaker says which it takes it for.
+	blameMethod blame = iota
+	// blameSide: the way to the sidecar is, for every method.
+	blameSide
 	// blameEither: the sidecar may be broken, or only this request too much for it.
 	blameEither
 	// blameNobody: nothing was learnt, or another request told it already.
@@ -244,6 +249,7 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 		if errors.Is(err, transport.ErrCollateral) {
 			return blameNobody
 		}
+		return blameSide
 	case hopTimeout, notReached:
 		if h.budget < m.side.cfg.HopTimeout/10 {
 			return blameEither
@@ -264,5 +270,5 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 			return blameEither
 		}
 	}
-	return blameSidecar
+	return blameMethod
 }

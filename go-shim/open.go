@@ -43,7 +43,7 @@ type Side struct {
 	codec   encoding.CodecV2
 	methods []*method
 	metrics *metrics.Set
-	breaker *breaker.Breaker
+	breaker *breaker.Breakers
 	link    *link.Link
 	// positions reads what callers say of them.
 	positions position.Reader
@@ -72,10 +72,9 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return s, nil
 	}
 	s.quiet = ratelog.New(s.log, time.Second)
-	s.breaker = breaker.New(breaker.Config{Failures: cfg.Breaker.Failures,
-		MinBackoff: cfg.Breaker.MinBackoff, MaxBackoff: cfg.Breaker.MaxBackoff})
+	s.breaker = s.newBreakers()
 	s.metrics = metrics.New(cfg.Methods, reasonNames(), metrics.Gauges{
-		BreakerOpen: s.breaker.Open,
+		BreakerOpen: s.breaker.IsOpen,
 		Ready:       func() bool { return s.link.Serving() != nil },
 
 		SidecarPosition: func() uint64 { return s.link.Position() },
@@ -151,7 +150,7 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
 		NewTransport: s.newTransport,
 		Events: link.Events{
-			Greeted:       s.breaker.Reset,
+			Greeted:       func() { s.breaker.Reset("a new session") },
 			MethodRefused: s.metrics.SetRefused,
 			Refused:       s.metrics.FeedRefused,
 			FeedReopened:  s.metrics.FeedReconnects.Inc,

@@ -4,7 +4,9 @@ package shim
 type Status struct {
 	// Connected is true while a sidecar is connected and greeted; Ready once it has also caught up.
 	Connected, Ready bool
-	BreakerOpen      bool
+	// BreakerOpen is true unless all breakers are closed; OpenBreakers names those that are not: "side" or a method.
+	BreakerOpen  bool
+	OpenBreakers []string
 	// SidecarPosition is the newest that the sidecar published, as last heard; HeadPosition the ledger's own.
 	SidecarPosition, HeadPosition uint64
 	// SidecarPID is 0 unless the shim supervises one that runs now.
@@ -20,8 +22,9 @@ func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}
 	}
+	open := s.breaker.Open()
 	status := Status{
-		Connected: s.link.Connected(), Ready: s.link.Serving() != nil, BreakerOpen: s.breaker.Open(),
+		Connected: s.link.Connected(), Ready: s.link.Serving() != nil, BreakerOpen: len(open) > 0, OpenBreakers: open,
 		SidecarPosition: s.link.Position(), HeadPosition: s.source.Head(),
 		Socket: s.cfg.Socket, Modes: make(map[string]Mode, len(s.methods)),
 	}

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,143 +12,334 @@ type clock struct{ now time.Time }
 func (c *clock) read() time.Time         { return c.now }
 func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
-func newBreaker(failures int) (*Breaker, *clock) {
-	c := &clock{now: time.Unix(1000, 0)}
-	return New(Config{Failures: failures, MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second, Now: c.read}), c
+var names = []string{"A", "B", "C"}
+
+const (
+	a = iota
+	b
+	c
+)
+
+// rig is breakers of three methods, their clock and what they told.
+type rig struct {
+	*Breakers
+	*clock
+	t       *testing.T
+	changes []Change
 }
 
-func allow(t *testing.T, b *Breaker) Ticket {
-	t.Helper()
-	ticket, ok := b.Allow()
+func newRig(t *testing.T, failures int) *rig {
+	r := &rig{clock: &clock{now: time.Unix(1000, 0)}, t: t}
+	r.Breakers = New(Config{Methods: names, Failures: failures, MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second,
+		Now: r.read, Changed: func(c Change) { r.changes = append(r.changes, c) }})
+	return r
+}
+
+func (r *rig) allow(method int) Ticket {
+	r.t.Helper()
+	ticket, ok := r.Allow(method)
 	if !ok {
-		t.Fatal("no call is allowed")
+		r.t.Fatalf("no call of %s is allowed", names[method])
 	}
 	return ticket
 }
 
-func refuse(t *testing.T, b *Breaker) {
-	t.Helper()
-	if _, ok := b.Allow(); ok {
-		t.Fatal("a call is allowed")
+func (r *rig) refuse(methods ...int) {
+	r.t.Helper()
+	for _, method := range methods {
+		if _, ok := r.Allow(method); ok {
+			r.t.Fatalf("a call of %s is allowed", names[method])
+		}
+	}
+}
+
+func (r *rig) wantOpen(names ...string) {
+	r.t.Helper()
+	if open := r.Open(); !slices.Equal(open, names) {
+		r.t.Fatalf("open: %q, want %q", open, names)
+	}
+}
+
+func (r *rig) fail(method, times int) {
+	r.t.Helper()
+	for range times {
+		r.Failure(r.allow(method), "hop_timeout")
 	}
 }
 
 func TestOpensAfterFailuresInARow(t *testing.T) {
-	b, _ := newBreaker(3)
+	r := newRig(t, 3)
 	for range 5 {
-		b.Failure(allow(t, b))
-		b.Failure(allow(t, b))
-		b.Success(allow(t, b))
+		r.fail(a, 2)
+		r.Success(r.allow(a))
 	}
-	if b.Open() {
-		t.Fatal("open though no three failed in a row")
+	r.wantOpen()
+	r.fail(a, 3)
+	r.wantOpen("A")
+	r.refuse(a)
+}
+
+func TestOneBadMethodTakesNoOtherAlong(t *testing.T) {
+	for failures := range 6 {
+		r := newRig(t, failures+1)
+		for range 50 {
+			for ticket, ok := r.Allow(a); ok; ticket, ok = r.Allow(a) {
+				r.Failure(ticket, "hop_timeout")
+			}
+			r.advance(200 * time.Millisecond)
+		}
+		r.wantOpen("A")
+		r.Success(r.allow(b))
+		r.Success(r.allow(c))
 	}
+}
+
+// Of a sidecar that hangs, methods do not learn one by one.
+func TestAHungSidecarOpensTheSideWithTheFirstFailureOfAnotherMethod(t *testing.T) {
+	for failures := 1; failures < 7; failures++ {
+		r := newRig(t, failures)
+		r.fail(a, failures)
+		r.wantOpen("A")
+		r.fail(b, 1)
+		want := []string{Side, "A"}
+		if failures == 1 {
+			want = append(want, "B")
+		}
+		r.wantOpen(want...)
+		r.refuse(a, b, c)
+	}
+}
+
+func TestAnAnswerOfAnyMethodSpeaksForTheSide(t *testing.T) {
+	r := newRig(t, 5)
+	for range 20 {
+		r.fail(a, 1)
+		r.fail(b, 1)
+		r.Success(r.allow(c))
+		r.advance(time.Hour)
+	}
+	r.wantOpen("A", "B")
+	r.Success(r.allow(c))
+}
+
+func TestLostConnectionsAreTheSidesAlone(t *testing.T) {
+	r := newRig(t, 3)
 	for range 3 {
-		b.Failure(allow(t, b))
+		r.wantOpen()
+		r.Lost(r.allow(a), "unavailable")
 	}
-	if !b.Open() {
-		t.Fatal("closed")
-	}
-	refuse(t, b)
+	r.wantOpen(Side)
+	r.refuse(a, b, c)
+	r.advance(time.Second)
+	r.Lost(r.allow(a), "unavailable")
+	r.wantOpen(Side)
+	r.advance(time.Second)
+	r.Success(r.allow(b))
+	r.wantOpen()
 }
 
 func TestItTakesManyDoubts(t *testing.T) {
-	b, _ := newBreaker(2)
-	for range 3 {
-		for range 2*doubtsPerFailure - 1 {
-			b.Doubt(allow(t, b))
+	r := newRig(t, 2)
+	doubt := func(n int) {
+		for range n {
+			r.Doubt(r.allow(a), "no_position")
 		}
-		b.Success(allow(t, b))
 	}
-	b.Failure(allow(t, b))
-	for range doubtsPerFailure - 1 {
-		b.Doubt(allow(t, b))
+	for range 3 {
+		doubt(2*doubtsPerFailure - 1)
+		r.Success(r.allow(a))
 	}
-	if b.Open() {
-		t.Fatal("open too early")
-	}
-	b.Doubt(allow(t, b))
-	if !b.Open() {
-		t.Fatal("closed")
-	}
+	r.fail(a, 1)
+	doubt(doubtsPerFailure - 1)
+	r.wantOpen()
+	doubt(1)
+	r.wantOpen("A")
 }
 
 func TestDoubtfulProbeHandsTheProbeOn(t *testing.T) {
-	b, c := newBreaker(1)
-	b.Failure(allow(t, b))
-	c.advance(101 * time.Millisecond)
-	b.Doubt(allow(t, b))
-	b.Success(allow(t, b))
-	if b.Open() {
-		t.Fatal("open after a good probe")
-	}
+	r := newRig(t, 1)
+	r.fail(a, 1)
+	r.advance(101 * time.Millisecond)
+	r.Doubt(r.allow(a), "no_position")
+	r.Success(r.allow(a))
+	r.wantOpen()
 }
 
 func TestOneProbeAtATime(t *testing.T) {
-	b, c := newBreaker(1)
-	b.Failure(allow(t, b))
-	c.advance(101 * time.Millisecond)
-	probe := allow(t, b)
-	refuse(t, b)
-	b.Abandon(probe)
-	probe = allow(t, b)
-	b.Success(probe)
-	if b.Open() {
-		t.Fatal("open after a good probe")
-	}
-	allow(t, b)
-	allow(t, b)
+	r := newRig(t, 1)
+	r.fail(a, 1)
+	r.advance(101 * time.Millisecond)
+	probe := r.allow(a)
+	r.refuse(a)
+	r.Abandon(probe)
+	r.Success(r.allow(a))
+	r.wantOpen()
+	r.allow(a)
+	r.allow(a)
+
+	r.Lost(r.allow(c), "unavailable")
+	r.advance(101 * time.Millisecond)
+	probe = r.allow(b)
+	r.refuse(a, b, c)
+	r.Abandon(probe)
+	r.Success(r.allow(c))
+	r.wantOpen()
 }
 
 func TestFailedProbesWaitLongerUpToTheMaximum(t *testing.T) {
-	b, c := newBreaker(1)
-	b.Failure(allow(t, b))
-	for _, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
-		most *= time.Millisecond
-		c.advance(most/2 - 1)
-		refuse(t, b)
-		c.advance(most/2 + 2)
-		b.Failure(allow(t, b))
+	for what, fail := range map[string]func(*rig){
+		"A":  func(r *rig) { r.fail(a, 1) },
+		Side: func(r *rig) { r.Lost(r.allow(a), "unavailable") },
+	} {
+		r := newRig(t, 1)
+		fail(r)
+		for _, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+			r.wantOpen(what)
+			most *= time.Millisecond
+			r.advance(most/2 - 1)
+			r.refuse(a)
+			r.advance(most/2 + 2)
+			fail(r)
+		}
 	}
+}
+
+// What fails while it probes the side is hardly a fault of its method.
+func TestAFailedProbeOfTheSideIsADoubtOfItsMethod(t *testing.T) {
+	r := newRig(t, 2)
+	r.fail(a, 2)
+	r.fail(b, 1)
+	for range 2*doubtsPerFailure - 1 {
+		r.wantOpen(Side, "A")
+		r.advance(2 * time.Second)
+		r.fail(c, 1)
+	}
+	r.advance(2 * time.Second)
+	r.fail(c, 1)
+	r.wantOpen(Side, "A", "C")
+}
+
+// Otherwise two bad methods that are asked for all the time would keep a good one out that is asked for seldom.
+func TestASuspectedMethodProbesTheSideAfterTheOthers(t *testing.T) {
+	r := newRig(t, 1)
+	r.fail(a, 1)
+	r.fail(b, 1)
+	r.wantOpen(Side, "A", "B")
+	wait := r.side.wait
+	r.advance(wait + wait/2 - 1)
+	r.refuse(a, b)
+	r.Success(r.allow(c))
+	r.wantOpen("A", "B")
+	// And now each may see at once whether it was but the side.
+	r.Success(r.allow(a))
+	r.wantOpen("B")
+
+	// If nobody else comes, one of them has to.
+	r.fail(a, 1)
+	r.fail(c, 1)
+	r.wantOpen(Side, "A", "B", "C")
+	r.advance(2 * time.Second)
+	r.Success(r.allow(b))
+	r.wantOpen("A", "C")
 }
 
 func TestLateOutcomesSayNothing(t *testing.T) {
-	b, c := newBreaker(1)
-	early, late := allow(t, b), allow(t, b)
-	b.Failure(early)
-	b.Success(late)
-	if !b.Open() {
-		t.Fatal("closed by a call from before")
-	}
-	c.advance(time.Second)
-	b.Success(allow(t, b))
-	b.Failure(early)
-	if b.Open() {
-		t.Fatal("opened by a call from before")
-	}
+	r := newRig(t, 1)
+	early, late := r.allow(a), r.allow(a)
+	r.Failure(early, "hop_timeout")
+	r.Success(late)
+	r.wantOpen("A")
+	r.advance(time.Second)
+	r.Success(r.allow(a))
+	r.Failure(early, "hop_timeout")
+	r.wantOpen()
+
+	lost := r.allow(b)
+	r.Lost(r.allow(c), "unavailable")
+	r.Success(lost)
+	r.wantOpen(Side)
+	r.Reset("a new session")
+	r.Lost(lost, "unavailable")
+	r.wantOpen()
 }
 
 func TestResetCloses(t *testing.T) {
-	b, _ := newBreaker(1)
-	b.Failure(allow(t, b))
-	b.Reset()
-	if b.Open() {
-		t.Fatal("open")
+	r := newRig(t, 1)
+	r.fail(a, 1)
+	r.fail(b, 1)
+	r.advance(time.Second)
+	probe := r.allow(c)
+	r.Reset("a new session")
+	r.wantOpen()
+	r.Failure(probe, "hop_timeout")
+	r.wantOpen()
+	r.allow(a)
+}
+
+func TestTransitionsAreTold(t *testing.T) {
+	r := newRig(t, 2)
+	r.Doubt(r.allow(a), "no_position")
+	r.fail(a, 2)
+	r.Lost(r.allow(b), "unavailable")
+	r.advance(time.Second)
+	r.fail(c, 1)
+	r.advance(time.Second)
+	r.Success(r.allow(c))
+	r.Reset("a new session")
+	for i := range r.changes {
+		if change := &r.changes[i]; (change.For > 0) != (change.To == Open) {
+			t.Errorf("%+v", change)
+		}
+		r.changes[i].For = 0
 	}
-	allow(t, b)
+	want := []Change{
+		{Breaker: "A", From: Closed, To: Open, Why: "hop_timeout", Failures: 2.05},
+		{Breaker: Side, From: Closed, To: Open, Why: "unavailable", Failures: 2},
+		{Breaker: Side, From: Open, To: HalfOpen, Why: "its time is over", Failures: 2},
+		{Breaker: Side, From: HalfOpen, To: Open, Why: "hop_timeout", Failures: 2, FailedProbes: 1},
+		{Breaker: Side, From: Open, To: HalfOpen, Why: "its time is over", Failures: 2, FailedProbes: 1},
+		{Breaker: Side, From: HalfOpen, To: Closed, Why: "a probe succeeded", FailedProbes: 1},
+		{Breaker: "A", From: Open, To: Closed, Why: "a new session", Failures: 2.05},
+	}
+	if !slices.Equal(r.changes, want) {
+		t.Fatalf("got\n%+v\nwant\n%+v", r.changes, want)
+	}
+}
+
+func TestAHealthyCallAllocatesNothing(t *testing.T) {
+	r := newRig(t, 5)
+	if n := testing.AllocsPerRun(100, func() { r.Success(r.allow(a)) }); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
+// A healthy call must not wait for a lock: others' failures, and who logs them, may hold it.
+func TestAHealthyCallTakesNoLock(t *testing.T) {
+	r := newRig(t, 5)
+	r.fail(a, 5)
+	r.wantOpen("A")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ticket := r.allow(b)
+	r.Success(ticket)
+	r.Abandon(r.allow(c))
 }
 
 func TestConcurrentUse(t *testing.T) {
-	b := New(Config{Failures: 2, MinBackoff: 1, MaxBackoff: 2})
+	b := New(Config{Methods: names, Failures: 2, MinBackoff: 1, MaxBackoff: 2})
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			for range 1000 {
-				ticket, ok := b.Allow()
+			for n := range 1000 {
+				ticket, ok := b.Allow(n % len(names))
 				switch {
 				case !ok:
-				case i%2 == 0:
-					b.Failure(ticket)
+				case i%4 == 0:
+					b.Failure(ticket, "x")
+				case i%4 == 1:
+					b.Lost(ticket, "x")
+				case i%4 == 2 && n%100 == 0:
+					b.Reset("x")
 				default:
 					b.Success(ticket)
 				}
@@ -155,10 +347,11 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for end := time.Now().Add(20 * time.Second); ; {
-		if ticket, ok := b.Allow(); ok {
-			b.Success(ticket)
-			break
+	for end := time.Now().Add(20 * time.Second); len(b.Open()) > 0; {
+		for method := range names {
+			if ticket, ok := b.Allow(method); ok {
+				b.Success(ticket)
+			}
 		}
 		if time.Now().After(end) {
 			t.Fatal("a probe was lost: it never heals")

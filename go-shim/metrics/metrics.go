@@ -9,7 +9,8 @@ import (
 
 // Gauges are read when the metrics are scraped.
 type Gauges struct {
-	BreakerOpen     func() bool
+	// BreakerOpen is asked for the side, which is 0, and for the methods, which follow.
+	BreakerOpen     func(i int) bool
 	Ready           func() bool
 	SidecarPosition func() uint64
 	HeadPosition    func() uint64
@@ -28,6 +29,7 @@ type Set struct {
 	feedRefusals     *prometheus.CounterVec
 	mode             *prometheus.GaugeVec
 	refused          *prometheus.GaugeVec
+	breakers         *prometheus.CounterVec
 }
 
 // Method holds those of one hot method, looked up once: the way of a request looks up no labels.
@@ -69,6 +71,8 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 			Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
 		}, []string{"method"}),
 	}
+	breakers := newBreakers(methods, gauges.BreakerOpen)
+	s.breakers = breakers.transitions
 	for _, name := range methods {
 		m := Method{
 			name:            name,
@@ -82,7 +86,7 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 		s.methods = append(s.methods, m)
 		s.refused.WithLabelValues(name).Set(0)
 	}
-	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), served, fallbacks, hop, s.SidecarRestarts, s.FeedReconnects,
+	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), breakers, breakers.transitions, served, fallbacks, hop, s.SidecarRestarts, s.FeedReconnects,
 		s.ModeReloadErrors, s.feedRefusals, s.mode, s.refused)
 	return s
 }
@@ -96,8 +100,6 @@ func (g Gauges) collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
 	}
 	return []prometheus.Collector{
-		gauge("hotpath_shim_breaker_open", "1 while the breaker keeps requests from a failing sidecar.",
-			func() float64 { return truth(g.BreakerOpen()) }),
 		gauge("hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.",
 			func() float64 { return truth(g.Ready()) }),
 		gauge("hotpath_shim_sidecar_position", "The newest position that the sidecar published, as last heard.",
@@ -142,6 +144,9 @@ func (s *Set) SetMode(i int, mode string, all []string) {
 func (s *Set) SetRefused(i int, refused bool) {
 	s.refused.WithLabelValues(s.methods[i].name).Set(truth(refused))
 }
+
+// BreakerChanged counts one transition.
+func (s *Set) BreakerChanged(name, to string) { s.breakers.WithLabelValues(name, to).Inc() }
 
 // FeedRefused counts one refusal.
 func (s *Set) FeedRefused(reason string) { s.feedRefusals.WithLabelValues(reason).Inc() }

@@ -10,7 +10,9 @@ import (
 // Backoff is for one goroutine. Its zero value never waits.
 type Backoff struct {
 	Min, Max time.Duration
-	next     time.Duration
+	// Jitter returns 0 to just below its argument; nil means at random.
+	Jitter func(time.Duration) time.Duration
+	next   time.Duration
 }
 
 // Next is the time to wait before the next attempt: half to all of Min, then twice as long each time, up to Max.
@@ -22,6 +24,9 @@ func (b *Backoff) Next() time.Duration {
 	b.next = min(2*wait, b.Max)
 	if wait < 2 {
 		return wait
+	}
+	if b.Jitter != nil {
+		return wait/2 + b.Jitter(wait/2)
 	}
 	return wait/2 + rand.N(wait/2)
 }

@@ -30,6 +30,11 @@ func New(log *slog.Logger, every time.Duration) *Limiter {
 
 // Warn logs at level warn, unless a record of this key was logged within the last Every.
 func (l *Limiter) Warn(key, message string, args ...any) {
+	l.Log(slog.LevelWarn, key, message, args...)
+}
+
+// Log is Warn at another level.
+func (l *Limiter) Log(level slog.Level, key, message string, args ...any) {
 	held, ok := l.admit(key)
 	if !ok {
 		return
@@ -37,7 +42,7 @@ func (l *Limiter) Warn(key, message string, args ...any) {
 	if held > 0 {
 		args = append(args, "held_back", held)
 	}
-	l.log.Log(context.Background(), slog.LevelWarn, message, args...)
+	l.log.Log(context.Background(), level, message, args...)
 }
 
 func (l *Limiter) admit(key string) (held int, ok bool) {

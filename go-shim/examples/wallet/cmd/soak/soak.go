@@ -218,13 +218,13 @@ func (s *soak) watch(ctx context.Context, stretch int) {
 }
 
 // answered has the sidecar answer, and then all callers ask a little more, cheap things: so every rest follows the same
-// load, and each thread of the sidecar gets to free what others have given back to it. On a slow machine that may open the
+// load, and each thread of the sidecar gets to free what others have given back to it. On a slow machine that may open a
 // breaker again.
 func (s *soak) answered(ctx context.Context) error {
 	seeds := func(n int) *rand.Rand {
 		return rand.New(rand.NewPCG(s.config.Seed, uint64(s.counted.stretches)<<16|uint64(n)))
 	}
-	if err := s.closeBreaker(ctx, seeds(0)); err != nil {
+	if err := s.closeBreakers(ctx, seeds(0)); err != nil {
 		return err
 	}
 	var group sync.WaitGroup
@@ -239,17 +239,18 @@ func (s *soak) answered(ctx context.Context) error {
 		})
 	}
 	group.Wait()
-	return s.closeBreaker(ctx, seeds(0))
+	return s.closeBreakers(ctx, seeds(0))
 }
 
-// closeBreaker asks until the sidecar has answered. At rest nobody asks, and an open breaker would stay so.
-func (s *soak) closeBreaker(ctx context.Context, random *rand.Rand) error {
+// closeBreakers asks until the sidecar has answered, for every method whose breaker is open. At rest nobody asks, and an open
+// breaker would stay so.
+func (s *soak) closeBreakers(ctx context.Context, random *rand.Rand) error {
 	before, err := s.walletd.Shim(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = s.walletd.AwaitShim("the sidecar answers", patience, func(now rig.Shim) bool {
-		if ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode] {
+	_, err = s.walletd.AwaitShim("the sidecar answers and no breaker is open", patience, func(now rig.Shim) bool {
+		if ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode] && now.BreakersOpen == 0 {
 			return true
 		}
 		s.traffic.ask(random, s.traffic.conns[0], s.traffic.request(random, patient))

@@ -44,6 +44,8 @@ type Shim struct {
 	Fallbacks uint64
 	Reasons   map[string]uint64
 	Restarts  uint64
+	// BreakersOpen is how many are not closed.
+	BreakersOpen uint64
 	// Modes is the mode of each method of ask.Hot.
 	Modes [len(ask.Hot)]Mode
 }
@@ -82,6 +84,8 @@ func ShimOf(page probe.Page) Shim {
 		Fallbacks: uint64(page.Value("hotpath_shim_fallbacks_total", nil)),
 		Reasons:   make(map[string]uint64),
 		Restarts:  uint64(page.Value("hotpath_shim_sidecar_restarts_total", nil)),
+
+		BreakersOpen: uint64(page.Value("hotpath_shim_breaker_open", nil)),
 	}
 	for _, sample := range page["hotpath_shim_fallbacks_total"].GetMetric() {
 		for _, label := range sample.GetLabel() {

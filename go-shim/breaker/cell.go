@@ -1,0 +1,129 @@
+package breaker
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"hotpath.dev/go-shim/internal/backoff"
+)
+
+// State is what a breaker does with calls.
+type State uint8
+
+const (
+	// Closed lets all pass.
+	Closed State = iota
+	// Open lets none pass until its time is over.
+	Open
+	// HalfOpen lets one at a time pass, to probe.
+	HalfOpen
+)
+
+func (s State) String() string {
+	switch s {
+	case Closed:
+		return "closed"
+	case Open:
+		return "open"
+	case HalfOpen:
+		return "half_open"
+	default:
+		return fmt.Sprintf("state(%d)", uint8(s))
+	}
+}
+
+// cell is one breaker; mu of Breakers guards it.
+type cell struct {
+	name string
+
+	// These three are also read without mu. open is true in all states but Closed.
+	open atomic.Bool
+	// badness counts doubts, and failures as the doubts that they weigh, since the last success.
+	badness    atomic.Int64
+	generation atomic.Uint64
+
+	state   State
+	probing bool
+	// wait is how long it stays open, which is until.
+	wait         time.Duration
+	until        time.Time
+	failedProbes int
+	backoff      backoff.Backoff
+}
+
+// pass is one cell's part of a ticket.
+type pass struct {
+	generation uint64
+	probe      bool
+}
+
+func (c *cell) init(name string, cfg Config) {
+	c.name, c.backoff = name, backoff.Backoff{Min: cfg.MinBackoff, Max: cfg.MaxBackoff, Jitter: cfg.jitter}
+}
+
+func (c *cell) pass() pass { return pass{generation: c.generation.Load()} }
+
+// current is false for a call that began before the last change.
+func (c *cell) current(p pass) bool { return p.generation == c.generation.Load() }
+
+// clear ends what was counted; it needs no lock.
+func (c *cell) clear(p pass) {
+	if c.badness.Load() != 0 && c.current(p) {
+		c.badness.Store(0)
+	}
+}
+
+// admits says whether a call may pass; later is how long after the end of its time a probe must wait.
+func (c *cell) admits(now time.Time, later time.Duration) bool {
+	return c.state == Closed || !c.probing && !now.Before(c.until.Add(later))
+}
+
+// enter makes the call the probe, unless the breaker is closed.
+func (b *Breakers) enter(c *cell) pass {
+	p := c.pass()
+	if c.state == Closed {
+		return p
+	}
+	p.probe, c.probing = true, true
+	if c.state == Open {
+		b.become(c, HalfOpen, "its time is over")
+	}
+	return p
+}
+
+// trip opens it, again if it was half open.
+func (b *Breakers) trip(c *cell, why string) {
+	c.probing = false
+	if c.state == HalfOpen {
+		c.failedProbes++
+	}
+	c.wait = c.backoff.Next()
+	c.until = b.cfg.Now().Add(c.wait)
+	// In this order: see Allow.
+	c.open.Store(true)
+	c.generation.Add(1)
+	b.become(c, Open, why)
+}
+
+func (b *Breakers) close(c *cell, why string) {
+	c.probing = false
+	c.generation.Add(1)
+	if c.state != Closed {
+		b.become(c, Closed, why)
+	}
+	c.failedProbes, c.wait = 0, 0
+	c.badness.Store(0)
+	c.backoff.Reset()
+	c.open.Store(false)
+}
+
+func (b *Breakers) become(c *cell, to State, why string) {
+	change := Change{Breaker: c.name, From: c.state, To: to, Why: why, FailedProbes: c.failedProbes,
+		Failures: float64(c.badness.Load()) / doubtsPerFailure}
+	if to == Open {
+		change.For = c.wait
+	}
+	c.state = to
+	b.changes = append(b.changes, change)
+}

@@ -1,0 +1,31 @@
+package shim
+
+import (
+	"log/slog"
+
+	"hotpath.dev/go-shim/breaker"
+)
+
+func (s *Side) newBreakers() *breaker.Breakers {
+	return breaker.New(breaker.Config{Methods: s.cfg.Methods, Failures: s.cfg.Breaker.Failures,
+		MinBackoff: s.cfg.Breaker.MinBackoff, MaxBackoff: s.cfg.Breaker.MaxBackoff, Changed: s.breakerChanged})
+}
+
+// breakerChanged counts each transition, and logs at most one a second of a kind: with a short backoff there are many.
+func (s *Side) breakerChanged(c breaker.Change) {
+	s.metrics.BreakerChanged(c.Breaker, c.To.String())
+	level, message := slog.LevelInfo, "a breaker closed: the sidecar is asked again"
+	args := []any{"breaker", c.Breaker, "from", c.From.String(), "to", c.To.String(), "why", c.Why,
+		"failures", c.Failures, "failed_probes", c.FailedProbes}
+	switch c.To {
+	case breaker.HalfOpen:
+		message = "a breaker lets one request through, to see"
+	case breaker.Open:
+		message = "a breaker opened: what it guards is answered locally"
+		args = append(args, "for", c.For)
+		if c.From == breaker.Closed {
+			level = slog.LevelWarn
+		}
+	}
+	s.quiet.Log(level, "breaker "+c.Breaker+" "+c.From.String()+" "+c.To.String(), message, args...)
+}
