@@ -72,9 +72,10 @@ type Breakers struct {
 }
 
 // Ticket is the leave to make one call. Hand it back by exactly one of Success, Failure, Lost, Doubt or Abandon.
+// It is part of every request: kept small.
 type Ticket struct {
-	method    int
 	own, side pass
+	method    uint16
 }
 
 // New makes breakers that are closed.
@@ -118,7 +119,7 @@ func (b *Breakers) IsOpen(i int) bool {
 func (b *Breakers) Allow(method int) (Ticket, bool) {
 	own := &b.methods[method]
 	// Before open is read: a ticket from around an opening is then an old one.
-	t := Ticket{method: method, own: own.pass(), side: b.side.pass()}
+	t := Ticket{method: uint16(method), own: own.pass(), side: b.side.pass()}
 	if !own.open.Load() && !b.side.open.Load() {
 		return t, true
 	}

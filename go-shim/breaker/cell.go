@@ -41,7 +41,7 @@ type cell struct {
 	open atomic.Bool
 	// badness counts doubts, and failures as the doubts that they weigh, since the last success.
 	badness    atomic.Int64
-	generation atomic.Uint64
+	generation atomic.Uint32
 
 	state   State
 	probing bool
@@ -54,7 +54,7 @@ type cell struct {
 
 // pass is one cell's part of a ticket.
 type pass struct {
-	generation uint64
+	generation uint32
 	probe      bool
 }
 

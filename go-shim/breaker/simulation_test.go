@@ -86,7 +86,7 @@ func (w *world) begin(method int) bool {
 	if n := w.probes(func(t Ticket) bool { return t.side.probe }); n > 1 {
 		w.fatal("%d calls probe the side", n)
 	}
-	if n := w.probes(func(t Ticket) bool { return t.own.probe && t.method == method }); n > 1 {
+	if n := w.probes(func(t Ticket) bool { return t.own.probe && t.method == uint16(method) }); n > 1 {
 		w.fatal("%d calls probe a method", n)
 	}
 	return true
