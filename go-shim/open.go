@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"hotpath.dev/go-shim/breaker"
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/ratelog"
+	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/link"
 	"hotpath.dev/go-shim/metrics"
 	"hotpath.dev/go-shim/modes"
@@ -49,6 +49,8 @@ type Side struct {
 	positions position.Reader
 	// supervisor is nil unless Run is Supervise.
 	supervisor *supervise.Supervisor
+	// folder holds the socket, unless the Config names one.
+	folder *rundir.Folder
 	// optionsTaken: without them the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 
@@ -101,12 +103,15 @@ func (s *Side) prepareSocket() error {
 	if s.cfg.Socket != "" {
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "hotpath-")
-	if err != nil {
-		return fmt.Errorf("shim: no directory for the sidecar's socket: %w", err)
+	if swept := rundir.Sweep(os.TempDir()); len(swept) > 0 {
+		s.log.Info("removed the folders that dead processes left", "folders", swept)
 	}
-	s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) })
-	s.cfg.Socket = filepath.Join(dir, "sidecar.sock")
+	var err error
+	if s.folder, err = rundir.Make(os.TempDir()); err != nil {
+		return fmt.Errorf("shim: no folder for the sidecar's socket: %w", err)
+	}
+	s.undo = append(s.undo, s.folder.Remove)
+	s.cfg.Socket = s.folder.Socket()
 	if len(s.cfg.Socket) > MaxSocketBytes {
 		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, MaxSocketBytes)
 	}
@@ -120,13 +125,22 @@ func (s *Side) prepareSupervisor() error {
 	supervisor, err := supervise.New(supervise.Config{
 		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
 		StartTimeout: s.cfg.Supervisor.StartTimeout, DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log,
-		Connected: func() bool { return s.link.Connected() }, Restarted: s.metrics.SidecarRestarts.Inc,
+		Connected: func() bool { return s.link.Connected() }, Prepare: s.keepFolder,
+		Restarted: s.metrics.SidecarRestarts.Inc, GaveUp: s.metrics.SetGivenUp,
 	})
 	if err != nil {
 		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
 	}
 	s.supervisor = supervisor
 	return nil
+}
+
+// keepFolder: the sidecar can't make the folder of its socket, which something may have removed as an old file.
+func (s *Side) keepFolder() error {
+	if s.folder == nil {
+		return nil
+	}
+	return s.folder.Keep()
 }
 
 func (s *Side) registerMetrics() error {

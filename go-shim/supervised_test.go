@@ -1,9 +1,12 @@
 package shim_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -18,6 +21,7 @@ const asSidecar = "HOTPATH_TEST_SIDECAR"
 
 func TestMain(m *testing.M) {
 	if ledger, ok := os.LookupEnv(asSidecar); ok {
+		endHopelessly()
 		actAsSidecar(ledger)
 		return
 	}
@@ -58,9 +62,21 @@ func actAsSidecar(ledger string) {
 	sidecar.Stop()
 }
 
+// asHopeless makes this test binary a sidecar that cannot start as long as the file that it names is there.
+const asHopeless = "HOTPATHD_TEST_OBSTACLE"
+
+// endHopelessly takes the place of hotpathd with a bad setting.
+func endHopelessly() {
+	if _, err := os.Stat(os.Getenv(asHopeless)); err == nil {
+		fmt.Fprintln(os.Stderr, "hotpathd: 1 mistake, nothing was started:")
+		os.Exit(64)
+	}
+}
+
 func supervised(t *testing.T, ledger string) *rig {
 	t.Helper()
 	t.Setenv(asSidecar, ledger)
+	t.Setenv("TMPDIR", t.TempDir())
 	return newRig(t, setup{noFake: true, events: 100, config: func(c *shim.Config) {
 		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], patience
 	}})
@@ -87,6 +103,69 @@ func TestSupervisedSidecarIsKilledAndComesBack(t *testing.T) {
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) || syscall.Kill(pid, 0) == nil {
 		t.Fatalf("the socket's directory or the sidecar is left behind: %v", err)
+	}
+}
+
+func TestAPrivateFolderThatIsRemovedIsMadeAgain(t *testing.T) {
+	r := supervised(t, "")
+	r.awaitReady(t)
+	pid, socket := r.side.Status().SidecarPID, r.side.Status().Socket
+	if err := errors.Join(os.RemoveAll(filepath.Dir(socket)), syscall.Kill(pid, syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the sidecar answers again", func() bool {
+		who, now := r.ask(t, t.Context()), r.side.Status().SidecarPID
+		return who == "SIDECAR" && now != pid && now != 0
+	})
+	if now := r.side.Status().Socket; now != socket {
+		t.Fatalf("socket %s, not %s", now, socket)
+	}
+}
+
+// What a process that was killed left is a folder that nobody has locked.
+func TestFoldersOfDeadProcessesAreSwept(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	left := filepath.Join(os.TempDir(), "hotpath-run-1")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "sidecar.sock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Supervise, Methods: []string{getBalance},
+		Logger: slog.New(slog.DiscardHandler), Supervisor: shim.Supervisor{Bin: "true"}}, shimtest.NewLedger("l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer side.Close()
+	if found, _ := filepath.Glob(filepath.Join(os.TempDir(), "*")); len(found) != 1 || found[0] != filepath.Dir(side.Status().Socket) {
+		t.Fatalf("there are %q", found)
+	}
+}
+
+func TestASidecarThatCannotStartIsGivenUpUntilItCan(t *testing.T) {
+	var log logged
+	obstacle := filepath.Join(t.TempDir(), "obstacle")
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(asHopeless, obstacle)
+	t.Setenv(asSidecar, "")
+	t.Setenv("TMPDIR", t.TempDir())
+	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) {
+		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], patience
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}})
+	eventually(t, "given up", func() bool { return r.metric(t, "hotpath_shim_sidecar_given_up") == 1 })
+	if who := r.ask(t, t.Context()); who != "LOCAL" || !log.has(`exit_code=64 said="hotpathd: 1 mistake, nothing was started:"`) {
+		t.Fatalf("answered by %s; log:\n%s", who, log.String())
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitReady(t)
+	if up, n := r.metric(t, "hotpath_shim_sidecar_given_up"), r.metric(t, "hotpath_shim_sidecar_restarts_total"); up != 0 || n != 1 {
+		t.Fatalf("given up: %v; %v restarts", up, n)
 	}
 }
 

@@ -24,6 +24,7 @@ type Set struct {
 	Lanes *Lanes
 
 	SidecarRestarts  prometheus.Counter
+	sidecarGivenUp   prometheus.Gauge
 	FeedReconnects   prometheus.Counter
 	ModeReloadErrors prometheus.Counter
 	feedRefusals     *prometheus.CounterVec
@@ -58,7 +59,9 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 	s := &Set{
 		Lanes:           newLanes(),
 		SidecarRestarts: counter("hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
-		FeedReconnects:  counter("hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
+		sidecarGivenUp: prometheus.NewGauge(prometheus.GaugeOpts{Name: "hotpath_shim_sidecar_given_up",
+			Help: "1 while the supervised sidecar is not started again, because it could not start as it is set."}),
+		FeedReconnects: counter("hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
 		ModeReloadErrors: counter("hotpath_shim_modes_reload_errors_total",
 			"Times the modes file could not be used after a change."),
 		feedRefusals: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -86,7 +89,7 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 		s.methods = append(s.methods, m)
 		s.refused.WithLabelValues(name).Set(0)
 	}
-	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), breakers, breakers.transitions, served, fallbacks, hop, s.SidecarRestarts, s.FeedReconnects,
+	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), breakers, breakers.transitions, served, fallbacks, hop, s.SidecarRestarts, s.sidecarGivenUp, s.FeedReconnects,
 		s.ModeReloadErrors, s.feedRefusals, s.mode, s.refused)
 	return s
 }
@@ -147,6 +150,9 @@ func (s *Set) SetRefused(i int, refused bool) {
 
 // BreakerChanged counts one transition.
 func (s *Set) BreakerChanged(name, to string) { s.breakers.WithLabelValues(name, to).Inc() }
+
+// SetGivenUp shows whether the supervised sidecar is not to be started again.
+func (s *Set) SetGivenUp(givenUp bool) { s.sidecarGivenUp.Set(truth(givenUp)) }
 
 // FeedRefused counts one refusal.
 func (s *Set) FeedRefused(reason string) { s.feedRefusals.WithLabelValues(reason).Inc() }

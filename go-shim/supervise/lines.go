@@ -11,12 +11,19 @@ import (
 // maxLineBytes bounds what is kept of a line that doesn't end.
 const maxLineBytes = 8 << 10
 
+// What is kept of the last words of a process.
+const (
+	lastLines     = 12
+	lastLineBytes = 512
+)
+
 // lines logs what is written to it, line by line.
 type lines struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
 	partial []byte
+	last    []string
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -34,19 +41,31 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// flush logs what came without an end of line: the last words of a process that crashed.
-func (l *lines) flush() {
+// flush logs what came without an end of line, the last words of a process that crashed, and returns the last lines.
+func (l *lines) flush() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.put()
+	return strings.Join(l.last, "\n")
 }
 
 func (l *lines) put() {
 	if text := bytes.TrimRight(l.partial, "\r"); len(text) > 0 {
+		l.keep(string(text))
 		level, message := levelled(string(text))
 		l.log.Log(context.Background(), level, "sidecar: "+message)
 	}
 	l.partial = l.partial[:0]
+}
+
+func (l *lines) keep(line string) {
+	if len(line) > lastLineBytes {
+		line = strings.ToValidUTF8(line[:lastLineBytes], "") + "..."
+	}
+	if len(l.last) == lastLines {
+		l.last = l.last[:copy(l.last, l.last[1:])]
+	}
+	l.last = append(l.last, line)
 }
 
 // levelled takes apart a line of hotpathd's log, "TIME LEVEL MESSAGE": the time is about to be written again, and a

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -23,6 +24,10 @@ const (
 	maxBackoff = 5 * time.Second
 	// settled is how long a sidecar must have run for its next restart to be quick again.
 	settled = 10 * time.Second
+	// lookEvery is how often the supervisor looks at files.
+	lookEvery = time.Second
+	// goneLooks in a row without socket and connection make a sidecar that nobody can reach. It is longer than most drain.
+	goneLooks = 10
 )
 
 // ErrNoBinary is wrapped by the error of New if the sidecar's program cannot be found.
@@ -45,8 +50,12 @@ type Config struct {
 	Log          *slog.Logger
 	// Connected says whether the sidecar has been reached, which is better proof than the file.
 	Connected func() bool
+	// Prepare is called before each start: it makes what that needs. Its error is that of the start.
+	Prepare func() error
 	// Restarted is called before each start but the first.
 	Restarted func()
+	// GaveUp is called with true when the sidecar is not to be started again until something changes, and then with false.
+	GaveUp func(bool)
 }
 
 // Supervisor runs one sidecar.
@@ -57,6 +66,7 @@ type Supervisor struct {
 	done   chan struct{}
 	again  chan string
 	pid    atomic.Int64
+	clock  clock
 }
 
 // New finds the program; it starts nothing.
@@ -65,7 +75,7 @@ func New(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBinary, err)
 	}
-	return &Supervisor{cfg: cfg, path: path, done: make(chan struct{}), again: make(chan string, 1)}, nil
+	return &Supervisor{cfg: cfg, path: path, done: make(chan struct{}), again: make(chan string, 1), clock: wall{}}, nil
 }
 
 // Start begins to keep the sidecar running.
@@ -81,7 +91,7 @@ func (s *Supervisor) Close() {
 	<-s.done
 }
 
-// Restart replaces the running sidecar by an empty one.
+// Restart replaces the running sidecar by an empty one, and starts one that was given up.
 func (s *Supervisor) Restart(why string) {
 	select {
 	case s.again <- why:
@@ -99,22 +109,40 @@ func (s *Supervisor) run(ctx context.Context) {
 		if !first {
 			s.cfg.Restarted()
 		}
-		began := time.Now()
-		err := s.once(ctx)
+		began := s.clock.Now()
+		gaveUp, err := s.try(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > settled {
+		if gaveUp {
+			wait.Reset()
+			continue
+		}
+		if s.clock.Now().Sub(began) > settled {
 			wait.Reset()
 		}
 		pause := wait.Next()
 		s.cfg.Log.Error("the sidecar is gone; starting it again", "cause", err, "in", pause.Round(time.Millisecond))
-		_ = backoff.Sleep(ctx, pause) // cancelled: the loop ends
+		sleep(ctx, s.clock, pause)
 	}
 }
 
+// try starts the sidecar and returns when it is gone and may be started again.
+func (s *Supervisor) try(ctx context.Context) (gaveUp bool, err error) {
+	if err := s.cfg.Prepare(); err != nil {
+		return false, fmt.Errorf("start %s: %w", s.path, err)
+	}
+	before, out := s.configuration(), &lines{log: s.cfg.Log}
+	err = s.once(ctx, out)
+	said := out.flush()
+	if code, yes := hopeless(err); yes && ctx.Err() == nil {
+		return s.giveUp(ctx, code, before, said), err
+	}
+	return false, err
+}
+
 // once starts the sidecar and returns when it is gone.
-func (s *Supervisor) once(ctx context.Context) error {
+func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
 	// A request that was meant for the process before.
 	select {
 	case <-s.again:
@@ -122,8 +150,6 @@ func (s *Supervisor) once(ctx context.Context) error {
 	}
 	// Whoever waits for the file shall not read that of a dead process.
 	_ = os.Remove(s.cfg.ReadyFile)
-	out := &lines{log: s.cfg.Log}
-	defer out.flush()
 	command := s.command(out)
 	lifeline, err := command.StdinPipe()
 	if err != nil {
@@ -139,32 +165,64 @@ func (s *Supervisor) once(ctx context.Context) error {
 	defer s.pid.Store(0)
 	s.cfg.Log.Info("the sidecar is started", "program", s.path, "pid", command.Process.Pid, "socket", s.cfg.Socket)
 
-	startup := time.NewTimer(s.cfg.StartTimeout)
-	defer startup.Stop()
+	err, ended := s.watch(ctx, exited)
+	if !ended {
+		s.stop(command.Process, exited)
+	}
+	return err
+}
+
+// watch returns why the sidecar has ended, or must.
+func (s *Supervisor) watch(ctx context.Context, exited <-chan error) (err error, ended bool) {
+	startup, stop := s.clock.After(s.cfg.StartTimeout)
+	defer stop()
+	var reached reach
 	for {
+		look, stop := s.clock.After(lookEvery)
 		select {
 		case err := <-exited:
-			return exit(err)
-		case <-startup.C:
-			if s.isUp() {
-				continue
+			stop()
+			return exit(err), true
+		case <-look:
+			if s.look(&reached); reached.gone >= goneLooks {
+				return errors.New("its socket is gone, and so is every connection"), false
 			}
-			s.stop(command.Process, exited)
-			return fmt.Errorf("it did not listen within %v", s.cfg.StartTimeout)
+		case <-startup:
+			stop()
+			if !s.isUp() {
+				return fmt.Errorf("it did not listen within %v", s.cfg.StartTimeout), false
+			}
 		case why := <-s.again:
-			s.stop(command.Process, exited)
-			return errors.New(why)
+			stop()
+			return errors.New(why), false
 		case <-ctx.Done():
-			s.stop(command.Process, exited)
-			return ctx.Err()
+			stop()
+			return ctx.Err(), false
 		}
 	}
 }
 
-// isUp is asked once per start: later it is the connection that tells a sidecar that hangs.
+// isUp is asked until it was true once: later it is the connection that tells a sidecar that hangs.
 func (s *Supervisor) isUp() bool {
 	_, err := os.Stat(s.cfg.ReadyFile)
 	return err == nil || s.cfg.Connected()
+}
+
+// reach is whether a sidecar was up, and for how many looks it can no longer be reached.
+type reach struct {
+	up   bool
+	gone int
+}
+
+// look: what cleans up old files takes the socket of a living sidecar along, which then serves whom it has, and nobody else.
+func (s *Supervisor) look(r *reach) {
+	r.up = r.up || s.isUp()
+	_, err := os.Lstat(s.cfg.Socket)
+	if r.up && errors.Is(err, fs.ErrNotExist) && !s.cfg.Connected() {
+		r.gone++
+	} else {
+		r.gone = 0
+	}
 }
 
 func (s *Supervisor) command(out io.Writer) *exec.Cmd {
@@ -180,11 +238,11 @@ func (s *Supervisor) command(out io.Writer) *exec.Cmd {
 // stop asks for an orderly end and then insists.
 func (s *Supervisor) stop(child *os.Process, exited <-chan error) {
 	_ = child.Signal(syscall.SIGTERM) // fails only if it is gone already
-	patience := time.NewTimer(s.cfg.DrainTimeout)
-	defer patience.Stop()
+	over, enough := s.clock.After(s.cfg.DrainTimeout)
+	defer enough()
 	select {
 	case <-exited:
-	case <-patience.C:
+	case <-over:
 		s.cfg.Log.Warn("the sidecar did not drain in time; killing it", "pid", child.Pid, "after", s.cfg.DrainTimeout)
 		_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 		<-exited

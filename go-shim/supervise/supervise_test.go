@@ -44,14 +44,35 @@ func TestMain(m *testing.M) {
 		hung()
 	case "service":
 		service()
+	case "answering":
+		answering()
+	case "hopeless":
+		hopelessly()
 	default:
 		sidecar(true)
 	}
 }
 
+// hopelessly ends with the code that the file of --extra holds, if any, and is a sidecar otherwise.
+func hopelessly() {
+	text, err := os.ReadFile(os.Args[len(os.Args)-1])
+	code, noNumber := strconv.Atoi(string(text))
+	if errors.Join(err, noNumber) != nil {
+		sidecar(true)
+		return
+	}
+	fmt.Fprintln(os.Stderr, "hotpathd: 1 mistake, nothing was started:\n  env HOTPATHD_THREADS: must be a number")
+	os.Exit(code)
+}
+
 // sidecar writes its arguments and pid to the ready file and waits for its end.
 func sidecar(lifeline bool) {
 	for i, arg := range os.Args {
+		if arg == "--socket" {
+			if err := os.WriteFile(os.Args[i+1], nil, 0o600); err != nil {
+				panic(err)
+			}
+		}
 		if arg == "--ready-file" {
 			text := fmt.Sprintf("%d\n%s\n", os.Getpid(), strings.Join(os.Args[1:], " "))
 			if err := os.WriteFile(os.Args[i+1]+".new", []byte(text), 0o600); err != nil {
@@ -105,10 +126,16 @@ func service() {
 func config(dir string) Config {
 	return Config{Bin: os.Args[0], Args: []string{"--extra", "1"}, Socket: filepath.Join(dir, "s"),
 		ReadyFile: filepath.Join(dir, "ready"), StartTimeout: time.Hour, DrainTimeout: 10 * time.Second,
-		Log: slog.New(slog.DiscardHandler), Connected: func() bool { return false }, Restarted: func() {}}
+		Log: slog.New(slog.DiscardHandler), Connected: func() bool { return false },
+		Prepare: func() error { return nil }, Restarted: func() {}, GaveUp: func(bool) {}}
 }
 
 func start(t *testing.T, as string, change func(*Config)) *Supervisor {
+	t.Helper()
+	return startWith(t, wall{}, as, change)
+}
+
+func startWith(t *testing.T, clock clock, as string, change func(*Config)) *Supervisor {
 	t.Helper()
 	t.Setenv(role, as)
 	cfg := config(t.TempDir())
@@ -119,6 +146,7 @@ func start(t *testing.T, as string, change func(*Config)) *Supervisor {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.clock = clock
 	s.Start()
 	var once sync.Once
 	t.Cleanup(func() { once.Do(s.Close) })
@@ -201,34 +229,41 @@ func TestRestartReplacesIt(t *testing.T) {
 
 func TestSidecarThatHangsBeforeItListensIsReplaced(t *testing.T) {
 	var log recorder
-	t.Setenv("HOTPATH_TEST_DIR", t.TempDir())
-	s := start(t, "hung", func(c *Config) { c.StartTimeout = time.Second; c.Log = slog.New(&log) })
-	ready(t, s.cfg.ReadyFile, 0)
-	// A sidecar may be up before its start is logged.
-	eventually(t, "both starts are logged", func() bool {
-		return log.count("the sidecar is started") >= 2 && log.count("the sidecar is gone; starting it again") > 0
+	clock := newFakeClock()
+	dir := t.TempDir()
+	t.Setenv("HOTPATH_TEST_DIR", dir)
+	s := startWith(t, clock, "hung", func(c *Config) { c.StartTimeout, c.Log = time.Hour, slog.New(&log) })
+	eventually(t, "it hangs", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "hung"))
+		return err == nil
 	})
-	// Once up, the start timeout is no longer about it. On a slow machine the second may not be up in time either.
-	eventually(t, "one outlives the start timeout", func() bool {
-		pid := s.PID()
-		time.Sleep(1500 * time.Millisecond)
-		return pid != 0 && s.PID() == pid && !gone(pid)
-	})
+	clock.fire(t, time.Hour)
+	eventually(t, "the first is given up", func() bool { return len(log.causes()) == 1 })
+	clock.fireWithin(t, minBackoff/2, minBackoff)
+	first, _ := ready(t, s.cfg.ReadyFile, 0)
+	// Once up, the start timeout is no longer about it.
+	clock.fire(t, time.Hour)
+	s.Restart("the test says so")
+	eventually(t, "the second is ended", func() bool { return len(log.causes()) == 2 })
+	clock.fireWithin(t, minBackoff/2, minBackoff)
+	ready(t, s.cfg.ReadyFile, first)
+	if want := []string{"it did not listen within 1h0m0s", "the test says so"}; !slices.Equal(log.causes(), want) {
+		t.Fatalf("ended because %q, want %q", log.causes(), want)
+	}
 }
 
 func TestConnectedSidecarNeedsNoReadyFile(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("HOTPATH_TEST_DIR", dir)
-	asked := make(chan struct{})
-	var once sync.Once
-	s := start(t, "hung", func(c *Config) {
-		c.StartTimeout = 50 * time.Millisecond
-		c.Connected = func() bool { once.Do(func() { close(asked) }); return true }
+	var log recorder
+	clock := newFakeClock()
+	t.Setenv("HOTPATH_TEST_DIR", t.TempDir())
+	s := startWith(t, clock, "hung", func(c *Config) {
+		c.StartTimeout, c.Log, c.Connected = time.Hour, slog.New(&log), func() bool { return true }
 	})
-	<-asked
-	time.Sleep(50 * time.Millisecond)
-	if s.PID() == 0 || gone(s.PID()) {
-		t.Fatal("replaced though it is connected")
+	clock.fire(t, time.Hour)
+	s.Restart("the test says so")
+	eventually(t, "it is ended", func() bool { return len(log.causes()) == 1 })
+	if causes := log.causes(); causes[0] != "the test says so" {
+		t.Fatalf("ended because %q though it is connected", causes)
 	}
 }
 
@@ -245,7 +280,8 @@ func TestStubbornSidecarIsKilled(t *testing.T) {
 type recorder struct {
 	mu    sync.Mutex
 	lines []string
-	times []time.Time
+	// errors are the records of that level.
+	errors []slog.Record
 }
 
 func (r *recorder) Enabled(context.Context, slog.Level) bool { return true }
@@ -255,9 +291,30 @@ func (r *recorder) Handle(_ context.Context, record slog.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, record.Message)
-	r.times = append(r.times, record.Time)
+	if record.Level == slog.LevelError {
+		r.errors = append(r.errors, record.Clone())
+	}
 	return nil
 }
+
+// attribute is that of each ERROR, which may lack it.
+func (r *recorder) attribute(name string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var values []string
+	for _, record := range r.errors {
+		record.Attrs(func(a slog.Attr) bool {
+			if a.Key == name {
+				values = append(values, a.Value.String())
+			}
+			return true
+		})
+	}
+	return values
+}
+
+// causes are why sidecars had to be started again.
+func (r *recorder) causes() []string { return r.attribute("cause") }
 
 func (r *recorder) count(message string) int {
 	r.mu.Lock()
@@ -273,12 +330,14 @@ func (r *recorder) count(message string) int {
 
 func TestCrashingSidecarIsRetriedEverMoreSlowlyAndItsWordsAreLogged(t *testing.T) {
 	var log recorder
-	began := time.Now()
-	start(t, "crash", func(c *Config) { c.Log = slog.New(&log) })
-	eventually(t, "four crashes", func() bool { return log.count("sidecar: something broke") >= 4 })
-	// Half of 100, 200 and 400 ms at least.
-	if took := time.Since(began); took < 350*time.Millisecond {
-		t.Fatalf("four starts within %v", took)
+	clock := newFakeClock()
+	startWith(t, clock, "crash", func(c *Config) { c.Log = slog.New(&log) })
+	for n, most := 1, minBackoff; n <= 9; n, most = n+1, min(2*most, maxBackoff) {
+		eventually(t, "it crashed again", func() bool { return len(log.causes()) == n })
+		if log.count("sidecar: something broke") != n {
+			t.Fatalf("its words are not logged: %q", log.lines)
+		}
+		clock.fireWithin(t, most/2, most)
 	}
 }
 
@@ -313,11 +372,7 @@ func TestProgramThatIsNowhere(t *testing.T) {
 
 // The sidecar that reads its lifeline must go when that closes, the deaf one by the kernel's signal.
 func TestSidecarDiesWithItsParent(t *testing.T) {
-	children := []string{"sidecar"}
-	if hasDeathSignal() {
-		children = append(children, "deaf")
-	}
-	for _, child := range children {
+	for _, child := range withoutParents() {
 		dir := t.TempDir()
 		parent := exec.Command(os.Args[0])
 		parent.Env = append(os.Environ(), role+"=service", "HOTPATH_TEST_CHILD="+child, "HOTPATH_TEST_DIR="+dir)
@@ -340,18 +395,6 @@ func dead(pid int) bool {
 	}
 	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err != nil || bytes.HasPrefix(bytes.TrimSpace(out), []byte("Z"))
-}
-
-// A thread that ends must not take the sidecar with it: PDEATHSIG belongs to the thread that forked.
-func TestSidecarOutlivesOtherThreads(t *testing.T) {
-	s := start(t, "deaf", nil)
-	pid, _ := ready(t, s.cfg.ReadyFile, 0)
-	eventually(t, "its pid is known", func() bool { return s.PID() == pid })
-	endThreads(200)
-	time.Sleep(50 * time.Millisecond)
-	if s.PID() != pid || gone(pid) {
-		t.Fatal("it died with a thread of its living parent")
-	}
 }
 
 func TestLinesOfTheSidecarsLogKeepTheirLevel(t *testing.T) {

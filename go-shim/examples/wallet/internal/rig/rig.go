@@ -32,7 +32,8 @@ type WalletdSpec struct {
 	// Sidecar is Off if empty.
 	Sidecar    Sidecar
 	SidecarBin string
-	Socket     string
+	// Socket is the sidecar's; without it a supervised one gets a folder of its own.
+	Socket string
 	// Modes is the modes file; empty passes none.
 	Modes string
 	// Listen is "127.0.0.1:0" if empty.
@@ -67,7 +68,10 @@ func (s WalletdSpec) args(ready string) []string {
 	if s.Sidecar == "" || s.Sidecar == Off {
 		return args
 	}
-	args = append(args, "--sidecar", string(s.Sidecar), "--sidecar-socket", s.Socket)
+	args = append(args, "--sidecar", string(s.Sidecar))
+	if s.Socket != "" {
+		args = append(args, "--sidecar-socket", s.Socket)
+	}
 	if s.Sidecar == Supervise {
 		args = append(args, "--sidecar-bin", s.SidecarBin)
 	}
