@@ -38,6 +38,8 @@ func (e usageError) Error() string { return string(e) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From then on a signal ends the process, as if it had never been caught.
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdin, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	stop()
 	var usage usageError
