@@ -87,6 +87,7 @@ func (s *served) page(t *testing.T, path string) string {
 }
 
 func TestServeFromStartToStop(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "wallet.db")
 	runWalletd(t, "generate", "--db", db, "--accounts", "20", "--transactions", "500").want(t, 0)
 	s := startServing(t, db)
@@ -134,6 +135,7 @@ func TestServeFromStartToStop(t *testing.T) {
 
 // The defect: a call that does not end held walletd for all of --drain-ms, whatever signals came.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--drain-ms", "30000")
 		checkReflection(t, s.conn)
@@ -163,6 +165,7 @@ func signalUntil(ended <-chan error, process *os.Process, signal os.Signal) erro
 }
 
 func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
+	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--max-streams", "3", "--max-connections", "2", "--max-unread-bytes", "5000000")
 	c, err := shimtest.Dial("tcp", s.ready.GRPC, 0)
 	if err != nil {
@@ -196,6 +199,7 @@ func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
 
 // The bytes on the lifeline mean nothing; its end means the end. Workers run calls as goroutines of their own do.
 func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
+	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--lifeline", "--stream-workers", "2")
 	if _, err := io.WriteString(s.lifeline, "quit\n\x04\x00"); err != nil {
 		t.Fatal(err)
@@ -220,6 +224,7 @@ func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
 }
 
 func TestWithoutTheFlagStandardInputIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"))
 	if err := s.lifeline.Close(); err != nil {
 		t.Fatal(err)
