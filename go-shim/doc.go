@@ -25,5 +25,5 @@
 //
 // This package composes; each technology has a sub-package that knows none above it: codec, schema, modes, breaker,
 // metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise, and position for the
-// metadata that the service itself reads.
+// metadata that the service itself reads. Package frontdoor bounds what callers can make any grpc-go server hold.
 package shim

@@ -24,10 +24,11 @@ const (
 // layers says which packages of this module each package may use outside its tests. The root composes; none may use the
 // root, and none but tests may use examples/: the shim is blind to the messages that it carries.
 var layers = map[string][]string{
-	".":                {"breaker", "codec", "internal/backoff", "internal/ratelog", "internal/rundir", "link", "metrics", "modes", "position", "schema", "supervise", "transport", "transport/lane", "transport/unary"},
+	".":                {"breaker", "codec", "frontdoor", "internal/backoff", "internal/ratelog", "internal/rundir", "link", "metrics", "modes", "position", "schema", "supervise", "transport", "transport/lane", "transport/unary"},
 	"breaker":          {"internal/backoff"},
 	"codec":            {},
 	"feed":             {generatedCode, "position"},
+	"frontdoor":        {"codec", "internal/ratelog"},
 	"internal/backoff": {},
 	"internal/ratelog": {},
 	"internal/rundir":  {},

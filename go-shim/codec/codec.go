@@ -23,7 +23,7 @@ type passThrough struct {
 	encoding.CodecV2
 }
 
-// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw and *Shared are treated differently.
+// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw, *Shared and *Watched are treated differently.
 func New(base encoding.CodecV2) encoding.CodecV2 {
 	if base == nil {
 		base = encoding.GetCodecV2(proto.Name)
@@ -38,6 +38,8 @@ func (c passThrough) Marshal(v any) (mem.BufferSlice, error) {
 		return mem.BufferSlice{mem.SliceBuffer(message.Bytes)}, nil
 	case *Shared:
 		return mem.BufferSlice{message.Buffer}, nil
+	case *Watched:
+		return c.marshalWatched(message)
 	}
 	return c.CodecV2.Marshal(v)
 }

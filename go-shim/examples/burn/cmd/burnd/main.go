@@ -40,6 +40,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Otherwise it dies when the reader of its log does.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// From then on a signal ends the process, as if it had never been caught.
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdin, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	stop()
 	var usage usageError

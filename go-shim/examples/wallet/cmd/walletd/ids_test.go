@@ -30,6 +30,7 @@ func contents(t *testing.T, folder string) map[string]string {
 }
 
 func TestIDsListsTheBusiestFirst(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	db, rows := filepath.Join(folder, "wallet.db"), filepath.Join(folder, "rows.csv")
 	const text = `transaction_id,occurred_at,external,account_id,asset,amount_minor,phase,kind,counterparty
@@ -68,6 +69,7 @@ t5,8,true,ann,GBP,-10,HOLD,,
 }
 
 func TestIDsReadsAStoreThatIsServedOrWasKilled(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "wallet.db")
 	s := startServing(t, db)
 	runWalletd(t, "ids", "--db", db).want(t, 0, "# position 0\n# accounts 0\n# entries 0\n")
@@ -88,6 +90,7 @@ func TestIDsReadsAStoreThatIsServedOrWasKilled(t *testing.T) {
 }
 
 func TestIDsMakesNoStore(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
 	runWalletd(t, "ids", "--db", in("none.db")).want(t, 66, "there is no store", "none.db")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAKilledImportGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	db, file := filepath.Join(folder, "wallet.db"), filepath.Join(folder, "rows.csv")
 	const rows = importer.DefaultBatchSize + 5000

@@ -43,6 +43,8 @@ func commands() []command {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From then on a signal ends the process, as if it had never been caught.
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], streams{stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin})
 	stop()
 	if errors.Is(err, errHelp) {

@@ -65,11 +65,13 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 }
 
 func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
+	t.Parallel()
 	runWalletd(t).want(t, 64, "usage: walletd COMMAND")
 	runWalletd(t, "post").want(t, 64, `there is no command "post"`, "usage:")
-	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "extra", "--lifeline=maybe", "--admin").
+	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "--max-streams", "0", "--max-unread-bytes", "1048576", "extra", "--lifeline=maybe", "--admin").
 		want(t, 64, "there is no flag --bad", `--read-model "worst": must be one of legacy, best`, `--drain-ms "-1": must be a number`,
-			`--stream-workers "65537": must be a number from 0 to 65536`, `--lifeline "maybe"`,
+			`--stream-workers "65537": must be a number from 0 to 65536`, `--max-streams "0": must be a number from 1 to 65536`,
+			"--max-unread-bytes 1048576: must be at least --max-message-bytes, which is 4194304", `--lifeline "maybe"`,
 			`unexpected argument "extra"`, "--admin needs a value", "--db is required", `--listen "nowhere": must be host:port`)
 	runWalletd(t, "import", "--format", "excel", "--db", "a", "--db", "b").
 		want(t, 64, "--db is given twice", `--format "excel": must be one of berka, cdnow, uk, generic`, "name at least one file")
@@ -80,6 +82,7 @@ func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
 }
 
 func TestFlagsOfTheSidecarMustFit(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	modes := filepath.Join(folder, "modes.toml")
 	if err := os.WriteFile(modes, []byte("default = \"fast\"\n[methods]\n\"/x\" = \"legacy\"\n"), 0o600); err != nil {
@@ -109,6 +112,7 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 }
 
 func TestHelpTeaches(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "help"}} {
 		runWalletd(t, args...).want(t, 0, "usage: walletd COMMAND", "serve", "import", "generate", "A first try")
 	}
@@ -122,6 +126,7 @@ func TestHelpTeaches(t *testing.T) {
 }
 
 func TestTheVersionSaysWhereTheCodeCameFrom(t *testing.T) {
+	t.Parallel()
 	setting := func(key, value string) debug.BuildSetting { return debug.BuildSetting{Key: key, Value: value} }
 	for want, info := range map[string]*debug.BuildInfo{
 		"dev":           nil,
@@ -139,6 +144,7 @@ func TestTheVersionSaysWhereTheCodeCameFrom(t *testing.T) {
 }
 
 func TestExitCodesOfStoreAndFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
 	write := func(name, text string) string {
@@ -173,6 +179,7 @@ func TestExitCodesOfStoreAndFiles(t *testing.T) {
 }
 
 func TestGenerateIsTheSameForTheSameSeed(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	generate := func(name string, seed int) result {
 		return runWalletd(t, "generate", "--db", filepath.Join(folder, name), "--seed", fmt.Sprint(seed), "--accounts", "50", "--transactions", "2000")

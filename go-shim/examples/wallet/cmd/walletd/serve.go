@@ -22,12 +22,18 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/examples/wallet/service"
 	"hotpath.dev/go-shim/examples/wallet/store"
+	"hotpath.dev/go-shim/frontdoor"
 )
 
 const serveUsage = `usage: walletd serve --db PATH [flags]
 
 Answers the wallet API over gRPC, with reflection and health checks. The ledger is loaded into memory first; until then
-calls are UNAVAILABLE and health is NOT_SERVING. SIGTERM and SIGINT let running calls finish, for up to --drain-ms.
+calls are UNAVAILABLE and health is NOT_SERVING. SIGTERM and SIGINT let running calls finish, for up to --drain-ms; a
+second one ends the process at once.
+
+What callers can make it hold is bounded, by --max-connections, --max-streams and --max-unread-bytes, and in time: a
+request must arrive within 10 s, and a caller that takes nothing of its replies for a minute is cut off. Clocks of these
+have steps of 2.5 s.
 
 The admin address serves /metrics (Prometheus), /healthz, /readyz and /debug/pprof/. Anyone who reaches it can read
 them: keep it on loopback.
@@ -58,6 +64,7 @@ type serveConfig struct {
 	db, listen, admin, readModel, readyFile string
 	drain                                   time.Duration
 	maxMessageBytes                         int
+	door                                    frontdoor.Limits
 	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
 	streamWorkers uint32
 	lifeline      bool
@@ -74,6 +81,9 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
+	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")
+	calls := f.number("max-streams", frontdoor.DefaultStreams, 1, 1<<16, "calls of one connection at once; well-behaved clients wait")
+	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has a quarter")
 	workers := f.number("stream-workers", shim.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
@@ -89,6 +99,10 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
 	c.streamWorkers = uint32(*workers)
+	c.door = frontdoor.Limits{Connections: int(*connections), Streams: uint32(*calls), UnreadBytes: *unread}
+	if *unread < *maxMessage {
+		f.mistake("--max-unread-bytes %d: must be at least --max-message-bytes, which is %d", *unread, *maxMessage)
+	}
 	return c, f.check()
 }
 
@@ -149,11 +163,13 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	defer side.Close()
-	server := newServer(service.New(ledger, model), side, serverOptions(c, telemetry, log)...)
-	healthpb.RegisterHealthServer(server, checks)
+	c.door.Logger, c.door.Metrics = log, telemetry.registry
+	door := frontdoor.New(c.door)
+	server := newServer(service.New(ledger, model), side, door, serverOptions(c, telemetry, log)...)
+	healthpb.RegisterHealthServer(door.Wrap(server), checks)
 	reflection.Register(server)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(door.Listen(listener)) }()
 	defer server.Stop()
 
 	if err := load(ctx, ledger, model, log); err != nil {
@@ -190,20 +206,20 @@ func listen(flag, address string) (net.Listener, error) {
 }
 
 // newServer is where the wallet meets gRPC.
-func newServer(wallet *service.Service, side *shim.Side, options ...grpc.ServerOption) *grpc.Server {
-	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
-	walletv1.RegisterWalletServiceServer(side.Wrap(server), wallet)
+func newServer(wallet *service.Service, side *shim.Side, door *frontdoor.Door, options ...grpc.ServerOption) *grpc.Server {
+	server := grpc.NewServer(slices.Concat(door.ServerOptions(), options, side.ServerOptions())...)
+	walletv1.RegisterWalletServiceServer(side.Wrap(door.Wrap(server)), wallet)
 	return server
 }
 
 func serverOptions(c serveConfig, telemetry *telemetry, log *slog.Logger) []grpc.ServerOption {
-	return append(shim.FrontDoor(),
+	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(c.streamWorkers),
 		grpc.ChainUnaryInterceptor(service.Interceptors(telemetry.calls, &telemetry.loaded, log)...),
 		grpc.MaxRecvMsgSize(c.maxMessageBytes),
 		grpc.MaxSendMsgSize(c.maxMessageBytes),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}))
+	}
 }
 
 func setHealth(checks *health.Server, state healthpb.HealthCheckResponse_ServingStatus) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -22,6 +24,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/frontdoor"
+	"hotpath.dev/go-shim/shimtest"
 )
 
 // served is a walletd process that serves.
@@ -83,6 +87,7 @@ func (s *served) page(t *testing.T, path string) string {
 }
 
 func TestServeFromStartToStop(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "wallet.db")
 	runWalletd(t, "generate", "--db", db, "--accounts", "20", "--transactions", "500").want(t, 0)
 	s := startServing(t, db)
@@ -128,8 +133,73 @@ func TestServeFromStartToStop(t *testing.T) {
 	}
 }
 
+// The defect: a call that does not end held walletd for all of --drain-ms, whatever signals came.
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--drain-ms", "30000")
+		checkReflection(t, s.conn)
+		if _, err := reflectionpb.NewServerReflectionClient(s.conn).ServerReflectionInfo(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.cmd.Wait() }()
+		var exit *exec.ExitError
+		if err := signalUntil(ended, s.cmd.Process, signal); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != signal {
+			t.Errorf("after two of %v: %v", signal, err)
+		}
+	}
+}
+
+// signalUntil goes on until the process has ended: a second signal counts only once the first was taken in, which does
+// not show.
+func signalUntil(ended <-chan error, process *os.Process, signal os.Signal) error {
+	for {
+		_ = process.Signal(signal)
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
+	t.Parallel()
+	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--max-streams", "3", "--max-connections", "2", "--max-unread-bytes", "5000000")
+	c, err := shimtest.Dial("tcp", s.ready.GRPC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if said := <-c.Settings; said[http2.SettingMaxConcurrentStreams] != 3 || said[http2.SettingMaxHeaderListSize] != frontdoor.DefaultHeaderBytes {
+		t.Errorf("said %v", said)
+	}
+	for range 4 {
+		if _, err := c.Begin(walletv1.WalletService_GetBalance_FullMethodName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := <-c.Outcomes; o.Reset != http2.ErrCodeRefusedStream {
+		t.Errorf("got %+v", o)
+	}
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.page(t, "/metrics"), "frontdoor_waiting_calls 3\n"); {
+		if time.Now().After(deadline) {
+			t.Fatal("three calls never waited for their message")
+		}
+	}
+	page := s.page(t, "/metrics")
+	for _, want := range []string{"frontdoor_connections 1\n", "frontdoor_unread_bytes 0\n",
+		`frontdoor_refused_total{limit="unread"} 0`, "frontdoor_late_total 0", "frontdoor_stalled_total 0"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
+
 // The bytes on the lifeline mean nothing; its end means the end. Workers run calls as goroutines of their own do.
 func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
+	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--lifeline", "--stream-workers", "2")
 	if _, err := io.WriteString(s.lifeline, "quit\n\x04\x00"); err != nil {
 		t.Fatal(err)
@@ -154,6 +224,7 @@ func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
 }
 
 func TestWithoutTheFlagStandardInputIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"))
 	if err := s.lifeline.Close(); err != nil {
 		t.Fatal(err)

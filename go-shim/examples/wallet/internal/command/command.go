@@ -42,6 +42,8 @@ func (c Command[C]) Main() int {
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From then on a signal ends the process, as if it had never been caught.
+	context.AfterFunc(ctx, stop)
 	defer stop()
 	say := console.New(os.Stdout)
 	passed, err := c.Run(ctx, config, say)

@@ -1,0 +1,150 @@
+package frontdoor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// arrivals are the calls whose message has yet to arrive, oldest first. A timer for each would cost more than this list.
+type arrivals struct {
+	most   int
+	within time.Duration
+	spare  sync.Pool
+
+	mu      sync.Mutex
+	first   *call
+	last    *call
+	waiting int
+	tick    uint64
+}
+
+// call is one of them. It is used again when its handler has returned.
+type call struct {
+	list       *arrivals
+	stream     any
+	receive    func(any) error
+	prev, next *call
+	began      uint64
+	state      callState
+	// decode is c.arrive: made once, since a method value is an allocation.
+	decode func(any) error
+}
+
+type callState uint8
+
+const (
+	waiting callState = iota
+	arrived
+	late
+)
+
+// ticks are how many a message may take. The first may come at once.
+const ticks = 4
+
+// finisher is what grpc-go's stream of a call can do besides what its interface says: answer before the handler does,
+// whose context then ends.
+type finisher interface {
+	WriteStatus(*status.Status) error
+}
+
+// begin counts a call in, until end.
+func (a *arrivals) begin(ctx context.Context, receive func(any) error) (*call, error) {
+	c, ok := a.spare.Get().(*call)
+	if !ok {
+		c = &call{list: a}
+		c.decode = c.arrive
+	}
+	c.stream, c.receive, c.state = grpc.ServerTransportStreamFromContext(ctx), receive, waiting
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting >= a.most {
+		c.stream, c.receive = nil, nil
+		a.spare.Put(c)
+		return nil, status.Errorf(codes.ResourceExhausted, "%d calls are waiting for their message to arrive, which is the limit", a.most)
+	}
+	a.waiting++
+	c.began, c.prev, c.next = a.tick, a.last, nil
+	if a.last == nil {
+		a.first = c
+	} else {
+		a.last.next = c
+	}
+	a.last = c
+	return c, nil
+}
+
+func (a *arrivals) end(c *call) {
+	c.settle(arrived)
+	c.stream, c.receive = nil, nil
+	a.spare.Put(c)
+}
+
+// arrive stands in for grpc-go's function that decodes the message.
+func (c *call) arrive(into any) error {
+	err := c.receive(into)
+	if c.settle(arrived) == late {
+		return c.list.lateness().Err()
+	}
+	return err
+}
+
+// settle ends the wait if it has not ended, and says how it did.
+func (c *call) settle(state callState) callState {
+	a := c.list
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c.state != waiting {
+		return c.state
+	}
+	a.remove(c, state)
+	return state
+}
+
+func (a *arrivals) remove(c *call, state callState) {
+	c.state = state
+	if c.prev == nil {
+		a.first = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next == nil {
+		a.last = c.prev
+	} else {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+	a.waiting--
+}
+
+func (a *arrivals) lateness() *status.Status {
+	return status.Newf(codes.DeadlineExceeded, "the request did not arrive within %v", a.within)
+}
+
+// sweep ends the calls that have waited too long, and says how many. It is called every a.within / ticks.
+func (a *arrivals) sweep() int {
+	var ended []any
+	a.mu.Lock()
+	a.tick++
+	for a.first != nil && a.first.began+ticks < a.tick {
+		ended = append(ended, a.first.stream)
+		a.remove(a.first, late)
+	}
+	a.mu.Unlock()
+	for _, stream := range ended {
+		if s, ok := stream.(finisher); ok {
+			_ = s.WriteStatus(a.lateness())
+		}
+	}
+	return len(ended)
+}
+
+func (a *arrivals) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waiting
+}

@@ -1,0 +1,127 @@
+// Package frontdoor bounds what callers can make a grpc-go server hold: connections, calls whose message is still to
+// come, and replies that are not read. By itself grpc-go bounds none of them. It has nothing to do with a sidecar.
+//
+//	door := frontdoor.New(frontdoor.Limits{})
+//	server := grpc.NewServer(append(door.ServerOptions(), options...)...)
+//	walletv1.RegisterWalletServiceServer(door.Wrap(server), wallet)
+//	server.Serve(door.Listen(listener))
+package frontdoor
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/ratelog"
+)
+
+// StreamWorkers is how many goroutines Options keeps to run calls on.
+const StreamWorkers = 128
+
+// Defaults of Limits.
+const (
+	DefaultConnections = 10_000
+	DefaultStreams     = 256
+	DefaultWaiting     = 4_096
+	DefaultUnreadBytes = 256 << 20
+	DefaultHeaderBytes = 64 << 10
+	DefaultArrival     = 10 * time.Second
+	DefaultStall       = time.Minute
+)
+
+// handshake is how long a connection may take until its first call can be sent.
+const handshake = 10 * time.Second
+
+// Limits of a server, over all its listeners. Zero means the default.
+type Limits struct {
+	// Connections at once; more are closed at once.
+	Connections int
+	// Streams of one connection at once. Well-behaved clients wait. Each can cost some 10 kB while its message is to come and
+	// some 4 kB while a short reply is not read.
+	Streams uint32
+	// Waiting calls are those whose message has yet to arrive; more are RESOURCE_EXHAUSTED.
+	Waiting int
+	// UnreadBytes of replies over 1 KiB that have not left, for flow control; more are RESOURCE_EXHAUSTED. One connection has at
+	// most a quarter, or one reply.
+	UnreadBytes int64
+	// HeaderBytes of one call.
+	HeaderBytes uint32
+	// Arrival is how long a message may take to arrive; then its call is DEADLINE_EXCEEDED. Clocks here have steps of a
+	// quarter of Arrival, and never end anything early.
+	Arrival time.Duration
+	// Stall is how long a caller may take nothing of what it is owed; then its connection is closed.
+	Stall time.Duration
+
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Metrics is where the door's metrics are registered; nowhere if nil.
+	Metrics prometheus.Registerer
+}
+
+// Door is what stands before one server.
+type Door struct {
+	limits   Limits
+	metrics  *gauges
+	arrivals arrivals
+	unread   atomic.Int64
+	warn     *ratelog.Limiter
+
+	// callers by the address that grpc-go shows for them: a pointer, and each connection has its own.
+	callers sync.Map
+
+	mu        sync.Mutex
+	open      int
+	listeners int
+	ticking   bool
+}
+
+// New makes a door.
+func New(limits Limits) *Door {
+	set(&limits.Connections, DefaultConnections)
+	set(&limits.Streams, DefaultStreams)
+	set(&limits.Waiting, DefaultWaiting)
+	set(&limits.UnreadBytes, DefaultUnreadBytes)
+	set(&limits.HeaderBytes, DefaultHeaderBytes)
+	set(&limits.Arrival, DefaultArrival)
+	set(&limits.Stall, DefaultStall)
+	if limits.Logger == nil {
+		limits.Logger = slog.Default()
+	}
+	d := &Door{limits: limits, warn: ratelog.New(limits.Logger, time.Second)}
+	d.arrivals.most, d.arrivals.within = limits.Waiting, limits.Arrival
+	d.metrics = newGauges(d, limits.Metrics)
+	return d
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Options are those that need no Door: workers to run calls on, and bounds of what one connection may do.
+func Options() []grpc.ServerOption { return options(DefaultStreams, DefaultHeaderBytes) }
+
+// ServerOptions are for grpc.NewServer: Options with the door's limits, and a codec that can tell when a reply has left,
+// else the one that is registered for proto. A shim's may follow. Of two options of a kind grpc-go takes the last.
+func (d *Door) ServerOptions() []grpc.ServerOption {
+	return append(options(d.limits.Streams, d.limits.HeaderBytes), grpc.ForceServerCodecV2(codec.New(nil)))
+}
+
+func options(streams, headerBytes uint32) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(StreamWorkers),
+		grpc.MaxConcurrentStreams(streams),
+		grpc.MaxHeaderListSize(headerBytes),
+		grpc.ConnectionTimeout(handshake),
+		// A peer that is silent, or whose kernel takes nothing, is given up.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	}
+}

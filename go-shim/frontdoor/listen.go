@@ -1,0 +1,105 @@
+package frontdoor
+
+import (
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Listen wraps a listener for grpc.Server.Serve. What it accepts is passed on as it is: of a wrapped connection grpc-go
+// would keep a read buffer while it is idle, and not set its TCP_USER_TIMEOUT. Only connections of the system, such as
+// TCP and Unix sockets, are counted and watched.
+func (d *Door) Listen(inner net.Listener) net.Listener {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listeners++
+	if !d.ticking {
+		d.ticking = true
+		go d.keepTime()
+	}
+	return &listener{Listener: inner, door: d}
+}
+
+type listener struct {
+	net.Listener
+	door   *Door
+	closed sync.Once
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || l.door.admit(conn) {
+			return conn, err
+		}
+		l.door.metrics.refused.WithLabelValues(limitConnections).Inc()
+		l.door.warn.Warn(limitConnections, "a connection was closed at once: there are as many as may be", "limit", l.door.limits.Connections)
+		_ = conn.Close()
+	}
+}
+
+func (l *listener) Close() error {
+	l.closed.Do(func() {
+		l.door.mu.Lock()
+		defer l.door.mu.Unlock()
+		l.door.listeners--
+	})
+	return l.Listener.Close()
+}
+
+// admit says whether there is room.
+func (d *Door) admit(conn net.Conn) bool {
+	system, ok := conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := system.SyscallConn()
+	if err != nil {
+		return true // It is closed already, and grpc-go will see that.
+	}
+	if d.connections() >= d.limits.Connections {
+		d.forgetClosed()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open >= d.limits.Connections {
+		return false
+	}
+	d.open++
+	d.callers.Store(conn.RemoteAddr(), &caller{conn: conn, raw: raw, door: d})
+	return true
+}
+
+// forgetClosed asks each connection whether it has ended: nothing else tells.
+func (d *Door) forgetClosed() {
+	d.callers.Range(func(address, value any) bool {
+		c := value.(*caller)
+		if c.raw.Control(func(uintptr) {}) == nil {
+			return true
+		}
+		if _, known := d.callers.LoadAndDelete(address); known {
+			c.forgive()
+			d.mu.Lock()
+			d.open--
+			d.mu.Unlock()
+		}
+		return true
+	})
+}
+
+// keepTime runs while there is anything to watch.
+func (d *Door) keepTime() {
+	ticker := time.NewTicker(d.limits.Arrival / ticks)
+	defer ticker.Stop()
+	for range ticker.C {
+		d.sweep()
+		d.mu.Lock()
+		d.ticking = d.listeners > 0 || d.open > 0
+		ended := !d.ticking
+		d.mu.Unlock()
+		if ended {
+			return
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package frontdoor
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/codec"
+)
+
+// watchBytes is the shortest reply that is always watched. Of shorter ones a caller has one that is, if it is owed nothing
+// else: enough to see that it takes nothing.
+const watchBytes = 1<<10 + 1
+
+// caller is one connection. It is owed the replies that grpc-go has and could not write.
+type caller struct {
+	conn net.Conn
+	raw  syscall.RawConn
+	door *Door
+
+	// owing is whether owed is not 0, for those who only want to know that.
+	owing atomic.Bool
+
+	mu     sync.Mutex
+	owed   int64
+	closed bool
+	// took says that some of it left since the last sweep, still how many sweeps it was not so.
+	took  bool
+	still int
+}
+
+// forgive is for a connection that has ended: grpc-go forgets with it what was owed.
+func (c *caller) forgive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.door.unread.Add(-c.owed)
+	c.owed, c.closed = 0, true
+	c.owing.Store(false)
+}
+
+// reply is one that is owed.
+type reply struct {
+	to   *caller
+	rest atomic.Int64
+}
+
+// owe makes a reply one that is watched, or refuses it.
+func (d *Door) owe(ctx context.Context, message any) (any, error) {
+	size := codec.Size(message)
+	if size < 0 {
+		return message, nil
+	}
+	c := d.caller(ctx)
+	if c == nil || size < watchBytes && c.owing.Load() {
+		return message, nil
+	}
+	// An empty reply is a few bytes to HTTP/2.
+	size = max(size, 1)
+	if !c.take(int64(size)) {
+		d.metrics.refused.WithLabelValues(limitUnread).Inc()
+		return nil, status.Errorf(codes.ResourceExhausted, "replies that are not read fill the %d bytes that there are for them", d.limits.UnreadBytes)
+	}
+	r := &reply{to: c}
+	r.rest.Store(int64(size))
+	return &codec.Watched{Message: message, Watcher: r}, nil
+}
+
+func (d *Door) caller(ctx context.Context) *caller {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	c, ok := d.callers.Load(p.Addr)
+	if !ok {
+		return nil
+	}
+	return c.(*caller)
+}
+
+func (c *caller) take(bytes int64) bool {
+	limit := c.door.limits.UnreadBytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.owed > 0 && c.owed+bytes > limit/4 {
+		return c.closed
+	}
+	if c.door.unread.Add(bytes) > limit {
+		c.door.unread.Add(-bytes)
+		return false
+	}
+	c.owed += bytes
+	c.owing.Store(true)
+	return true
+}
+
+// Left implements codec.Watcher.
+func (r *reply) Left(bytes int) {
+	for {
+		rest := r.rest.Load()
+		n := min(int64(max(bytes, 1)), rest)
+		if n <= 0 {
+			return
+		}
+		if r.rest.CompareAndSwap(rest, rest-n) {
+			r.to.left(n)
+			return
+		}
+	}
+}
+
+// Gone implements codec.Watcher.
+func (r *reply) Gone() {
+	if rest := r.rest.Swap(0); rest > 0 {
+		r.to.left(rest)
+	}
+}
+
+func (c *caller) left(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.owed -= bytes
+	c.took = true
+	c.owing.Store(c.owed > 0)
+	c.door.unread.Add(-bytes)
+}
+
+// sweep is called every Arrival / ticks.
+func (d *Door) sweep() {
+	if n := d.arrivals.sweep(); n > 0 {
+		d.metrics.late.Add(float64(n))
+	}
+	patience := max(1, int((d.limits.Stall*ticks+d.limits.Arrival-1)/d.limits.Arrival))
+	d.forgetClosed()
+	suspected := false
+	d.callers.Range(func(_, value any) bool {
+		c := value.(*caller)
+		still := c.stillness()
+		suspected = suspected || still == patience
+		if still > patience {
+			d.cutOff(c)
+		}
+		return true
+	})
+	if suspected {
+		// A reply that grpc-go dropped counts as owed until the collector has found it. Nobody shall be cut off for that.
+		runtime.GC()
+	}
+}
+
+func (d *Door) cutOff(c *caller) {
+	d.metrics.stalled.Inc()
+	d.warn.Warn("stalled", "a caller was cut off: it takes nothing of what it is owed",
+		"caller", c.conn.RemoteAddr().String(), "for", d.limits.Stall)
+	_ = c.conn.Close()
+}
+
+// stillness counts the sweeps in a row in which nothing of what is owed has left.
+func (c *caller) stillness() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.took || c.owed == 0 {
+		c.still = 0
+	} else {
+		c.still++
+	}
+	c.took = false
+	return c.still
+}

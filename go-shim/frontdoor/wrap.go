@@ -1,0 +1,68 @@
+package frontdoor
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/grpc"
+)
+
+// Wrap returns a registrar that registers with inner, the handlers of each service wrapped. Streams of messages from the
+// caller are as they were: only their number is bounded.
+func (d *Door) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar { return registrar{inner, d} }
+
+type registrar struct {
+	inner grpc.ServiceRegistrar
+	door  *Door
+}
+
+// RegisterService implements grpc.ServiceRegistrar. The description may be shared, so it is copied.
+func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
+	wrapped := *desc
+	wrapped.Methods, wrapped.Streams = slices.Clone(desc.Methods), slices.Clone(desc.Streams)
+	for i := range wrapped.Methods {
+		wrapped.Methods[i].Handler = r.door.unary(wrapped.Methods[i].Handler)
+	}
+	for i := range wrapped.Streams {
+		if !wrapped.Streams[i].ClientStreams {
+			wrapped.Streams[i].Handler = r.door.streaming(wrapped.Streams[i].Handler)
+		}
+	}
+	r.inner.RegisterService(&wrapped, implementation)
+}
+
+func (d *Door) unary(handler grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		call, err := d.arrivals.begin(ctx, dec)
+		if err != nil {
+			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			return nil, err
+		}
+		reply, err := handler(srv, ctx, call.decode, interceptor)
+		d.arrivals.end(call)
+		if err != nil {
+			return nil, err
+		}
+		return d.owe(ctx, reply)
+	}
+}
+
+func (d *Door) streaming(handler grpc.StreamHandler) grpc.StreamHandler {
+	return func(srv any, stream grpc.ServerStream) error {
+		call, err := d.arrivals.begin(stream.Context(), stream.RecvMsg)
+		if err != nil {
+			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			return err
+		}
+		defer d.arrivals.end(call)
+		return handler(srv, onRequest{stream, call})
+	}
+}
+
+// onRequest is the stream of a call with one request.
+type onRequest struct {
+	grpc.ServerStream
+	call *call
+}
+
+func (s onRequest) RecvMsg(into any) error { return s.call.decode(into) }

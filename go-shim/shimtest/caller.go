@@ -1,0 +1,168 @@
+package shimtest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
+)
+
+// Caller is a gRPC client with bad manners, on one connection: it sends and takes exactly what it is told to.
+type Caller struct {
+	// Outcomes are how its calls end, in that order. Settings are the server's. Both end with the connection.
+	Outcomes chan Outcome
+	Settings chan map[http2.SettingID]uint32
+
+	conn    net.Conn
+	mu      sync.Mutex
+	framer  *http2.Framer
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+	next    uint32
+}
+
+// Outcome is the end of one call: a status, or a reset if Reset is not 0.
+type Outcome struct {
+	Stream uint32
+	Code   codes.Code
+	Reset  http2.ErrCode
+	// Bytes of the reply that came before.
+	Bytes int
+}
+
+// manyOutcomes is more than any test waits for.
+const manyOutcomes = 1 << 16
+
+// Dial connects. Of each reply the caller takes so many bytes until it is told to take more.
+func Dial(network, address string, window uint32) (*Caller, error) {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	c := &Caller{
+		Outcomes: make(chan Outcome, manyOutcomes), Settings: make(chan map[http2.SettingID]uint32, 16),
+		conn: conn, framer: http2.NewFramer(conn, conn), next: 1,
+	}
+	c.encoder = hpack.NewEncoder(&c.block)
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return nil, err
+	}
+	if err := c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window}); err != nil {
+		return nil, err
+	}
+	go c.listen()
+	return c, nil
+}
+
+// Close ends the connection.
+func (c *Caller) Close() error { return c.conn.Close() }
+
+// Begin starts a call and sends no message. It returns the number of its stream.
+func (c *Caller) Begin(method string) (uint32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.block.Reset()
+	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "localhost"},
+		{"content-type", "application/grpc"}, {"te", "trailers"}} {
+		if err := c.encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
+			return 0, err
+		}
+	}
+	stream := c.next
+	c.next += 2
+	return stream, c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.block.Bytes(), EndHeaders: true})
+}
+
+// Send sends the only message of a call.
+func (c *Caller) Send(stream uint32, message []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.framer.WriteData(stream, true, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...))
+}
+
+// Call is Begin and Send.
+func (c *Caller) Call(method string, message []byte) (uint32, error) {
+	stream, err := c.Begin(method)
+	if err != nil {
+		return 0, err
+	}
+	return stream, c.Send(stream, message)
+}
+
+// Take lets so many bytes more come: of one call, or over all calls if stream is 0.
+func (c *Caller) Take(stream, bytes uint32) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.framer.WriteWindowUpdate(stream, bytes)
+}
+
+// Reset gives a call up.
+func (c *Caller) Reset(stream uint32) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.framer.WriteRSTStream(stream, http2.ErrCodeCancel)
+}
+
+func (c *Caller) listen() {
+	defer close(c.Outcomes)
+	defer close(c.Settings)
+	taken := make(map[uint32]int)
+	for {
+		frame, err := c.framer.ReadFrame()
+		if err != nil {
+			return
+		}
+		stream := frame.Header().StreamID
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			err = c.settings(frame)
+		case *http2.PingFrame:
+			if !frame.IsAck() {
+				c.mu.Lock()
+				err = c.framer.WritePing(true, frame.Data)
+				c.mu.Unlock()
+			}
+		case *http2.DataFrame:
+			taken[stream] += len(frame.Data())
+		case *http2.RSTStreamFrame:
+			// A reset without an error only follows a status.
+			if frame.ErrCode != http2.ErrCodeNo {
+				c.Outcomes <- Outcome{Stream: stream, Reset: frame.ErrCode, Bytes: taken[stream]}
+			}
+		case *http2.MetaHeadersFrame:
+			for _, field := range frame.RegularFields() {
+				if code, failed := strconv.Atoi(field.Value); field.Name == "grpc-status" && failed == nil {
+					c.Outcomes <- Outcome{Stream: stream, Code: codes.Code(code), Bytes: taken[stream]}
+				}
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *Caller) settings(frame *http2.SettingsFrame) error {
+	if frame.IsAck() {
+		return nil
+	}
+	said := make(map[http2.SettingID]uint32)
+	_ = frame.ForeachSetting(func(s http2.Setting) error {
+		said[s.ID] = s.Val
+		return nil
+	})
+	select {
+	case c.Settings <- said:
+	default:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.framer.WriteSettingsAck()
+}
