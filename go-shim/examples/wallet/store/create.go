@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 )
 
+// emptyStoreBytes is about what a new store takes.
+const emptyStoreBytes = 64 << 10
+
 // create makes an empty store at path, under another name first: so there is either a whole one or none, however this
 // process ends. It is false if another process was faster.
 func create(ctx context.Context, path string) (made bool, err error) {
@@ -33,11 +36,15 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, os.Remove(unfinished)
 	}
-	// Whoever was here before got killed.
-	if err := os.Truncate(unfinished, 0); err != nil {
-		return false, createError(err)
+	// Who left something there got killed. The system says more clearly than SQLite that there is no room.
+	err = os.WriteFile(unfinished, make([]byte, emptyStoreBytes), 0o644)
+	if err == nil {
+		err = os.Truncate(unfinished, 0)
 	}
-	if err := writeSchema(ctx, unfinished); err != nil {
+	if err == nil {
+		err = writeSchema(ctx, unfinished)
+	}
+	if err != nil {
 		return false, errors.Join(createError(err), os.Remove(unfinished))
 	}
 	if err := os.Rename(unfinished, path); err != nil {

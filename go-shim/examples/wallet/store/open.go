@@ -19,7 +19,7 @@ const logLimit = 16 << 20
 
 // writing are the settings of the connection that commits; a checkpoint is due at 4,096 pages, which is the log's limit.
 var writing = []string{
-	"synchronous(FULL)", "cache_size(-65536)", "wal_autocheckpoint(4096)", fmt.Sprintf("journal_size_limit(%d)", logLimit),
+	"synchronous = FULL", "cache_size = -65536", "wal_autocheckpoint = 4096", fmt.Sprintf("journal_size_limit = %d", logLimit),
 }
 
 // querier is what answers the store's reads.
@@ -130,7 +130,7 @@ func (s *Store) lockLog() (err error) {
 }
 
 func (s *Store) openToWrite(ctx context.Context) (err error) {
-	if err := s.openWriter(ctx, writing...); err != nil {
+	if err := s.openWriter(ctx); err != nil {
 		return err
 	}
 	if s.readers, err = openSQLite(s.path, "query_only(1)"); err != nil {
@@ -146,15 +146,15 @@ func (s *Store) openToWrite(ctx context.Context) (err error) {
 // there can be but one connection, and it answers reads too. What it has written but not committed lies beyond the
 // head, so that they don't see it.
 func (s *Store) openInCramped(ctx context.Context) error {
-	if err := s.openWriter(ctx, append([]string{"locking_mode(EXCLUSIVE)"}, writing...)...); err != nil {
+	if err := s.openWriter(ctx, "locking_mode = EXCLUSIVE"); err != nil {
 		return err
 	}
 	s.reads = s.w.conn
 	return nil
 }
 
-func (s *Store) openWriter(ctx context.Context, settings ...string) (err error) {
-	if s.writeDB, err = openSQLite(s.path, settings...); err != nil {
+func (s *Store) openWriter(ctx context.Context, first ...string) (err error) {
+	if s.writeDB, err = openSQLite(s.path); err != nil {
 		return err
 	}
 	s.writeDB.SetMaxOpenConns(1)
@@ -162,7 +162,17 @@ func (s *Store) openWriter(ctx context.Context, settings ...string) (err error) 
 	if err != nil {
 		return errors.Join(openError(err), s.writeDB.Close())
 	}
-	if err := s.prepareWriter(ctx, conn); err != nil {
+	// One by one: the driver would sort them, and most of them already read the database.
+	for _, setting := range append(first, writing...) {
+		if err == nil {
+			_, err = conn.ExecContext(ctx, "PRAGMA "+setting)
+			err = openError(err)
+		}
+	}
+	if err == nil {
+		err = s.prepareWriter(ctx, conn)
+	}
+	if err != nil {
 		return errors.Join(err, conn.Close(), s.writeDB.Close())
 	}
 	return nil

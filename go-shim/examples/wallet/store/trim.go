@@ -45,12 +45,15 @@ func (s *Store) keepTrim() {
 
 // trim copies the log into the database, which holds up nobody, and then cuts it, which waits for nobody.
 func (s *Store) trim(ctx context.Context) error {
-	db, err := openSQLite(s.path, "busy_timeout(0)")
+	db, err := openSQLite(s.path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, `PRAGMA busy_timeout = 0`); err != nil {
+		return err
+	}
 	var busy, length, copied int
 	err = db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &length, &copied)
 	if err != nil || copied < length {
