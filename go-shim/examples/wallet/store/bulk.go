@@ -24,7 +24,7 @@ type Mark struct {
 // Mark returns the mark of a source, the zero one with its name if there is none.
 func (s *Store) Mark(ctx context.Context, source string) (Mark, error) {
 	m := Mark{Source: source}
-	err := s.readers.QueryRowContext(ctx, `SELECT records, skipped, complete FROM import_marks WHERE source = ?`, source).
+	err := s.reads.QueryRowContext(ctx, `SELECT records, skipped, complete FROM import_marks WHERE source = ?`, source).
 		Scan(&m.Records, &m.Skipped, &m.Complete)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return m, fmt.Errorf("read the import mark: %w", err)
@@ -53,6 +53,9 @@ type Rejection struct {
 func (s *Store) AppendBatch(ctx context.Context, txs []*walletv1.Transaction, keepGoing bool, mark func(accepted int) Mark) (Appended, error) {
 	if s.model != nil {
 		return Appended{}, fmt.Errorf("%w: append after Load", ErrUse)
+	}
+	if s.w == nil {
+		return Appended{}, fmt.Errorf("%w: %w", ErrCommit, s.hindrance)
 	}
 	if err := ctx.Err(); err != nil {
 		return Appended{}, err

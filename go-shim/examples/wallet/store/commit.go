@@ -29,6 +29,9 @@ func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position ui
 	if s.model == nil {
 		return 0, false, fmt.Errorf("%w: post before Load", ErrUse)
 	}
+	if s.w == nil {
+		return 0, false, fmt.Errorf("%w: %w", ErrCommit, s.hindrance)
+	}
 	p := &posting{ctx: ctx, tx: tx, done: make(chan struct{})}
 	select {
 	case s.queue <- p:

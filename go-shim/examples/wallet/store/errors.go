@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -12,6 +13,17 @@ import (
 var (
 	// ErrLocked: one process at a time owns a store.
 	ErrLocked = errors.New("another process has the store open: stop it first, or choose another --db")
+	// ErrLinked: a hard link.
+	ErrLinked = errors.New("the file has more than one name, and beside each SQLite keeps its own log of what was posted last: " +
+		"remove the other names (hard links), or copy the file")
+	// ErrEmpty: a file of no length is what a lost ledger may look like.
+	ErrEmpty = errors.New("the file is empty: if it was a ledger, restore it from a backup; to begin a new ledger in it, add --new")
+	// ErrLost: what was posted last is there without what it was added to.
+	ErrLost = errors.New("the ledger is missing or empty, but its write-ahead log is not: put both back, or move the log away to begin a new ledger")
+	// ErrReadOnly: nothing can be written.
+	ErrReadOnly = errors.New("the database is read-only: make the file and its folder writable for this user, then start walletd again")
+	// ErrFull: there is no room for what SQLite needs.
+	ErrFull = errors.New("the disk is full, or a quota is: free space")
 	// ErrNotStore: the file holds something else.
 	ErrNotStore = errors.New("the file is not a walletd store: choose another --db; nothing was changed")
 	// ErrNoStore: there is nothing to read.
@@ -37,11 +49,14 @@ var (
 
 // openError says what SQLite's refusal to open a file means for whoever named that file.
 func openError(err error) error {
+	if isNoSpace(err) {
+		return fmt.Errorf("%w (%w)", ErrFull, err)
+	}
 	switch primaryCode(err) {
 	case sqlite3.SQLITE_NOTADB:
 		return ErrNotStore
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("%w (%w)", ErrCreate, err)
+		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("%w (%w)", ErrLocked, err)
 	case sqlite3.SQLITE_CORRUPT:
@@ -66,6 +81,21 @@ func commitError(err error) error {
 		advice = "another program holds the database: close it, then " + advice
 	}
 	return fmt.Errorf("%w: %s (%w)", ErrCommit, advice, err)
+}
+
+// hindranceOf: what keeps from posting, but not from reading.
+func hindranceOf(err error) error {
+	if errors.Is(err, ErrReadOnly) || errors.Is(err, ErrFull) {
+		return err
+	}
+	return nil
+}
+
+// isNoSpace: the index of the log is the first that a full disk refuses; SQLite has a code of its own for that.
+func isNoSpace(err error) bool {
+	var e *sqlite.Error
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) ||
+		errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
 // primaryCode is SQLite's result code without its extension, 0 for errors of other origin.

@@ -123,7 +123,7 @@ func (s *Store) await(ctx context.Context, changed <-chan struct{}) error {
 }
 
 func (s *Store) history(ctx context.Context, from uint64, limit, maxBytes int) (events [][]byte, err error) {
-	rows, err := s.readers.QueryContext(ctx,
+	rows, err := s.reads.QueryContext(ctx,
 		`SELECT event FROM events WHERE position >= ? ORDER BY position LIMIT ?`, int64(from), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read events from %d: %w", from, err)

@@ -16,7 +16,10 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 	if s.model != nil {
 		return fmt.Errorf("%w: loaded twice", ErrUse)
 	}
-	total := s.w.next - 1
+	total := s.loaded
+	if s.w != nil {
+		total = s.w.next - 1
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := make(chan []*walletv1.Transaction, 4)
@@ -41,12 +44,13 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 	s.model = model
 	s.feed.start(total)
 	go s.commitLoop()
+	go s.keepTrim()
 	return nil
 }
 
 // decode reads ahead of the model, so that both cores have work.
 func (s *Store) decode(ctx context.Context, total uint64, chunks chan<- []*walletv1.Transaction) error {
-	rows, err := s.readers.QueryContext(ctx, `SELECT position, event FROM events ORDER BY position`)
+	rows, err := s.reads.QueryContext(ctx, `SELECT position, event FROM events ORDER BY position`)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ var ErrNoTransaction = errors.New("no such transaction")
 // TransactionByID finds a transaction by its transaction_id.
 func (s *Store) TransactionByID(ctx context.Context, transactionID string) (*walletv1.Transaction, error) {
 	var position int64
-	err := s.readers.QueryRowContext(ctx,
+	err := s.reads.QueryRowContext(ctx,
 		`SELECT position FROM transaction_ids WHERE transaction_id = ?`, transactionID).Scan(&position)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoTransaction
@@ -79,7 +79,7 @@ func (s *Store) assets(ctx context.Context, accountID string) (assets []string, 
 	last := ""
 	for {
 		var next sql.NullString
-		err := s.readers.QueryRowContext(ctx,
+		err := s.reads.QueryRowContext(ctx,
 			`SELECT min(asset) FROM account_refs WHERE account_id = ? AND asset > ?`, accountID, last).Scan(&next)
 		if err != nil {
 			return nil, fmt.Errorf("list assets: %w", err)
@@ -95,7 +95,7 @@ func (s *Store) assets(ctx context.Context, accountID string) (assets []string, 
 // appendRefs appends up to want refs of one (account, asset), from start up to the head.
 func (s *Store) appendRefs(ctx context.Context, refs []ref, key accountAsset, start ref, want int) ([]ref, error) {
 	end := refOf(s.Head()+1, 0)
-	rows, err := s.readers.QueryContext(ctx, `
+	rows, err := s.reads.QueryContext(ctx, `
 		SELECT first_ref, refs FROM account_refs WHERE account_id = ?1 AND asset = ?2 AND first_ref >= coalesce(
 			(SELECT max(first_ref) FROM account_refs WHERE account_id = ?1 AND asset = ?2 AND first_ref <= ?3), 0)
 		ORDER BY first_ref`, key.accountID, key.asset, int64(start))

@@ -19,13 +19,25 @@ func Scan(ctx context.Context, path string, visit func(*walletv1.Transaction)) (
 			err = fmt.Errorf("read %s: %w", path, err)
 		}
 	}()
+	if path, err = realPath(path); err != nil {
+		return fmt.Errorf("%w (%w)", ErrNoStore, err)
+	}
 	if info, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w (%w)", ErrNoStore, err)
-	} else if info.IsDir() {
-		return fmt.Errorf("%w (that is a folder)", ErrNoStore)
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w (that is no regular file)", ErrNoStore)
 	}
-	how, unlock := readingMode(path)
-	defer unlock()
+	if err := checkNames(path); err != nil {
+		return err
+	}
+	how := servedMode
+	switch lock, err := shareFile(path); {
+	case err == nil:
+		defer lock.close()
+		how = readingMode(path)
+	case !errors.Is(err, ErrLocked):
+		return err
+	}
 	db, err := openSQLiteAs(path, how, "query_only(1)")
 	if err != nil {
 		return err
@@ -61,19 +73,14 @@ func scan(ctx context.Context, conn *sql.Conn, visit func(*walletv1.Transaction)
 	return rows.Err()
 }
 
+// servedMode is for a file that another process may write meanwhile.
+var servedMode = url.Values{"mode": {"ro"}}
+
 // readingMode: a file that nobody writes is read as immutable, because SQLite would otherwise leave its -wal and -shm
-// beside it. If it is being served, or was when its process got killed, part of the ledger is in the -wal.
-func readingMode(path string) (how url.Values, unlock func()) {
-	lock, err := shareFile(path + ".lock")
-	unlock = func() {
-		if lock != nil {
-			_ = lock.Close()
-		}
+// beside it. If it was being served when its process got killed, part of the ledger is in the -wal.
+func readingMode(path string) url.Values {
+	if hasLog(path) {
+		return servedMode
 	}
-	wal, walErr := os.Stat(path + "-wal")
-	// If the lock cannot be made, the folder is read-only, and nobody else can make it either.
-	if errors.Is(err, ErrLocked) || walErr == nil && wal.Size() > 0 {
-		return url.Values{"mode": {"ro"}}, unlock
-	}
-	return url.Values{"immutable": {"1"}}, unlock
+	return url.Values{"immutable": {"1"}}
 }

@@ -44,10 +44,15 @@ func prepareSchema(ctx context.Context, conn *sql.Conn) (ledgerID string, create
 		ledgerID, err = createSchema(ctx, conn)
 		return ledgerID, err == nil, err
 	}
+	ledgerID, err = readLedgerID(ctx, conn)
+	return ledgerID, false, err
+}
+
+func readLedgerID(ctx context.Context, conn *sql.Conn) (ledgerID string, err error) {
 	if err := conn.QueryRowContext(ctx, `SELECT ledger_id FROM meta`).Scan(&ledgerID); err != nil {
-		return "", false, fmt.Errorf("%w: read the ledger id: %w", ErrCorrupt, err)
+		return "", fmt.Errorf("%w: read the ledger id: %w", ErrCorrupt, err)
 	}
-	return ledgerID, false, nil
+	return ledgerID, nil
 }
 
 // checkSchema makes sure that the database is either empty or a store of this version.
@@ -79,6 +84,9 @@ func createSchema(ctx context.Context, conn *sql.Conn) (string, error) {
 		`INSERT INTO meta VALUES ('%s'); PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;`,
 		ledgerID, applicationID, schemaVersion))
 	if err != nil {
+		if isNoSpace(err) {
+			return "", fmt.Errorf("%w (%w)", ErrFull, err)
+		}
 		return "", fmt.Errorf("%w: %w", ErrCreate, err)
 	}
 	return ledgerID, nil

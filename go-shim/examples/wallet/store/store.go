@@ -6,14 +6,8 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"maps"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -33,6 +27,12 @@ const (
 type Options struct {
 	// OnCommit, if set, is told of every group commit, from the committing goroutine.
 	OnCommit func(Commit)
+	// New takes an empty file for a new store. Without it such a file is refused, for it may have been a ledger.
+	New bool
+	// ReadAnyway opens a store also where nothing can be posted just now; see [Store.Hindrance].
+	ReadAnyway bool
+	// looks, if set, is when tests have the log looked at.
+	looks <-chan time.Time
 }
 
 // Commit describes one group commit.
@@ -50,93 +50,33 @@ type Applier interface {
 
 // Store is an open ledger. Its methods are safe for concurrent use, but AppendBatch and Load must not overlap.
 type Store struct {
-	lock     *os.File
-	writeDB  *sql.DB
-	readers  *sql.DB
-	w        *writer
-	ledgerID string
-	created  bool
-	options  Options
-	feed     feed
+	path string
+	lock *fileLock
+	// logLock is on the write-ahead log: a database that was moved here while its process runs on has another one's.
+	logLock *fileLock
+	writeDB *sql.DB
+	readers *sql.DB
+	// reads is readers, or the writer's connection if there can be no other.
+	reads querier
+	// w is nil if the database can only be read.
+	w         *writer
+	ledgerID  string
+	created   bool
+	hindrance error
+	// loaded is the last position that was found on opening.
+	loaded  uint64
+	options Options
+	feed    feed
 
 	model   Applier
 	queue   chan *posting
 	closing chan struct{}
 	stopped chan struct{}
+	// trimmed is closed when nobody trims the log any more.
+	trimmed chan struct{}
 	close   sync.Once
 	// optimistic is true while AppendBatch expects to meet no transaction_id twice.
 	optimistic bool
-}
-
-// Open opens or creates the store at path. Nothing can be posted or read from memory before Load.
-func Open(ctx context.Context, path string, options Options) (*Store, error) {
-	s, err := open(ctx, path, options)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	return s, nil
-}
-
-func open(ctx context.Context, path string, options Options) (_ *Store, err error) {
-	s := &Store{
-		options:    options,
-		queue:      make(chan *posting, queueLength),
-		closing:    make(chan struct{}),
-		stopped:    make(chan struct{}),
-		optimistic: true,
-	}
-	s.feed.changed = make(chan struct{})
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.closeFiles())
-		}
-	}()
-	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
-		return nil, fmt.Errorf("%w: that is a folder, name a file in it", ErrCreate)
-	}
-	if s.lock, err = lockFile(path + ".lock"); err != nil {
-		return nil, err
-	}
-	if s.writeDB, err = openSQLite(path, "synchronous(FULL)", "cache_size(-65536)", "wal_autocheckpoint(4096)"); err != nil {
-		return nil, err
-	}
-	s.writeDB.SetMaxOpenConns(1)
-	conn, err := s.writeDB.Conn(ctx)
-	if err != nil {
-		return nil, openError(err)
-	}
-	if s.ledgerID, s.created, err = prepareSchema(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	// Only now: switching the journal mode writes to the file, and it may not have been ours.
-	if _, err = conn.ExecContext(ctx, `PRAGMA journal_mode = WAL`); err != nil {
-		return nil, errors.Join(openError(err), conn.Close())
-	}
-	if s.w, err = newWriter(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	s.readers, err = openSQLite(path, "query_only(1)")
-	if err != nil {
-		return nil, err
-	}
-	s.readers.SetMaxOpenConns(maxReaders)
-	s.readers.SetMaxIdleConns(maxReaders)
-	return s, nil
-}
-
-func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
-	return openSQLiteAs(path, nil, pragmas...)
-}
-
-// openSQLiteAs adds options of SQLite's own, such as mode, to the name of the file.
-func openSQLiteAs(path string, how url.Values, pragmas ...string) (*sql.DB, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	query := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
-	maps.Copy(query, how)
-	return sql.Open("sqlite", "file:"+(&url.URL{Path: absolute}).EscapedPath()+"?"+query.Encode())
 }
 
 // LedgerID is the random identity that the store was created with.
@@ -144,6 +84,10 @@ func (s *Store) LedgerID() string { return s.ledgerID }
 
 // Created says whether Open found no store and made one.
 func (s *Store) Created() bool { return s.created }
+
+// Hindrance is why nothing could be posted when the store was opened, nil if there was nothing. It wraps [ErrReadOnly],
+// and then no post succeeds, or [ErrFull], and then posts do once there is space.
+func (s *Store) Hindrance() error { return s.hindrance }
 
 // Head is the last durable position that the read model shows; 0 if there is none, or before Load.
 func (s *Store) Head() uint64 { return s.feed.position() }
@@ -155,6 +99,7 @@ func (s *Store) Close() error {
 		close(s.closing)
 		if s.model != nil {
 			<-s.stopped
+			<-s.trimmed
 		}
 		err = s.closeFiles()
 	})
@@ -172,8 +117,6 @@ func (s *Store) closeFiles() error {
 	if s.writeDB != nil {
 		errs = append(errs, s.writeDB.Close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	return errors.Join(errs...)
+	// Last: see fileLock.
+	return errors.Join(append(errs, s.logLock.close(), s.lock.close())...)
 }

@@ -39,7 +39,7 @@ func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
 			return nil, fmt.Errorf("prepare: %w", err)
 		}
 	}
-	last, err := w.lastPosition(ctx)
+	last, err := lastPosition(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +47,9 @@ func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
 	return w, nil
 }
 
-func (w *writer) lastPosition(ctx context.Context) (uint64, error) {
+func lastPosition(ctx context.Context, conn *sql.Conn) (uint64, error) {
 	var last sql.NullInt64
-	if err := w.conn.QueryRowContext(ctx, `SELECT max(position) FROM events`).Scan(&last); err != nil {
+	if err := conn.QueryRowContext(ctx, `SELECT max(position) FROM events`).Scan(&last); err != nil {
 		return 0, fmt.Errorf("read the last position: %w", err)
 	}
 	return uint64(last.Int64), nil
@@ -105,7 +105,7 @@ func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 func (w *writer) recover(ctx context.Context) {
 	// SQLite may have rolled back by itself, and then refuses to do so again.
 	_, _ = w.conn.ExecContext(ctx, `ROLLBACK`)
-	last, err := w.lastPosition(ctx)
+	last, err := lastPosition(ctx, w.conn)
 	if err == nil && last+1 != w.next {
 		err = fmt.Errorf("the store ends at %d, not at %d", last, w.next-1)
 	}

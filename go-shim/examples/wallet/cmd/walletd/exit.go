@@ -43,13 +43,16 @@ func exitCode(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.Is(err, importer.ErrBadData),
+		errors.Is(err, store.ErrEmpty), errors.Is(err, store.ErrLost), errors.Is(err, store.ErrLinked),
 		errors.Is(err, store.ErrNotStore), errors.Is(err, store.ErrVersion), errors.Is(err, store.ErrCorrupt):
 		return exitData
 	case errors.Is(err, importer.ErrNoInput), errors.Is(err, store.ErrNoStore):
 		return exitNoInput
 	case errors.Is(err, store.ErrLocked), errors.Is(err, errListen):
 		return exitUnavailable
-	case errors.Is(err, store.ErrCreate), errors.Is(err, errReadyFile), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, store.ErrFull):
+		return exitIO
+	case errors.Is(err, store.ErrCreate), errors.Is(err, store.ErrReadOnly), errors.Is(err, errReadyFile), errors.Is(err, fs.ErrPermission):
 		return exitCreate
 	default:
 		return exitIO

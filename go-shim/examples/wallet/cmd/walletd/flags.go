@@ -132,6 +132,11 @@ func (f *flags) help() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// takeEmpty is the flag of the commands that may make a store.
+func (f *flags) takeEmpty(to *bool) {
+	f.BoolVar(to, "new", false, "begin a new ledger also in an empty file, which is refused otherwise because a lost ledger may look like it")
+}
+
 // address checks the value of a flag that is to be listened on.
 func (f *flags) address(name, value string) {
 	_, port, err := net.SplitHostPort(value)

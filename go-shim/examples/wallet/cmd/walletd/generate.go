@@ -21,6 +21,8 @@ example:
 func runGenerate(ctx context.Context, args []string, out streams) error {
 	f := newFlags("generate", generateUsage, false)
 	db := f.String("db", "", "the store, a file that is created if need be")
+	var options store.Options
+	f.takeEmpty(&options.New)
 	seed := f.number("seed", 1, 0, 1<<62, "another seed, another ledger")
 	accounts := f.number("accounts", 10_000, 1, 10_000_000, "how many accounts may take part")
 	transactions := f.number("transactions", 100_000, 1, 100_000_000, "how many transactions to make")
@@ -31,7 +33,7 @@ func runGenerate(ctx context.Context, args []string, out streams) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	ledger, err := store.Open(ctx, *db, store.Options{})
+	ledger, err := store.Open(ctx, *db, options)
 	if err != nil {
 		return err
 	}

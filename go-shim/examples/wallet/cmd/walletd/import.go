@@ -33,6 +33,8 @@ example:
 func runImport(ctx context.Context, args []string, out streams) error {
 	f := newFlags("import", importUsage, true)
 	db := f.String("db", "", "the store, a file that is created if need be")
+	var options store.Options
+	f.takeEmpty(&options.New)
 	format := f.String("format", "", "what the files hold: "+joinFormats())
 	keepGoing := f.Bool("keep-going", false, "leave bad rows out instead of stopping at the first; the exit code is 65 all the same")
 	f.required = []string{"db", "format"}
@@ -49,7 +51,7 @@ func runImport(ctx context.Context, args []string, out streams) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	ledger, err := store.Open(ctx, *db, store.Options{})
+	ledger, err := store.Open(ctx, *db, options)
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	shim "hotpath.dev/go-shim"
@@ -21,6 +24,16 @@ const asWalletd = "WALLETD_TEST_AS_WALLETD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asWalletd) != "" {
+		if text := os.Getenv(fullDisk); text != "" {
+			signal.Ignore(syscall.SIGXFSZ)
+			bytes, err := strconv.ParseUint(text, 10, 64)
+			if err == nil {
+				err = setFileLimit(0, bytes)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
 		main()
 		return
 	}

@@ -28,8 +28,8 @@ import (
 const serveUsage = `usage: walletd serve --db PATH [flags]
 
 Answers the wallet API over gRPC, with reflection and health checks. The ledger is loaded into memory first; until then
-calls are UNAVAILABLE and health is NOT_SERVING. SIGTERM and SIGINT let running calls finish, for up to --drain-ms; a
-second one ends the process at once.
+calls are UNAVAILABLE and health is NOT_SERVING. A database that is read-only, or on a full disk, is served for reads; the
+log says so. SIGTERM and SIGINT let running calls finish, for up to --drain-ms; a second one ends the process at once.
 
 What callers can make it hold is bounded, by --max-connections, --max-streams and --max-unread-bytes, and in time: a
 request must arrive within 10 s, and a caller that takes nothing of its replies for a minute is cut off. Clocks of these
@@ -68,6 +68,7 @@ type serveConfig struct {
 	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
 	streamWorkers uint32
 	lifeline      bool
+	newStore      bool
 	sidecar       sidecarConfig
 }
 
@@ -75,6 +76,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	var c serveConfig
 	f := newFlags("serve", serveUsage, false)
 	f.StringVar(&c.db, "db", "", "the store, a file that is created if need be")
+	f.takeEmpty(&c.newStore)
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7450", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
 	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(readmodel.Names(), ", "))
@@ -120,12 +122,15 @@ func runServe(ctx context.Context, args []string, out streams) error {
 		go holdOn(out.stdin, log, cancel)
 	}
 	telemetry := newTelemetry(log)
-	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed})
+	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed, New: c.newStore, ReadAnyway: true})
 	if err != nil {
 		return err
 	}
 	if ledger.Created() {
 		log.Warn("there was no store, so a new, empty one was created", "db", c.db)
+	}
+	if hindrance := ledger.Hindrance(); hindrance != nil {
+		log.Error("only reads are served", "db", c.db, "cause", hindrance)
 	}
 	err = serve(ctx, c, ledger, telemetry, log)
 	return errors.Join(err, ledger.Close())

@@ -34,6 +34,7 @@ type served struct {
 	// lifeline is its standard input.
 	lifeline io.WriteCloser
 	conn     *grpc.ClientConn
+	log      safeBuffer
 	ready    struct {
 		PID   int    `json:"pid"`
 		GRPC  string `json:"grpc"`
@@ -43,16 +44,21 @@ type served struct {
 
 func startServing(t *testing.T, db string, flags ...string) *served {
 	t.Helper()
+	return startServingBy(t, (*exec.Cmd).Start, db, flags...)
+}
+
+func startServingBy(t *testing.T, start func(*exec.Cmd) error, db string, flags ...string) *served {
+	t.Helper()
 	s := new(served)
 	file := filepath.Join(t.TempDir(), "ready.json")
 	s.cmd = walletd(t, append([]string{"serve", "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--ready-file", file}, flags...)...)
-	s.cmd.Stderr = os.Stderr
+	s.cmd.Stderr = io.MultiWriter(os.Stderr, &s.log)
 	var err error
 	if s.lifeline, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
@@ -60,6 +66,9 @@ func startServing(t *testing.T, db string, flags ...string) *served {
 		text, err := os.ReadFile(file)
 		if err == nil && json.Unmarshal(text, &s.ready) == nil {
 			break
+		}
+		if log := "\n" + s.log.String(); strings.Contains(log, "\nwalletd: ") {
+			t.Fatalf("walletd did not start: %s", log)
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("walletd did not get ready within five minutes")

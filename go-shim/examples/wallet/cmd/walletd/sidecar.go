@@ -96,7 +96,7 @@ func openSidecar(
 		Run: c.run, Hop: c.hop, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
 		// The service's own reads obey them too.
 		CallerPositions: true,
-		HopTimeout: time.Duration(*c.hopTimeoutMS) * time.Millisecond,
+		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
 		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
 	}, ledger)

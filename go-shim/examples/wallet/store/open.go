@@ -1,0 +1,239 @@
+//go:build unix
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"syscall"
+)
+
+// logLimit is what a log that grew beyond it, because readers held it, is cut to when it begins anew.
+const logLimit = 16 << 20
+
+// writing are the settings of the connection that commits; a checkpoint is due at 4,096 pages, which is the log's limit.
+var writing = []string{
+	"synchronous = FULL", "cache_size = -65536", "wal_autocheckpoint = 4096", fmt.Sprintf("journal_size_limit = %d", logLimit),
+}
+
+// querier is what answers the store's reads.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Open opens the store at path, or creates it if there is no file. Nothing can be posted or read from memory before Load.
+func Open(ctx context.Context, path string, options Options) (*Store, error) {
+	s, err := open(ctx, path, options)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string, options Options) (_ *Store, err error) {
+	s := &Store{
+		options:    options,
+		queue:      make(chan *posting, queueLength),
+		closing:    make(chan struct{}),
+		stopped:    make(chan struct{}),
+		trimmed:    make(chan struct{}),
+		optimistic: true,
+	}
+	s.feed.changed = make(chan struct{})
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeFiles())
+		}
+	}()
+	if s.path, err = realPath(path); err != nil {
+		return nil, err
+	}
+	if err = s.findOrCreate(ctx); err != nil {
+		return nil, err
+	}
+	if err = s.lockFiles(); err != nil {
+		return nil, err
+	}
+	if s.hindrance == nil {
+		err = s.openToWrite(ctx)
+	}
+	if s.hindrance == nil && options.ReadAnyway {
+		s.hindrance = hindranceOf(err)
+	}
+	switch {
+	case errors.Is(s.hindrance, ErrReadOnly):
+		err = s.openToRead(ctx)
+	case errors.Is(s.hindrance, ErrFull):
+		err = s.openInCramped(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, s.lockLog()
+}
+
+func (s *Store) findOrCreate(ctx context.Context) error {
+	switch what, err := look(s.path); {
+	case err != nil:
+		return err
+	case what == foundEmpty && !s.options.New:
+		return ErrEmpty
+	case what == foundNothing:
+		s.created, err = create(ctx, s.path)
+		return err
+	}
+	return nil
+}
+
+// lockFiles takes the database and, if there is one, the log. Where nothing can be written, others may read beside us.
+func (s *Store) lockFiles() (err error) {
+	s.lock, err = lockFile(s.path)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		if err = fmt.Errorf("%w (%w)", ErrReadOnly, err); !s.options.ReadAnyway {
+			return err
+		}
+		s.hindrance = err
+		s.lock, err = shareFile(s.path)
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkNames(s.path); err != nil {
+		return err
+	}
+	if hasLog(s.path) {
+		return s.lockLog()
+	}
+	return nil
+}
+
+// lockLog takes the log that SQLite has open, or is about to open.
+func (s *Store) lockLog() (err error) {
+	if !s.lock.isAt(s.path) {
+		return fmt.Errorf("%w: the file was replaced meanwhile", ErrLocked)
+	}
+	if lockPath(s.path) != s.path || s.w == nil && s.hindrance != nil || s.logLock != nil && s.logLock.isAt(logPath(s.path)) {
+		return nil
+	}
+	if err := s.logLock.close(); err != nil {
+		return err
+	}
+	s.logLock, err = lockFile(logPath(s.path))
+	return err
+}
+
+func (s *Store) openToWrite(ctx context.Context) (err error) {
+	if err := s.openWriter(ctx); err != nil {
+		return err
+	}
+	if s.readers, err = openSQLite(s.path, "query_only(1)"); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(maxReaders)
+	s.readers.SetMaxIdleConns(maxReaders)
+	s.reads = s.readers
+	return nil
+}
+
+// openInCramped does without the index of the log that connections share, a file that a full disk has no room for. Then
+// there can be but one connection, and it answers reads too. What it has written but not committed lies beyond the
+// head, so that they don't see it.
+func (s *Store) openInCramped(ctx context.Context) error {
+	if err := s.openWriter(ctx, "locking_mode = EXCLUSIVE"); err != nil {
+		return err
+	}
+	s.reads = s.w.conn
+	return nil
+}
+
+func (s *Store) openWriter(ctx context.Context, first ...string) (err error) {
+	if s.writeDB, err = openSQLite(s.path); err != nil {
+		return err
+	}
+	s.writeDB.SetMaxOpenConns(1)
+	conn, err := s.writeDB.Conn(ctx)
+	if err != nil {
+		return errors.Join(openError(err), s.writeDB.Close())
+	}
+	// One by one: the driver would sort them, and most of them already read the database.
+	for _, setting := range append(first, writing...) {
+		if err == nil {
+			_, err = conn.ExecContext(ctx, "PRAGMA "+setting)
+			err = openError(err)
+		}
+	}
+	if err == nil {
+		err = s.prepareWriter(ctx, conn)
+	}
+	if err != nil {
+		return errors.Join(err, conn.Close(), s.writeDB.Close())
+	}
+	return nil
+}
+
+func (s *Store) prepareWriter(ctx context.Context, conn *sql.Conn) (err error) {
+	var created bool
+	if s.ledgerID, created, err = prepareSchema(ctx, conn); err != nil {
+		return err
+	}
+	s.created = s.created || created
+	// Only now: switching the journal mode writes to the file, and it may not have been ours.
+	if _, err := conn.ExecContext(ctx, `PRAGMA journal_mode = WAL`); err != nil {
+		return openError(err)
+	}
+	if s.w, err = newWriter(ctx, conn); err != nil {
+		return err
+	}
+	s.loaded = s.w.next - 1
+	return nil
+}
+
+func (s *Store) openToRead(ctx context.Context) (err error) {
+	if err := s.lock.share(); err != nil {
+		return err
+	}
+	if s.readers, err = openSQLiteAs(s.path, readingMode(s.path), "query_only(1)"); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(maxReaders)
+	s.reads = s.readers
+	conn, err := s.readers.Conn(ctx)
+	if err != nil {
+		return openError(err)
+	}
+	defer conn.Close()
+	empty, err := checkSchema(ctx, conn)
+	switch {
+	case err != nil:
+		return err
+	case empty:
+		return ErrNotStore
+	}
+	if s.ledgerID, err = readLedgerID(ctx, conn); err != nil {
+		return err
+	}
+	s.loaded, err = lastPosition(ctx, conn)
+	return err
+}
+
+func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
+	return openSQLiteAs(path, nil, pragmas...)
+}
+
+// openSQLiteAs adds options of SQLite's own, such as mode, to the name of the file.
+func openSQLiteAs(path string, how url.Values, pragmas ...string) (*sql.DB, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	maps.Copy(query, how)
+	return sql.Open("sqlite", "file:"+(&url.URL{Path: absolute}).EscapedPath()+"?"+query.Encode())
+}
