@@ -11,6 +11,7 @@ mod link;
 mod links;
 mod socket;
 mod tally;
+mod upkeep;
 mod writes;
 
 pub use address::Address;
@@ -22,11 +23,12 @@ use self::{
     groups::Groups,
     links::Links,
     tally::Tally,
+    upkeep::Upkeep,
     writes::{Plan, Writes},
 };
 use crate::{
     error::{Error, Kind, Result},
-    http2::hpack::encoder::Fields,
+    http2::{hpack::encoder::Fields, status},
     measure::Observed,
     traffic::{Method, Spread, Window, Workload},
 };
@@ -35,7 +37,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,6 +48,8 @@ const MAX_METHODS: usize = 1 << 16;
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A read is answered promptly if it takes twice as long as the quickest, and this: a busy machine's own delays.
+const PROMPT_NS: u64 = 5_000_000;
 
 /// Where a target's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +102,8 @@ pub struct Generator {
     clock: Clock,
     links: Links,
     groups: Groups,
+    /// By method: the quickest answer so far.
+    quickest: Vec<Option<u64>>,
     write_fields: Fields,
     /// The connection of the writes, and their rate; 0 if there are none.
     write_link: usize,
@@ -110,6 +116,13 @@ impl std::fmt::Debug for Generator {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// What differs between windows, catching up and draining.
+struct Settings {
+    writes_per_second: f64,
+    max_in_flight: usize,
+    timeout: Duration,
 }
 
 impl Options {
@@ -181,6 +194,7 @@ impl Generator {
         links.add(addresses.last().unwrap_or(&front), options.idle_connections);
         links.open_all(&mut Nobody, &AtomicBool::new(false))?;
         Ok(Self {
+            quickest: vec![None; workload.methods().len()],
             write_fields: fields(&front),
             write_link,
             writes_per_second: if writes {
@@ -206,7 +220,50 @@ impl Generator {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> Result<Observed> {
-        self.run_with(window, self.writes_per_second, next_write, progress, stop)
+        let settings = Settings {
+            writes_per_second: self.writes_per_second,
+            max_in_flight: self.options.max_in_flight,
+            timeout: self.options.timeout,
+        };
+        self.run_with(window, &settings, next_write, progress, stop)
+    }
+
+    /// Waits until the target is done with reads that were given up: until one that is sent alone is answered about as quickly
+    /// as the quickest ever. Tells whether that came to pass within `patience`.
+    ///
+    /// A target may go on with what nobody waits for any more, and the next window's reads would queue behind it.
+    pub fn drain(&mut self, seed: u64, patience: Duration, stop: &AtomicBool) -> Result<bool> {
+        let give_up_at = self.clock.now().saturating_add(ns(patience));
+        let method = self.workload.read(seed, 0).method;
+        let window = Window {
+            from_qps: 0.0,
+            to_qps: 0.0,
+            duration: Duration::ZERO,
+            spread: Spread::Closed,
+            seed,
+            keep_replies: false,
+        };
+        while !stop.load(Ordering::Relaxed) {
+            let left = Duration::from_nanos(give_up_at.saturating_sub(self.clock.now()));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let settings = Settings {
+                writes_per_second: 0.0,
+                max_in_flight: 1,
+                timeout: self.options.timeout.min(left),
+            };
+            let progress = Progress::default();
+            let observed = self.run_with(&window, &settings, &mut 0, &progress, stop)?;
+            let known = self.quickest.get(usize::from(method)).copied().flatten();
+            // A method that always fails has no quickest answer: that it ends is enough.
+            let prompt = known.map_or(u64::MAX, |quickest| quickest * 2 + PROMPT_NS);
+            let answered = !observed.statuses.contains_key(&status::DEADLINE_EXCEEDED);
+            if answered && observed.sent > 0 && observed.from_sent.max() <= prompt {
+                return Ok(true);
+            }
+        }
+        Ok(true)
     }
 
     /// Does the writes before `first`, one right after the other: a target that sat out windows goes through the states of
@@ -225,14 +282,19 @@ impl Generator {
             seed: 0,
             keep_replies: false,
         };
-        self.run_with(&window, 1e6, next_write, &Progress::default(), stop)?;
+        let settings = Settings {
+            writes_per_second: 1e6,
+            max_in_flight: self.options.max_in_flight,
+            timeout: self.options.timeout,
+        };
+        self.run_with(&window, &settings, next_write, &Progress::default(), stop)?;
         Ok(())
     }
 
     fn run_with(
         &mut self,
         window: &Window,
-        writes_per_second: f64,
+        settings: &Settings,
         next_write: &mut u64,
         progress: &Progress,
         stop: &AtomicBool,
@@ -240,7 +302,7 @@ impl Generator {
         // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         self.links.settle(&mut Nobody, stop)?;
-        let timeout = ns(self.options.timeout);
+        let timeout = ns(settings.timeout);
         let begin = self.clock.now();
         let end = begin.saturating_add(ns(window.duration));
         let writes = Plan {
@@ -248,11 +310,16 @@ impl Generator {
             timeout,
             begin,
             end,
-            per_second: writes_per_second,
+            per_second: settings.writes_per_second,
         };
         let budget = window
             .keep_replies
             .then_some(self.options.reply_budget_bytes);
+        let upkeep = match window.spread {
+            Spread::Closed => Upkeep::closed(settings.max_in_flight),
+            Spread::Poisson | Spread::Constant => Upkeep::open(begin, end),
+        };
+        let quickest = std::mem::take(&mut self.quickest);
         let mut drive = Drive {
             links: &mut self.links,
             groups: &mut self.groups,
@@ -261,21 +328,24 @@ impl Generator {
             clock: self.clock,
             answers: Answers {
                 now: begin,
-                tally: Tally::new((begin, end), self.workload.methods().len(), budget),
+                tally: Tally::new((begin, end), upkeep, quickest, budget),
                 writes: Writes::new(writes, *next_write),
             },
             limits: Limits {
                 begin,
                 end,
                 timeout,
-                max_in_flight: self.options.max_in_flight,
+                max_in_flight: settings.max_in_flight,
                 keep: window.keep_replies,
             },
         };
         let interrupted_at = drive.run(window, progress, stop);
         let (writes, next) = drive.answers.writes.finish();
         *next_write = next;
-        Ok(drive.answers.tally.finish(writes, interrupted_at?))
+        let at = interrupted_at.as_ref().copied().unwrap_or_default();
+        let (observed, quickest) = drive.answers.tally.finish(writes, at);
+        self.quickest = quickest;
+        interrupted_at.map(|_| observed)
     }
 }
 

@@ -21,16 +21,22 @@ pub fn latencies() -> Latencies {
 pub struct Observed {
     /// Reads that were due.
     pub planned: u64,
-    /// Reads that were sent. The rest was dropped: never sent because the target took none for too long.
+    /// Reads that were sent.
     pub sent: u64,
-    /// Reads answered with OK. Those of `statuses`, of `sent - answered` and of dropped reads are errors.
+    /// Reads that were not: their time was up, or nearly, before the target took them. Of the others `planned - sent` were
+    /// due when the window was interrupted.
+    pub expired: u64,
+    /// Reads answered with OK, whenever that was. Those of `statuses` and all that were not sent are errors.
     pub ok: u64,
     /// Answers by gRPC status code; one that this side gave up on counts as 4, a lost connection as 14.
     pub statuses: BTreeMap<u32, u64>,
     /// The window's duration, or up to when it was interrupted.
     pub elapsed: Duration,
-    /// OK answers that came within the window's planned duration, a second.
+    /// The rate of OK answers to the window's own reads, whenever they came: `ok` over the window's duration, or over
+    /// the time that the target took for them if it fell behind.
     pub achieved_qps: f64,
+    /// From the window's begin until the last of its reads had ended.
+    pub until_drained: Duration,
     /// From the planned send to the answer, of every read that was due: what a caller would have waited. Those that got
     /// no answer are in it with the time until they were given up.
     pub from_planned: Latencies,
@@ -62,7 +68,8 @@ pub struct MethodObserved {
 /// The generator's own account of a window.
 #[derive(Debug, Clone)]
 pub struct GeneratorObserved {
-    /// CPU time of its thread, as a share of the window's wall time: 1.0 is a whole core.
+    /// CPU time of its thread, as a share of the wall time in which reads were due: 1.0 is a whole core. Waiting for the last
+    /// answers is not in it.
     pub cpu_fraction: f64,
     /// How late its loop came to each planned send, whether or not the target could take it then. The generator's fault,
     /// never the target's.

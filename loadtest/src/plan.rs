@@ -116,8 +116,8 @@ pub enum Verdict {
     Held,
     /// It broke, by this rule.
     Broke(String),
-    /// The generator fell behind: the window says nothing.
-    Void,
+    /// The window says nothing; what the search is ended by if that goes on: `generator` or `backlog`.
+    Void(&'static str),
 }
 
 /// The state of a run.

@@ -100,7 +100,7 @@ impl RecordOptions {
 /// Records until `stop` is set; tells where it listens, and when a limit is reached, on standard error.
 pub fn run(options: RecordOptions, stop: &Arc<AtomicBool>) -> Result<Recorded> {
     let recorder = Recorder::bind(options)?;
-    eprintln!("listening on {}", told(recorder.address()));
+    eprintln!("listening on {}", recorder.address());
     recorder.serve(stop, |note| eprintln!("{note}"))
 }
 
@@ -108,7 +108,7 @@ impl Recorder {
     /// Begins to listen, and begins the file.
     pub fn bind(options: RecordOptions) -> Result<Self> {
         let listener = Listener::bind(&options.listen).map_err(|error| {
-            let message = format!("can't listen on {}", told(&options.listen));
+            let message = format!("can't listen on {}", options.listen);
             Error::caused(Kind::Target, message, error)
         })?;
         let file = options.file.clone();
@@ -177,13 +177,6 @@ impl fmt::Display for Recorded {
             Some(ended) => writeln!(f, "recording ended early: {ended}"),
             None => Ok(()),
         }
-    }
-}
-
-fn told(address: &Address) -> String {
-    match address {
-        Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 

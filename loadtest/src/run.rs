@@ -57,6 +57,8 @@ pub struct Measurement {
     pub at: Duration,
     /// The window with all that belongs to it.
     pub took: Duration,
+    /// The window began before the target was done with the reads of an earlier one that were given up.
+    pub backlog: bool,
 }
 
 /// A run, as far as it is not about how windows are run.
@@ -163,10 +165,7 @@ impl Running<'_> {
         let mut measurement = drive.run_window(next.target, &window, &now)?;
         let replies = measurement.observed.replies.take();
         let observed = &measurement.observed;
-        let void = match self.job.spread {
-            Spread::Closed => objective::void_of_closed_loop(observed),
-            _ => objective::void(observed, self.job.max_lag, &self.job.objective),
-        };
+        let void = self.void(&measurement);
         let broke = objective::broke(&self.job.objective, observed, next.duration);
         let mut row = row::row(&row::Parts {
             index: u32::try_from(self.windows.len()).unwrap_or(u32::MAX),
@@ -180,7 +179,7 @@ impl Running<'_> {
         row.void.clone_from(&void);
         row.broke.clone_from(&broke);
         drive.finished(&row);
-        let interrupted = measurement.observed.interrupted;
+        let (interrupted, backlog) = (measurement.observed.interrupted, measurement.backlog);
         self.windows.push(Measured {
             window: row,
             observed: row::compacted(measurement.observed, next.phase),
@@ -196,12 +195,24 @@ impl Running<'_> {
             }
         }
         let verdict = match (void, broke) {
-            (Some(_), _) => Verdict::Void,
+            (Some(_), _) if backlog => Verdict::Void("backlog"),
+            (Some(_), _) => Verdict::Void("generator"),
             (None, Some(rule)) => Verdict::Broke(rule),
             (None, None) => Verdict::Held,
         };
         self.plan.finished(verdict, measurement.took);
         Ok(())
+    }
+
+    fn void(&self, measurement: &Measurement) -> Option<String> {
+        let observed = &measurement.observed;
+        if measurement.backlog {
+            return Some(objective::BACKLOG.to_owned());
+        }
+        match self.job.spread {
+            Spread::Closed => objective::void_of_closed_loop(observed),
+            _ => objective::void(observed, self.job.max_lag, &self.job.objective),
+        }
     }
 
     /// Answers that differ break the objective whatever the rate.

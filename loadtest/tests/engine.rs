@@ -18,7 +18,7 @@ use loadtest::{
     measure::Observed,
     traffic::{Spread, Window},
 };
-use server::{BIG, ECHO, FAIL, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, serve};
+use server::{BIG, ECHO, FAIL, GATED, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, serve};
 use std::{
     sync::{
         Arc,
@@ -216,9 +216,61 @@ fn reads_beyond_the_limit_wait_and_are_dropped_at_their_timeout() {
     let mut generator = connect(&address, traffic, options).unwrap();
     let observed = run(&mut generator, &window(1.0, 10, false));
     assert_eq!((observed.planned, observed.sent, observed.ok), (5, 1, 0));
-    assert_eq!(observed.generator.held_back, 4);
+    assert_eq!((observed.generator.held_back, observed.expired), (4, 4));
     assert_eq!(observed.generator.in_flight_max, 1);
     assert_eq!(seen.requests.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn reads_that_were_held_back_until_their_time_was_nearly_up_are_not_sent() {
+    let (address, seen) = serve();
+    let times = (1..=5).map(|n| MS * n).collect();
+    let traffic = Traffic::new(vec![(NEVER, vec![])]).at(times);
+    let options = Options {
+        max_in_flight: 1,
+        timeout: 1000 * MS,
+        ..options()
+    };
+    let mut generator = connect(&address, traffic, options).unwrap();
+    let observed = run(&mut generator, &window(1.0, 10, false));
+    // The others had milliseconds left when the first one's place was free.
+    assert_eq!((observed.sent, observed.expired, observed.ok), (1, 4, 0));
+    assert_eq!(seen.requests.load(Ordering::SeqCst), 1);
+    // A caller would have waited until the deadline.
+    assert!(observed.from_planned.min() >= 999_000_000);
+}
+
+#[test]
+fn reads_whose_time_was_up_before_the_loop_came_to_them_are_not_sent() {
+    let (address, seen) = serve();
+    let times = (0..1000).map(Duration::from_nanos).collect();
+    let traffic = Traffic::new(vec![(ECHO, vec![])]).at(times);
+    let options = Options {
+        timeout: Duration::from_nanos(1),
+        ..options()
+    };
+    let mut generator = connect(&address, traffic, options).unwrap();
+    let observed = run(&mut generator, &window(1.0, 1, false));
+    assert_eq!((observed.planned, observed.ok), (1000, 0));
+    // No loop takes a nanosecond for each.
+    assert!(observed.expired > 900, "{}", observed.expired);
+    let begun = seen.requests.load(Ordering::SeqCst);
+    assert!(begun <= observed.planned - observed.expired, "{begun}");
+}
+
+#[test]
+fn a_target_has_drained_once_it_answers_a_read_alone() {
+    let (address, seen) = serve();
+    let traffic = Traffic::new(vec![(GATED, vec![])]);
+    let mut generator = connect(&address, traffic, options()).unwrap();
+    let stop = AtomicBool::new(false);
+    let stuck = generator.drain(1, 200 * MS, &stop).unwrap();
+    assert!(!stuck);
+    seen.open.store(true, Ordering::SeqCst);
+    assert!(generator.drain(1, 60_000 * MS, &stop).unwrap());
+    // What was asked for is in no window's accounts.
+    let observed = run(&mut generator, &window(100.0, 50, false));
+    assert_eq!(observed.ok, observed.planned);
 }
 
 #[test]
@@ -379,6 +431,40 @@ fn what_cannot_be_opened_says_why() {
     assert_eq!(error.kind(), Kind::Target);
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert!(error.to_string().contains("efused"), "{error}");
+}
+
+fn closed_port() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn named(all: Vec<std::net::SocketAddr>) -> Address {
+    let name = "somewhere:7".to_owned();
+    Address::Named { name, all }
+}
+
+#[test]
+fn of_a_name_the_first_address_that_answers_is_asked() {
+    let (Address::Tcp(served), seen) = serve() else {
+        panic!("TCP")
+    };
+    let address = named(vec![closed_port(), served]);
+    let traffic = Traffic::new(vec![(ECHO, vec![1])]).at(vec![MS; 4]);
+    let mut generator = connect(&address, traffic, options()).unwrap();
+    assert_eq!(run(&mut generator, &window(1.0, 10, false)).ok, 4);
+    assert_eq!(seen.requests.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn a_name_without_an_address_that_answers_says_why_of_each() {
+    let all = vec![closed_port(), closed_port()];
+    let traffic = Traffic::new(vec![(ECHO, vec![])]);
+    let error = connect(&named(all.clone()), traffic, options()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("somewhere:7"), "{text}");
+    for address in all {
+        assert!(text.contains(&format!("{address}: ")), "{text}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     generator::{Address, Endpoints},
     topology::{Kind, STREAM_WORKERS, Spec},
 };
-use std::{collections::BTreeSet, net::ToSocketAddrs as _, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Most targets of a run.
 const TARGETS: usize = 16;
@@ -182,14 +182,11 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("unix: needs a path".to_owned()),
         Some(path) => Ok(Address::Unix(PathBuf::from(path))),
-        None => tcp(text).map(Address::Tcp),
+        None => tcp(text),
     }
 }
 
-/// Names are looked up once, so that the generator never waits for a resolver.
-fn tcp(text: &str) -> Result<std::net::SocketAddr, String> {
-    let rule = || format!("{text:?} must be host:port, such as 127.0.0.1:7450, or unix:PATH");
-    let all: Vec<_> = text.to_socket_addrs().map_err(|_| rule())?.collect();
-    let four = all.iter().find(|address| address.is_ipv4());
-    four.or(all.first()).copied().ok_or_else(rule)
+fn tcp(text: &str) -> Result<Address, String> {
+    let rule = |_| format!("{text:?} must be host:port, such as 127.0.0.1:7450, or unix:PATH");
+    text.parse().map_err(rule)
 }

@@ -16,6 +16,13 @@ const MAX_UNIX_PATH_BYTES: usize = 107;
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
+    /// TCP, by a name with more than one address or none that is its own name: they are tried in the resolver's order.
+    Named {
+        /// `host:port`.
+        name: String,
+        /// All addresses of the name.
+        all: Vec<SocketAddr>,
+    },
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -25,8 +32,32 @@ impl Address {
     pub(crate) fn authority(&self) -> String {
         match self {
             Self::Tcp(address) => address.to_string(),
+            Self::Named { name, .. } => name.clone(),
             Self::Unix(_) => "localhost".to_owned(),
         }
+    }
+
+    /// All that are to be tried, in this order.
+    pub(crate) fn tcp(&self) -> &[SocketAddr] {
+        match self {
+            Self::Tcp(address) => std::slice::from_ref(address),
+            Self::Named { all, .. } => all,
+            Self::Unix(_) => &[],
+        }
+    }
+
+    fn named(text: &str, found: impl Iterator<Item = SocketAddr>) -> Option<Self> {
+        let mut all: Vec<SocketAddr> = Vec::new();
+        for address in found {
+            // A resolver that reads several lines of a file tells the same address several times.
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        (!all.is_empty()).then(|| Self::Named {
+            name: text.to_owned(),
+            all,
+        })
     }
 }
 
@@ -34,6 +65,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Named { name, .. } => f.write_str(name),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -42,7 +74,7 @@ impl fmt::Display for Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// A name is resolved at once, to its first address.
+    /// A name is resolved at once, so that the generator never waits for a resolver.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |rule: String| Error::new(Kind::Usage, format!("address `{text}`: {rule}"));
         if let Some(path) = text.strip_prefix("unix:") {
@@ -54,14 +86,16 @@ impl FromStr for Address {
                 ))),
             };
         }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Tcp(address));
+        }
         if !text.contains(':') {
             let rule = "must be `host:port` or `unix:PATH`".to_owned();
             return Err(wrong(rule));
         }
-        let mut found = (text.to_socket_addrs())
+        let found = (text.to_socket_addrs())
             .map_err(|error| wrong(format!("must be `host:port` or `unix:PATH` ({error})")))?;
-        let first = found.next();
-        (first.map(Self::Tcp)).ok_or_else(|| wrong("the name has no address".to_owned()))
+        Self::named(text, found).ok_or_else(|| wrong("the name has no address".to_owned()))
     }
 }
 
@@ -79,6 +113,25 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_name_has_all_of_its_addresses_in_the_resolvers_order() {
+        let Address::Named { name, all } = "localhost:9".parse().unwrap() else {
+            panic!("a name");
+        };
+        assert_eq!(name, "localhost:9");
+        for found in "localhost:9".to_socket_addrs().unwrap() {
+            assert!(all.contains(&found), "{found} of {all:?}");
+        }
+        let [six, four]: [SocketAddr; 2] = ["[::1]:9", "127.0.0.1:9"].map(|a| a.parse().unwrap());
+        let both = Address::named("a:9", [six, four, six].into_iter()).unwrap();
+        assert_eq!(both.tcp(), [six, four]);
+        assert_eq!(
+            (both.to_string(), both.authority()),
+            ("a:9".into(), "a:9".into())
+        );
+        assert_eq!(Address::named("a:9", std::iter::empty()), None);
     }
 
     #[test]

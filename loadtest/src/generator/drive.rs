@@ -110,9 +110,10 @@ impl Reads {
         Some(if self.closed { now } else { planned })
     }
 
-    /// A closed loop goes on until the window is over.
+    /// A closed loop goes on until the window is over; one read it has at least.
     fn end(&mut self, now: u64, limits: &Limits) {
-        self.next = self.next.filter(|_| !self.closed || now < limits.end);
+        let goes_on = !self.closed || now < limits.end || self.n == 0;
+        self.next = self.next.filter(|_| goes_on);
     }
 }
 
@@ -147,6 +148,9 @@ impl Drive<'_> {
             }
             self.give_up(now);
             reads.end(now, &self.limits);
+            if now >= self.limits.end {
+                self.answers.tally.loaded();
+            }
             (self.answers.writes).step(now, self.links, self.write_fields, self.workload)?;
             self.send_waiting(now);
             self.send_due(&mut reads, now)?;
@@ -226,12 +230,16 @@ impl Drive<'_> {
                 method: request.method,
                 planned,
             };
+            let deadline = planned.saturating_add(self.limits.timeout);
+            if deadline <= now {
+                self.answers.tally.expired(read.method, planned, now);
+                continue;
+            }
             if self.groups.any_waits(request.method) || !self.send(&read, request.message, now) {
                 self.answers.tally.held_back();
                 self.groups.wait(read);
             }
-            self.groups
-                .expire_by(planned.saturating_add(self.limits.timeout));
+            self.groups.expire_by(deadline);
         }
         Ok(())
     }
@@ -265,13 +273,26 @@ impl Drive<'_> {
         }
         let mut blocked = [false; 2];
         while let Some((group, read)) = self.groups.longest_waiting(blocked) {
+            let deadline = read.planned.saturating_add(self.limits.timeout);
+            if deadline.saturating_sub(now) < self.least_time(read.method) {
+                self.groups.done_waiting(group);
+                (self.answers.tally).expired(read.method, read.planned, deadline);
+                continue;
+            }
             let message = self.workload.read(read.seed, read.n).message;
             if self.send(&read, message, now) {
-                self.groups.sent_waiting(group);
+                self.groups.done_waiting(group);
             } else if let Some(blocked) = blocked.get_mut(group) {
                 *blocked = true;
             }
         }
+    }
+
+    /// Less than this is too little for an answer: a read that was held back so long would only be begun to be given up, in
+    /// the place of one that can be answered. Up to half of its time every read may be held back.
+    fn least_time(&self, method: u16) -> u64 {
+        let quickest = self.answers.tally.quickest(method).unwrap_or(0);
+        (quickest * 2).min(self.limits.timeout / 2)
     }
 
     /// Gives up what was planned too long ago.
@@ -291,7 +312,12 @@ impl Drive<'_> {
             }
         }
         while let Some(read) = self.groups.drop_waiting(planned_by) {
-            self.answers.tally.dropped(read.method, read.planned, now);
+            match why {
+                GivenUp::Late => (self.answers.tally).expired(read.method, read.planned, now),
+                GivenUp::Interrupted => {
+                    (self.answers.tally).left_out(read.method, read.planned, now);
+                }
+            }
         }
     }
 

@@ -111,8 +111,8 @@ impl Groups {
             .min_by_key(|(_, read)| read.planned)
     }
 
-    /// The longest waiting read of a group was sent.
-    pub(super) fn sent_waiting(&mut self, group: usize) {
+    /// The longest waiting read of a group waits no more.
+    pub(super) fn done_waiting(&mut self, group: usize) {
         if let Some(group) = self.groups.get_mut(group) {
             group.waiting.pop_front();
         }

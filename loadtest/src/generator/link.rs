@@ -21,6 +21,9 @@ const OPENING_NS: u64 = 5_000 * MS;
 #[derive(Debug)]
 pub(super) struct Link {
     address: Arc<Address>,
+    /// Which of the name's addresses is tried, and why those before it failed.
+    turn: usize,
+    failures: Vec<String>,
     state: State,
     pub(super) http: Connection<Token>,
     /// The begin of a frame whose rest has not come yet.
@@ -55,6 +58,8 @@ impl Link {
     pub(super) fn new(address: Arc<Address>) -> Self {
         Self {
             address,
+            turn: 0,
+            failures: Vec::new(),
             state: State::Down { retry_at: 0 },
             http: Connection::new(),
             partial: Vec::new(),
@@ -105,7 +110,7 @@ impl Link {
             return;
         }
         let give_up_at = now + OPENING_NS;
-        match Socket::connect(&self.address, epoll, key) {
+        match Socket::connect(&self.address, self.turn, epoll, key) {
             Ok(socket) => self.state = State::Connecting { socket, give_up_at },
             Err(Errno::AGAIN) => {
                 let retry_at = now + QUEUE_FULL_NS;
@@ -165,6 +170,7 @@ impl Link {
         }
         if self.http.ready() {
             self.backoff_ns = *BACKOFF_NS.start();
+            self.failures.clear();
         }
         self.retire(now, sink);
     }
@@ -189,14 +195,38 @@ impl Link {
         }
     }
 
+    /// The next of the name's addresses, if this one never answered and another is left. A name that has several remembers
+    /// why each failed.
+    fn other_address(&mut self, greeted: bool, why: &str) -> Option<usize> {
+        let all = self.address.tcp();
+        if greeted || all.len() < 2 {
+            return None;
+        }
+        if let Some(address) = all.get(self.turn) {
+            self.failures.push(format!("{address}: {why}"));
+        }
+        Some(self.turn + 1).filter(|&next| next < all.len())
+    }
+
     /// Closes the connection and fails what is in flight on it.
     pub(super) fn lose(&mut self, now: u64, why: String, sink: &mut impl Sink<Token>) {
-        let retry_at = now + self.backoff_ns;
+        let greeted = self.http.ready();
+        let retry_at = if let Some(next) = self.other_address(greeted, &why) {
+            self.turn = next;
+            self.failure.get_or_insert(why);
+            now
+        } else {
+            let all = std::mem::take(&mut self.failures);
+            self.failure = Some(if all.is_empty() { why } else { all.join("; ") });
+            // One that has answered is asked again first.
+            self.turn = if greeted { self.turn } else { 0 };
+            let wait = self.backoff_ns;
+            self.backoff_ns = (wait * 2).min(*BACKOFF_NS.end());
+            now + wait
+        };
         self.state = State::Down { retry_at };
-        self.backoff_ns = (self.backoff_ns * 2).min(*BACKOFF_NS.end());
         self.partial.clear();
         let mut lost = std::mem::replace(&mut self.http, Connection::new());
         lost.fail_all(sink, "the connection was lost");
-        self.failure = Some(why);
     }
 }

@@ -28,10 +28,17 @@ pub(super) enum Written {
 
 impl Socket {
     /// Begins to connect. Once the socket is writable, [`Self::connected`] tells how it went.
-    pub(super) fn connect(address: &Address, epoll: &OwnedFd, key: u64) -> io::Result<Self> {
+    /// Of an address with several, `turn` says which.
+    pub(super) fn connect(
+        address: &Address,
+        turn: usize,
+        epoll: &OwnedFd,
+        key: u64,
+    ) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, begun) = match address {
-            Address::Tcp(address) => {
+            Address::Tcp(_) | Address::Named { .. } => {
+                let address = address.tcp().get(turn).ok_or(Errno::ADDRNOTAVAIL)?;
                 let family = if address.is_ipv4() {
                     AddressFamily::INET
                 } else {

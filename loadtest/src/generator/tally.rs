@@ -1,6 +1,6 @@
 //! The accounts of a window: every read that was due is recorded exactly once.
 
-use super::{Progress, clock::thread_cpu, hash::hash};
+use super::{Progress, clock::thread_cpu, hash::hash, upkeep::Upkeep};
 use crate::{
     http2::{message::percent_decode, reply::Answer, status},
     measure::{
@@ -47,10 +47,15 @@ pub(super) struct Tally {
     end: u64,
     started: Instant,
     cpu: Duration,
+    /// CPU and wall time until the last read was due.
+    loaded: Option<(Duration, Duration)>,
+    upkeep: Upkeep,
+    /// By method, in all windows so far.
+    quickest: Vec<Option<u64>>,
     planned: u64,
     sent: u64,
+    expired: u64,
     ok: u64,
-    ok_in_time: u64,
     statuses: BTreeMap<u32, u64>,
     from_planned: Latencies,
     from_sent: Latencies,
@@ -64,10 +69,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// The accounts of a window from `begin` to `end` of `methods` methods; keeps replies if there is a budget for them.
+    /// The accounts of a window from `begin` to `end`; keeps replies if there is a budget for them. `quickest` are the
+    /// quickest answers of each method that are known; of one that never answered in time, how long that was waited for.
     pub(super) fn new(
         (begin, end): (u64, u64),
-        methods: usize,
+        upkeep: Upkeep,
+        quickest: Vec<Option<u64>>,
         reply_budget: Option<usize>,
     ) -> Self {
         let method = MethodObserved {
@@ -80,14 +87,17 @@ impl Tally {
             end,
             started: Instant::now(),
             cpu: thread_cpu(),
+            loaded: None,
+            upkeep,
             planned: 0,
             sent: 0,
+            expired: 0,
             ok: 0,
-            ok_in_time: 0,
             statuses: BTreeMap::new(),
             from_planned: latencies(),
             from_sent: latencies(),
-            methods: vec![method; methods],
+            methods: vec![method; quickest.len()],
+            quickest,
             lag: latencies(),
             held_back: 0,
             in_flight: 0,
@@ -123,8 +133,26 @@ impl Tally {
         self.in_flight_max = self.in_flight_max.max(self.in_flight);
     }
 
-    /// A read that was due was never sent.
-    pub(super) fn dropped(&mut self, method: u16, planned: u64, now: u64) {
+    /// No more reads are due: from now on the generator only waits.
+    pub(super) fn loaded(&mut self) {
+        let (cpu, started) = (self.cpu, self.started);
+        self.loaded
+            .get_or_insert_with(|| (thread_cpu().saturating_sub(cpu), started.elapsed()));
+    }
+
+    /// The quickest answer of a method so far, if one is known.
+    pub(super) fn quickest(&self, method: u16) -> Option<u64> {
+        self.quickest.get(usize::from(method)).copied().flatten()
+    }
+
+    /// A read that was due was never sent; `ended` is when its caller would have given up.
+    pub(super) fn expired(&mut self, method: u16, planned: u64, ended: u64) {
+        self.expired += 1;
+        self.waited(method, planned, ended, false);
+    }
+
+    /// A read that was due was never sent: the window was interrupted.
+    pub(super) fn left_out(&mut self, method: u16, planned: u64, now: u64) {
         self.waited(method, planned, now, false);
     }
 
@@ -136,6 +164,10 @@ impl Tally {
         };
         if let Purpose::Read { method, .. } = token.purpose {
             self.ended(token, method, status, now);
+            let quickest = self.quickest.get_mut(usize::from(method));
+            if let (GivenUp::Late, Some(quickest)) = (why, quickest) {
+                quickest.get_or_insert(now.saturating_sub(token.sent));
+            }
         }
     }
 
@@ -155,13 +187,18 @@ impl Tally {
 
     fn ended(&mut self, token: Token, method: u16, status: u32, now: u64) {
         self.in_flight -= 1;
+        let waited = now.saturating_sub(token.sent);
         if status == status::OK {
             self.ok += 1;
-            self.ok_in_time += u64::from(now <= self.end);
+            self.upkeep
+                .answered(token.planned, now.saturating_sub(token.planned));
+            if let Some(quickest) = self.quickest.get_mut(usize::from(method)) {
+                *quickest = Some(quickest.map_or(waited, |before| before.min(waited)));
+            }
         } else {
             *self.statuses.entry(status).or_default() += 1;
         }
-        let waited = now.saturating_sub(token.sent);
+        self.upkeep.occupied(waited);
         self.from_sent.saturating_record(waited);
         self.waited(method, token.planned, now, status == status::OK);
     }
@@ -211,19 +248,28 @@ impl Tally {
         progress.lag_p99_us.store(us(&self.lag), Relaxed);
     }
 
-    /// Closes the accounts; `interrupted_at` is when the caller stopped the window, if so.
-    pub(super) fn finish(self, writes: WritesObserved, interrupted_at: Option<u64>) -> Observed {
+    /// Closes the accounts; `interrupted_at` is when the caller stopped the window, if so. Gives what is known of the
+    /// quickest answers beside.
+    pub(super) fn finish(
+        mut self,
+        writes: WritesObserved,
+        interrupted_at: Option<u64>,
+    ) -> (Observed, Vec<Option<u64>>) {
         let end = interrupted_at.unwrap_or(self.end).min(self.end);
         let elapsed = Duration::from_nanos(end.saturating_sub(self.begin).max(1));
-        let cpu = thread_cpu().saturating_sub(self.cpu);
-        let wall = self.started.elapsed().max(Duration::from_nanos(1));
-        Observed {
+        let taken = self.upkeep.taken(elapsed);
+        self.loaded();
+        let (cpu, wall) = self.loaded.unwrap_or_default();
+        let wall = wall.max(Duration::from_nanos(1));
+        let observed = Observed {
             planned: self.planned,
             sent: self.sent,
+            expired: self.expired,
             ok: self.ok,
             statuses: self.statuses,
             elapsed,
-            achieved_qps: self.ok_in_time as f64 / elapsed.as_secs_f64(),
+            achieved_qps: self.ok as f64 / taken.as_secs_f64(),
+            until_drained: self.started.elapsed(),
             from_planned: self.from_planned,
             from_sent: self.from_sent,
             methods: self.methods,
@@ -236,7 +282,8 @@ impl Tally {
             writes,
             replies: self.replies,
             interrupted: interrupted_at.is_some(),
-        }
+        };
+        (observed, self.quickest)
     }
 }
 

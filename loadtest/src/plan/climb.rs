@@ -3,7 +3,7 @@
 use super::{Verdict, rounded};
 use crate::report::input::SearchOutcome;
 
-/// A void window is repeated so often; then the generator is what limits.
+/// A void window is repeated so often; then what voids it is what limits.
 const VOID_REPEATS: u32 = 4;
 /// Rates this close are told apart no further.
 const CLOSE_ENOUGH: f64 = 1.03;
@@ -40,11 +40,11 @@ impl Climb {
             return;
         }
         match verdict {
-            Verdict::Void => {
+            Verdict::Void(why) => {
                 self.voids += 1;
-                self.again = true;
-                if self.voids > VOID_REPEATS {
-                    self.end("generator");
+                self.again = self.voids <= VOID_REPEATS;
+                if !self.again {
+                    self.ended = Some(why.to_owned());
                 }
                 return;
             }
@@ -68,7 +68,7 @@ impl Climb {
 
     pub(super) fn end(&mut self, why: &str) {
         self.again = false;
-        if self.ended.is_none() && (self.broken.is_none() || why == "generator") {
+        if self.ended.is_none() && self.broken.is_none() {
             self.ended = Some(why.to_owned());
         }
     }

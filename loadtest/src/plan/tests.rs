@@ -179,7 +179,7 @@ fn void_windows_are_repeated_then_the_generator_is_the_limit() {
     while let Some(next) = plan.next_window() {
         windows += u32::from(next.phase == Phase::Escalate);
         let verdict = if next.to_qps > 150.0 {
-            Verdict::Void
+            Verdict::Void("generator")
         } else {
             Verdict::Held
         };

@@ -49,8 +49,9 @@ struct SocketFile(std::path::PathBuf);
 impl Listener {
     pub(super) fn bind(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => {
-                let listener = TcpListener::bind(address)?;
+            Address::Tcp(_) | Address::Named { .. } => {
+                // Of a name, the first address that can be had.
+                let listener = TcpListener::bind(address.tcp())?;
                 listener.set_nonblocking(true)?;
                 Ok(Self {
                     address: Address::Tcp(listener.local_addr()?),
@@ -83,7 +84,7 @@ impl Listener {
             }
         };
         let file = match self.address {
-            Address::Tcp(_) => None,
+            Address::Tcp(_) | Address::Named { .. } => None,
             Address::Unix(path) => Some(SocketFile(path)),
         };
         Ok(Accepting {
@@ -115,18 +116,31 @@ impl Drop for SocketFile {
 
 /// Connects to the target.
 pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
-    let connecting = async {
-        let socket: Box<dyn Socket> = match address {
-            Address::Tcp(address) => {
-                let stream = tokio::net::TcpStream::connect(address).await?;
+    if let Address::Unix(path) = address {
+        let connecting = tokio::net::UnixStream::connect(path);
+        return Ok(Box::new(
+            tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??,
+        ));
+    }
+    let mut failures = Vec::new();
+    for address in address.tcp() {
+        let connecting = tokio::net::TcpStream::connect(address);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        match connected.map_err(io::Error::from).flatten() {
+            Ok(stream) => {
                 stream.set_nodelay(true)?;
-                Box::new(stream)
+                return Ok(Box::new(stream));
             }
-            Address::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
-        };
-        Ok(socket)
-    };
-    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?
+            Err(error) => failures.push((address, error)),
+        }
+    }
+    let kind = failures
+        .last()
+        .map_or(io::ErrorKind::AddrNotAvailable, |(_, error)| error.kind());
+    let each = failures
+        .iter()
+        .map(|(address, error)| format!("{address}: {error}"));
+    Err(io::Error::new(kind, each.collect::<Vec<_>>().join("; ")))
 }
 
 /// Only a socket that nobody serves is removed.

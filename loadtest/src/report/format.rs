@@ -112,6 +112,7 @@ pub(crate) fn range(low: f64, high: f64) -> String {
 pub(crate) fn ended_by(limited_by: &str) -> &str {
     match limited_by {
         "generator" => "the generator, which could send no more in time",
+        "backlog" => "the target, which did not get done with reads that were given up",
         "limit" => "the highest rate that was asked for",
         "interrupted" => "Ctrl-C",
         rule => rule,

@@ -155,6 +155,9 @@ pub struct Target {
     pub errors: u64,
     /// Statuses other than OK, by gRPC code.
     pub statuses: BTreeMap<u32, u64>,
+    /// Errors that were never sent, because the target did not let them out before their time was up.
+    #[serde(default)]
+    pub expired: u64,
     /// Hot requests that Go answered in its sidecar's place, in all windows of equal load; `null` without a sidecar behind Go.
     #[serde(default)]
     pub fallbacks: Option<u64>,
@@ -331,7 +334,8 @@ pub struct Window {
     pub closed_in_flight: Option<u64>,
     /// Planned rate.
     pub offered_qps: f64,
-    /// OK answers a second within the duration.
+    /// OK answers to the window's reads, whenever they came, over its duration, or over the time that the target took for
+    /// them if it fell behind.
     pub achieved_qps: f64,
     /// Reads that were due.
     pub planned: u64,
@@ -361,6 +365,9 @@ pub struct Window {
     pub generator_cpu_fraction: f64,
     /// Reads that the target did not let out in time.
     pub held_back: u64,
+    /// Those of them that were never sent, because their time was up; they are errors.
+    #[serde(default)]
+    pub expired: u64,
     /// CPU of the target's processes, µs.
     pub cpu_us: Option<u64>,
     /// CPU per answered read.

@@ -39,6 +39,9 @@ pub struct Target {
     pub server: Option<Server>,
 }
 
+/// Longest wait for a target to get done with reads that were given up; as long again before its next window.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// All targets, and what is shown of them.
 #[derive(Debug)]
 pub struct Live<'a> {
@@ -46,6 +49,8 @@ pub struct Live<'a> {
     terminal: Mutex<&'a mut Terminal>,
     begun: Instant,
     first_write: FirstWrite,
+    /// Targets that may still be at work for nobody.
+    backlog: Vec<bool>,
     stop: &'a AtomicBool,
 }
 
@@ -53,6 +58,7 @@ impl<'a> Live<'a> {
     /// The run begins now.
     pub fn new(targets: Vec<Target>, terminal: &'a mut Terminal, stop: &'a AtomicBool) -> Self {
         Self {
+            backlog: vec![false; targets.len()],
             targets,
             terminal: Mutex::new(terminal),
             begun: Instant::now(),
@@ -88,8 +94,13 @@ impl Live<'_> {
         let furthest = self.targets.iter().map(|target| target.next_write).max();
         let furthest = furthest.unwrap_or(0);
         let first_write = self.first_write.of(window.seed, furthest);
-        let target = &mut self.targets[if again { 0 } else { target }];
+        let place = if again { 0 } else { target };
+        let target = &mut self.targets[place];
         let called = self.begun.elapsed();
+        let mut backlog = std::mem::take(&mut self.backlog[place]);
+        if backlog {
+            backlog = !target.generator.drain(window.seed, PATIENCE, self.stop)?;
+        }
         show(&self.terminal).begin(now);
         (target.generator).catch_up(&mut target.next_write, first_write, self.stop)?;
         let at = self.begun.elapsed();
@@ -108,14 +119,25 @@ impl Live<'_> {
             drop(over);
             observed
         });
+        // What the target does for reads that were given up is part of what this window cost it.
+        let given_up = match &observed {
+            Ok(observed) => between::gave_up(observed),
+            Err(_) => false,
+        };
+        if given_up {
+            settle(&target.meter, self.stop);
+        }
         let after = target.meter.after();
         target.meter.sample();
         // A server that died explains why the generator failed.
         let after = after?;
         let observed = observed?;
         let processes = target.meter.usage(&before, &after);
-        settle(&observed, &target.meter, self.stop);
+        if given_up {
+            self.backlog[place] = !target.generator.drain(window.seed, PATIENCE, self.stop)?;
+        }
         Ok(Measurement {
+            backlog,
             observed,
             processes,
             at,

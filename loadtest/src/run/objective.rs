@@ -5,8 +5,10 @@ use std::time::Duration;
 
 /// Share of its core from which on the generator is taken to be at its end, if it also lags.
 const BUSY: f64 = 0.98;
-/// Reads that may be under way at the end of a window whatever their share: at low rates, one is percents of them.
-const UNDER_WAY: f64 = 3.0;
+/// So many reads a rate may fall short by, whatever their share: at low rates, one is percents of them.
+const BY_CHANCE: f64 = 3.0;
+/// Why a window does not count that began too early.
+pub(super) const BACKLOG: &str = "the target was not done with reads of an earlier window that were given up, and would be charged twice for them";
 
 /// Why a window does not count, in words.
 ///
@@ -110,9 +112,9 @@ pub(super) fn broke(
         }
     }
     // Of what was due in fact: by chance that is a little more or less than the rate says.
-    let in_time = observed.achieved_qps * duration.as_secs_f64();
-    let achieved = in_time / planned;
-    (achieved < objective.min_achieved && planned - in_time > UNDER_WAY).then(|| {
+    let kept_up_with = observed.achieved_qps * duration.as_secs_f64();
+    let achieved = kept_up_with / planned;
+    (achieved < objective.min_achieved && planned - kept_up_with > BY_CHANCE).then(|| {
         format!(
             "achieved {} of the planned rate, under {}",
             percent(achieved),
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_reads_under_way_at_the_end_break_nothing() {
+    fn a_few_reads_too_few_break_nothing() {
         let mut observed = sample::observed(30, Duration::from_millis(1));
         observed.achieved_qps = 27.0;
         assert_eq!(broke(&objective(), &observed, SECOND), None);

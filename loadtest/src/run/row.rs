@@ -54,6 +54,7 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
         lag_p99_us: micros(&observed.generator.lag, 0.99),
         generator_cpu_fraction: observed.generator.cpu_fraction,
         held_back: observed.generator.held_back,
+        expired: observed.expired,
         cpu_us: servers.cpu_us,
         cpu_us_per_request: servers
             .cpu_us

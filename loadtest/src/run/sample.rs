@@ -24,10 +24,12 @@ pub(crate) fn observed(reads: u64, latency: Duration) -> Observed {
     Observed {
         planned: reads,
         sent: reads,
+        expired: 0,
         ok: reads,
         statuses: BTreeMap::from([(0, reads)]),
         elapsed: Duration::from_secs(1),
         achieved_qps: reads as f64,
+        until_drained: Duration::from_secs(1),
         methods: vec![MethodObserved {
             planned: reads,
             errors: 0,

@@ -15,7 +15,7 @@ use crate::{
         target::{Running, What},
     },
     error::{Error, Kind, Result},
-    generator::{Address, Endpoints, Generator, Options},
+    generator::{Endpoints, Generator, Options},
     ids::Place,
     process::{Meter, Watched, metrics},
     report::{
@@ -144,11 +144,9 @@ fn about(target: &cli::target::Target) -> String {
         What::Topology(spec) => spec.about(),
         What::Running(running) => {
             let Endpoints { front, hot } = &running.endpoints;
-            let hot = hot
-                .as_ref()
-                .map(|hot| format!(", hot reads at {}", in_words(hot)));
+            let hot = hot.as_ref().map(|hot| format!(", hot reads at {}", hot));
             let hot = hot.unwrap_or_default();
-            format!("a server that ran already, at {}{hot}", in_words(front))
+            format!("a server that ran already, at {}{hot}", front)
         }
     }
 }
@@ -253,7 +251,7 @@ fn connect(
         }
     };
     let named = |error: Error| {
-        let text = format!("target {} ({})", target.name, in_words(&endpoints.front));
+        let text = format!("target {} ({})", target.name, endpoints.front);
         Error::caused(error.kind(), text, error)
     };
     let generator = Generator::connect(&endpoints, Arc::clone(workload), options.clone());
@@ -263,13 +261,6 @@ fn connect(
         meter: Meter::new(watched)?,
         server,
     })
-}
-
-fn in_words(address: &Address) -> String {
-    match address {
-        Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-    }
 }
 
 /// What was named is expected in the report: that it is missing is told before the run, not found out after it.

@@ -32,6 +32,7 @@ struct Bench<'a> {
     targets: Vec<Fake>,
     clock: Duration,
     lag: Duration,
+    backlog: bool,
     /// Sets it after so many windows.
     stop: Option<(usize, &'a AtomicBool)>,
     fail_after: Option<usize>,
@@ -51,6 +52,7 @@ impl<'a> Bench<'a> {
             targets: capacities.iter().map(fake).collect(),
             clock: Duration::ZERO,
             lag: Duration::from_micros(20),
+            backlog: false,
             stop: None,
             fail_after: None,
             closed_qps: 0.0,
@@ -105,6 +107,7 @@ impl Drive for Bench<'_> {
             processes: Vec::new(),
             at,
             took: window.duration,
+            backlog: self.backlog,
         })
     }
 
@@ -250,6 +253,20 @@ fn a_generator_that_lags_voids_its_windows_and_limits_the_search() {
     assert_eq!(
         (search.sustained_qps, search.limited_by.as_str()),
         (None, "generator")
+    );
+}
+
+#[test]
+fn a_backlog_voids_windows_and_is_named_as_what_limits_the_search() {
+    let mut bench = Bench::new(&[1000.0]);
+    bench.backlog = true;
+    let done = bench.execute(&job(&["a"]));
+    let voids = done.windows.iter().map(|measured| &measured.window.void);
+    assert!(voids.flatten().all(|void| void.contains("given up")));
+    let search = done.searches[0].as_ref().unwrap();
+    assert_eq!(
+        (search.sustained_qps, search.limited_by.as_str()),
+        (None, "backlog")
     );
 }
 

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -37,7 +37,10 @@ pub(crate) const WRITE: u16 = 4;
 /// Always fails.
 pub(crate) const REFUSE: u16 = 5;
 
-pub(crate) const NAMES: [&str; 6] = ["Echo", "Fail", "Never", "Big", "Write", "Refuse"];
+/// Never answers while [`Seen::open`] is not set, and then at once.
+pub(crate) const GATED: u16 = 6;
+
+pub(crate) const NAMES: [&str; 7] = ["Echo", "Fail", "Never", "Big", "Write", "Refuse", "Gated"];
 
 /// Windows of this seed are never answered.
 pub(crate) const STUCK_SEED: u64 = 13;
@@ -52,6 +55,7 @@ pub(crate) struct Seen {
     /// Messages of successful writes.
     pub(crate) writes: Mutex<Vec<Vec<u8>>>,
     pub(crate) write_attempts: AtomicU64,
+    pub(crate) open: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -159,7 +163,8 @@ async fn reply(seen: &Seen, name: &str, message: Vec<u8>) -> Result<Vec<u8>, Sta
     match name {
         "Echo" => Ok(message),
         "Fail" => Err(Status::aborted("no: 100 % \u{e9}")),
-        "Never" => std::future::pending().await,
+        "Gated" if seen.open.load(Ordering::SeqCst) => Ok(message),
+        "Never" | "Gated" => std::future::pending().await,
         "Big" => {
             let length = u32::from_le_bytes(message[..4].try_into().unwrap());
             Ok((0..length).map(|at| at.to_le_bytes()[0]).collect())

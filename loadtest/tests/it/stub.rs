@@ -110,7 +110,7 @@ impl Served {
         if let Some(cap) = behaviour.cap {
             let mut free_at = self.free_at.lock().unwrap();
             *free_at = (*free_at).max(now) + Duration::from_secs_f64(1.0 / cap);
-            due = due.max(*free_at);
+            due = due.max(*free_at + behaviour.delay);
         }
         match behaviour.stall {
             Some((from, to)) if due >= first + from && due < first + to => first + to,

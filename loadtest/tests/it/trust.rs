@@ -18,27 +18,19 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[test]
-fn a_generator_that_is_throttled_voids_its_run() {
+fn a_generator_that_is_late_voids_its_run() {
     let stub = Stub::start(Behaviour::default());
     let rig = Rig::new();
-    let mut child = rig
-        .command(&[
-            &target("stub", &stub),
-            "--qps=500",
-            "--window=1",
-            "--rounds=2",
-            "--no-noise-floor",
-        ])
-        .spawn()
-        .expect("the program starts");
-    // Stopped for half of the time: what was due meanwhile is sent late, through no fault of the server.
-    while child.try_wait().expect("a child").is_none() {
-        signal(&child, Signal::STOP);
-        thread::sleep(Duration::from_millis(100));
-        signal(&child, Signal::CONT);
-        thread::sleep(Duration::from_millis(100));
-    }
-    let ran = rig.wait(child);
+    // No machine is this quick; that lag counts from the planned send is tested in `generator::upkeep`.
+    let ran = rig.run(&[
+        &target("stub", &stub),
+        "--qps=500",
+        "--window=0.5",
+        "--rounds=2",
+        "--warm-up=0",
+        "--max-lag-us=1",
+        "--no-noise-floor",
+    ]);
     let report = ran.report();
     assert!(report.void);
     assert!(report.void_reason.is_some());
@@ -105,21 +97,22 @@ fn a_target_that_is_not_there_is_named() {
 
 #[test]
 fn no_rate_that_holds_has_an_exit_code_of_its_own() {
+    // Errors are no question of time: no lag of a busy machine can take them for its own.
     let stub = Stub::start(Behaviour {
-        delay: Duration::from_millis(50),
+        errs: Some((1, 13)),
         ..Behaviour::default()
     });
     let rig = Rig::new();
     let ran = rig.run(&[
-        &target("slow", &stub),
+        &target("failing", &stub),
         "--from=100",
         "--step=x2",
         "--every=0.5",
         "--until-failure",
-        "--p50-ms=5",
         "--failing-windows=1",
+        "--warm-up=0",
         "--no-equal",
-        "--max-lag-us=50000",
+        "--max-lag-us=1000000",
     ]);
     let report = ran.report();
     assert_eq!(report.targets[0].max_qps_within_slo, None);
@@ -127,7 +120,7 @@ fn no_rate_that_holds_has_an_exit_code_of_its_own() {
         report.targets[0]
             .limited_by
             .as_deref()
-            .is_some_and(|rule| rule.contains("p50")),
+            .is_some_and(|rule| rule.contains("errors")),
         "{:?}",
         report.targets
     );

@@ -189,7 +189,7 @@ impl Rig {
         &self,
         path: &'static str,
     ) -> JoinHandle<std::result::Result<String, tonic::Status>> {
-        let uri = format!("http://{}", told(&self.address));
+        let uri = format!("http://{}", self.address);
         self.runtime.spawn(async move {
             let endpoint = tonic::transport::Endpoint::from_shared(uri).unwrap();
             let channel = endpoint.connect().await.unwrap();

@@ -32,6 +32,12 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
                 target.name, target.errors, target.requests
             ));
         }
+        if target.expired > 0 {
+            notes.push(format!(
+                "{}: {} of these errors were never sent: the target did not take them before their time was up.",
+                target.name, target.expired
+            ));
+        }
         if let Some(fallbacks @ 1..) = target.fallbacks {
             notes.push(format!(
                 "{}: {fallbacks} of {} reads at {load} were answered by Go in the sidecar's place.",
@@ -131,8 +137,8 @@ fn idle_cores(report: &Report, finished: &Finished) -> Option<String> {
 fn cores_used(finished: &Finished, target: &str) -> Option<f64> {
     let windows = equal(finished, target);
     let each = windows.filter_map(|measured| {
-        let window = &measured.window;
-        Some((real(window.cpu_us?) / 1e6, window.duration_s))
+        let seconds = measured.observed.until_drained.as_secs_f64();
+        Some((real(measured.window.cpu_us?) / 1e6, seconds))
     });
     let (cpu, seconds) = each.fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
     divided(cpu, seconds)

@@ -48,6 +48,7 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         requests,
         errors: requests.saturating_sub(ok),
         statuses,
+        expired: sum(|measured| measured.observed.expired),
         fallbacks: fallbacks(&windows),
         processes: processes(&windows, ok),
         methods: methods(&windows, &finished.methods),
@@ -133,7 +134,7 @@ fn processes(windows: &[&Measured], ok: u64) -> Vec<ProcessFigures> {
     }
     let wall: Duration = windows
         .iter()
-        .map(|measured| measured.observed.elapsed)
+        .map(|measured| measured.observed.until_drained)
         .sum();
     let of = |name: &str| {
         let usages = windows.iter().flat_map(|measured| &measured.processes);

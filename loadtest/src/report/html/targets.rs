@@ -90,9 +90,10 @@ fn errors(target: &Target) -> Cell {
         count(real(target.requests))
     );
     let codes = target.statuses.iter().filter(|(_, answers)| **answers > 0);
-    let codes: Vec<String> = codes
-        .map(|(code, answers)| format!("code {code}: {}", count(real(*answers))))
-        .collect();
+    let codes = codes.map(|(code, answers)| format!("code {code}: {}", count(real(*answers))));
+    let expired =
+        (target.expired > 0).then(|| format!("not sent: {}", count(real(target.expired))));
+    let codes: Vec<String> = codes.chain(expired).collect();
     Cell::markup(format!(
         "{}<small>{}</small>",
         escape(&of),
