@@ -31,9 +31,9 @@ type served struct {
 	lifeline io.WriteCloser
 	conn     *grpc.ClientConn
 	ready    struct {
-		PID   int    `json:"pid"`
-		GRPC  string `json:"grpc"`
-		Admin string `json:"admin"`
+		PID    int    `json:"pid"`
+		Listen string `json:"listen"`
+		Admin  string `json:"admin"`
 	}
 }
 
@@ -61,7 +61,7 @@ func startServing(t *testing.T, db string, flags ...string) *served {
 			t.Fatal("walletd did not get ready within five minutes")
 		}
 	}
-	if s.conn, err = grpc.NewClient(s.ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	if s.conn, err = grpc.NewClient(s.ready.Listen, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.conn.Close() })

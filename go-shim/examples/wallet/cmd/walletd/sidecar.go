@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"strings"
@@ -32,7 +33,8 @@ type sidecarConfig struct {
 func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else)")
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
-	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it, supervise makes one up without it")
+	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
+		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
 	f.StringVar(&c.how, "hop", shim.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
 }
