@@ -8,7 +8,7 @@ pub use http2::serve;
 use crate::{
     error::{Error, Kind},
     limits,
-    settings::{Group, Setting, Settings},
+    settings::{Group, Limit, Setting, Settings},
     socket::Socket,
 };
 use outbox::Outbox;
@@ -80,7 +80,8 @@ impl Config {
                 "PATH",
                 "",
                 "Unix socket for the shim: hot methods, control, feed (required)",
-            ),
+            )
+            .at_most_bytes(limits::SOCKET_PATH_BYTES),
             Setting::new(
                 "listen",
                 "IP:PORT",
@@ -92,7 +93,8 @@ impl Config {
                 "N",
                 "1024",
                 "Connections at once; more are closed at once",
-            ),
+            )
+            .within(&limits::CONNECTIONS),
         ],
     };
 
@@ -105,13 +107,13 @@ impl Config {
                 "--socket PATH is required (or HOTPATHD_SOCKET, or socket in the file)".to_owned(),
             );
         } else if socket.len() > limits::SOCKET_PATH_BYTES {
-            let rule = format!("must be at most {} bytes", limits::SOCKET_PATH_BYTES);
-            settings.mistake("socket", rule);
+            let limit = Limit::Bytes(limits::SOCKET_PATH_BYTES);
+            settings.mistake("socket", format!("must be {limit}"));
         }
         Self {
             socket: socket.into(),
             listen: settings.address("listen", false),
-            max_connections: settings.size("max-connections", limits::CONNECTIONS),
+            max_connections: settings.size("max-connections"),
         }
     }
 }

@@ -17,6 +17,7 @@ mod feed;
 mod harness;
 mod health;
 mod lane;
+mod models;
 mod moody;
 mod opening;
 mod positions;
