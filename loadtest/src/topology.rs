@@ -229,7 +229,7 @@ impl Server {
         };
         let walletd = ready::service(&mut child, &waiting)?;
         let mut endpoints = Endpoints {
-            front: Address::Tcp(walletd.grpc),
+            front: Address::Tcp(walletd.listen),
             hot: None,
         };
         let mut watched = vec![Watched {

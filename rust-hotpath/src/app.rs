@@ -5,13 +5,13 @@ mod dispatch;
 use crate::{
     admin,
     config::{self, Asked},
-    control::Control,
+    control::{self, Control},
     error::{Error, Kind},
     exchange::Exchange,
     feed::{Feeds, Ledger, push::Push},
     health, ingest,
     listen::{self, Listener},
-    model::Model,
+    model::{self, Model},
     readiness::Readiness,
     runtime::{self, Cores},
     serve::{self, Serve},
@@ -124,8 +124,9 @@ pub fn main<M: Model>() -> ExitCode {
 /// Starts an engine on the current runtime.
 ///
 /// # Errors
-/// If a socket or port cannot be had; nothing is left behind then.
+/// If the model has a mistake, or a socket or port cannot be had; nothing is left behind then.
 pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
+    check::<M>()?;
     let room = Arc::new(Semaphore::new(config.listen.max_connections));
     let (unix, socket) = Listener::unix(&config.listen, &room)?;
     let tcp = config
@@ -343,6 +344,15 @@ fn run<M: Model>(config: config::Config) -> Result<(), Error> {
     // What is still running had its time.
     runtime.shutdown_background();
     ended
+}
+
+/// Whether the model can be served at all: no operator can mend it.
+fn check<M: Model>() -> Result<(), Error> {
+    model::check::<M>().map_err(|mistake| {
+        let text = format!("the model of {:?} has a mistake", M::SERVICE);
+        Error::new(Kind::BadModel, text).because(mistake)
+    })?;
+    control::check::<M>()
 }
 
 fn announce<M: Model>(addresses: &Addresses) {

@@ -4,7 +4,7 @@ use crate::{
     admin, app,
     error::{Error, Kind},
     ingest, listen, readiness, runtime, serve,
-    settings::{Group, Setting, Settings, Source},
+    settings::{Group, Limit, Setting, Settings, Source},
     shutdown, view,
 };
 use std::{ffi::OsString, fmt::Write as _};
@@ -112,15 +112,19 @@ pub fn help() -> String {
             if !setting.default.is_empty() {
                 let _ = write!(text, " [{}]", setting.default);
             }
-            if setting.has_env() {
-                let _ = write!(text, "\n  {:<30} {}", "", setting.env());
+            let env = setting.has_env().then(|| setting.env());
+            let limit = (setting.limit != Limit::None).then(|| setting.limit.to_string());
+            let second: Vec<_> = env.into_iter().chain(limit).collect();
+            if !second.is_empty() {
+                let _ = write!(text, "\n  {:<30} {}", "", second.join(", "));
             }
             text.push('\n');
         }
     }
     text.push_str(
-        "\nExit codes: 0 drained, 64 usage, 69 another process owns the socket, 73 a socket or file cannot be\n\
-         created, 74 input or output failed, 78 bad configuration file.\n\n\
+        "\nExit codes: 0 drained, 64 usage, 69 another process owns the socket, 70 a mistake in the model (a name that\n\
+         metrics cannot show, descriptors that lack a method), 73 a socket or file cannot be created, 74 input or output\n\
+         failed, 78 bad configuration file, 130 or 143 a second signal while draining.\n\n\
          Example:\n  hotpathd --socket /tmp/wallet.sock --admin 127.0.0.1:9000 &\n  \
          curl http://127.0.0.1:9000/readyz\n",
     );
@@ -167,6 +171,7 @@ fn complaint(settings: &Settings) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
     use std::{fs, time::Duration};
 
     fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
@@ -276,6 +281,54 @@ hotpathd --help shows every option."
             text.contains("flag --socket: is given more than once"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn help_says_the_limit_that_each_value_is_held_to() {
+        let text = run(&["--help"], &[]).expect_err("printed");
+        let outcome = |setting: &Setting, value: &str| {
+            let given = format!("--{}={value}", setting.name);
+            run(&["--socket=/s", &given], &[]).err()
+        };
+        for setting in GROUPS.iter().flat_map(|group| group.settings) {
+            let counts = ["N", "MS", "US", "BYTES"].contains(&setting.value);
+            let Limit::Numbers(low, high) = setting.limit else {
+                assert!(!counts, "--{} has no limit", setting.name);
+                continue;
+            };
+            let said = format!("{}, {low} to {high}\n", setting.env());
+            assert!(text.contains(&said), "{said} is not in {text}");
+            let rule = format!("must be a whole number from {low} to {high}");
+            for value in [low.checked_sub(1), high.checked_add(1)] {
+                let refused = value.and_then(|value| outcome(setting, &value.to_string()));
+                let named = refused.is_none_or(|text| text.contains(&rule));
+                assert!(named, "--{} takes {value:?}", setting.name);
+            }
+            // Two of them bound each other too.
+            for value in [low, high] {
+                let refused = outcome(setting, &value.to_string());
+                let taken = refused.is_none_or(|text| text.contains("max-message-bytes"));
+                assert!(taken, "--{} refuses {value}", setting.name);
+            }
+        }
+        let most = limits::SOCKET_PATH_BYTES;
+        assert!(text.contains(&format!("HOTPATHD_SOCKET, at most {most} bytes\n")));
+    }
+
+    #[test]
+    fn help_tells_where_history_begins_and_every_exit_code() {
+        let text = run(&["--help"], &[]).expect_err("printed");
+        for part in [
+            "a load leaves none, whatever\nis set here",
+            "the head at the first answer",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let (_, codes) = text.split_once("Exit codes:").expect("exit codes");
+        for code in ["0", "64", "69", "70", "73", "74", "78", "130", "143"] {
+            let mut words = codes.split([' ', '\n']);
+            assert!(words.any(|word| word == code), "{code} is not in {codes}");
+        }
     }
 
     #[test]

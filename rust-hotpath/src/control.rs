@@ -88,9 +88,17 @@ impl<M: Model> ControlService for Control<M> {
     }
 }
 
+/// Whether the model's descriptors describe its methods.
+///
+/// # Errors
+/// What they lack.
+pub fn check<M: Model>() -> Result<(), Error> {
+    methods::<M>().map(drop)
+}
+
 /// By full name: what exchange frames call the method, and what its schema hashes to.
 fn methods<M: Model>() -> Result<HashMap<String, (u32, Hash)>, Error> {
-    let broken = |what: String| Error::new(Kind::Unsupported, format!("{}: {what}", M::SERVICE));
+    let broken = |what: String| Error::new(Kind::BadModel, format!("{}: {what}", M::SERVICE));
     let schema = Schema::decode(M::DESCRIPTORS);
     let schema = schema.map_err(|error| broken("bad descriptors".to_owned()).because(error))?;
     let methods = (0..).zip(M::METHODS).map(|(index, method)| {

@@ -33,6 +33,8 @@ pub enum Kind {
     CannotCreate,
     /// Input or output failed.
     Io,
+    /// What the model says of itself cannot be served.
+    BadModel,
     /// Too little was fed so far.
     NotReady,
     /// The process is about to end.
@@ -171,7 +173,7 @@ impl Kind {
             ),
             Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
             Kind::Cancelled => (Caller, false, C::Cancelled, None, 70),
-            Kind::Panicked => (Internal, false, C::Internal, None, 70),
+            Kind::BadModel | Kind::Panicked => (Internal, false, C::Internal, None, 70),
             Kind::ProtocolMismatch => (
                 Feed,
                 false,

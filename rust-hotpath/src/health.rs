@@ -126,7 +126,7 @@ impl Clone for Reporter {
 pub fn with_reflection<M: Model>(routes: Routes, private: bool) -> Result<Routes, Error> {
     let bad = |error| {
         let text = format!("{}: bad descriptors", M::SERVICE);
-        Error::new(Kind::Unsupported, text).because(error)
+        Error::new(Kind::BadModel, text).because(error)
     };
     let v1 = descriptors::<M>(private).build_v1().map_err(bad)?;
     let v1alpha = descriptors::<M>(private).build_v1alpha().map_err(bad)?;

@@ -129,12 +129,13 @@ impl Config {
             "US",
             "1000",
             "Longest time between two publications under load; when idle it is at once",
-        )],
+        )
+        .within(&limits::PUBLISH_INTERVAL_US)],
     };
 
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
-        let interval = settings.number("publish-interval-us", limits::PUBLISH_INTERVAL_US);
+        let interval = settings.number("publish-interval-us");
         Self {
             publish_interval: Duration::from_micros(interval),
         }

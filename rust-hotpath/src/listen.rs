@@ -9,7 +9,7 @@ pub use http2::serve;
 use crate::{
     error::{Error, Kind},
     limits,
-    settings::{Group, Setting, Settings},
+    settings::{Group, Limit, Setting, Settings},
     socket::Socket,
 };
 use outbox::Outbox;
@@ -99,7 +99,8 @@ impl Config {
                 "PATH",
                 "",
                 "Unix socket for the shim: hot methods, control, feed (required)",
-            ),
+            )
+            .at_most_bytes(limits::SOCKET_PATH_BYTES),
             Setting::new(
                 "listen",
                 "IP:PORT",
@@ -111,19 +112,22 @@ impl Config {
                 "N",
                 "1024",
                 "Connections at once; more are closed at once",
-            ),
+            )
+            .within(&limits::CONNECTIONS),
             Setting::new(
                 "max-header-bytes",
                 "BYTES",
                 "65536",
-                "Longest headers of a call, 4 KiB to 1 MiB; longer are RESOURCE_EXHAUSTED",
-            ),
+                "Longest headers of a call; longer are RESOURCE_EXHAUSTED",
+            )
+            .within(&limits::HEADER_BYTES),
             Setting::new(
                 "max-resets-per-second",
                 "N",
                 "20000",
                 "Calls cancelled within a second on one TCP connection; more end it",
-            ),
+            )
+            .within(&limits::RESETS_PER_SECOND),
         ],
     };
 
@@ -136,17 +140,16 @@ impl Config {
                 "--socket PATH is required (or HOTPATHD_SOCKET, or socket in the file)".to_owned(),
             );
         } else if socket.len() > limits::SOCKET_PATH_BYTES {
-            let rule = format!("must be at most {} bytes", limits::SOCKET_PATH_BYTES);
-            settings.mistake("socket", rule);
+            let limit = Limit::Bytes(limits::SOCKET_PATH_BYTES);
+            settings.mistake("socket", format!("must be {limit}"));
         }
         Self {
             socket: socket.into(),
             listen: settings.address("listen", false),
-            max_connections: settings.size("max-connections", limits::CONNECTIONS),
+            max_connections: settings.size("max-connections"),
             bounds: Bounds {
-                header_bytes: settings.small("max-header-bytes", limits::HEADER_BYTES),
-                resets_per_second: settings
-                    .small("max-resets-per-second", limits::RESETS_PER_SECOND),
+                header_bytes: settings.small("max-header-bytes"),
+                resets_per_second: settings.small("max-resets-per-second"),
             },
         }
     }

@@ -58,7 +58,8 @@ pub trait Model: Send + Sync + 'static {
         0
     }
 
-    /// Sizes worth watching, as (metric name, help, value), e.g. `("accounts", "Accounts with entries", 3)`.
+    /// Sizes worth watching, as (name, help, value), e.g. `("accounts", "Accounts with entries", 3)`. Those that the empty
+    /// ledger has are shown, as `hotpathd_model_NAME`: letters, digits and `_`; the help is one line.
     fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)>;
 }
 
@@ -85,4 +86,54 @@ pub enum VerdictCode {
     NotFound,
     /// A figure of the answer does not fit its field.
     OutOfRange,
+}
+
+/// Whether what `M` says of itself can be shown: its names go into paths and metrics as they are, and one that breaks the
+/// format would make all of `/metrics` unreadable.
+///
+/// # Errors
+/// The first thing that cannot.
+pub fn check<M: Model>() -> Result<(), String> {
+    if !M::SERVICE.split('.').all(is_identifier) {
+        return Err(format!(
+            "SERVICE {:?} is no full name of a service",
+            M::SERVICE
+        ));
+    }
+    for (index, method) in M::METHODS.iter().enumerate() {
+        if !is_identifier(method) {
+            return Err(format!(
+                "METHODS[{index}] {method:?} is no name of a method"
+            ));
+        }
+        if M::METHODS[..index].contains(method) {
+            return Err(format!("METHODS[{index}] {method:?} repeats another"));
+        }
+    }
+    let gauges = M::gauges(&M::State::default());
+    for (index, (name, help, _)) in gauges.iter().enumerate() {
+        if name.is_empty() || !name.bytes().all(is_word) {
+            let rule = "must be letters, digits and _";
+            return Err(format!("gauges[{index}] {name:?}: the name {rule}"));
+        }
+        if gauges[..index].iter().any(|(other, ..)| other == name) {
+            return Err(format!("gauges[{index}] {name:?} repeats another"));
+        }
+        if help.contains(|c: char| c.is_control() || matches!(c, '"' | '\\')) {
+            let rule = "must be one line without quotes and backslashes";
+            return Err(format!(
+                "gauges[{index}] {name:?}: the help {help:?} {rule}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// As protobuf's grammar has it.
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(is_word)
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }

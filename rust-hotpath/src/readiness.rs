@@ -63,15 +63,14 @@ impl Config {
             "MS",
             "5000",
             "Silence of the feed after which health says NOT_SERVING (reads still answer)",
-        )],
+        )
+        .within(&limits::STALE_AFTER_MS)],
     };
 
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
         Self {
-            stale_after: Duration::from_millis(
-                settings.number("stale-after-ms", limits::STALE_AFTER_MS),
-            ),
+            stale_after: Duration::from_millis(settings.number("stale-after-ms")),
         }
     }
 }

@@ -31,7 +31,8 @@ impl Config {
                 "N",
                 "",
                 "Threads that serve connections, each its own (default: one per core)",
-            ),
+            )
+            .within(&limits::THREADS),
             Setting::new(
                 "log-level",
                 "LEVEL",
@@ -45,7 +46,7 @@ impl Config {
     pub fn resolve(settings: &mut Settings) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = match settings.text("threads") {
-            Some(_) => settings.size("threads", limits::THREADS),
+            Some(_) => settings.size("threads"),
             None => cores,
         };
         let level = settings.parsed("log-level", |text| {

@@ -107,33 +107,37 @@ impl Config {
                 "max-message-bytes",
                 "BYTES",
                 "4194304",
-                "Longest request and longest reply, 64 KiB to 64 MiB",
-            ),
+                "Longest request and longest reply",
+            )
+            .within(&limits::MESSAGE_BYTES),
             Setting::new(
                 "max-wait-ms",
                 "MS",
                 "5000",
                 "Longest wait for x-hotpath-min-position without a nearer deadline",
-            ),
+            )
+            .within(&limits::WAIT_MS),
             Setting::new(
                 "max-in-flight",
                 "N",
                 "4096",
                 "Hot requests at once; more are RESOURCE_EXHAUSTED",
-            ),
+            )
+            .within(&limits::IN_FLIGHT),
             Setting::new(
                 "max-buffered-bytes",
                 "BYTES",
                 "268435456",
-                "Requests and replies over 8 KiB held at once; more are RESOURCE_EXHAUSTED",
-            ),
+                "Requests and replies over 8 KiB held; at least max-message-bytes",
+            )
+            .within(&limits::BUFFERED_BYTES),
         ],
     };
 
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
-        let max_message_bytes = settings.size("max-message-bytes", limits::MESSAGE_BYTES);
-        let max_buffered_bytes = settings.size("max-buffered-bytes", limits::BUFFERED_BYTES);
+        let max_message_bytes = settings.size("max-message-bytes");
+        let max_buffered_bytes = settings.size("max-buffered-bytes");
         if max_buffered_bytes < max_message_bytes {
             let rule = format!("must be at least max-message-bytes, {max_message_bytes}");
             settings.mistake("max-buffered-bytes", rule);
@@ -141,8 +145,8 @@ impl Config {
         Self {
             max_message_bytes,
             max_buffered_bytes,
-            max_wait: Duration::from_millis(settings.number("max-wait-ms", limits::WAIT_MS)),
-            max_in_flight: settings.size("max-in-flight", limits::IN_FLIGHT),
+            max_wait: Duration::from_millis(settings.number("max-wait-ms")),
+            max_in_flight: settings.size("max-in-flight"),
         }
     }
 }

@@ -16,6 +16,19 @@ pub struct Setting {
     pub default: &'static str,
     /// One line.
     pub help: &'static str,
+    /// What its value is held to, said in the help too.
+    pub limit: Limit,
+}
+
+/// What a value is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Nothing, or rules of its own.
+    None,
+    /// A whole number, from one to the other.
+    Numbers(u64, u64),
+    /// So many bytes at most.
+    Bytes(usize),
 }
 
 /// Settings of one module.
@@ -71,7 +84,22 @@ impl Setting {
             value,
             default,
             help,
+            limit: Limit::None,
         }
+    }
+
+    /// The same, as a whole number in `range`.
+    #[must_use]
+    pub const fn within(self, range: &RangeInclusive<u64>) -> Self {
+        let limit = Limit::Numbers(*range.start(), *range.end());
+        Self { limit, ..self }
+    }
+
+    /// The same, of `most` bytes at most.
+    #[must_use]
+    pub const fn at_most_bytes(self, most: usize) -> Self {
+        let limit = Limit::Bytes(most);
+        Self { limit, ..self }
     }
 
     /// A setting that is on or off.
@@ -108,24 +136,29 @@ impl Settings {
         (given.is_some() || !text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A whole number in `range`.
-    pub fn number(&mut self, name: &str, range: RangeInclusive<u64>) -> u64 {
-        let (low, high) = (*range.start(), *range.end());
+    /// A whole number within its limit.
+    pub fn number(&mut self, name: &str) -> u64 {
+        let limit = self.setting(name).map(|setting| setting.limit);
+        let (low, high) = match limit {
+            Some(Limit::Numbers(low, high)) => (low, high),
+            _ => (0, u64::MAX),
+        };
         let parse = |text: &str| {
-            let number = text.parse::<u64>().ok().filter(|n| range.contains(n));
+            let number = text.parse::<u64>().ok();
+            let number = number.filter(|number| (low..=high).contains(number));
             number.ok_or_else(|| format!("must be a whole number from {low} to {high}"))
         };
         self.parsed(name, parse).unwrap_or(low)
     }
 
-    /// A whole number in `range`, as a size.
-    pub fn size(&mut self, name: &str, range: RangeInclusive<u64>) -> usize {
-        usize::try_from(self.number(name, range)).unwrap_or(usize::MAX)
+    /// The same, as a size.
+    pub fn size(&mut self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
     }
 
-    /// A whole number in `range`, of 32 bits.
-    pub fn small(&mut self, name: &str, range: RangeInclusive<u64>) -> u32 {
-        u32::try_from(self.number(name, range)).unwrap_or(u32::MAX)
+    /// The same, of 32 bits.
+    pub fn small(&mut self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
     }
 
     /// `IP:PORT`, or `localhost:PORT`.
@@ -192,6 +225,16 @@ impl Settings {
             .iter()
             .copied()
             .find(|setting| setting.name == name)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Numbers(low, high) => write!(f, "{low} to {high}"),
+            Self::Bytes(most) => write!(f, "at most {most} bytes"),
+        }
     }
 }
 

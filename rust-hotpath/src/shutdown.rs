@@ -47,7 +47,8 @@ impl Config {
                 "MS",
                 "5000",
                 "How long requests in flight may take after SIGTERM or SIGINT",
-            ),
+            )
+            .within(&limits::DRAIN_MS),
             Setting::switch(
                 "lifeline",
                 "Also shut down when standard input ends, so as to die with the parent",
@@ -58,7 +59,7 @@ impl Config {
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
         Self {
-            drain: Duration::from_millis(settings.number("drain-ms", limits::DRAIN_MS)),
+            drain: Duration::from_millis(settings.number("drain-ms")),
             lifeline: settings.switch("lifeline"),
         }
     }

@@ -115,35 +115,39 @@ pub fn new<M: Model>(config: Config) -> (Publisher<M>, View<M>) {
 impl Config {
     /// What can be set.
     pub const SETTINGS: Group = Group {
-        title: "History (a version is dropped as soon as one of the three is exceeded)",
+        title: "History (a version is dropped as soon as one of the three is exceeded; a load leaves none, whatever\n\
+                is set here: positions can be asked for from the one on that was the head at the first answer)",
         settings: &[
             Setting::new(
                 "retain-versions",
                 "N",
                 "4096",
                 "Versions kept for x-hotpath-at-position, the newest included",
-            ),
+            )
+            .within(&limits::RETAIN_VERSIONS),
             Setting::new(
                 "retain-ms",
                 "MS",
                 "30000",
                 "How long a version is kept after a newer one replaced it",
-            ),
+            )
+            .within(&limits::RETAIN_MS),
             Setting::new(
                 "retain-events",
                 "N",
                 "100000",
                 "Events kept with them, to rebuild positions between versions",
-            ),
+            )
+            .within(&limits::RETAIN_EVENTS),
         ],
     };
 
     /// Reads the settings.
     pub fn resolve(settings: &mut Settings) -> Self {
         Self {
-            retain_versions: settings.size("retain-versions", limits::RETAIN_VERSIONS),
-            retain: Duration::from_millis(settings.number("retain-ms", limits::RETAIN_MS)),
-            retain_events: settings.size("retain-events", limits::RETAIN_EVENTS),
+            retain_versions: settings.size("retain-versions"),
+            retain: Duration::from_millis(settings.number("retain-ms")),
+            retain_events: settings.size("retain-events"),
         }
     }
 }

@@ -160,7 +160,7 @@ impl Server {
         Ok(Self {
             _child: child,
             endpoints: Endpoints {
-                front: Address::Tcp(service.grpc),
+                front: Address::Tcp(service.listen),
                 hot: None,
             },
             watched,

@@ -24,7 +24,7 @@ pub(super) struct Waiting<'a> {
 /// What a service says once it serves.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) grpc: SocketAddr,
+    pub(super) listen: SocketAddr,
     pub(super) admin: String,
 }
 
@@ -40,10 +40,10 @@ pub(super) fn service(child: &mut Child, waiting: &Waiting<'_>) -> Result<Servic
     let path = ready_file(waiting.folder);
     let json = poll(child, waiting, "did not get ready", || json(&path))?;
     let text = |key: &str| json.get(key).and_then(Value::as_str);
-    let grpc = text("grpc").and_then(|address| address.parse().ok());
-    match (grpc, text("admin")) {
-        (Some(grpc), Some(admin)) => Ok(Service {
-            grpc,
+    let listen = text("listen").and_then(|address| address.parse().ok());
+    match (listen, text("admin")) {
+        (Some(listen), Some(admin)) => Ok(Service {
+            listen,
             admin: admin.to_owned(),
         }),
         _ => Err(child.failed(&format!("wrote a ready file without addresses: {json}"))),

@@ -17,7 +17,7 @@ use std::{
 const FLAGS: &str = "#!/bin/sh\ncommand=$1; shift\nwhile [ $# -gt 0 ]; do case $1 in\n\
     --ready-file) ready=$2; shift;;\n--sidecar-socket) socket=$2; shift;;\n--db) db=$2; shift;;\nesac; shift; done\n";
 /// Ends with its standard input, as `--lifeline` has it.
-const SERVE: &str = "echo '{\"pid\":1,\"grpc\":\"127.0.0.1:7\",\"admin\":\"ADMIN\"}' >$ready.new\n\
+const SERVE: &str = "echo '{\"pid\":1,\"listen\":\"127.0.0.1:7\",\"admin\":\"ADMIN\"}' >$ready.new\n\
     mv $ready.new $ready\nread line\n";
 
 static NEVER: AtomicBool = AtomicBool::new(false);

@@ -17,13 +17,24 @@ use tonic::Code;
 /// The registry of one process.
 pub(super) struct Metrics(Registry);
 
-struct Source<M: Model>(Arc<Status<M>>);
+struct Source<M: Model> {
+    status: Arc<Status<M>>,
+    /// Name and help of the model's gauges, as they were checked at the start.
+    gauges: Vec<(&'static str, &'static str)>,
+}
 
 type Written = Result<(), fmt::Error>;
 
 pub(super) fn registry<M: Model>(status: &Arc<Status<M>>) -> Metrics {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Source(Arc::clone(status))));
+    let gauges = M::gauges(&M::State::default());
+    registry.register_collector(Box::new(Source {
+        status: Arc::clone(status),
+        gauges: gauges
+            .iter()
+            .map(|(name, help, _)| (*name, *help))
+            .collect(),
+    }));
     Metrics(registry)
 }
 
@@ -57,8 +68,11 @@ impl<M: Model> Collector for Source<M> {
         self.data(out)?;
         self.feed(out)?;
         process(out)?;
-        for (name, help, value) in self.0.view.gauges() {
-            gauge(out, &format!("hotpathd_model_{name}"), help, value)?;
+        let values = self.status.view.gauges();
+        for (name, help) in &self.gauges {
+            if let Some((.., value)) = values.iter().find(|(other, ..)| other == name) {
+                gauge(out, &format!("hotpathd_model_{name}"), help, *value)?;
+            }
         }
         Ok(())
     }
@@ -68,7 +82,7 @@ impl<M: Model> Source<M> {
     fn requests(&self, out: &mut DescriptorEncoder<'_>) -> Written {
         let counts: Vec<_> = M::METHODS
             .iter()
-            .zip(self.0.serve.meter().counts())
+            .zip(self.status.serve.meter().counts())
             .collect();
         let name = "hotpathd_requests";
         let mut family = out.encode_descriptor(
@@ -100,30 +114,30 @@ impl<M: Model> Source<M> {
             out,
             "hotpathd_requests_offloaded",
             "Unary requests moved off their connection's thread because they would have held up others",
-            self.0.serve.moved(),
+            self.status.serve.moved(),
         )?;
         gauge(
             out,
             "hotpathd_in_flight",
             "Hot requests at this moment",
-            size(self.0.serve.in_flight()),
+            size(self.status.serve.in_flight()),
         )?;
         gauge(
             out,
             "hotpathd_queued",
             "Dear requests that wait for a thread at this moment: as many run as there are cores",
-            size(self.0.serve.queued()),
+            size(self.status.serve.queued()),
         )?;
         gauge(
             out,
             "hotpathd_buffered_bytes",
             "Bytes of requests and replies over 8 KiB held at this moment",
-            size(self.0.serve.buffered_bytes()),
+            size(self.status.serve.buffered_bytes()),
         )
     }
 
     fn lanes(&self, out: &mut DescriptorEncoder<'_>) -> Written {
-        let counts = self.0.exchange.counts();
+        let counts = self.status.exchange.counts();
         let open = counts.lanes();
         gauge(out, "hotpathd_lanes", "Lanes open at this moment", open)?;
         for (name, help, value) in [
@@ -160,7 +174,7 @@ impl<M: Model> Source<M> {
     }
 
     fn data(&self, out: &mut DescriptorEncoder<'_>) -> Written {
-        let status = &self.0;
+        let status = &self.status;
         let (position, sizes) = (status.view.position(), status.view.sizes());
         let ready = status
             .readiness
@@ -207,7 +221,7 @@ impl<M: Model> Source<M> {
     }
 
     fn feed(&self, out: &mut DescriptorEncoder<'_>) -> Written {
-        let status = &self.0;
+        let status = &self.status;
         let head = status.readiness.known_head().max(status.view.position());
         gauge(
             out,

@@ -1,5 +1,8 @@
 //! A persistent array that only grows: a clone is O(1), an update copies the way to one leaf.
 //!
+//! The root is no node but a vector of all branches, copied once for each version that is changed: 7 pointers for 50,000
+//! accounts, 140 for a million. A fourth level would copy fewer, and would be one step more for every read.
+//!
 //! Not an `im::Vector`, which may also be cut and joined: its every step looks into a table of sizes, and each leaf has
 //! a header of its own, so that a read takes about twice the cache misses. Here three steps lead to an item, and only
 //! the last of them is usually a miss.

@@ -1,20 +1,16 @@
 //! Interning: every id and asset name gets a dense slot, in order of first appearance, and keeps it.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+
+use im::OrdMap;
 
 use super::array::Array;
 
 /// A dense number for a name.
 pub type Slot = u32;
-
-/// Fixed, so that a ledger takes the same memory and time in every run.
-const SEEDS: ahash::RandomState = ahash::RandomState::with_seeds(
-    0x243f_6a88_85a3_08d3,
-    0x1319_8a2e_0370_7344,
-    0xa409_3822_299f_31d0,
-    0x082e_fa98_ec4e_6c89,
-);
 
 /// The slot of a free place.
 const NONE: Slot = Slot::MAX;
@@ -22,6 +18,8 @@ const NONE: Slot = Slot::MAX;
 const PLACES: usize = 7;
 /// Names to a bucket on average; beyond it there is a bucket more.
 const LOAD: usize = 4;
+/// Buckets that are linked from one. Of names that nobody chose to meet in a bucket, a chain of so many holds all.
+const CHAIN: usize = 4;
 /// Bytes of a name that is kept in place; with its length and a tag it takes 24.
 const SHORT_BYTES: usize = 22;
 
@@ -29,13 +27,19 @@ const SHORT_BYTES: usize = 22;
 ///
 /// The way to slots is linear hashing: buckets are split one at a time, so that growing never stops the writer. A
 /// lookup takes one cache line for the bucket and one to compare the name.
+///
+/// Ids come from callers, who could choose them so that they meet. So the seed is a secret of the ledger (slots do not
+/// depend on it), and should it be known, a chain still ends: what it does not hold is in a tree.
 #[derive(Clone, Default)]
 pub struct Names {
+    seeds: ahash::RandomState,
     buckets: Array<Bucket, 15>,
     /// What does not fit into its bucket, linked from there.
     overflow: Array<Bucket, 15>,
     /// The first unused one of those, which are linked too.
     unused: Option<u32>,
+    /// Names that came when the chain of their bucket was full; nearly always none.
+    crowded: OrdMap<Name, Slot>,
     names: Array<Name, 64>,
 }
 
@@ -75,7 +79,7 @@ impl Names {
     /// The slot of `name`, if it was ever interned.
     #[must_use]
     pub fn slot(&self, name: &str) -> Option<Slot> {
-        self.find(name, hash(name))
+        self.find(name, self.hash(name))
     }
 
     /// The name of a slot; empty for a slot that was never given out.
@@ -86,7 +90,7 @@ impl Names {
 
     /// The slot of `name`, a new one if need be. There must be room: see [`Names::has_room`].
     pub fn intern(&mut self, name: &str) -> Slot {
-        let hash = hash(name);
+        let hash = self.hash(name);
         if let Some(slot) = self.find(name, hash) {
             return slot;
         }
@@ -100,6 +104,17 @@ impl Names {
     #[must_use]
     pub fn has_room(&self, count: usize) -> bool {
         self.names.len() + count < NONE as usize
+    }
+
+    fn hash(&self, name: &str) -> u32 {
+        let mut hasher = self.seeds.build_hasher();
+        hasher.write(name.as_bytes());
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "32 of its bits are a hash too"
+        )]
+        let short = hasher.finish() as u32;
+        short
     }
 
     fn find(&self, name: &str, hash: u32) -> Option<Slot> {
@@ -118,8 +133,19 @@ impl Names {
                 }
                 places &= places - 1;
             }
-            bucket = self.overflow.get(bucket.next? as usize)?;
+            let Some(next) = bucket.next else {
+                return self.find_crowded(name);
+            };
+            bucket = self.overflow.get(next as usize)?;
         }
+    }
+
+    #[inline]
+    fn find_crowded(&self, name: &str) -> Option<Slot> {
+        if self.crowded.is_empty() {
+            return None;
+        }
+        self.crowded.get(name.as_bytes()).copied()
     }
 
     /// By as many bits of the hash as there are buckets for; one less for those that are not split yet.
@@ -182,7 +208,15 @@ impl Names {
         let Some(bucket) = self.buckets.get_mut(home) else {
             return;
         };
-        if !bucket.add(hash, slot) {
+        if bucket.add(hash, slot) {
+            return;
+        }
+        if self.linked(home) == CHAIN {
+            let name = self.names.get(slot as usize).cloned();
+            self.crowded.insert(name.unwrap_or_default(), slot);
+            return;
+        }
+        if let Some(bucket) = self.buckets.get_mut(home) {
             let full = std::mem::take(bucket);
             bucket.add(hash, slot);
             let next = Some(self.keep(full));
@@ -190,6 +224,17 @@ impl Names {
                 bucket.next = next;
             }
         }
+    }
+
+    /// How many buckets are linked from this one.
+    fn linked(&self, home: usize) -> usize {
+        let mut next = self.buckets.get(home).and_then(|bucket| bucket.next);
+        let mut linked = 0;
+        while let Some(bucket) = next.and_then(|index| self.overflow.get(index as usize)) {
+            linked += 1;
+            next = bucket.next;
+        }
+        linked
     }
 
     /// Moves a full bucket to the overflow; returns where to.
@@ -271,128 +316,31 @@ impl Default for Name {
     }
 }
 
-fn hash(name: &str) -> u32 {
-    let mut hasher = SEEDS.build_hasher();
-    hasher.write(name.as_bytes());
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "32 of its bits are a hash too"
-    )]
-    let short = hasher.finish() as u32;
-    short
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        self.bytes()
+    }
 }
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Name {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_dense_and_stay() {
-        let mut names = Names::default();
-        assert_eq!(names.slot("a"), None);
-        assert_eq!(
-            ["a", "b", "a", "c"].map(|name| names.intern(name)),
-            [0, 1, 0, 2]
-        );
-        assert_eq!((names.name(1), names.name(9), names.len()), ("b", "", 3));
-    }
-
-    #[test]
-    fn names_of_every_length_come_back() {
-        let mut names = Names::default();
-        let lengths = 0..=64_u32;
-        for length in lengths.clone() {
-            assert_eq!(names.intern(&"x".repeat(length as usize)), length);
-        }
-        for length in lengths {
-            let name = "x".repeat(length as usize);
-            assert_eq!(
-                (names.name(length), names.slot(&name)),
-                (&*name, Some(length))
-            );
-        }
-    }
-
-    #[test]
-    fn an_old_clone_does_not_see_new_names() {
-        let mut names = Names::default();
-        names.intern("a");
-        let old = names.clone();
-        names.intern("b");
-        assert_eq!((old.slot("b"), old.len()), (None, 1));
-        assert_eq!(names.slot("b"), Some(1));
-    }
-
-    #[test]
-    fn clones_that_go_different_ways_do_not_meet() {
-        let mut names = Names::default();
-        let mut kept = Vec::new();
-        for n in 0..2_000_u32 {
-            let mut other = names.clone();
-            assert_eq!(other.intern(&format!("other-{n}")), n);
-            kept.push(other);
-            names.intern(&n.to_string());
-        }
-        for (n, other) in (0..).zip(kept) {
-            assert_eq!(other.slot(&format!("other-{n}")), Some(n));
-            assert_eq!(other.slot(&n.to_string()), None);
-            assert!((0..n).all(|m| m % 97 != 0 || other.slot(&m.to_string()) == Some(m)));
-        }
-    }
-
-    #[test]
-    fn names_of_equal_hash_keep_their_own_slots() {
-        const COUNT: u32 = 300_000;
-        let mut names = Names::default();
-        for n in 0..COUNT {
-            assert_eq!(names.intern(&n.to_string()), n);
-        }
-        for n in 0..COUNT {
-            assert_eq!(names.slot(&n.to_string()), Some(n));
-        }
-        let mut hashes: Vec<u32> = (0..COUNT).map(|n| hash(&n.to_string())).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert!(
-            hashes.len() < COUNT as usize,
-            "too few names to meet a collision"
-        );
-        assert!(!names.overflow.is_empty(), "too few names to overflow");
-    }
-
-    #[test]
-    fn any_number_of_names_may_share_a_hash() {
-        let mut names = Names::default();
-        for slot in 0..100 {
-            names.names.push(Name::new(&slot.to_string()));
-            names.put_or_split(7, slot);
-        }
-        let found = (0..100).map(|slot| names.find(&slot.to_string(), 7));
-        assert!(found.eq((0..100).map(Some)));
-        assert_eq!(names.find("none", 7), None);
-    }
-
-    #[test]
-    fn overflow_buckets_are_used_again() {
-        let mut names = Names::default();
-        (0..300_000).for_each(|n| {
-            names.intern(&n.to_string());
-        });
-        let mut in_use = 0;
-        for bucket in names.buckets.iter() {
-            let mut next = bucket.next;
-            while let Some(index) = next {
-                in_use += 1;
-                next = names.overflow.get(index as usize).and_then(|b| b.next);
-            }
-        }
-        let mut unused = 0;
-        let mut next = names.unused;
-        while let Some(index) = next {
-            unused += 1;
-            next = names.overflow.get(index as usize).and_then(|b| b.next);
-        }
-        assert_eq!(in_use + unused, names.overflow.len());
-        assert!(names.overflow.len() < names.buckets.len() / 4);
-    }
-}
+mod tests;

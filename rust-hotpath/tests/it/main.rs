@@ -22,6 +22,7 @@ mod health;
 mod lane;
 mod log;
 mod long;
+mod models;
 mod moody;
 mod opening;
 mod positions;

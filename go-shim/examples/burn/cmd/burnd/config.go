@@ -38,11 +38,11 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.answer, "answer", "local", "who answers: "+strings.Join(answers, ", "))
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7460", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7461", "host:port for /metrics; port 0 takes a free one")
-	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once it serves")
+	f.StringVar(&c.readyFile, "ready-file", "", "written once it serves: JSON of pid, listen and admin")
 	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/examples/burn", "the program to supervise, for unary and batched")
 	f.StringVar(&c.socket, "sidecar-socket", "", "its Unix socket; a private one without it")
-	f.UintVar(&c.streamWorkers, "stream-workers", 512, "goroutines kept to run calls on; 0 starts a new one for each call")
-	f.UintVar(&c.heapMiB, "heap-mib", 64, "live heap in MiB, as a service has that keeps something; 0 to 1024")
+	f.UintVar(&c.streamWorkers, "stream-workers", 512, fmt.Sprintf("goroutines kept to run calls on, 0 to %d; 0 starts a new one for each call", maxStreamWorkers))
+	f.UintVar(&c.heapMiB, "heap-mib", 64, fmt.Sprintf("live heap in MiB, as a service has that keeps something; 0 to %d", maxHeapMiB))
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -80,9 +80,9 @@ func (c config) announce(grpc, admin net.Addr) error {
 		return nil
 	}
 	content, err := json.Marshal(struct {
-		PID   int    `json:"pid"`
-		GRPC  string `json:"grpc"`
-		Admin string `json:"admin"`
+		PID    int    `json:"pid"`
+		Listen string `json:"listen"`
+		Admin  string `json:"admin"`
 	}{os.Getpid(), grpc.String(), admin.String()})
 	if err != nil {
 		return err

@@ -79,11 +79,11 @@ func address(t *testing.T, ready string, ended chan error) string {
 		if err != nil {
 			continue
 		}
-		var told struct{ GRPC string }
-		if err := json.Unmarshal(content, &told); err != nil || told.GRPC == "" {
+		var told struct{ Listen string }
+		if err := json.Unmarshal(content, &told); err != nil || told.Listen == "" {
 			t.Fatalf("ready file %q: %v", content, err)
 		}
-		return told.GRPC
+		return told.Listen
 	}
 	t.Fatal("burnd wrote no ready file")
 	return ""

@@ -66,9 +66,9 @@ func adminPages(t *telemetry) http.Handler {
 // writeReadyFile renames the file into place, so that nobody reads half of it.
 func writeReadyFile(path string, grpcAddress, adminAddress net.Addr) error {
 	content, err := json.Marshal(struct {
-		PID   int    `json:"pid"`
-		GRPC  string `json:"grpc"`
-		Admin string `json:"admin"`
+		PID    int    `json:"pid"`
+		Listen string `json:"listen"`
+		Admin  string `json:"admin"`
 	}{os.Getpid(), grpcAddress.String(), adminAddress.String()})
 	if err != nil {
 		return err

@@ -121,6 +121,9 @@ func (f *flags) help() string {
 	}
 	f.VisitAll(func(each *flag.Flag) {
 		fmt.Fprintf(&b, "  --%-*s  %s", width, each.Name, each.Usage)
+		if n, ok := each.Value.(*number); ok {
+			fmt.Fprintf(&b, ", %d to %d", n.min, n.max)
+		}
 		switch {
 		case slices.Contains(f.required, each.Name):
 			b.WriteString(" (required)")

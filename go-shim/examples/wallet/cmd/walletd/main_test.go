@@ -135,7 +135,10 @@ func TestHelpTeaches(t *testing.T) {
 		}
 	}
 	runWalletd(t, "version").want(t, 0, "walletd "+version+" (", runtime.Version())
-	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)")
+	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call, 0 to 65536 (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)")
+	// Bounds are said, from the numbers that values are held to.
+	runWalletd(t, "help", "serve").want(t, 0, "on shutdown, 0 to 600000 (default 5000)", "65536 to 67108864", "at most 103 bytes")
+	runWalletd(t, "help", "generate").want(t, 0, "1 to 10000000 ", "1 to 100000000 ")
 }
 
 func TestTheVersionSaysWhereTheCodeCameFrom(t *testing.T) {

@@ -80,7 +80,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7450", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
 	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(readmodel.Names(), ", "))
-	f.StringVar(&c.readyFile, "ready-file", "", "written, as JSON with pid and addresses, once the ledger is loaded")
+	f.StringVar(&c.readyFile, "ready-file", "", "written once the ledger is loaded: JSON of pid, listen and admin")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
 	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")

@@ -36,9 +36,9 @@ type served struct {
 	conn     *grpc.ClientConn
 	log      safeBuffer
 	ready    struct {
-		PID   int    `json:"pid"`
-		GRPC  string `json:"grpc"`
-		Admin string `json:"admin"`
+		PID    int    `json:"pid"`
+		Listen string `json:"listen"`
+		Admin  string `json:"admin"`
 	}
 }
 
@@ -74,7 +74,7 @@ func startServingBy(t *testing.T, start func(*exec.Cmd) error, db string, flags 
 			t.Fatal("walletd did not get ready within five minutes")
 		}
 	}
-	if s.conn, err = grpc.NewClient(s.ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	if s.conn, err = grpc.NewClient(s.ready.Listen, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.conn.Close() })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"strings"
@@ -34,7 +35,8 @@ type sidecarConfig struct {
 func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else)")
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
-	f.StringVar(&c.socket, "sidecar-socket", "", "the sidecar's Unix socket; attach needs it, supervise makes one up without it")
+	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
+		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
 	f.StringVar(&c.how, "hop", shim.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
 		"milliseconds that a read waits for the sidecar before Go answers; long ones in numbers need more")

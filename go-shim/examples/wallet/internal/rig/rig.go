@@ -50,7 +50,7 @@ type WalletdSpec struct {
 type Walletd struct {
 	*proc.Process
 	// GRPC and Admin are the addresses that it listens on.
-	GRPC  string `json:"grpc"`
+	GRPC  string `json:"listen"`
 	Admin string `json:"admin"`
 	spec  WalletdSpec
 }

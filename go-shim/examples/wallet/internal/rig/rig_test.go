@@ -27,7 +27,7 @@ func fake(t *testing.T, ready string) string {
 
 func TestTheReadyFilesAreUnderstood(t *testing.T) {
 	w, err := StartWalletd(WalletdSpec{
-		Bin: fake(t, `{"pid":1,"grpc":"127.0.0.1:1234","admin":"127.0.0.1:2345"}`), Dir: t.TempDir(), DB: "x",
+		Bin: fake(t, `{"pid":1,"listen":"127.0.0.1:1234","admin":"127.0.0.1:2345"}`), Dir: t.TempDir(), DB: "x",
 	})
 	if err != nil {
 		t.Fatal(err)
