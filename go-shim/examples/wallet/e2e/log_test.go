@@ -15,8 +15,8 @@ import (
 
 // readyFile is what walletd and hotpathd write; ok is false until then.
 func readyFile(path string) (at struct {
-	Pid  int    `json:"pid"`
-	GRPC string `json:"grpc"`
+	Pid    int    `json:"pid"`
+	Listen string `json:"listen"`
 }, ok bool) {
 	text, err := os.ReadFile(path)
 	return at, err == nil && json.Unmarshal(text, &at) == nil
@@ -70,7 +70,7 @@ func TestBothGoOnWhenNobodyReadsTheirLog(t *testing.T) {
 		return up && again.Pid != sidecar.Pid
 	})
 	question := ask.New(0, &walletv1.GetBalanceRequest{AccountId: "nobody"})
-	if answer := put(dial(t, service.GRPC), question, false, 0); !answer.Decided() {
+	if answer := put(dial(t, service.Listen), question, false, 0); !answer.Decided() {
 		t.Errorf("no answer: %s", answer)
 	}
 	if err := walletd.Process.Signal(syscall.SIGTERM); err != nil {

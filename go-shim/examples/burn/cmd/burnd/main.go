@@ -89,6 +89,8 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 		Run: c.run(), Hop: c.hop(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
 		// A request that goes back to the local handler is one that the sidecar is not measured by: rather wait.
 		HopTimeout: time.Second, Logger: log, Metrics: registry,
+		// A test learns by the position who answered.
+		CallerPositions: true,
 	}, emptyLedger{})
 	if err != nil {
 		return err

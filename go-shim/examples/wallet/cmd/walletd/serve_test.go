@@ -176,7 +176,7 @@ func signalUntil(ended <-chan error, process *os.Process, signal os.Signal) erro
 func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
 	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--max-streams", "3", "--max-connections", "2", "--max-unread-bytes", "5000000")
-	c, err := shimtest.Dial("tcp", s.ready.GRPC, 0)
+	c, err := shimtest.Dial("tcp", s.ready.Listen, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
