@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Files that SQLite and walletd keep beside a database.
-const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+const BESIDE: [&str; 3] = ["-wal", "-shm", ".new"];
 
 /// Between two looks at a program that works on a ledger.
 const POLL: Duration = Duration::from_millis(20);

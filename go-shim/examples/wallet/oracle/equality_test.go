@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -26,14 +27,20 @@ import (
 func TestServiceEqualsOracle(t *testing.T) {
 	for _, model := range readmodel.Names() {
 		for seed := range uint64(12) {
-			comparison{t: t, model: model, seed: seed, posts: 150, questions: 600}.run()
+			t.Run(fmt.Sprintf("%s-%d", model, seed), func(t *testing.T) {
+				t.Parallel()
+				comparison{t: t, model: model, seed: seed, posts: 150, questions: 600}.run()
+			})
 		}
 	}
 }
 
 func TestServiceEqualsOracleBeyondInt64(t *testing.T) {
 	for _, model := range readmodel.Names() {
-		comparison{t: t, model: model, seed: 99, posts: 400, questions: 150, heavy: true}.run()
+		t.Run(model, func(t *testing.T) {
+			t.Parallel()
+			comparison{t: t, model: model, seed: 99, posts: 400, questions: 150, heavy: true}.run()
+		})
 	}
 }
 
