@@ -13,7 +13,8 @@ async fn fetch(address: SocketAddr, method: &str, target: &str) -> (u16, String,
     let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = Vec::new();
-    tokio::time::timeout(SOON, stream.read_to_end(&mut reply))
+    // Looking up a profile's symbols takes seconds of CPU in a debug build.
+    tokio::time::timeout(4 * SOON, stream.read_to_end(&mut reply))
         .await
         .unwrap()
         .unwrap();
@@ -157,6 +158,22 @@ async fn profile_for_ever(admin: SocketAddr) {
     }
 }
 
+/// Tries again, since the spinner may get no time in a second. Not until some time: looking up symbols takes long.
+async fn shows_this_test(admin: SocketAddr, kind: &str) -> bool {
+    // Field 6 of a profile is its string table; symbols are in it as they are.
+    let symbol = b"profiles_one_at_a_time";
+    for _ in 0..30 {
+        let target = format!("/debug/pprof/{kind}?seconds=1&hz=200");
+        let (code, _, body) = fetch(admin, "GET", &target).await;
+        // 500: a flamegraph of nothing.
+        assert!(code == 200 || code == 500, "{code}");
+        if body.windows(symbol.len()).any(|window| window == symbol) {
+            return true;
+        }
+    }
+    false
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn profiles_one_at_a_time_until_done_or_not_waited_for() {
     let engine = Engine::start(&[]).await;
@@ -183,16 +200,13 @@ async fn profiles_one_at_a_time_until_done_or_not_waited_for() {
             }
         }
     });
-    // Field 6 of a profile is its string table; symbols are in it as they are. The spinner may get no time in a second.
-    let symbol = b"profiles_one_at_a_time";
+    until("the first profile has ended", || async {
+        let (code, _, _) = fetch(admin, "GET", "/debug/pprof/profile?seconds=1&hz=1").await;
+        (code != 409).then_some(())
+    })
+    .await;
     for kind in ["profile", "flamegraph"] {
-        until(kind, || async {
-            let target = format!("/debug/pprof/{kind}?seconds=1&hz=200");
-            let (code, _, body) = fetch(admin, "GET", &target).await;
-            let seen = body.windows(symbol.len()).any(|window| window == symbol);
-            (code == 200 && seen).then_some(())
-        })
-        .await;
+        assert!(shows_this_test(admin, kind).await, "never in a {kind}");
     }
     busy.store(false, std::sync::atomic::Ordering::Relaxed);
     spinner.join().unwrap();
