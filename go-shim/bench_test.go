@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -114,7 +113,7 @@ func concurrently(b *testing.B, inFlight int, ask func() error) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := processTime(b)
+	before := shimtest.ProcessTime(b)
 	var callers sync.WaitGroup
 	for i := range inFlight {
 		callers.Go(func() {
@@ -127,13 +126,5 @@ func concurrently(b *testing.B, inFlight int, ask func() error) {
 		})
 	}
 	callers.Wait()
-	b.ReportMetric(float64(processTime(b)-before)/float64(b.N), "cpu-ns/op")
-}
-
-func processTime(b *testing.B) int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
+	b.ReportMetric(float64(shimtest.ProcessTime(b)-before)/float64(b.N), "cpu-ns/op")
 }

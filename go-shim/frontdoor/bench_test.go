@@ -6,7 +6,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/shimtest"
 )
 
 // BenchmarkCall is what a door costs a call: client and server are in this process, 64 calls in flight. On a busy machine
@@ -57,7 +57,7 @@ func benchmarkCall(b *testing.B, withDoor bool, length uint32) {
 	ask() // also connects
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := processTime(b)
+	before := shimtest.ProcessTime(b)
 	var callers sync.WaitGroup
 	for i := range 64 {
 		callers.Go(func() {
@@ -67,13 +67,5 @@ func benchmarkCall(b *testing.B, withDoor bool, length uint32) {
 		})
 	}
 	callers.Wait()
-	b.ReportMetric(float64(processTime(b)-before)/float64(b.N), "cpu-ns/op")
-}
-
-func processTime(b *testing.B) int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
+	b.ReportMetric(float64(shimtest.ProcessTime(b)-before)/float64(b.N), "cpu-ns/op")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -60,7 +59,7 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := processTime(b)
+	before := shimtest.ProcessTime(b)
 	var callers sync.WaitGroup
 	for i := range inFlight {
 		callers.Go(func() {
@@ -76,15 +75,7 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 		})
 	}
 	callers.Wait()
-	b.ReportMetric(float64(processTime(b)-before)/float64(b.N), "cpu-ns/op")
-}
-
-func processTime(b *testing.B) int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
+	b.ReportMetric(float64(shimtest.ProcessTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
 func echoUnary(_ any, stream grpc.ServerStream) error {

@@ -19,7 +19,7 @@ use tonic::body::Body;
 pub(crate) const PREFIX: usize = 5;
 /// The flag of a compressed message.
 pub(super) const PACKED: u8 = 1;
-const ENCODING: &str = "grpc-encoding";
+pub(super) const ENCODING: &str = "grpc-encoding";
 pub(crate) const GRPC: &str = "application/grpc";
 
 /// What a caller packs its request with, and has the reply packed with.
@@ -252,7 +252,7 @@ mod tests {
     fn gzip_is_the_one_encoding() {
         let of = |name| {
             let mut headers = HeaderMap::new();
-            headers.insert("grpc-encoding", HeaderValue::from_static(name));
+            headers.insert(ENCODING, HeaderValue::from_static(name));
             Encoding::of(&headers).map_err(|error| error.kind())
         };
         assert_eq!(of("gzip"), Ok(Encoding::Gzip));

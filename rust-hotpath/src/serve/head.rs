@@ -1,6 +1,9 @@
 //! What a call says before its message, judged as grpc-go's server does: the same rules, in the same order.
 
-use super::{frame::GRPC, wants};
+use super::{
+    frame::{ENCODING, GRPC},
+    wants,
+};
 use crate::error::{Error, Kind};
 use hyper::http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -115,7 +118,7 @@ fn is_base64(text: &[u8]) -> bool {
 
 /// Of the request's encodings, the one that counts; an empty one is none.
 pub(super) fn encoding(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let last = headers.get_all("grpc-encoding").iter().next_back()?;
+    let last = headers.get_all(ENCODING).iter().next_back()?;
     (!last.is_empty()).then_some(last)
 }
 

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/frontdoor"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -154,21 +155,8 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- s.cmd.Wait() }()
 		var exit *exec.ExitError
-		if err := signalUntil(ended, s.cmd.Process, signal); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != signal {
+		if err := proc.SignalUntilEnded(ended, s.cmd.Process, signal); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != signal {
 			t.Errorf("after two of %v: %v", signal, err)
-		}
-	}
-}
-
-// signalUntil goes on until the process has ended: a second signal counts only once the first was taken in, which does
-// not show.
-func signalUntil(ended <-chan error, process *os.Process, signal os.Signal) error {
-	for {
-		_ = process.Signal(signal)
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
+	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 )
 
 // asCommand makes this test binary a program that takes its time to end.
@@ -51,21 +52,8 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		var exit *exec.ExitError
-		if err := signalUntil(ended, cmd.Process, signal); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != signal {
+		if err := proc.SignalUntilEnded(ended, cmd.Process, signal); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != signal {
 			t.Errorf("after two of %v: %v", signal, err)
-		}
-	}
-}
-
-// signalUntil goes on until the process has ended: a second signal counts only once the first was taken in, which does
-// not show.
-func signalUntil(ended <-chan error, process *os.Process, signal os.Signal) error {
-	for {
-		_ = process.Signal(signal)
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
