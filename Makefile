@@ -17,6 +17,12 @@ RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
+# Most tests wait: for a process, a socket or a deadline. As many at once as there are cores would leave the cores idle.
+export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
+GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
+# Each program that is built with -race, walletd too, would sleep for a second before it exits.
+export GORACE ?= atexit_sleep_ms=50
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-again \
 	fuzz data-test lint generate check-generated golden deny clean
@@ -86,15 +92,15 @@ test-rust: test-binaries
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
-	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd go test -race -timeout 20m $(GO_TEST_FLAGS) ./...
-	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" go test -race -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
+	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd $(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) ./...
+	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
 
 # How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).
 N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
 
 test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
-	.ci/test-again $(N) $(OFTEN)
+	GO_TEST="$(GO_TEST)" .ci/test-again $(N) $(OFTEN)
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s

@@ -73,10 +73,10 @@ func newEquality(t *testing.T, seed uint64) *equality {
 }
 
 func (e *equality) run() {
-	rounds, posts, questions := 40, 5, 20
+	rounds, posts, questions := 20, 5, 20
 	if e.seed >= heavySeed {
 		// Only after many a large transaction do sums pass int64.
-		posts, questions = 12, 8
+		rounds, posts, questions = 40, 12, 8
 	}
 	before := e.shimmed.shim()
 	for range rounds {

@@ -22,9 +22,9 @@ func TestOwnWritesAreReadAtOnce(t *testing.T) {
 	s.caughtUp()
 	before := s.shim()
 	l := s.busy("own", 16)
-	l.more(9000)
+	l.more(3000)
 	// How many are in time for the hop depends on the machine.
-	const many = 1000
+	const many = 500
 	s.await("many own writes are read from the sidecar", func(now rig.Shim) bool {
 		return now.Served[rig.SidecarMode] >= before.Served[rig.SidecarMode]+many
 	})
