@@ -335,12 +335,13 @@ impl<M: Model> Core<M> {
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
-        let hurried = callers_time.filter(|time| *time <= limits::REQUEST_ARRIVAL);
-        let most = hurried.unwrap_or(limits::REQUEST_ARRIVAL);
+        let most = callers_time.map_or(limits::REQUEST_ARRIVAL, |time| {
+            time.min(limits::REQUEST_ARRIVAL)
+        });
         let arrived = timeout(most, arrival).await;
         let (message, is_packed) = arrived.map_err(|_| {
-            let kind = hurried.map_or(Kind::Malformed, |_| Kind::TooLate);
-            Error::new(kind, format!("the request did not arrive within {most:?}"))
+            let text = format!("the request did not arrive within {most:?}");
+            Error::new(Kind::TooLate, text)
         })??;
         match is_packed {
             false => Ok(message),
