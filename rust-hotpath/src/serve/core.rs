@@ -59,7 +59,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) request: &'a [u8],
 }
 
-/// The `given_up` of a request that the same thread would give up and answers.
+/// The `given_up` of a request that is answered on the only thread that could give it up, so that it never turns true.
 pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Tells the reading thread, on drop, that nobody waits any longer.
