@@ -290,10 +290,9 @@ type Watermark struct {
 	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// The ledger that this sidecar holds. Empty before its first feed.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
-	// Only in the first Watermark of a feed: SHA-256 (32 bytes) of the event at `position` as it came, or empty at
-	// position
-	// 0. The shim compares it with its own event there, because two copies of a ledger share id and positions even after
-	// both were written to.
+	// Only in the first Watermark of a feed: SHA-256 (32 bytes) of the event at `position` as it came; empty if `position`
+	// is 0. The shim compares it with its own event there, because two copies of a ledger share id and positions even
+	// after both were written to.
 	EventSha256   []byte `protobuf:"bytes,3,opt,name=event_sha256,json=eventSha256,proto3" json:"event_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
