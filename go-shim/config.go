@@ -116,7 +116,7 @@ func MaxLag(positions uint64) Freshness { return Freshness(positions) }
 // Config describes a shim. A zero value means the default, where a default is named.
 type Config struct {
 	Run Run
-	// Methods names the hot methods as "/package.Service/Method", at most 256. Nothing else names them.
+	// Methods names the hot methods as "/package.Service/Method", at most 256. They are named nowhere else.
 	Methods []string
 	// Socket is the path of the sidecar's Unix socket. Attach needs it; Supervise makes a private folder if it is
 	// empty.

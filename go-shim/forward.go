@@ -38,7 +38,7 @@ type hop struct {
 	budget  time.Duration
 	// tell is true if the caller wants to know the position.
 	tell bool
-	// admitted is true until the ticket is handed back.
+	// admitted is true from the breaker's permission until the ticket is handed back.
 	admitted bool
 }
 
