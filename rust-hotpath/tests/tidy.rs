@@ -103,14 +103,14 @@ const MAY_USE: Table = &[
 /// The same for `loadtest`, which uses nothing of the other crate: it measures every target alike.
 const LOADTEST_MAY_USE: Table = &[
     ("error", &[]),
+    ("arrivals", &[]),
     ("traffic", &["arrivals"]),
-    ("arrivals", &["traffic"]),
     ("measure", &[]),
     ("http2", &[]),
     ("generator", &["error", "http2", "measure", "traffic"]),
-    ("scenario", &["error", "ids", "traffic", "workload"]),
     ("ids", &["error"]),
-    ("workload", &["error", "ids", "scenario", "traffic"]),
+    ("workload", &["error", "ids", "traffic"]),
+    ("scenario", &["error", "ids", "traffic", "workload"]),
     ("capture", &["arrivals", "error", "traffic"]),
     ("record", &["capture", "error", "generator"]),
     ("plan", &["report", "traffic"]),

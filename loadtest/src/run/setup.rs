@@ -191,9 +191,9 @@ fn workload(
             asset: "NONE".to_owned(),
             span_us: (0, 0),
         };
-        return crate::workload::prepare(scenario, &[none], run_id);
+        return scenario.requests(&[none], run_id);
     }
-    crate::workload::prepare(scenario, places, run_id)
+    scenario.requests(places, run_id)
 }
 
 fn replay(speed: Option<f64>) -> Replay {
