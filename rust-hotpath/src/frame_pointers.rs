@@ -1,5 +1,5 @@
-//! Whether this build has frame pointers. By them the profiler finds who called whom, and only their owner can ask for
-//! them: a library cannot set the flags that a program is built with.
+//! Whether this program was built with frame pointers. The profiler uses them to find out who called whom. They are a flag
+//! of the whole build, so a library cannot turn them on: only whoever builds the program can.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use std::arch::asm;
