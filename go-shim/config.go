@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -116,7 +117,17 @@ func MaxLag(positions uint64) Freshness { return Freshness(positions) }
 type Config struct {
 	Run Run
 	// Methods are the hot methods as "/package.Service/Method": the one place where they are named. At most 256.
+	//
+	// A reply of the sidecar is a message or a status, and nothing else: response headers and trailers that the service's
+	// handler sets (grpc.SetHeader, grpc.SendHeader, grpc.SetTrailer) are missing whenever the sidecar answers. Leave such a
+	// method out, or keep the requests that need them local by Forwardable. What interceptors set is not lost. A handler that
+	// does it all the same is told of in the log, once for each key, and counted (hotpath_shim_local_metadata_total).
 	Methods []string
+	// Forwardable, if not nil, says whether a request to a hot method may be forwarded, by its context: its metadata, its peer,
+	// what an interceptor put there. If not, the service's handler answers, as if the method were not hot. It is called for
+	// each request that would be forwarded, from many goroutines, after the interceptors. If it panics the request is answered
+	// locally.
+	Forwardable func(ctx context.Context, method string) bool
 	// Socket is the sidecar's Unix socket. Attach needs it; Supervise makes a private directory without it.
 	Socket string
 	// Supervisor is for Run = Supervise.
