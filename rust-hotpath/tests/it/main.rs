@@ -12,6 +12,7 @@
 mod admin;
 mod backlog;
 mod cores;
+mod decline;
 mod draining;
 mod edges;
 mod exchange;

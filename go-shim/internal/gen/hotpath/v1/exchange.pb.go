@@ -234,7 +234,8 @@ type ReplyFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of the request. One that is not in flight ends the lane.
 	Id uint64 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Where the answer was computed. Absent: no answer; the request goes to the local handler.
+	// Where the answer was computed. Absent: no answer; the request goes to the local handler. Of what the model itself leaves to
+	// that, the status is UNIMPLEMENTED with ErrorInfo of domain "hotpath", reason DECLINED, and the model's reason as "why".
 	Position *uint64 `protobuf:"varint,2,opt,name=position,proto3,oneof" json:"position,omitempty"`
 	// gRPC status code.
 	Status uint32 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
