@@ -5,10 +5,12 @@ use std::{env, error::Error, fs, path::Path};
 
 const PROTO_ROOT: &str = "../proto";
 const EXAMPLES_ROOT: &str = "examples/counter";
+const INTEROP_ROOT: &str = "examples/interop";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO_ROOT}");
     println!("cargo::rerun-if-changed={EXAMPLES_ROOT}");
+    println!("cargo::rerun-if-changed={INTEROP_ROOT}");
     // Clients are for tests and tools; hot methods are served as raw bytes, so their services need no server.
     compile(
         PROTO_ROOT,
@@ -18,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     compile(PROTO_ROOT, "burn.v1", &["burn/v1/burn.proto"], false)?;
     compile(EXAMPLES_ROOT, "counter.v1", &["counter.proto"], false)?;
+    compile(INTEROP_ROOT, "grpc.testing", &["interop.proto"], false)?;
     compile(
         PROTO_ROOT,
         "hotpath.v1",
