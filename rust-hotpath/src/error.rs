@@ -146,6 +146,7 @@ impl Kind {
     fn row(self) -> Row {
         use Code as C;
         use Origin::{Caller, Disk, Feed, Internal};
+        let gone = Some("POSITION_NOT_RETAINED");
         let (origin, retryable, code, reason, exit) = match self {
             Kind::Usage => (Caller, false, C::InvalidArgument, None, 64),
             Kind::Config => (Caller, false, C::InvalidArgument, None, 78),
@@ -166,13 +167,7 @@ impl Kind {
                 Some("POSITION_NOT_REACHED"),
                 70,
             ),
-            Kind::NotRetained => (
-                Caller,
-                false,
-                C::FailedPrecondition,
-                Some("POSITION_NOT_RETAINED"),
-                70,
-            ),
+            Kind::NotRetained => (Caller, false, C::FailedPrecondition, gone, 70),
             // A code that clients do not retry, and that an older shim takes for no failure.
             Kind::Declined => (Caller, false, C::Unimplemented, Some("DECLINED"), 70),
             Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
