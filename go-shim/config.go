@@ -125,8 +125,8 @@ type Config struct {
 	Methods []string
 	// Forwardable, if not nil, says whether a request to a hot method may be forwarded, by its context: its metadata, its peer,
 	// what an interceptor put there. If not, the service's handler answers, as if the method were not hot. It is called for
-	// each request that would be forwarded, from many goroutines, after the interceptors. If it panics the request is answered
-	// locally.
+	// each request that would be forwarded, from many goroutines, after the interceptors; it may be asked twice. If it panics the
+	// request is answered locally.
 	Forwardable func(ctx context.Context, method string) bool
 	// Socket is the sidecar's Unix socket. Attach needs it; Supervise makes a private directory without it.
 	Socket string
