@@ -101,7 +101,7 @@ N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
 
 test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
-	GO_TEST="$(GO_TEST)" .ci/test-again $(N) $(OFTEN)
+	.ci/test-again $(N) $(OFTEN)
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s

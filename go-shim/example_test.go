@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// A server takes the advice in one line, with a sidecar or without; options that follow override it.
+// A server takes these options in one line, with or without a sidecar. Options that follow override them.
 func ExampleFrontDoor() {
 	server := grpc.NewServer(append(shim.FrontDoor(), grpc.MaxRecvMsgSize(1<<20))...)
 	walletv1.RegisterWalletServiceServer(server, &service{})
@@ -25,7 +25,7 @@ func ExampleFrontDoor() {
 	// Output: 1 service
 }
 
-// The lines between the markers are all that a service changes. The sidecar here is a scripted one.
+// A service changes only the lines between the markers. The sidecar in this example is a scripted one.
 func Example() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"hotpath.dev/go-shim/modes"
 )
 
-// checkAfter is how long after Open the shim logs what Check finds, in case that nobody calls it.
+// checkAfter is how long after Open the shim logs what Check finds, in case nobody calls Check.
 const checkAfter = 5 * time.Second
 
 // Errors of Check.
@@ -29,12 +29,12 @@ var (
 	ErrStreaming = errors.New("the hot method is registered as streaming: only unary methods can be forwarded")
 )
 
-// method is one hot method: what the swapped handler needs.
+// method is what the swapped handler needs to know about one hot method.
 type method struct {
 	side  *Side
 	index int
 	name  string
-	// newReply makes an empty reply, to show to interceptors; newRequest a request, to see whether bytes are one.
+	// newReply makes an empty reply, to show to interceptors. newRequest makes a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
 	metrics              *metrics.Method
@@ -61,7 +61,8 @@ func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
 	}
 }
 
-// maker is settled at the start: the lookup takes a lock. schema.Find has made sure that it succeeds.
+// maker looks up the type once, at the start, because the lookup takes a lock. schema.Find has made sure that it
+// succeeds.
 func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
 	message, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
 	return func() proto.Message {
@@ -83,8 +84,8 @@ func (s *Side) setModes(table modes.Table) {
 	}
 }
 
-// ServerOptions are for grpc.NewServer. They install a codec that differs from the one registered for proto only in
-// that it hands the shim raw bytes; it serves requests of any content-subtype, as every forced codec does.
+// ServerOptions returns options for grpc.NewServer. They install a codec that differs from the one registered for proto
+// only in that it hands the shim raw bytes. Like every forced codec, it serves requests of any content-subtype.
 func (s *Side) ServerOptions() []grpc.ServerOption {
 	if s.cfg.Run == Off {
 		return nil
@@ -93,8 +94,8 @@ func (s *Side) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}
 }
 
-// Wrap returns a registrar that registers with inner, the hot methods' handlers swapped. All else stays as it is. Each
-// server that is wrapped needs ServerOptions: Check can only tell that none of them was given any.
+// Wrap returns a registrar that swaps the handlers of the hot methods and registers with inner. Everything else stays
+// as it is. Each wrapped server needs ServerOptions; Check notices only if no server got them.
 func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner
@@ -144,7 +145,7 @@ func (s *Side) swap(desc *grpc.MethodDesc, m *method) {
 }
 
 // Check says which hot methods can't be forwarded because of how the server was put together. Call it after the last
-// registration to fail at the start; a shim logs the same a few seconds after Open.
+// registration if the service should fail at the start. The shim logs the same a few seconds after Open.
 func (s *Side) Check() error {
 	var found []error
 	for _, m := range s.methods {

@@ -78,7 +78,7 @@ func (s *service) told(t testing.TB) metadata.MD {
 	return first(t, s.metadata)
 }
 
-// first fails the test where an index would end all of them.
+// first returns the first element. If there is none, it fails this test, where an index would end all tests.
 func first[T any](t testing.TB, of []T) T {
 	t.Helper()
 	if len(of) == 0 {
@@ -120,10 +120,10 @@ type setup struct {
 	noFake bool
 }
 
-// heeded lets callers have a say in positions.
+// heeded lets callers choose positions.
 func heeded(c *shim.Config) { c.CallerPositions = true }
 
-// eachHop is for what must not depend on how requests cross.
+// eachHop runs a test whose result must not depend on how requests cross.
 func eachHop(t *testing.T, test func(t *testing.T, hop shim.Hop)) {
 	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
 		t.Run(hop.String(), func(t *testing.T) { test(t, hop) })
@@ -209,7 +209,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// logged is a log to look into while it is written.
+// logged is a log that a test can read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer

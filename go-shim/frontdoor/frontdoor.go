@@ -1,5 +1,6 @@
 // Package frontdoor bounds what callers can make a grpc-go server hold: connections, calls whose message is still to
-// come, and replies that are not read. By itself grpc-go bounds none of them. It has nothing to do with a sidecar.
+// come, and replies that are not read. grpc-go itself bounds none of them. The package has nothing to do with a
+// sidecar.
 //
 //	door := frontdoor.New(frontdoor.Limits{})
 //	server := grpc.NewServer(append(door.ServerOptions(), options...)...)
@@ -21,7 +22,7 @@ import (
 	"hotpath.dev/go-shim/internal/ratelog"
 )
 
-// StreamWorkers is how many goroutines Options keeps to run calls on.
+// StreamWorkers is the number of goroutines that Options keeps for running calls.
 const StreamWorkers = 128
 
 // Defaults of Limits.
@@ -35,36 +36,36 @@ const (
 	DefaultStall       = time.Minute
 )
 
-// handshake is how long a connection may take until its first call can be sent.
+// handshake is the time within which a connection must be ready for its first call.
 const handshake = 10 * time.Second
 
-// Limits of a server, over all its listeners. Zero means the default.
+// Limits are the limits of a server, over all its listeners. Zero means the default.
 type Limits struct {
-	// Connections at once; more are closed at once.
+	// Connections is the number of open connections. The door closes further ones at once.
 	Connections int
-	// Streams of one connection at once. Well-behaved clients wait. Each can cost some 10 kB while its message is to come and
-	// some 4 kB while a short reply is not read.
+	// Streams is the number of concurrent streams of one connection. Well-behaved clients wait. A stream can cost some
+	// 10 kB while its message is still to come, and some 4 kB while a short reply is not read.
 	Streams uint32
-	// Waiting calls are those whose message has yet to arrive; more are RESOURCE_EXHAUSTED.
+	// Waiting is the number of calls whose message has not arrived yet. Further calls are RESOURCE_EXHAUSTED.
 	Waiting int
-	// UnreadBytes of replies over 1 KiB that have not left, for flow control; more are RESOURCE_EXHAUSTED. One connection has at
-	// most a quarter, or one reply.
+	// UnreadBytes is the number of bytes of replies over 1 KiB that flow control has not let leave. Further replies are
+	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply.
 	UnreadBytes int64
-	// HeaderBytes of one call.
+	// HeaderBytes is the size of the headers of one call.
 	HeaderBytes uint32
-	// Arrival is how long a message may take to arrive; then its call is DEADLINE_EXCEEDED. Clocks here have steps of a
-	// quarter of Arrival, and never end anything early.
+	// Arrival is how long a message may take to arrive. Then its call is DEADLINE_EXCEEDED. Clocks in this package have
+	// steps of a quarter of Arrival, and never end anything early.
 	Arrival time.Duration
-	// Stall is how long a caller may take nothing of what it is owed; then its connection is closed.
+	// Stall is how long a caller may take nothing of what it is owed. Then the door closes its connection.
 	Stall time.Duration
 
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is where the door's metrics are registered; nowhere if nil.
+	// Metrics is where the door registers its metrics. With nil it registers none.
 	Metrics prometheus.Registerer
 }
 
-// Door is what stands before one server.
+// Door stands before one server.
 type Door struct {
 	limits   Limits
 	metrics  *gauges
@@ -72,7 +73,8 @@ type Door struct {
 	unread   atomic.Int64
 	warn     *ratelog.Limiter
 
-	// callers by the address that grpc-go shows for them: a pointer, and each connection has its own.
+	// callers maps the address that grpc-go shows for a connection to its caller. The key is a pointer, and each
+	// connection has its own.
 	callers sync.Map
 
 	mu        sync.Mutex
@@ -106,11 +108,13 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// Options are those that need no Door: workers to run calls on, and bounds of what one connection may do.
+// Options returns the server options that need no Door: workers that run calls, and bounds on what one connection may
+// do.
 func Options() []grpc.ServerOption { return options(DefaultStreams, DefaultHeaderBytes) }
 
-// ServerOptions are for grpc.NewServer: Options with the door's limits, and a codec that can tell when a reply has left,
-// else the one that is registered for proto. A shim's may follow. Of two options of a kind grpc-go takes the last.
+// ServerOptions returns options for grpc.NewServer: Options with the door's limits, and a codec that can tell when a
+// reply has left and is otherwise the one registered for proto. The options of a shim may follow. Of two options of a
+// kind, grpc-go takes the last.
 func (d *Door) ServerOptions() []grpc.ServerOption {
 	return append(options(d.limits.Streams, d.limits.HeaderBytes), grpc.ForceServerCodecV2(codec.New(nil)))
 }
@@ -121,7 +125,7 @@ func options(streams, headerBytes uint32) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(streams),
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.ConnectionTimeout(handshake),
-		// A peer that is silent, or whose kernel takes nothing, is given up.
+		// This gives up a peer that is silent, or whose kernel takes nothing.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	}
 }

@@ -2,7 +2,7 @@ package frontdoor
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Limits that calls and connections are refused for.
+// Names of the limits for which calls and connections are refused.
 const (
 	limitConnections = "connections"
 	limitWaiting     = "waiting"
@@ -14,7 +14,8 @@ type gauges struct {
 	late, stalled prometheus.Counter
 }
 
-// newGauges registers with registry, unless it is nil. A second door there is a mistake of the program.
+// newGauges registers the metrics with registry, unless it is nil. A second door on one registry is a mistake of the
+// program.
 func newGauges(d *Door, registry prometheus.Registerer) *gauges {
 	g := &gauges{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{

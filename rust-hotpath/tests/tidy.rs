@@ -100,24 +100,25 @@ const MAY_USE: Table = &[
     ),
 ];
 
-/// The same for `loadtest`, which uses nothing of the other crate: it measures every target alike.
+/// The same for `loadtest`, which uses nothing of the other crate: it measures every target alike. Each part uses only those
+/// above it, so that no two name each other.
 const LOADTEST_MAY_USE: Table = &[
     ("error", &[]),
+    ("arrivals", &[]),
     ("traffic", &["arrivals"]),
-    ("arrivals", &["traffic"]),
     ("measure", &[]),
     ("http2", &[]),
     ("generator", &["error", "http2", "measure", "traffic"]),
-    ("scenario", &["error", "ids", "traffic", "workload"]),
     ("ids", &["error"]),
-    ("workload", &["error", "ids", "scenario", "traffic"]),
+    ("workload", &["error", "ids", "traffic"]),
+    ("scenario", &["error", "ids", "traffic", "workload"]),
     ("capture", &["arrivals", "error", "traffic"]),
     ("record", &["capture", "error", "generator"]),
-    ("plan", &["report", "traffic"]),
     ("process", &["error", "measure"]),
     ("topology", &["error", "generator", "process", "scenario"]),
-    ("compare", &["error", "measure", "report", "traffic"]),
     ("report", &["error", "measure", "scenario"]),
+    ("plan", &["report", "traffic"]),
+    ("compare", &["error", "measure", "report", "traffic"]),
     ("terminal", &["generator", "report"]),
 ];
 
@@ -277,6 +278,11 @@ fn who_may_depend_on_whom() {
     );
     let broken = [of_hotpath, of_loadtest].concat();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+    for (at, (part, uses)) in LOADTEST_MAY_USE.iter().enumerate() {
+        let above = &LOADTEST_MAY_USE[..at];
+        let is_above = |used: &&str| above.iter().any(|(name, _)| name == used);
+        assert!(uses.iter().all(is_above), "loadtest: {part} uses {uses:?}");
+    }
     let manifest = fs::read_to_string(crate_dir(LOADTEST).join("Cargo.toml")).unwrap();
     assert!(
         !manifest.contains("hotpath"),
