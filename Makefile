@@ -81,7 +81,7 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 
 # What tests of one language need of the other.
 test-binaries:
-	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar --lib --bins
+	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar --lib --bins
 	cd go-shim && go build -trimpath -o $(ROOT)/target/debug/walletd ./examples/wallet/cmd/walletd
 	@rm -f target/debug/burnd
 	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
@@ -94,7 +94,8 @@ test-rust: test-binaries
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
-	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd $(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) ./...
+	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
+		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) ./...
 	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
 
 # How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,7 +118,18 @@ func MaxLag(positions uint64) Freshness { return Freshness(positions) }
 type Config struct {
 	Run Run
 	// Methods names the hot methods as "/package.Service/Method", at most 256. They are named nowhere else.
+	//
+	// The sidecar answers with a message or a status, and nothing else. Response headers and trailers that the service's
+	// handler sets (grpc.SetHeader, grpc.SendHeader, grpc.SetTrailer) are missing whenever the sidecar answers. Leave
+	// such a method out, or keep the requests that need them local by Forwardable. What interceptors set is not lost. If
+	// a handler sets such metadata all the same, the shim logs each key once and counts the answers
+	// (hotpath_shim_local_metadata_total).
 	Methods []string
+	// Forwardable, if not nil, says whether a request to a hot method may be forwarded, by its context: its metadata, its
+	// peer, or what an interceptor put there. If not, the local handler answers. The shim calls it for each request that
+	// it would forward, after the interceptors, from many goroutines, and may call it twice for one request. If it
+	// panics, the local handler answers.
+	Forwardable func(ctx context.Context, method string) bool
 	// Socket is the path of the sidecar's Unix socket. Attach needs it; Supervise makes a private folder if it is
 	// empty.
 	Socket string

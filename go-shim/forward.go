@@ -23,11 +23,12 @@ import (
 // minHop is the least time with which a hop is tried.
 const minHop = time.Millisecond
 
-// answer is the outcome of forward. If served is false, the local handler has to answer.
+// answer is the outcome of forward. If served is false, the local handler has to answer. If declined is true, no sidecar
+// with this model would have answered.
 type answer struct {
-	body   []byte
-	err    error
-	served bool
+	body             []byte
+	err              error
+	served, declined bool
 }
 
 // hop is a request on its way to the sidecar.
@@ -75,7 +76,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 			return answer{err: status.FromContextError(cause).Err(), served: true}
 		}
 		m.fail(&h, why, err)
-		return answer{}
+		return answer{declined: why == declined}
 	}
 	m.handBack(&h, blameRequest, none)
 	m.metrics.Sidecar()
@@ -136,6 +137,21 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	return none
 }
 
+// keptHere asks Config.Forwardable, as late as it can: its context is the one that the service's handler gets.
+func (m *method) keptHere(ctx context.Context) (kept bool) {
+	if m.side.cfg.Forwardable == nil {
+		return false
+	}
+	var never hop
+	var out answer
+	kept = true // if it panics
+	defer m.survive(&never, &out)
+	if kept = !m.side.cfg.Forwardable(ctx, m.name); kept {
+		m.metrics.Fallback(int(notForwardable))
+	}
+	return kept
+}
+
 // budget leaves the local handler at least half of the caller's time.
 func (s *Side) budget(ctx context.Context) time.Duration {
 	budget := s.cfg.HopTimeout
@@ -193,6 +209,10 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 		case position.ReasonNotRetained:
 			return notRetained
 		}
+	case codes.Unimplemented:
+		if position.Reason(err) == reasonDeclined {
+			return declined
+		}
 	}
 	return noPosition
 }
@@ -200,6 +220,12 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 // fail reports a hop without an answer to the breaker, the metrics and the log.
 func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
+	if why == declined {
+		// As it should be: nothing to warn of, and the sidecar is well.
+		m.metrics.Declined(whyDeclined(err))
+		m.handBack(h, blameRequest, why)
+		return
+	}
 	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
 		"method", m.name, "reason", why.String(), "error", err)
 	m.handBack(h, m.blame(h, why, err), why)

@@ -126,14 +126,22 @@ func verdictsPassThrough(t *testing.T, hop shim.Hop) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, answer := range map[string]shimtest.Answer{
+	answers := map[string]shimtest.Answer{
 		"not found in header":  {Err: status.Error(codes.NotFound, "account_id: has no entries")},
 		"not found in trailer": {Err: status.Error(codes.NotFound, "account_id: has no entries"), InTrailer: true},
 		"details":              {Err: detailed.Err()},
 		// The answer names the newest position, whatever the request asked for.
 		"bad argument, older position": {Err: status.Error(codes.InvalidArgument, "limit: must be 1-100"), Position: 1},
 		"unknown code":                 {Err: status.Error(codes.Code(77), "later")},
-	} {
+	}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		detailed, err := status.New(code, "☺\n").WithDetails(&errdetails.ErrorInfo{Reason: "R"}, &errdetails.RetryInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[code.String()] = shimtest.Answer{Err: detailed.Err(), InTrailer: true}
+	}
+	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, setup{hop: hop, events: 3})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return answer })

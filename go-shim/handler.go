@@ -29,10 +29,13 @@ func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, inte
 	}
 	// This is settled before anything is read, so that a method that stays local is served as if there were no shim.
 	if h.staysLocal() {
-		return h.local(srv, ctx, dec, interceptor)
+		return h.locally(srv, ctx, dec, interceptor)
 	}
 	if interceptor != nil {
 		return h.decoded(srv, ctx, dec, interceptor)
+	}
+	if h.keptHere(ctx) {
+		return h.local(srv, ctx, dec, nil)
 	}
 	in := new(codec.Raw)
 	if err := dec(in); err != nil {
@@ -41,13 +44,28 @@ func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, inte
 	return h.raw(srv, ctx, in)
 }
 
+// locally answers as if there were no shim; the shim only looks at the metadata that the handler sets.
+func (h *handler) locally(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	if interceptor == nil {
+		return h.watched(ctx, func(ctx context.Context) (any, error) { return h.local(srv, ctx, dec, nil) })
+	}
+	between := func(ctx context.Context, request any, info *grpc.UnaryServerInfo, service grpc.UnaryHandler) (any, error) {
+		return interceptor(ctx, request, info, func(ctx context.Context, request any) (any, error) {
+			return h.watched(ctx, func(ctx context.Context) (any, error) { return service(ctx, request) })
+		})
+	}
+	return h.local(srv, ctx, dec, between)
+}
+
 // raw forwards the request's bytes. If there is no answer, the local handler gets the same bytes.
 func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	answer := h.forward(ctx, in.Bytes, nil)
-	if !answer.served {
+	switch {
+	case answer.declined:
 		return h.localFrom(srv, ctx, in)
-	}
-	if answer.err != nil {
+	case !answer.served:
+		return h.watchedFrom(srv, ctx, in)
+	case answer.err != nil:
 		return nil, answer.err
 	}
 	return &codec.Raw{Bytes: answer.body}, nil
@@ -65,6 +83,10 @@ func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, e
 	return h.local(srv, ctx, dec, nil)
 }
 
+func (h *handler) watchedFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {
+	return h.watched(ctx, func(ctx context.Context) (any, error) { return h.localFrom(srv, ctx, in) })
+}
+
 // intercepted shows interceptors a *codec.Raw both ways, whoever answers. What they see must not change when a sidecar
 // comes or goes.
 func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
@@ -79,7 +101,10 @@ func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error,
 			return nil, status.Errorf(codes.Internal, "an interceptor passed on %T: %v", request, err)
 		}
 		ask := h.raw
-		if h.staysLocal() {
+		switch {
+		case h.staysLocal():
+			ask = h.watchedFrom
+		case h.keptHere(ctx):
 			ask = h.localFrom
 		}
 		reply, err := ask(srv, ctx, passed)
@@ -107,29 +132,31 @@ func (h *handler) asRaw(message any) (*codec.Raw, error) {
 func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	between := func(ctx context.Context, request any, info *grpc.UnaryServerInfo, service grpc.UnaryHandler) (any, error) {
 		return interceptor(ctx, request, info, func(ctx context.Context, request any) (any, error) {
-			reply, err, served := h.forwardDecoded(ctx, request)
-			if served {
-				return reply, err
+			if h.keptHere(ctx) {
+				return service(ctx, request)
 			}
-			return service(ctx, request)
+			reply, answer := h.forwardDecoded(ctx, request)
+			switch {
+			case answer.declined:
+				return service(ctx, request)
+			case !answer.served:
+				return h.watched(ctx, func(ctx context.Context) (any, error) { return service(ctx, request) })
+			case answer.err != nil:
+				return nil, answer.err
+			}
+			return reply, nil
 		})
 	}
 	return h.local(srv, ctx, dec, between)
 }
 
-func (h *handler) forwardDecoded(ctx context.Context, request any) (reply any, err error, served bool) {
+// forwardDecoded returns the reply apart, which the answer holds as bytes.
+func (h *handler) forwardDecoded(ctx context.Context, request any) (proto.Message, answer) {
 	body, err := codec.Encode(h.side.codec, request)
 	if err != nil {
 		h.metrics.Fallback(int(unencodable))
-		return nil, nil, false
+		return nil, answer{}
 	}
-	var into proto.Message = h.newReply()
-	answer := h.forward(ctx, body, into)
-	if !answer.served {
-		return nil, nil, false
-	}
-	if answer.err != nil {
-		return nil, answer.err, true
-	}
-	return into, nil, true
+	into := h.newReply()
+	return into, h.forward(ctx, body, into)
 }

@@ -20,6 +20,10 @@ const (
 	aheadOfHead
 	// unencodable: an interceptor passed on something that can't be encoded.
 	unencodable
+	// notForwardable: Config.Forwardable keeps the request local.
+	notForwardable
+	// declined: the sidecar's model leaves the request to the service.
+	declined
 	// busy: all lanes are full.
 	busy
 	// hopTimeout: the sidecar didn't answer in time.
@@ -46,7 +50,7 @@ const (
 
 func reasonNames() []string {
 	return []string{"not_ready", "method_refused", "breaker_open", "deadline_short", "too_large", "bad_bounds",
-		"ahead_of_head", "unencodable", "busy", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
+		"ahead_of_head", "unencodable", "not_forwardable", "declined", "busy", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
 		"wrong_position", "bad_reply", "panic"}
 }
 

@@ -38,6 +38,8 @@ type method struct {
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
 	metrics              *metrics.Method
+	// told are the keys of response metadata that the log has been told of.
+	told once
 
 	// state is one of the constants below.
 	state atomic.Uint32

@@ -35,6 +35,8 @@ type service struct {
 	requests []*walletv1.GetBalanceRequest
 	metadata []metadata.MD
 	err      error
+	// within is called by the handler, if it is not nil.
+	within func(context.Context)
 }
 
 func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
@@ -44,6 +46,9 @@ func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest
 	s.metadata = append(s.metadata, md)
 	err := s.err
 	s.mu.Unlock()
+	if s.within != nil {
+		s.within(ctx)
+	}
 	if sent := grpc.SetHeader(ctx, metadata.Pairs("local-header", "yes")); sent != nil {
 		return nil, sent
 	}

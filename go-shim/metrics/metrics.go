@@ -40,6 +40,8 @@ type Method struct {
 	servedByLegacy  prometheus.Counter
 	fallbacks       []prometheus.Counter
 	hop             prometheus.Observer
+	declines        *declines
+	localMetadata   prometheus.Counter
 }
 
 // New makes a set for these methods and reasons of fallback.
@@ -54,6 +56,12 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 	hop := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "hotpath_shim_hop_seconds", Help: "Time from sending a request to the sidecar to its outcome.",
 		Buckets: []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, .1, .2, .5, 1},
+	}, []string{"method"})
+
+	declines := newDeclines()
+	localMetadata := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hotpath_shim_local_metadata_total",
+		Help: "Answers of the local handler with response headers or trailers, which one of the sidecar would not have.",
 	}, []string{"method"})
 
 	s := &Set{
@@ -82,6 +90,8 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 			servedBySidecar: served.WithLabelValues(name, "sidecar"),
 			servedByLegacy:  served.WithLabelValues(name, "legacy"),
 			hop:             hop.WithLabelValues(name),
+			declines:        declines,
+			localMetadata:   localMetadata.WithLabelValues(name),
 		}
 		for _, reason := range reasons {
 			m.fallbacks = append(m.fallbacks, fallbacks.WithLabelValues(name, reason))
@@ -90,7 +100,7 @@ func New(methods, reasons []string, gauges Gauges) *Set {
 		s.refused.WithLabelValues(name).Set(0)
 	}
 	s.collectors = append(append(gauges.collectors(), s.Lanes.collectors()...), breakers, breakers.transitions, served, fallbacks, hop, s.SidecarRestarts, s.sidecarGivenUp, s.FeedReconnects,
-		s.ModeReloadErrors, s.feedRefusals, s.mode, s.refused)
+		s.ModeReloadErrors, s.feedRefusals, s.mode, s.refused, declines.counts, localMetadata)
 	return s
 }
 
@@ -168,6 +178,12 @@ func (m *Method) Fallback(reason int) {
 	m.servedByLegacy.Inc()
 	m.fallbacks[reason].Inc()
 }
+
+// Declined counts a request that the sidecar's model left to the local handler, for this reason of its own.
+func (m *Method) Declined(reason string) { m.declines.count(m.name, reason) }
+
+// LocalMetadata counts an answer of the local handler with headers or trailers.
+func (m *Method) LocalMetadata() { m.localMetadata.Inc() }
 
 // Hop records how long the sidecar took.
 func (m *Method) Hop(took time.Duration) { m.hop.Observe(took.Seconds()) }

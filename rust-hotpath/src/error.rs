@@ -1,6 +1,6 @@
 //! The one error type: what went wrong, whose doing it is, and whether trying again can help.
 
-use std::fmt;
+use std::{borrow::Cow, collections::HashMap, fmt};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -53,6 +53,8 @@ pub enum Kind {
     NotReached,
     /// The version asked for is gone.
     NotRetained,
+    /// The model leaves the request to the caller's own service.
+    Declined,
     /// The caller's time was up before there was an answer.
     TooLate,
     /// The caller has gone.
@@ -144,6 +146,7 @@ impl Kind {
     fn row(self) -> Row {
         use Code as C;
         use Origin::{Caller, Disk, Feed, Internal};
+        let gone = Some("POSITION_NOT_RETAINED");
         let (origin, retryable, code, reason, exit) = match self {
             Kind::Usage => (Caller, false, C::InvalidArgument, None, 64),
             Kind::Config => (Caller, false, C::InvalidArgument, None, 78),
@@ -164,13 +167,9 @@ impl Kind {
                 Some("POSITION_NOT_REACHED"),
                 70,
             ),
-            Kind::NotRetained => (
-                Caller,
-                false,
-                C::FailedPrecondition,
-                Some("POSITION_NOT_RETAINED"),
-                70,
-            ),
+            Kind::NotRetained => (Caller, false, C::FailedPrecondition, gone, 70),
+            // A code that clients do not retry, and that an older shim takes for no failure.
+            Kind::Declined => (Caller, false, C::Unimplemented, Some("DECLINED"), 70),
             Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
             Kind::Cancelled => (Caller, false, C::Cancelled, None, 70),
             Kind::BadModel | Kind::Panicked => (Internal, false, C::Internal, None, 70),
@@ -223,6 +222,12 @@ impl Error {
         }
     }
 
+    /// What a model declined, for one of its reasons, which is all that the error says by itself.
+    #[must_use]
+    pub fn declined(why: &str) -> Self {
+        Self::new(Kind::Declined, why)
+    }
+
     /// The same error, caused by `cause`.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -260,24 +265,36 @@ impl Error {
         self.kind.row().exit
     }
 
-    /// The gRPC status; a kind with a reason carries it as `google.rpc.ErrorInfo`.
+    /// The gRPC status; a kind with a reason carries it as `google.rpc.ErrorInfo`, whose metadata says `why` a request was
+    /// declined.
     #[must_use]
     pub fn status(&self) -> Status {
         let row = self.kind.row();
-        match row.reason {
-            Some(reason) => {
-                let none = std::collections::HashMap::new();
-                let details = ErrorDetails::with_error_info(reason, DOMAIN, none);
-                Status::with_error_details(row.code, &self.message, details)
-            }
-            None => Status::new(row.code, &self.message),
+        let Some(reason) = row.reason else {
+            return Status::new(row.code, &self.message);
+        };
+        let mut metadata = HashMap::new();
+        if self.kind == Kind::Declined {
+            metadata.insert("why".to_owned(), self.message.clone());
+        }
+        let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+        Status::with_error_details(row.code, self.text(), details)
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        match self.kind {
+            Kind::Declined => Cow::Owned(format!(
+                "the sidecar declined this request ({}): ask the service itself",
+                self.message
+            )),
+            _ => Cow::Borrowed(&self.message),
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&self.text())?;
         match &self.cause {
             Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
@@ -313,6 +330,23 @@ mod tests {
         assert_eq!(
             (info.reason.as_str(), info.domain.as_str()),
             ("FEED_GAP", DOMAIN)
+        );
+    }
+
+    #[test]
+    fn what_is_declined_says_why_to_programs_too() {
+        let status = Error::declined("too_new").status();
+        assert_eq!(
+            (status.code(), status.message()),
+            (
+                Code::Unimplemented,
+                "the sidecar declined this request (too_new): ask the service itself"
+            )
+        );
+        let info = status.get_details_error_info().expect("details");
+        assert_eq!(
+            (info.reason.as_str(), &*info.metadata["why"]),
+            ("DECLINED", "too_new")
         );
     }
 

@@ -9,6 +9,9 @@ pub trait Model: Send + Sync + 'static {
     const SERVICE: &'static str;
     /// Names of the hot methods, in the order of their index.
     const METHODS: &'static [&'static str];
+    /// Every reason of [`Refusal::Decline`]: a label of `hotpathd_declined_total` and of the shim's metrics. At most 32, each
+    /// of 1-64 letters, digits and `_`.
+    const DECLINES: &'static [&'static str] = &[];
     /// Encoded `FileDescriptorSet` that describes `SERVICE`, for reflection and for the schema hash.
     const DESCRIPTORS: &'static [u8];
 
@@ -37,13 +40,14 @@ pub trait Model: Send + Sync + 'static {
     /// Decodes and checks a request of `METHODS[method]`, before any state is looked at.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] if the bytes are no such message, else the model's own verdict.
+    /// [`Refusal::Malformed`] if the bytes are no such message, else the model's own verdict, which must be the same at every
+    /// position; or [`Refusal::Decline`].
     fn parse(method: usize, request: &[u8]) -> Result<Self::Query<'_>, Refusal>;
 
     /// Appends the encoded reply to `reply`.
     ///
     /// # Errors
-    /// The model's verdict; what was appended is then thrown away.
+    /// The model's verdict, or [`Refusal::Decline`]; what was appended is then thrown away.
     fn answer(
         state: &Self::State,
         query: &Self::Query<'_>,
@@ -68,24 +72,123 @@ pub trait Model: Send + Sync + 'static {
 pub enum Refusal {
     /// The bytes cannot be decoded. Not an answer: the caller's own service decides what to say.
     Malformed(String),
+    /// The model does not answer this request: the service's own handler does, within the caller's deadline. Not a failure,
+    /// however often it happens. The reason is one of [`Model::DECLINES`]; any other is counted as `other`.
+    Decline(&'static str),
     /// An answer: the status that the service itself would have given.
     Verdict {
         /// The gRPC status code.
         code: VerdictCode,
         /// The status message; the same bytes as the service's own.
         message: String,
+        /// The details of the status, in the service's order; most statuses have none.
+        details: Vec<Detail>,
     },
 }
 
-/// The status codes that a model may decide.
+/// One detail of a status, as `google.protobuf.Any` holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// What `value` is, e.g. `type.googleapis.com/google.rpc.ErrorInfo`.
+    pub type_url: String,
+    /// The encoded message.
+    pub value: Vec<u8>,
+}
+
+/// The status codes that a model may decide: all but `OK`. Callers get them as they are. None is mistaken for a failure of
+/// the sidecar: only an answer of the model names a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum VerdictCode {
-    /// A field breaks a rule.
-    InvalidArgument,
-    /// What was asked about does not exist at this position.
-    NotFound,
-    /// A figure of the answer does not fit its field.
-    OutOfRange,
+    /// `CANCELLED`
+    Cancelled = 1,
+    /// `UNKNOWN`, which grpc-go also says for an error that is no status.
+    Unknown = 2,
+    /// `INVALID_ARGUMENT`: a field breaks a rule.
+    InvalidArgument = 3,
+    /// `DEADLINE_EXCEEDED`
+    DeadlineExceeded = 4,
+    /// `NOT_FOUND`: what was asked about does not exist at this position.
+    NotFound = 5,
+    /// `ALREADY_EXISTS`
+    AlreadyExists = 6,
+    /// `PERMISSION_DENIED`
+    PermissionDenied = 7,
+    /// `RESOURCE_EXHAUSTED`
+    ResourceExhausted = 8,
+    /// `FAILED_PRECONDITION`
+    FailedPrecondition = 9,
+    /// `ABORTED`
+    Aborted = 10,
+    /// `OUT_OF_RANGE`: a figure of the answer does not fit its field, for example.
+    OutOfRange = 11,
+    /// `UNIMPLEMENTED`
+    Unimplemented = 12,
+    /// `INTERNAL`
+    Internal = 13,
+    /// `UNAVAILABLE`
+    Unavailable = 14,
+    /// `DATA_LOSS`
+    DataLoss = 15,
+    /// `UNAUTHENTICATED`
+    Unauthenticated = 16,
+}
+
+const MOST_DECLINES: usize = 32;
+const DECLINE_BYTES: usize = 64;
+
+impl Refusal {
+    /// A status without details.
+    pub fn verdict(code: VerdictCode, message: impl Into<String>) -> Self {
+        Self::Verdict {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+        }
+    }
+
+    /// The same with one more detail: the full name of a message, e.g. `google.rpc.ErrorInfo`, and its encoded bytes. Only a
+    /// verdict has details.
+    #[must_use]
+    pub fn with_detail(mut self, message_name: &str, value: Vec<u8>) -> Self {
+        if let Self::Verdict { details, .. } = &mut self {
+            let type_url = format!("type.googleapis.com/{message_name}");
+            details.push(Detail { type_url, value });
+        }
+        self
+    }
+}
+
+impl VerdictCode {
+    /// The code of this number, which a service's own message may hold; `None` for `OK` and what is no code.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Cancelled,
+            2 => Self::Unknown,
+            3 => Self::InvalidArgument,
+            4 => Self::DeadlineExceeded,
+            5 => Self::NotFound,
+            6 => Self::AlreadyExists,
+            7 => Self::PermissionDenied,
+            8 => Self::ResourceExhausted,
+            9 => Self::FailedPrecondition,
+            10 => Self::Aborted,
+            11 => Self::OutOfRange,
+            12 => Self::Unimplemented,
+            13 => Self::Internal,
+            14 => Self::Unavailable,
+            15 => Self::DataLoss,
+            16 => Self::Unauthenticated,
+            _ => return None,
+        })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        i32::from(self as u8)
+    }
 }
 
 /// Whether what `M` says of itself can be shown: its names go into paths and metrics as they are, and one that breaks the
@@ -110,6 +213,7 @@ pub fn check<M: Model>() -> Result<(), String> {
             return Err(format!("METHODS[{index}] {method:?} repeats another"));
         }
     }
+    check_declines(M::DECLINES)?;
     let gauges = M::gauges(&M::State::default());
     for (index, (name, help, _)) in gauges.iter().enumerate() {
         if name.is_empty() || !name.bytes().all(is_word) {
@@ -124,6 +228,26 @@ pub fn check<M: Model>() -> Result<(), String> {
             return Err(format!(
                 "gauges[{index}] {name:?}: the help {help:?} {rule}"
             ));
+        }
+    }
+    Ok(())
+}
+
+fn check_declines(declines: &[&str]) -> Result<(), String> {
+    if declines.len() > MOST_DECLINES {
+        let count = declines.len();
+        return Err(format!(
+            "DECLINES: must be at most {MOST_DECLINES} reasons, not {count}"
+        ));
+    }
+    for (index, reason) in declines.iter().enumerate() {
+        if !(1..=DECLINE_BYTES).contains(&reason.len()) || !reason.bytes().all(is_word) {
+            return Err(format!(
+                "DECLINES[{index}] {reason:?} must be 1-{DECLINE_BYTES} letters, digits and _"
+            ));
+        }
+        if declines[..index].contains(reason) {
+            return Err(format!("DECLINES[{index}] {reason:?} repeats another"));
         }
     }
     Ok(())

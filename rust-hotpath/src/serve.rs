@@ -17,10 +17,10 @@ mod trace;
 mod wants;
 
 pub(crate) use budget::Share;
-pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, WANTED};
+pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, Verdict, WANTED};
 pub(crate) use frame::{GRPC, PREFIX};
 pub(crate) use head::admit;
-pub use meter::{BOUNDS_US, Meter, MethodCounts};
+pub use meter::{BOUNDS_US, Meter, MethodCounts, OTHER};
 pub(crate) use places::Permit;
 pub(crate) use trace::ended;
 pub(crate) use wants::callers_time;
@@ -358,7 +358,15 @@ impl<M: Model> Core<M> {
 
     fn say(&self, (answer, reply, permit): Answered, say_position: bool) -> (Code, Response<Body>) {
         let (code, mut response) = match answer.verdict {
-            Some((code, message)) => (code, Status::new(code, message).into_http()),
+            Some(verdict) => {
+                let Verdict {
+                    code,
+                    message,
+                    details,
+                } = *verdict;
+                let status = Status::with_details(code, message, details.into());
+                (code, status.into_http())
+            }
             None => match self.framed(reply, permit) {
                 Ok(response) => (Code::Ok, response),
                 Err(error) => return refuse(&error),

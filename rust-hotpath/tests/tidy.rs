@@ -15,13 +15,16 @@ const ENGINE: &str = ".";
 const WALLET: &str = "wallet";
 const COUNTER: &str = "examples/counter";
 const BURN: &str = "examples/burn";
+const INTEROP: &str = "examples/interop";
 const LOADTEST: &str = "../loadtest";
 /// Its properties are tests, so they may panic.
 const FUZZ: &str = "fuzz";
 const BURNER: &str = "burner";
-const CRATES: &[&str] = &[ENGINE, WALLET, COUNTER, BURN, BURNER, FUZZ, LOADTEST];
+const CRATES: &[&str] = &[
+    ENGINE, WALLET, COUNTER, BURN, INTEROP, BURNER, FUZZ, LOADTEST,
+];
 /// Each has a model that the engine serves.
-const ADOPTERS: [&str; 3] = [WALLET, COUNTER, BURN];
+const ADOPTERS: [&str; 4] = [WALLET, COUNTER, BURN, INTEROP];
 /// What the engine's documentation lists: all that an adopter may use.
 const PUBLIC: [&str; 6] = ["app", "config", "error", "model", "program!", "schema"];
 

@@ -1,7 +1,10 @@
 //! `/metrics`: everything is counted where it happens and read here at each scrape.
 
 use super::{Reply, Status, reply, status::Process, text};
-use crate::{model::Model, serve::BOUNDS_US};
+use crate::{
+    model::Model,
+    serve::{BOUNDS_US, OTHER},
+};
 use hyper::StatusCode;
 use prometheus_client::{
     collector::Collector,
@@ -64,6 +67,7 @@ impl<M: Model> Collector for Source<M> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Written {
         let out = &mut encoder;
         self.requests(out)?;
+        self.declines(out)?;
         self.lanes(out)?;
         self.data(out)?;
         self.feed(out)?;
@@ -134,6 +138,26 @@ impl<M: Model> Source<M> {
             "Bytes of requests and replies over 8 KiB held at this moment",
             size(self.status.serve.buffered_bytes()),
         )
+    }
+
+    /// Every reason of the model, whether it occurred or not, so that a rate has a beginning.
+    fn declines(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let (name, help) = (
+            "hotpathd_declined",
+            "Requests that the model left to the service, by its reason",
+        );
+        let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let meter = self.status.serve.meter();
+        for (method, counts) in M::METHODS.iter().zip(meter.declines()) {
+            let reasons = M::DECLINES.iter().copied().chain([OTHER]);
+            for (reason, count) in reasons.zip(counts) {
+                if count > 0 || reason != OTHER {
+                    let labels = [("method", *method), ("reason", reason)];
+                    counter_row(&mut family, &labels, count)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn lanes(&self, out: &mut DescriptorEncoder<'_>) -> Written {

@@ -42,7 +42,7 @@ use crate::{
     error::{Error, Kind},
     limits,
     model::Model,
-    serve::{Answer, Asked, Bounds, Permit, Turn, WANTED, ended},
+    serve::{Answer, Asked, Bounds, Permit, Turn, Verdict, WANTED, ended},
     view::Resolved,
 };
 use bytes::Bytes;
@@ -324,12 +324,16 @@ impl<M: Model> Lane<M> {
                 self.replies.refusal(id, error);
                 error.code()
             }
-            Ok(answer) => match &answer.verdict {
+            Ok(answer) => match answer.verdict.as_deref() {
                 // A shortened text would not be what the service says.
-                Some((_, message)) if message.len() > limits::STATUS_BYTES => self.too_long(id),
-                Some((code, message)) => {
+                Some(verdict) if !fits(verdict) => self.too_long(id),
+                Some(Verdict {
+                    code,
+                    message,
+                    details,
+                }) => {
                     let position = Some(answer.position);
-                    self.replies.status(id, position, *code, message, &[]);
+                    self.replies.status(id, position, *code, message, details);
                     *code
                 }
                 None if self.replies.body(id, answer.position, body) => Code::Ok,
@@ -448,6 +452,11 @@ impl<M: Model> HttpBody for Lane<M> {
     fn is_end_stream(&self) -> bool {
         self.over
     }
+}
+
+fn fits(verdict: &Verdict) -> bool {
+    let most = limits::STATUS_BYTES;
+    verdict.message.len() <= most && verdict.details.len() <= most
 }
 
 fn trailers(end: Result<(), Error>) -> HeaderMap {

@@ -6,20 +6,22 @@
 use super::{
     Config,
     budget::{Budget, Share},
-    meter::Meter,
+    meter::{Meter, OTHER},
     places::{Permit, Places},
     wants::{Bounds, wait_budget},
 };
 use crate::{
     error::{Error, Kind, panic_text},
-    model::{Model, Refusal, VerdictCode},
+    model::{Detail, Model, Refusal, VerdictCode},
     readiness::Readiness,
     view::{Resolved, View},
 };
+use prost::Message as _;
+use prost_types::Any;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -43,6 +45,8 @@ pub(crate) struct Core<M: Model> {
     pub(super) queued: AtomicUsize,
     /// Unary calls that moved to such a place.
     pub(super) moved: AtomicU64,
+    /// Whether a reason that the model did not name was told of.
+    stray_decline: Once,
 }
 
 /// A request as the caller sent it.
@@ -72,8 +76,17 @@ struct Queued<'a>(&'a AtomicUsize);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) position: u64,
-    /// Code and message. If this is `None`, the reply was appended.
-    pub(crate) verdict: Option<(Code, String)>,
+    /// If this is `None`, the reply was appended.
+    pub(crate) verdict: Option<Box<Verdict>>,
+}
+
+/// A status that is the answer. It is boxed because answers without one are moved around too.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    /// An encoded `google.rpc.Status`, or empty if the status has no details.
+    pub(crate) details: Vec<u8>,
 }
 
 /// The result of one look at a version. Only an answer without a verdict appends anything to the reply.
@@ -135,9 +148,10 @@ impl<M: Model> Core<M> {
             heavy: Arc::new(Semaphore::new(cores)),
             queued: AtomicUsize::new(0),
             moved: AtomicU64::new(0),
+            stray_decline: Once::new(),
             in_flight: Arc::new(Places::new(config.max_in_flight)),
             budget: Arc::new(Budget::new(config.max_buffered_bytes)),
-            meter: Meter::new(M::METHODS.len()),
+            meter: Meter::new(M::METHODS.len(), M::DECLINES.len()),
             config,
             view,
             readiness,
@@ -251,13 +265,13 @@ impl<M: Model> Core<M> {
         }
         let query = match M::parse(asked.method, asked.request) {
             Ok(query) => query,
-            Err(refusal) => return Turn::Done(decided(position, Err(refusal))),
+            Err(refusal) => return self.refused(position, asked, refusal),
         };
         let bounds = match asked.bounds {
             Ok(bounds) => *bounds,
             Err(rule) => {
-                let verdict = Some((Code::InvalidArgument, rule.clone()));
-                return Turn::Done(Ok(Answer { position, verdict }));
+                let broken = Refusal::verdict(VerdictCode::InvalidArgument, rule.clone());
+                return Turn::Done(self.decided(asked.method, position, Err(broken)));
             }
         };
         if let Err(error) = asked.is_wanted(now) {
@@ -274,22 +288,101 @@ impl<M: Model> Core<M> {
             return Turn::Heavy;
         }
         Turn::Done(match elsewhere {
-            None => decided(position, M::answer(newest.state(), &query, reply)),
+            None => {
+                let outcome = M::answer(newest.state(), &query, reply);
+                self.decided(asked.method, position, outcome)
+            }
             Some(at) => self
                 .view
                 .at_while(at, || asked.is_wanted(Instant::now()))
-                .and_then(|older| decided(at, M::answer(older.state(), &query, reply))),
+                .and_then(|older| {
+                    let outcome = M::answer(older.state(), &query, reply);
+                    self.decided(asked.method, at, outcome)
+                }),
         })
+    }
+
+    /// What `parse` refused. It is so at every position, but a verdict must name one that was asked for, or the shim would
+    /// not believe it; only of bad arguments does it believe any.
+    #[cold]
+    fn refused(&self, newest: u64, asked: &Asked<'_>, refusal: Refusal) -> Turn {
+        let bounds = match (&refusal, asked.bounds) {
+            (Refusal::Verdict { code, .. }, Ok(bounds))
+                if *code != VerdictCode::InvalidArgument =>
+            {
+                *bounds
+            }
+            _ => Bounds::default(),
+        };
+        if bounds.target() > newest {
+            return Turn::Early(bounds.target());
+        }
+        let position = bounds.at.unwrap_or(newest);
+        Turn::Done(self.decided(asked.method, position, Err(refusal)))
+    }
+
+    fn decided(
+        &self,
+        method: usize,
+        position: u64,
+        outcome: Result<(), Refusal>,
+    ) -> Result<Answer, Error> {
+        let verdict = match outcome {
+            Ok(()) => None,
+            Err(Refusal::Verdict {
+                code,
+                message,
+                details,
+            }) => Some(Box::new(Verdict::new(code, message, details))),
+            Err(Refusal::Decline(reason)) => return Err(self.declined(method, reason)),
+            Err(Refusal::Malformed(text)) => return Err(Error::new(Kind::Malformed, text)),
+        };
+        Ok(Answer { position, verdict })
+    }
+
+    #[cold]
+    fn declined(&self, method: usize, reason: &'static str) -> Error {
+        let index = M::DECLINES.iter().position(|known| *known == reason);
+        if index.is_none() {
+            self.stray_decline.call_once(|| {
+                tracing::warn!(
+                    "{} declines for {reason:?}, which is not in DECLINES: such reasons are counted as \"other\"",
+                    M::SERVICE
+                );
+            });
+        }
+        self.meter.decline(method, index);
+        Error::declined(index.map_or(OTHER, |index| M::DECLINES[index]))
     }
 }
 
-fn decided(position: u64, outcome: Result<(), Refusal>) -> Result<Answer, Error> {
-    let verdict = match outcome {
-        Ok(()) => None,
-        Err(Refusal::Verdict { code, message }) => Some((grpc_code(code), message)),
-        Err(Refusal::Malformed(text)) => return Err(Error::new(Kind::Malformed, text)),
+impl Verdict {
+    fn new(code: VerdictCode, message: String, details: Vec<Detail>) -> Self {
+        let details = match details.is_empty() {
+            true => Vec::new(),
+            false => encoded(code, &message, details),
+        };
+        Self {
+            code: Code::from_i32(code.number()),
+            message,
+            details,
+        }
+    }
+}
+
+/// The status as grpc-go puts it into `grpc-status-details-bin`.
+#[cold]
+fn encoded(code: VerdictCode, message: &str, details: Vec<Detail>) -> Vec<u8> {
+    let details = details.into_iter().map(|detail| Any {
+        type_url: detail.type_url,
+        value: detail.value,
+    });
+    let status = tonic_types::Status {
+        code: code.number(),
+        message: message.to_owned(),
+        details: details.collect(),
     };
-    Ok(Answer { position, verdict })
+    status.encode_to_vec()
 }
 
 /// Catches a panic of the model, so that it ends only this request.
@@ -298,12 +391,4 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
         let text = format!("the model panicked: {}", panic_text(&*panic));
         Error::new(Kind::Panicked, text)
     })
-}
-
-fn grpc_code(code: VerdictCode) -> Code {
-    match code {
-        VerdictCode::InvalidArgument => Code::InvalidArgument,
-        VerdictCode::NotFound => Code::NotFound,
-        VerdictCode::OutOfRange => Code::OutOfRange,
-    }
 }

@@ -18,10 +18,15 @@ pub const BOUNDS_US: [u64; 16] = [
     1_000_000, 5_000_000,
 ];
 
+/// The label of reasons that the model did not list.
+pub const OTHER: &str = "other";
+
 /// Counters per method.
 #[derive(Debug)]
 pub struct Meter {
     methods: Arc<[Counters]>,
+    /// Of each method: requests declined by reason, those for another reason last.
+    declines: Box<[Box<[AtomicU64]>]>,
 }
 
 /// The counts of one method.
@@ -52,7 +57,8 @@ pub(super) struct Call {
 }
 
 impl Meter {
-    pub(super) fn new(methods: usize) -> Self {
+    pub(super) fn new(methods: usize, reasons: usize) -> Self {
+        let declines = (0..methods).map(|_| (0..=reasons).map(|_| AtomicU64::new(0)).collect());
         let counters = (0..methods).map(|_| Counters {
             codes: from_fn(|_| AtomicU64::new(0)),
             buckets: from_fn(|_| AtomicU64::new(0)),
@@ -60,6 +66,7 @@ impl Meter {
         });
         Self {
             methods: counters.collect(),
+            declines: declines.collect(),
         }
     }
 
@@ -76,6 +83,19 @@ impl Meter {
     /// Counts one request that has ended.
     pub(crate) fn count(&self, method: usize, code: Code, took: Duration) {
         self.methods[method].count(code, took);
+    }
+
+    /// One request that the model declined, for one of its reasons or for another.
+    pub(super) fn decline(&self, method: usize, reason: Option<usize>) {
+        let reasons = &self.declines[method];
+        let index = reason.unwrap_or(reasons.len() - 1);
+        reasons[index].fetch_add(1, Relaxed);
+    }
+
+    /// Requests declined of each method, by the index of the reason; those for [`OTHER`] reasons last.
+    pub fn declines(&self) -> impl Iterator<Item = Vec<u64>> {
+        let methods = self.declines.iter();
+        methods.map(|reasons| reasons.iter().map(|count| count.load(Relaxed)).collect())
     }
 
     /// Counts of each method, in the order of `Model::METHODS`.
@@ -128,7 +148,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_code_and_vanished_ones_as_cancelled() {
-        let meter = Meter::new(2);
+        let meter = Meter::new(2, 0);
         meter.start(1).end((Code::Ok, ()));
         drop(meter.start(1));
         let counts: Vec<_> = meter.counts().collect();

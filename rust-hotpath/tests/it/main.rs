@@ -13,6 +13,7 @@ mod admin;
 mod backlog;
 mod client;
 mod cores;
+mod decline;
 mod draining;
 mod edges;
 mod exchange;

@@ -16,6 +16,7 @@ const SOUND: usize = 0;
 struct Case {
     service: &'static str,
     methods: &'static [&'static str],
+    declines: &'static [&'static str],
     gauges: &'static [(&'static str, &'static str)],
     /// What of it is named, and by which rule.
     mistake: &'static str,
@@ -24,11 +25,12 @@ struct Case {
 const GOOD: Case = Case {
     service: Counter::SERVICE,
     methods: Counter::METHODS,
+    declines: &["A_9"],
     gauges: &[("counters", "Counters touched"), ("9_More", "ü")],
     mistake: "",
 };
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 15] = [
     GOOD,
     Case {
         gauges: &[("two words", "")],
@@ -80,7 +82,30 @@ const CASES: [Case; 11] = [
         mistake: "SERVICE \"/counter.v1.CounterService\" is no full name of a service",
         ..GOOD
     },
+    Case {
+        declines: &["good", "two words"],
+        mistake: "DECLINES[1] \"two words\" must be 1-64 letters, digits and _",
+        ..GOOD
+    },
+    Case {
+        declines: &[LONG],
+        mistake: "aaaaaaaa\" must be 1-64 letters, digits and _",
+        ..GOOD
+    },
+    Case {
+        declines: &["a", "b", "a"],
+        mistake: "DECLINES[2] \"a\" repeats another",
+        ..GOOD
+    },
+    Case {
+        declines: &[""; 33],
+        mistake: "DECLINES: must be at most 32 reasons, not 33",
+        ..GOOD
+    },
 ];
+
+/// A byte too long for a reason.
+const LONG: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// The counters, as they are named in a case.
 enum Named<const CASE: usize> {}
@@ -88,6 +113,7 @@ enum Named<const CASE: usize> {}
 impl<const CASE: usize> Model for Named<CASE> {
     const SERVICE: &'static str = CASES[CASE].service;
     const METHODS: &'static [&'static str] = CASES[CASE].methods;
+    const DECLINES: &'static [&'static str] = CASES[CASE].declines;
     const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
     type State = Counters;
     type Event = Added;
@@ -156,6 +182,10 @@ async fn a_mistake_is_named_and_ends_the_start() {
     is_refused::<8>().await;
     is_refused::<9>().await;
     is_refused::<10>().await;
+    is_refused::<11>().await;
+    is_refused::<12>().await;
+    is_refused::<13>().await;
+    is_refused::<14>().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The counters, with moods: what a real model must never do, on request. For the engine's unit tests too.
 
 use crate::counter::{self, Counter, proto::Added};
-use hotpath::model::{Model, Refusal};
+use hotpath::model::{Model, Refusal, VerdictCode};
 use std::{
     collections::HashMap,
     sync::{
@@ -12,7 +12,8 @@ use std::{
 };
 
 /// Applying to the counter `panic` panics halfway; so does reading it. Reading `slow` takes [`SLOW`]. Reading one whose
-/// name begins with `held` is said to cost much, and takes until [`release`].
+/// name begins with `held` is said to cost much, and takes until [`release`]. `status-N` is answered by code N with details,
+/// `long-N` with long ones, and `refused-N` before the counters are looked at; `stray` is declined for a reason that has no name.
 pub(crate) enum Moody {}
 
 const SLOW: Duration = Duration::from_millis(700);
@@ -72,9 +73,18 @@ fn hold(name: &str) {
     assert!(!waited.timed_out(), "never released: {name}");
 }
 
+/// The code in the name of a counter.
+fn numbered(query: &counter::Query, prefix: &str) -> Option<VerdictCode> {
+    let counter::Query::Get(name) = query else {
+        return None;
+    };
+    VerdictCode::from_number(name.strip_prefix(prefix)?.parse().ok()?)
+}
+
 impl Model for Moody {
     const SERVICE: &'static str = Counter::SERVICE;
     const METHODS: &'static [&'static str] = Counter::METHODS;
+    const DECLINES: &'static [&'static str] = Counter::DECLINES;
     const DESCRIPTORS: &'static [u8] = Counter::DESCRIPTORS;
     type State = counter::Counters;
     type Event = Added;
@@ -95,7 +105,11 @@ impl Model for Moody {
     }
 
     fn parse(method: usize, request: &[u8]) -> Result<counter::Query, Refusal> {
-        Counter::parse(method, request)
+        let query = Counter::parse(method, request)?;
+        match numbered(&query, "refused-") {
+            Some(code) => Err(Refusal::verdict(code, "name: is refused")),
+            None => Ok(query),
+        }
     }
 
     fn answer(
@@ -111,6 +125,23 @@ impl Model for Moody {
             }
             if name.starts_with("held") {
                 hold(name);
+            }
+            if name == "stray" {
+                return Err(Refusal::Decline("never named"));
+            }
+        }
+        for (prefix, bytes) in [("status-", 1), ("long-", 5_000)] {
+            if let Some(code) = numbered(query, prefix) {
+                // What is thrown away.
+                reply.extend_from_slice(b"half a reply");
+                // The field `reason` of an ErrorInfo.
+                let reason = "R".repeat(bytes).into_bytes();
+                let mut info = vec![0x0a];
+                prost::encoding::encode_varint(bytes as u64, &mut info);
+                info.extend(reason);
+                let verdict = Refusal::verdict(code, format!("name: is {code:?} ☺\n"));
+                let verdict = verdict.with_detail("google.rpc.ErrorInfo", info);
+                return Err(verdict.with_detail("google.protobuf.Empty", Vec::new()));
             }
         }
         Counter::answer(state, query, reply)

@@ -83,6 +83,24 @@ async fn the_model_judges_arguments_before_metadata_is_judged() {
     }
 }
 
+/// Whatever the code, or the shim would not believe it; only of bad arguments does it believe any position.
+#[tokio::test]
+async fn what_is_refused_unseen_names_a_position_that_was_asked_for() {
+    let (engine, _feed) = Engine::fed(&["--max-wait-ms", "50"], 3).await;
+    for (name, bound, expected) in [
+        ("refused-7", (AT, "1"), Some(1)),
+        ("refused-7", (MIN, "2"), Some(3)),
+        ("refused-7", (MIN, "4"), None),
+        ("refused-3", (AT, "1"), Some(3)),
+        ("refused-3", (MIN, "4"), Some(3)),
+    ] {
+        let outcome = engine.get(name, &[bound]).await;
+        assert_eq!(position(&outcome), expected, "{name} {bound:?}");
+        let is_verdict = outcome.unwrap_err().message() == "name: is refused";
+        assert_eq!(is_verdict, expected.is_some(), "{name} {bound:?}");
+    }
+}
+
 #[tokio::test]
 async fn any_retained_position_is_answered_exactly_however_versions_were_batched() {
     let (engine, mut feed) = Engine::fed(&[], 1).await;

@@ -100,15 +100,17 @@ fn answer(state: &State, method: usize, request: &[u8]) -> Result<Outcome, Strin
         Wallet::parse(method, request).and_then(|query| Wallet::answer(state, &query, &mut reply));
     match result {
         Ok(()) => Ok(("OK".into(), String::new(), reply)),
-        Err(Refusal::Verdict { code, message }) => {
+        Err(Refusal::Verdict { code, message, .. }) => {
             let code = match code {
                 VerdictCode::InvalidArgument => "INVALID_ARGUMENT",
                 VerdictCode::NotFound => "NOT_FOUND",
                 VerdictCode::OutOfRange => "OUT_OF_RANGE",
+                other => return Err(format!("status: {other:?} is none of the wallet's")),
             };
             Ok((code.into(), message, Vec::new()))
         }
         Err(Refusal::Malformed(error)) => Err(format!("request: {error}")),
+        Err(Refusal::Decline(reason)) => Err(format!("declined: {reason}")),
     }
 }
 

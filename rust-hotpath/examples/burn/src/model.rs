@@ -50,10 +50,8 @@ impl Model for Burn {
         let query =
             BurnRequest::decode(request).map_err(|error| Refusal::Malformed(error.to_string()))?;
         if query.work_ns > MAX_WORK_NS {
-            return Err(Refusal::Verdict {
-                code: VerdictCode::InvalidArgument,
-                message: format!("work_ns: must be at most {MAX_WORK_NS}"),
-            });
+            let text = format!("work_ns: must be at most {MAX_WORK_NS}");
+            return Err(Refusal::verdict(VerdictCode::InvalidArgument, text));
         }
         Ok(query)
     }

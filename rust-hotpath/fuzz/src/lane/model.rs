@@ -49,10 +49,7 @@ impl Model for Echo {
     fn answer(_: &u64, query: &Self::Query<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         match reply(query.0, query.1, out) {
             None => Ok(()),
-            Some(message) => Err(Refusal::Verdict {
-                code: VerdictCode::NotFound,
-                message,
-            }),
+            Some(message) => Err(Refusal::verdict(VerdictCode::NotFound, message)),
         }
     }
 

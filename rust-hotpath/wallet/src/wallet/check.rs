@@ -13,10 +13,7 @@ const MAX_BASIS_POINTS: u32 = 10_000;
 const MAX_LIMIT: u32 = 100;
 
 pub(super) fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::Verdict {
-        code: VerdictCode::InvalidArgument,
-        message: message.into(),
-    }
+    Refusal::verdict(VerdictCode::InvalidArgument, message)
 }
 
 pub(super) fn account_id(id: &str) -> Result<(), Refusal> {
@@ -104,9 +101,9 @@ pub(super) fn step(number: i32) -> Result<Step, Refusal> {
 
 /// A figure as it is answered.
 pub(super) fn fit(field: &str, figure: i128) -> Result<i64, Refusal> {
-    i64::try_from(figure).map_err(|_| Refusal::Verdict {
-        code: VerdictCode::OutOfRange,
-        message: format!("{field}: does not fit int64"),
+    i64::try_from(figure).map_err(|_| {
+        let text = format!("{field}: does not fit int64");
+        Refusal::verdict(VerdictCode::OutOfRange, text)
     })
 }
 

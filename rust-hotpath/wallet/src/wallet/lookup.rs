@@ -5,10 +5,8 @@ use hotpath::model::{Refusal, VerdictCode};
 
 /// The account, which must have had an entry.
 pub(super) fn account<'a>(ledger: &'a Ledger, id: &str) -> Result<&'a Account, Refusal> {
-    ledger.account(id).ok_or_else(|| Refusal::Verdict {
-        code: VerdictCode::NotFound,
-        message: "account_id: has no entries".to_owned(),
-    })
+    let unknown = || Refusal::verdict(VerdictCode::NotFound, "account_id: has no entries");
+    ledger.account(id).ok_or_else(unknown)
 }
 
 /// The entries of an account in one asset; `None` if that asset never occurred on it.

@@ -78,10 +78,8 @@ fn series(account: &str, from_us: i64, to_us: i64) -> Question {
 }
 
 fn out_of_range(field: &str) -> Result<Vec<u8>, Refusal> {
-    Err(Refusal::Verdict {
-        code: VerdictCode::OutOfRange,
-        message: format!("{field}: does not fit int64"),
-    })
+    let text = format!("{field}: does not fit int64");
+    Err(Refusal::verdict(VerdictCode::OutOfRange, text))
 }
 
 #[test]
@@ -198,10 +196,10 @@ fn ten_thousand_buckets_are_the_most() {
         let refused = pair.ask(&series("a", from, to));
         assert_eq!(
             refused,
-            Err(Refusal::Verdict {
-                code: VerdictCode::InvalidArgument,
-                message: "step: must give at most 10000 buckets".into(),
-            })
+            Err(Refusal::verdict(
+                VerdictCode::InvalidArgument,
+                "step: must give at most 10000 buckets"
+            ))
         );
     }
 }
@@ -212,12 +210,12 @@ fn arguments_are_checked_before_the_account_is_looked_up() {
     let refused = pair.ask(&series("nobody", 1, 1));
     assert!(matches!(
         refused,
-        Err(Refusal::Verdict { code: VerdictCode::InvalidArgument, message }) if message == "from_us: must be before to_us"
+        Err(Refusal::Verdict { code: VerdictCode::InvalidArgument, message, .. }) if message == "from_us: must be before to_us"
     ));
     let refused = pair.ask(&statistics("nobody"));
     assert!(matches!(
         refused,
-        Err(Refusal::Verdict { code: VerdictCode::NotFound, message }) if message == "account_id: has no entries"
+        Err(Refusal::Verdict { code: VerdictCode::NotFound, message, .. }) if message == "account_id: has no entries"
     ));
 }
 

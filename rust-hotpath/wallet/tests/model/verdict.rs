@@ -28,8 +28,7 @@ static MONTHS: LazyLock<Vec<i64>> = LazyLock::new(|| {
 });
 
 fn refuse<T>(code: VerdictCode, message: impl Into<String>) -> Answer<T> {
-    let message = message.into();
-    Err(Refusal::Verdict { code, message })
+    Err(Refusal::verdict(code, message))
 }
 
 fn rule(holds: bool, message: impl Into<String>) -> Answer<()> {

@@ -236,7 +236,8 @@ type ReplyFrame struct {
 	// The id of the request. An id that is not in flight ends the lane.
 	Id uint64 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The position at which the answer was computed. If it is absent, this is no answer, and the request goes to the
-	// local handler.
+	// local handler. If the model itself declines the request, the status is UNIMPLEMENTED with an ErrorInfo of domain
+	// "hotpath" and reason DECLINED; its metadata has the model's reason as "why".
 	Position *uint64 `protobuf:"varint,2,opt,name=position,proto3,oneof" json:"position,omitempty"`
 	// gRPC status code.
 	Status uint32 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`

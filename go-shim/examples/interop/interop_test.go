@@ -1,0 +1,267 @@
+// Package interop_test runs grpc-go's interop client against its interop service, alone and with a sidecar in Rust
+// (rust-hotpath/examples/interop): a caller must not notice.
+package interop_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/grpclog"
+	"google.golang.org/grpc/interop"
+	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/orca"
+	"google.golang.org/grpc/status"
+
+	shim "hotpath.dev/go-shim"
+)
+
+const (
+	sidecarVariable = "TEST_INTEROP_SIDECAR"
+	unaryCall       = grpc_testing.TestService_UnaryCall_FullMethodName
+	emptyCall       = grpc_testing.TestService_EmptyCall_FullMethodName
+	echoedHeader    = "x-grpc-test-echo-initial"
+	echoedTrailer   = "x-grpc-test-echo-trailing-bin"
+	// patience bounds waits that end as soon as something happens.
+	patience = time.Minute
+)
+
+// failing is told of what the interop client finds wrong: it would end the process.
+var failing atomic.Pointer[testing.T]
+
+type logger struct{ grpclog.LoggerV2 }
+
+func (logger) Fatalln(args ...any) { failing.Load().Fatal(args...) }
+
+func TestMain(m *testing.M) {
+	grpclog.SetLoggerV2(logger{grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)})
+	os.Exit(m.Run())
+}
+
+// cases are the client's, save those that want credentials; pick_first_unary and orca_oob, which the service alone fails too
+// (it gives no server id, and reports no more often than every 30 s).
+func cases() map[string]func(context.Context, *grpc.ClientConn) {
+	test := func(do func(context.Context, grpc_testing.TestServiceClient, ...grpc.CallOption)) func(context.Context, *grpc.ClientConn) {
+		return func(ctx context.Context, conn *grpc.ClientConn) { do(ctx, grpc_testing.NewTestServiceClient(conn)) }
+	}
+	return map[string]func(context.Context, *grpc.ClientConn){
+		"empty_unary":                 test(interop.DoEmptyUnaryCall),
+		"large_unary":                 test(interop.DoLargeUnaryCall),
+		"client_streaming":            test(interop.DoClientStreaming),
+		"server_streaming":            test(interop.DoServerStreaming),
+		"ping_pong":                   test(interop.DoPingPong),
+		"empty_stream":                test(interop.DoEmptyStream),
+		"timeout_on_sleeping_server":  test(interop.DoTimeoutOnSleepingServer),
+		"cancel_after_begin":          test(interop.DoCancelAfterBegin),
+		"cancel_after_first_response": test(interop.DoCancelAfterFirstResponse),
+		"status_code_and_message":     test(interop.DoStatusCodeAndMessage),
+		"special_status_message":      test(interop.DoSpecialStatusMessage),
+		"custom_metadata":             test(interop.DoCustomMetadata),
+		"unimplemented_method":        interop.DoUnimplementedMethod,
+		"unimplemented_service": func(ctx context.Context, conn *grpc.ClientConn) {
+			interop.DoUnimplementedService(ctx, grpc_testing.NewUnimplementedServiceClient(conn))
+		},
+		"orca_per_rpc": func(ctx context.Context, conn *grpc.ClientConn) {
+			interop.DoORCAPerRPCTest(ctx, grpc_testing.NewTestServiceClient(conn))
+		},
+	}
+}
+
+// forwardable keeps the calls local whose metadata the service's handler answers with headers and trailers.
+func forwardable(ctx context.Context, _ string) bool {
+	return len(metadata.ValueFromIncomingContext(ctx, echoedHeader)) == 0 &&
+		len(metadata.ValueFromIncomingContext(ctx, echoedTrailer)) == 0
+}
+
+// rig is the service, with or without a sidecar, and its client.
+type rig struct {
+	side    *shim.Side
+	metrics *prometheus.Registry
+	conn    *grpc.ClientConn
+}
+
+// emptyLedger is of a service whose answers depend on the request alone.
+type emptyLedger struct{}
+
+func (emptyLedger) LedgerID() string { return "interop" }
+func (emptyLedger) Head() uint64     { return 0 }
+func (emptyLedger) Read(ctx context.Context, _ uint64, _, _ int) ([][]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func sidecar(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv(sidecarVariable)
+	if path == "" {
+		path = filepath.Join("..", "..", "..", "target", "debug", "interop-sidecar")
+	}
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		t.Fatalf("no sidecar at %s: run `cargo build -p interop-sidecar`, or name a built one in %s", path, sidecarVariable)
+	}
+	return path
+}
+
+func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption) *rig {
+	t.Helper()
+	r := &rig{metrics: prometheus.NewRegistry()}
+	config := shim.Config{Methods: []string{emptyCall, unaryCall}, HopTimeout: patience, StaleAfter: patience,
+		Forwardable: forwardable, Metrics: r.metrics, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if change != nil {
+		config.Run, config.Supervisor.Bin = shim.Supervise, sidecar(t)
+		change(&config)
+	}
+	var err error
+	if r.side, err = shim.Open(t.Context(), config, emptyLedger{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.side.Close() })
+	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
+	grpc_testing.RegisterTestServiceServer(r.side.Wrap(server), interop.NewTestServer())
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "front.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	// It hands out the load reports that come in trailers.
+	balancer := grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}`)
+	credentials := grpc.WithTransportCredentials(insecure.NewCredentials())
+	if r.conn, err = grpc.NewClient("unix:"+listener.Addr().String(), credentials, balancer); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.conn.Close() })
+	if config.Run != shim.Off {
+		r.await(t, config)
+	}
+	return r
+}
+
+func (r *rig) await(t *testing.T, config shim.Config) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if r.side.Status().Ready && (config.Hop != shim.Batched || r.metric(t, "hotpath_shim_lanes") > 0) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the sidecar is never ready")
+		}
+	}
+}
+
+// metric sums the samples of a family that have this label; all of them if value is "".
+func (r *rig) metric(t *testing.T, name string, value ...string) (sum float64) {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, sample := range family.GetMetric() {
+			match := family.GetName() == name && len(value) == 0
+			for _, label := range sample.GetLabel() {
+				match = match || family.GetName() == name && len(value) > 0 && label.GetValue() == value[0]
+			}
+			if match {
+				sum += sample.GetCounter().GetValue() + sample.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func (r *rig) pass(t *testing.T, name string) {
+	t.Run(name, func(t *testing.T) {
+		failing.Store(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+		defer cancel()
+		cases()[name](ctx, r.conn)
+	})
+}
+
+func TestEveryCasePasses(t *testing.T) {
+	reports := orca.CallMetricsServerOption(nil)
+	for _, c := range []struct {
+		name    string
+		change  func(*shim.Config)
+		options []grpc.ServerOption
+		// left is how many calls the sidecar leaves to the service.
+		left float64
+	}{
+		{"alone", nil, []grpc.ServerOption{reports}, 0},
+		{"with a sidecar", func(*shim.Config) {}, []grpc.ServerOption{reports}, 1},
+		{"with a sidecar, raw interceptors", func(c *shim.Config) { c.Interceptors = shim.Raw }, []grpc.ServerOption{reports}, 1},
+		{"with a sidecar, unary hop, no interceptors", func(c *shim.Config) { c.Hop = shim.Unary }, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, c.change, c.options...)
+			for name := range cases() {
+				// Its reports are an interceptor's doing.
+				if name != "orca_per_rpc" || c.options != nil {
+					r.pass(t, name)
+				}
+			}
+			if c.change == nil {
+				return
+			}
+			// empty_unary, large_unary, status_code_and_message, special_status_message; custom_metadata stays.
+			sidecar, kept := r.metric(t, "hotpath_shim_requests_total", "sidecar"), r.metric(t, "hotpath_shim_fallbacks_total", "not_forwardable")
+			left := r.metric(t, "hotpath_shim_declined_total", "load_report")
+			if all := r.metric(t, "hotpath_shim_fallbacks_total"); sidecar != 4 || kept != 1 || left != c.left || all != kept+left {
+				t.Errorf("the sidecar answered %v calls, %v were kept from it, it left %v, %v fallbacks", sidecar, kept, left, all)
+			}
+			if n := r.metric(t, "hotpath_shim_local_metadata_total"); n != 0 || r.side.Status().BreakerOpen {
+				t.Errorf("%v answers would have lost metadata; open breakers: %q", n, r.side.Status().OpenBreakers)
+			}
+		})
+	}
+}
+
+func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
+	for name, change := range map[string]func(*shim.Config){
+		"batched": func(*shim.Config) {}, "unary": func(c *shim.Config) { c.Hop = shim.Unary },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, change)
+			client := grpc_testing.NewTestServiceClient(r.conn)
+			n := 0.0
+			for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+				// Longer than a frame holds: asked for again.
+				for _, message := range []string{"", "☺\n", string(make([]byte, 5_000))} {
+					echo := &grpc_testing.EchoStatus{Code: int32(code), Message: message}
+					_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: echo})
+					if status.Code(err) != code || status.Convert(err).Message() != message {
+						t.Errorf("got %v, want %v %q", err, code, message)
+					}
+					n++
+				}
+			}
+			if got := r.metric(t, "hotpath_shim_requests_total", "sidecar"); got != n {
+				t.Fatalf("the sidecar answered %v of %v", got, n)
+			}
+		})
+	}
+}
+
+// Why custom_metadata is kept local.
+func TestHeadersOfTheHandlerAreLostIfForwarded(t *testing.T) {
+	r := start(t, func(c *shim.Config) { c.Forwardable = nil })
+	client := grpc_testing.NewTestServiceClient(r.conn)
+	var header, trailer metadata.MD
+	ctx := metadata.AppendToOutgoingContext(t.Context(), echoedHeader, "h", echoedTrailer, "t")
+	_, err := client.UnaryCall(ctx, &grpc_testing.SimpleRequest{}, grpc.Header(&header), grpc.Trailer(&trailer))
+	if err != nil || header[echoedHeader] != nil || trailer[echoedTrailer] != nil {
+		t.Fatalf("%v, header %v, trailer %v", err, header, trailer)
+	}
+}

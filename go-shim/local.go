@@ -1,0 +1,157 @@
+package shim
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"hotpath.dev/go-shim/position"
+)
+
+// maxTold bounds the keys that are told of, for each method: a handler may make them up.
+const maxTold = 32
+
+// readable is what grpc-go's own stream is besides a grpc.ServerTransportStream: its metadata can be read back. So it need
+// not be wrapped, which would break grpc.SetSendCompressor and grpc.ClientSupportedCompressors: both want that very type.
+type readable interface {
+	Header() (metadata.MD, error)
+	Trailer() metadata.MD
+}
+
+// compressing is that type too, should a grpc-go take readable from it. It is then left alone.
+type compressing interface {
+	SetSendCompress(name string) error
+}
+
+// outgoing is a response's metadata so far.
+type outgoing struct{ header, trailer metadata.MD }
+
+func read(stream readable) (o outgoing) {
+	o.header, _ = stream.Header() // never fails at a server
+	o.trailer = stream.Trailer()
+	return o
+}
+
+// watched runs the local handler and tells of the headers and trailers that it sets: the answer of a sidecar has none.
+func (h *handler) watched(ctx context.Context, run func(context.Context) (any, error)) (any, error) {
+	switch stream := grpc.ServerTransportStreamFromContext(ctx).(type) {
+	case nil, compressing:
+		if own, ok := stream.(readable); ok {
+			before := read(own)
+			reply, err := run(ctx)
+			h.tellOfMetadata(ctx, before, read(own))
+			return reply, err
+		}
+		return run(ctx)
+	default:
+		// Somebody's wrapper, through which nobody finds that type anyway.
+		seen := &recorder{ServerTransportStream: stream}
+		reply, err := run(grpc.NewContextWithServerTransportStream(ctx, seen))
+		h.tellOfMetadata(ctx, outgoing{}, seen.all())
+		return reply, err
+	}
+}
+
+// recorder remembers what is set.
+type recorder struct {
+	grpc.ServerTransportStream
+	mu  sync.Mutex
+	set outgoing
+}
+
+func (r *recorder) all() outgoing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.set
+}
+
+func (r *recorder) addHeader(md metadata.MD) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.set.header = metadata.Join(r.set.header, md)
+}
+
+// SetHeader implements grpc.ServerTransportStream.
+func (r *recorder) SetHeader(md metadata.MD) error {
+	r.addHeader(md)
+	return r.ServerTransportStream.SetHeader(md)
+}
+
+// SendHeader implements grpc.ServerTransportStream.
+func (r *recorder) SendHeader(md metadata.MD) error {
+	r.addHeader(md)
+	return r.ServerTransportStream.SendHeader(md)
+}
+
+// SetTrailer implements grpc.ServerTransportStream.
+func (r *recorder) SetTrailer(md metadata.MD) error {
+	r.mu.Lock()
+	r.set.trailer = metadata.Join(r.set.trailer, md)
+	r.mu.Unlock()
+	return r.ServerTransportStream.SetTrailer(md)
+}
+
+func (m *method) tellOfMetadata(ctx context.Context, before, after outgoing) {
+	headers, trailers := added(before.header, after.header), added(before.trailer, after.trailer)
+	// A request that is never forwarded loses nothing.
+	if len(headers)+len(trailers) == 0 || !m.forwardable(ctx) {
+		return
+	}
+	m.metrics.LocalMetadata()
+	m.tellOfKeys("header", headers)
+	m.tellOfKeys("trailer", trailers)
+}
+
+func (m *method) forwardable(ctx context.Context) (may bool) {
+	if m.side.cfg.Forwardable == nil {
+		return true
+	}
+	defer func() {
+		if recover() != nil { // told of when it decides
+			may = false
+		}
+	}()
+	return m.side.cfg.Forwardable(ctx, m.name)
+}
+
+// added are the keys that got values. Those of positions the sidecar's answers have too.
+func added(before, after metadata.MD) (keys []string) {
+	for key, values := range after {
+		if len(values) > len(before[key]) && !strings.HasPrefix(key, position.Prefix) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (m *method) tellOfKeys(where string, keys []string) {
+	for _, key := range keys {
+		if m.told.first(where + " " + key) {
+			m.side.log.Warn("the handler of a hot method sets response metadata, which callers miss when the sidecar answers: "+
+				"leave the method out of Config.Methods, or keep the requests that need it local by Config.Forwardable",
+				"method", m.name, "in", where, "key", key)
+		}
+	}
+}
+
+// once is a set of what was told of.
+type once struct {
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+func (o *once) first(what string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.told[what] || len(o.told) == maxTold {
+		return false
+	}
+	if o.told == nil {
+		o.told = map[string]bool{}
+	}
+	o.told[what] = true
+	return true
+}
