@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
 	"hotpath.dev/go-shim/codec"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 	"hotpath.dev/go-shim/transport"
 )
@@ -37,7 +37,7 @@ func BenchmarkPolicy(b *testing.B) {
 func policy(b *testing.B, heard bool) {
 	socket := filepath.Join(b.TempDir(), "s.sock")
 	shimtest.Start(b, socket)
-	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
+	cfg := Config{Run: Attach, Socket: socket, Methods: []string{testpb.TestService_UnaryCall_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler), CallerPositions: heard,
 		newTransport: func(transport.Peer) transport.Transport {
 			return instant{transport.Reply{Position: 1, Positioned: true}}

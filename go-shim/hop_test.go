@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -74,7 +74,7 @@ func TestBusyLanesBlameNobody(t *testing.T) {
 	defer callers.Wait()
 	defer r.side.Close() // ends their wait
 	for range slots {
-		callers.Go(func() { _, _ = r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{}) })
+		callers.Go(func() { _, _ = r.client.UnaryCall(t.Context(), &testpb.SimpleRequest{}) })
 	}
 	eventually(t, "full", func() bool { return r.metric(t, "hotpath_shim_lane_in_flight") == slots })
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "busy") != 1 || r.side.Status().BreakerOpen {
