@@ -10,6 +10,8 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/frontdoor"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -22,7 +24,7 @@ func BenchmarkForward(b *testing.B) {
 			b.Run(fmt.Sprintf("served=%s/inflight=%d", served, inFlight), func(b *testing.B) { measure(b, client(b), inFlight) })
 		}
 		run("plain", func(b *testing.B) testpb.TestServiceClient {
-			server := grpc.NewServer(shim.FrontDoor()...)
+			server := grpc.NewServer(frontdoor.Options()...)
 			testpb.RegisterTestServiceServer(server, trivial{})
 			return testpb.NewTestServiceClient(dial(b, server))
 		})
@@ -33,7 +35,7 @@ func BenchmarkForward(b *testing.B) {
 			r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode, c.Interceptors = shim.Legacy, shim.Raw }})
 			return trivialClient(b, r, passOn())
 		})
-		for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+		for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
 			run(hop.String(), func(b *testing.B) testpb.TestServiceClient {
 				r := newRig(b, setup{hop: hop})
 				body := encode(b, response("SIDECAR"))
@@ -49,7 +51,7 @@ func BenchmarkForward(b *testing.B) {
 // a service without interceptors and of one with.
 func BenchmarkCold(b *testing.B) {
 	for _, intercepted := range []bool{false, true} {
-		options := shim.FrontDoor()
+		options := frontdoor.Options()
 		if intercepted {
 			options = append(options, passOn())
 		}
@@ -93,7 +95,7 @@ func passOn() grpc.ServerOption {
 }
 
 func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) testpb.TestServiceClient {
-	options = append(shim.FrontDoor(), options...)
+	options = append(frontdoor.Options(), options...)
 	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
 	testpb.RegisterTestServiceServer(r.side.Wrap(server), trivial{})
 	return testpb.NewTestServiceClient(dial(b, server))

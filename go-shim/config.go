@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"hotpath.dev/go-shim/modes"
-	"hotpath.dev/go-shim/transport"
+
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 // Run says who starts and stops the sidecar.
@@ -69,40 +71,6 @@ const (
 	Raw
 )
 
-// Hop is how a request crosses to the sidecar.
-type Hop uint8
-
-const (
-	// Batched sends what is under way at once in common messages, on one stream a connection.
-	Batched Hop = iota
-	// Unary makes a gRPC call of each request. It costs several times as much; it is there to compare with.
-	Unary
-)
-
-// ErrUnknownHop is what ParseHop says of any other word.
-var ErrUnknownHop = errors.New("must be batched or unary")
-
-// ParseHop reads a Hop as String writes it.
-func ParseHop(text string) (Hop, error) {
-	for _, hop := range []Hop{Batched, Unary} {
-		if text == hop.String() {
-			return hop, nil
-		}
-	}
-	return Batched, ErrUnknownHop
-}
-
-func (h Hop) String() string {
-	switch h {
-	case Batched:
-		return "batched"
-	case Unary:
-		return "unary"
-	default:
-		return fmt.Sprintf("hop(%d)", uint8(h))
-	}
-}
-
 // Freshness says how old an answer may be, in positions behind the last event that this process committed.
 type Freshness uint64
 
@@ -144,8 +112,6 @@ type Config struct {
 	SourceReady <-chan struct{}
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
-	// Hop is Batched by default.
-	Hop Hop
 	// Connections for requests, 1-64; default 2.
 	Connections int
 	// StaleAfter is how long the sidecar may make no progress towards the ledger's head; default 1 s.
@@ -158,7 +124,9 @@ type Config struct {
 	// Metrics is where the shim's metrics are registered; nowhere if nil.
 	Metrics prometheus.Registerer
 
-	// newTransport makes the transport of a session; by default Hop says which.
+	// Experiment is for measurements of this repository: its type is internal, and nothing is promised of it.
+	Experiment experiment.Config
+	// newTransport makes the transport of a session; by default Experiment.Hop says which.
 	newTransport func(transport.Peer) transport.Transport
 }
 

@@ -14,8 +14,8 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/supervise"
 )
 
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
@@ -23,7 +23,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	if err := os.WriteFile(modes, []byte("default = \"sidecar\"\n\n[methods]\n\"/x.Y/Z\" = \"quick\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65, Hop: 2,
+	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65, Experiment: experiment.Config{Hop: 2},
 		Methods: []string{"UnaryCall", "/grpc.testing.TestService/Nope", unaryCall, unaryCall,
 			"/grpc.health.v1.Health/Watch"}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("with space"))
@@ -32,7 +32,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Socket: must name the sidecar's socket to attach to",
-		"Hop: must be Batched or Unary", "HopTimeout: must be above zero", "Connections: must be 1-64",
+		"Experiment.Hop: must be Batched or Unary", "HopTimeout: must be above zero", "Connections: must be 1-64",
 		"Source.LedgerID: must be 1-64 bytes of printable ASCII without spaces",
 		`Methods[0]: "UnaryCall" must be "/package.Service/Method"`,
 		`Methods[1]: "/grpc.testing.TestService/Nope" is not in any linked .pb.go`,
@@ -61,7 +61,7 @@ func TestMissingProgramIsAnErrorOfOpen(t *testing.T) {
 	cfg := shim.Config{Run: shim.Supervise, Methods: []string{unaryCall}, Metrics: registry,
 		Supervisor: shim.Supervisor{Bin: filepath.Join(t.TempDir(), "absent")}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
-	if !errors.Is(err, supervise.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {
+	if !errors.Is(err, shim.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -128,14 +128,6 @@ func TestWords(t *testing.T) {
 		if got, err := shim.ParseRun(run.String()); err != nil || got != run {
 			t.Errorf("%v: got %v, %v", run, got, err)
 		}
-	}
-	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
-		if got, err := shim.ParseHop(hop.String()); err != nil || got != hop {
-			t.Errorf("%v: got %v, %v", hop, got, err)
-		}
-	}
-	if _, err := shim.ParseHop("lane"); !errors.Is(err, shim.ErrUnknownHop) {
-		t.Errorf("got %v", err)
 	}
 	if _, err := shim.ParseRun("on"); !errors.Is(err, shim.ErrUnknownRun) {
 		t.Errorf("got %v", err)

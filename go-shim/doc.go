@@ -23,7 +23,10 @@
 //
 // # Parts
 //
-// This package composes; each technology has a sub-package that knows none above it: codec, schema, modes, breaker,
-// metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise, and position for the
-// metadata that the service itself reads. Package frontdoor bounds what callers can make any grpc-go server hold.
+// Beside this package a service may use position, for the metadata that its own handlers obey; codec, for what Raw
+// interceptors see; frontdoor, which bounds what callers can make any grpc-go server hold; and shimtest, a scripted sidecar
+// for its tests.
+//
+// This package composes; each technology has a package under internal that knows none above it: schema, modes, breaker,
+// metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise.
 package shim

@@ -17,14 +17,6 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// A server takes the advice in one line, with a sidecar or without; options that follow override it.
-func ExampleFrontDoor() {
-	server := grpc.NewServer(append(shim.FrontDoor(), grpc.MaxRecvMsgSize(1<<20))...)
-	testpb.RegisterTestServiceServer(server, &service{})
-	fmt.Println(len(server.GetServiceInfo()), "service")
-	// Output: 1 service
-}
-
 // The lines between the markers are all that a service changes. The sidecar here is a scripted one.
 func Example() {
 	dir, err := os.MkdirTemp("", "example-")

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
 )
 
 // instant answers without a hop.

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -34,7 +35,7 @@ func (r *rig) invokeRaw(ctx context.Context, body []byte) ([]byte, error) {
 
 func TestBytesPassUndecoded(t *testing.T) { eachHop(t, bytesPassUndecoded) }
 
-func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
+func bytesPassUndecoded(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	oddReply := []byte{0xfa, 0x3f, 0x02, 'h', 'i', 0x0a, 0x80, 0x00}
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: oddReply} })
@@ -49,7 +50,7 @@ func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
 
 func TestFallbackGetsTheSameBytes(t *testing.T) { eachHop(t, fallbackGetsTheSameBytes) }
 
-func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
+func fallbackGetsTheSameBytes(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
 	if _, err := r.invokeRaw(t.Context(), odd); err != nil {
@@ -66,7 +67,7 @@ func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
 
 func TestEveryFaultIsAnsweredLocally(t *testing.T) { eachHop(t, everyFaultIsAnsweredLocally) }
 
-func everyFaultIsAnsweredLocally(t *testing.T, hop shim.Hop) {
+func everyFaultIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	long := make([]byte, 2*shimtest.MaxMessageBytes)
 	for name, c := range map[string]struct {
 		answer shimtest.Answer
@@ -120,7 +121,7 @@ func TestNoSidecarIsAnsweredLocally(t *testing.T) {
 
 func TestVerdictsPassThrough(t *testing.T) { eachHop(t, verdictsPassThrough) }
 
-func verdictsPassThrough(t *testing.T, hop shim.Hop) {
+func verdictsPassThrough(t *testing.T, hop experiment.Hop) {
 	detailed, err := status.New(codes.OutOfRange, "net: does not fit int64").
 		WithDetails(&errdetails.ErrorInfo{Reason: "R", Domain: "d"})
 	if err != nil {
@@ -151,7 +152,7 @@ func verdictsPassThrough(t *testing.T, hop shim.Hop) {
 
 func TestCallerSeesThePositionOnlyIfAsked(t *testing.T) { eachHop(t, callerSeesThePositionOnlyIfAsked) }
 
-func callerSeesThePositionOnlyIfAsked(t *testing.T, hop shim.Hop) {
+func callerSeesThePositionOnlyIfAsked(t *testing.T, hop experiment.Hop) {
 	for _, c := range []struct {
 		key, value, want string
 	}{
@@ -183,7 +184,7 @@ func TestVerdictCarriesThePositionIfAsked(t *testing.T) {
 
 func TestBoundsOfTheHop(t *testing.T) { eachHop(t, boundsOfTheHop) }
 
-func boundsOfTheHop(t *testing.T, hop shim.Hop) {
+func boundsOfTheHop(t *testing.T, hop experiment.Hop) {
 	for name, c := range map[string]struct {
 		freshness shim.Freshness
 		ask       []string
@@ -242,7 +243,7 @@ func TestMalformedRequestGetsTheWordsOfGRPC(t *testing.T) {
 	eachHop(t, malformedRequestGetsTheWordsOfGRPC)
 }
 
-func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop shim.Hop) {
+func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop experiment.Hop) {
 	malformed := []byte{0x0a, 0x05, 'x'}
 	plainServer := grpc.NewServer()
 	testpb.RegisterTestServiceServer(plainServer, &service{})
@@ -264,7 +265,7 @@ func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop shim.Hop) {
 
 func TestHopGetsHalfOfTheCallersTime(t *testing.T) { eachHop(t, hopGetsHalfOfTheCallersTime) }
 
-func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
+func hopGetsHalfOfTheCallersTime(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute }})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
@@ -278,7 +279,7 @@ func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
 
 func TestCancelledCallerCostsNoFallback(t *testing.T) { eachHop(t, cancelledCallerCostsNoFallback) }
 
-func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
+func cancelledCallerCostsNoFallback(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute; c.Breaker.Failures = 1 }})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

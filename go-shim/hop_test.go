@@ -13,16 +13,17 @@ import (
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
 
 func TestRequestsCrossAsConfigured(t *testing.T) {
-	eachHop(t, func(t *testing.T, hop shim.Hop) {
+	eachHop(t, func(t *testing.T, hop experiment.Hop) {
 		r := newRig(t, setup{hop: hop})
 		if who := r.ask(t, t.Context()); who != "SIDECAR" {
 			t.Fatalf("answered by %s", who)
 		}
-		batched := hop == shim.Batched
+		batched := hop == experiment.Batched
 		if got := first(t, r.sidecar.Calls()).Batched; got != batched {
 			t.Fatalf("batched: %v", got)
 		}

@@ -3,7 +3,7 @@ package shim
 import (
 	"testing"
 
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 // What was never sent says nothing of the sidecar.

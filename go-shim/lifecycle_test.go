@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	shim "hotpath.dev/go-shim"
-	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/internal/schema"
 	"hotpath.dev/go-shim/shimtest"
 )
 

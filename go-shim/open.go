@@ -13,19 +13,20 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"hotpath.dev/go-shim/breaker"
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/link"
+	"hotpath.dev/go-shim/internal/metrics"
+	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/rundir"
-	"hotpath.dev/go-shim/link"
-	"hotpath.dev/go-shim/metrics"
-	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/internal/schema"
+	"hotpath.dev/go-shim/internal/supervise"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/lane"
+	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/position"
-	"hotpath.dev/go-shim/schema"
-	"hotpath.dev/go-shim/supervise"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/lane"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 // headEvery leaves a margin to the second that feed.proto allows.
@@ -183,7 +184,7 @@ func (s *Side) newTransport(peer transport.Peer) transport.Transport {
 	switch single := unary.New(peer); {
 	case s.cfg.newTransport != nil:
 		return s.cfg.newTransport(peer)
-	case s.cfg.Hop == Unary:
+	case s.cfg.Experiment.Hop == experiment.Unary:
 		return single
 	default:
 		return lane.New(lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log})

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
 )
 
 type panicking struct{}

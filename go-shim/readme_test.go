@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hotpath.dev/go-shim/metrics"
+	"hotpath.dev/go-shim/internal/metrics"
 )
 
 func TestReadmeNamesEveryField(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"hotpath.dev/go-shim/internal/backoff"
-	"hotpath.dev/go-shim/metrics"
-	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/internal/metrics"
+	"hotpath.dev/go-shim/internal/modes"
 )
 
 // checkAfter is how long after Open the shim logs what Check finds, in case that nobody calls it.

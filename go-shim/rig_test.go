@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -110,7 +111,7 @@ type rig struct {
 }
 
 type setup struct {
-	hop    shim.Hop
+	hop    experiment.Hop
 	config func(*shim.Config)
 	server []grpc.ServerOption
 	events int
@@ -121,8 +122,8 @@ type setup struct {
 func heeded(c *shim.Config) { c.CallerPositions = true }
 
 // eachHop is for what must not depend on how requests cross.
-func eachHop(t *testing.T, test func(t *testing.T, hop shim.Hop)) {
-	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+func eachHop(t *testing.T, test func(t *testing.T, hop experiment.Hop)) {
+	for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
 		t.Run(hop.String(), func(t *testing.T) { test(t, hop) })
 	}
 }
@@ -135,7 +136,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Hop: s.hop, HopTimeout: patience, StaleAfter: patience, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
+		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: patience, StaleAfter: patience, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)
@@ -192,7 +193,7 @@ func dial(t testing.TB, server *grpc.Server) *grpc.ClientConn {
 func (r *rig) awaitReady(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sidecar is ready", func() bool { return r.side.Status().Ready })
-	if r.config.Hop == shim.Batched {
+	if r.config.Experiment.Hop == experiment.Batched {
 		eventually(t, "a lane is open", func() bool { return r.metric(t, "hotpath_shim_lanes") > 0 })
 	}
 }

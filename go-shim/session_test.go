@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 )
 
 // halt stops the first request that comes to it until the test lets it go on.
@@ -56,7 +57,7 @@ func TestMethodThatIsRefusedMeanwhileStaysLocal(t *testing.T) {
 	eachHop(t, methodThatIsRefusedMeanwhileStaysLocal)
 }
 
-func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop shim.Hop) {
+func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop experiment.Hop) {
 	for where, option := range map[string]func(*halt) grpc.ServerOption{
 		"while it is read": (*halt).read, "among interceptors": (*halt).intercepted,
 	} {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
-	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/internal/schema"
 )
 
 const schemas = "../../../../proto/golden/schema.txt"

@@ -26,6 +26,7 @@ import (
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/examples/burn/burner"
 	burnv1 "hotpath.dev/go-shim/examples/burn/gen/burn/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 )
 
 // gcSeconds is the CPU time of the collector, which is not among the collector's default metrics.
@@ -86,9 +87,10 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(gcSeconds)))
 	side, err := shim.Open(ctx, shim.Config{
-		Run: c.run(), Hop: c.hop(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
+		Run: c.run(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
 		// A request that goes back to the local handler is one that the sidecar is not measured by: rather wait.
 		HopTimeout: time.Second, Logger: log, Metrics: registry,
+		Experiment: experiment.Config{Hop: c.hop()},
 		// A test learns by the position who answered.
 		CallerPositions: true,
 	}, emptyLedger{})

@@ -86,7 +86,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")
 	calls := f.number("max-streams", frontdoor.DefaultStreams, 1, 1<<16, "calls of one connection at once; well-behaved clients wait")
 	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has a quarter")
-	workers := f.number("stream-workers", shim.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
+	workers := f.number("stream-workers", frontdoor.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
 	f.required = []string{"db"}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 const rounds = 20_000

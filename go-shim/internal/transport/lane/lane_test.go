@@ -18,9 +18,9 @@ import (
 
 	"hotpath.dev/go-shim/codec"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/position"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 func TestRepliesReachTheirCallersInAnyOrder(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 // The limits of exchange.proto.

@@ -17,7 +17,7 @@ import (
 
 	"hotpath.dev/go-shim/codec"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 func encode(t *testing.T, m proto.Message) []byte {

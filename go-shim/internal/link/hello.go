@@ -7,9 +7,9 @@ import (
 
 	"google.golang.org/grpc"
 
-	"hotpath.dev/go-shim/feed"
+	"hotpath.dev/go-shim/internal/feed"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 const defaultMaxMessageBytes = 4 << 20

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"hotpath.dev/go-shim/feed"
+	"hotpath.dev/go-shim/internal/feed"
 )
 
 func TestReadiness(t *testing.T) {

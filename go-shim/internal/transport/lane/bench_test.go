@@ -15,10 +15,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 // BenchmarkCall is one request over a Unix socket to a peer in this process that sends the body back, by lanes and by

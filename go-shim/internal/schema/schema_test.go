@@ -6,7 +6,7 @@ import (
 
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
-	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/internal/schema"
 )
 
 // Every kind of field is in the tests of examples/wallet/golden, which also compare hashes with the sidecar's.

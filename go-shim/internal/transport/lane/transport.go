@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/internal/ratelog"
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 // Observer is told how lanes fare. Its methods are called from many goroutines, once per message or less.

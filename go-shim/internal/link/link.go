@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"hotpath.dev/go-shim/feed"
 	"hotpath.dev/go-shim/internal/backoff"
+	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/ratelog"
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/position"
-	"hotpath.dev/go-shim/transport"
 )
 
 // Transport spreads calls over its connections in turn: each has one lock that all its calls share.

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
 )
 
 // mostBytes is the longest reply.

@@ -7,8 +7,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"hotpath.dev/go-shim/feed"
 	"hotpath.dev/go-shim/internal/backoff"
+	"hotpath.dev/go-shim/internal/feed"
 )
 
 // feed keeps a feed open on a session. It returns when ctx ends, or with a refusal that ends the session too.

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"hotpath.dev/go-shim/feed"
+	"hotpath.dev/go-shim/internal/feed"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 const patience = time.Minute

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"hotpath.dev/go-shim/feed"
+	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/shimtest"
 )
 
