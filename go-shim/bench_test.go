@@ -96,7 +96,7 @@ func passOn() grpc.ServerOption {
 
 func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) testpb.TestServiceClient {
 	options = append(frontdoor.Options(), options...)
-	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
+	server := grpc.NewServer(r.side.ServerOptions(options)...)
 	testpb.RegisterTestServiceServer(r.side.Wrap(server), trivial{})
 	return testpb.NewTestServiceClient(dial(b, server))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/encoding"
 
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/internal/modes"
@@ -110,6 +111,9 @@ type Config struct {
 	// SourceReady, if not nil, is closed once the Source has loaded its ledger. Until then the sidecar is neither fed nor
 	// asked: an empty ledger is not one that is yet to be loaded.
 	SourceReady <-chan struct{}
+	// Codec is what the service would else have given to grpc.ForceServerCodecV2; by default the one registered for proto.
+	// The shim puts it into force (Side.ServerOptions), save that its own messages pass through undecoded.
+	Codec encoding.CodecV2
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
 	// Connections for requests, 1-64; default 2.

@@ -85,7 +85,7 @@ func TestCheckNamesMethodsThatCannotBeForwarded(t *testing.T) {
 		t.Errorf("without options: %v", err)
 	}
 	side = open()
-	server := grpc.NewServer(side.ServerOptions()...)
+	server := grpc.NewServer(side.ServerOptions(nil)...)
 	side.Wrap(server).RegisterService(&grpc.ServiceDesc{ServiceName: "grpc.testing.TestService",
 		Streams: []grpc.StreamDesc{{StreamName: "UnaryCall"}}}, nil)
 	if err := side.Check(); !errors.Is(err, shim.ErrStreaming) {
@@ -115,7 +115,7 @@ func TestOffChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	if side.Wrap(server) != grpc.ServiceRegistrar(server) || side.ServerOptions() != nil || side.Check() != nil {
+	if side.Wrap(server) != grpc.ServiceRegistrar(server) || len(side.ServerOptions(nil)) != 0 || side.Check() != nil {
 		t.Fatal("something is changed")
 	}
 	if side.Status().Socket != "" || side.Close() != nil {

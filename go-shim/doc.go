@@ -4,7 +4,7 @@
 // Adopting it takes three lines: Open (and Close), the options, and the registrar that wraps the server:
 //
 //	side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Methods: hot}, ledger)
-//	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+//	server := grpc.NewServer(side.ServerOptions(options)...)
 //	walletv1.RegisterWalletServiceServer(side.Wrap(server), service)
 //
 // # What is an answer

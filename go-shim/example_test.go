@@ -41,7 +41,7 @@ func Example() {
 		panic(err)
 	}
 	defer side.Close()
-	server := grpc.NewServer(side.ServerOptions()...)
+	server := grpc.NewServer(side.ServerOptions(nil)...)
 	testpb.RegisterTestServiceServer(side.Wrap(server), service)
 	// --- and nothing else
 

@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(nil), stop: func() {}}
+	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(cfg.Codec), stop: func() {}}
 	if cfg.Run == Off {
 		return s, nil
 	}

@@ -27,6 +27,9 @@ var (
 	ErrNoOptions     = errors.New("hot methods are not forwarded: give Side.ServerOptions to grpc.NewServer, " +
 		"before the service is registered")
 	ErrStreaming = errors.New("the hot method is registered as streaming: only unary methods can be forwarded")
+	// ErrForeignCodec is found out by the first request.
+	ErrForeignCodec = errors.New("the server has a codec that is not the shim's, so its requests are answered locally: give all " +
+		"its options to Side.ServerOptions, and its own codec as Config.Codec instead of by grpc.ForceServerCodecV2 or the like")
 )
 
 // method is one hot method: what the swapped handler needs.
@@ -48,6 +51,7 @@ const (
 	registered
 	withoutOptions
 	streaming
+	foreign
 )
 
 func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
@@ -81,28 +85,31 @@ func (s *Side) setModes(table modes.Table) {
 	}
 }
 
-// ServerOptions are for grpc.NewServer. They install a codec that differs from the one registered for proto only in
-// that it hands the shim raw bytes; it serves requests of any content-subtype, as every forced codec does.
-func (s *Side) ServerOptions() []grpc.ServerOption {
+// ServerOptions are the options for grpc.NewServer: those that the service has of its own, with the shim's before them.
+// The shim's is a codec that differs from Config.Codec only in that it hands the shim raw bytes; it serves requests of any
+// content-subtype, as every forced codec does. grpc-go obeys the last codec that it is given, so one among the service's own
+// options is never replaced: it stays in force, requests are answered locally, and Check and the log say so.
+func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 	if s.cfg.Run == Off {
-		return nil
+		return own
 	}
 	s.optionsTaken.Store(true)
-	return []grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}
+	return append([]grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}, own...)
 }
 
 // Wrap returns a registrar that registers with inner, the hot methods' handlers swapped. All else stays as it is. Each
-// server that is wrapped needs ServerOptions: Check can only tell that none of them was given any.
+// server that is wrapped needs ServerOptions; of one that has none, while another has, the first request tells.
 func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner
 	}
-	return registrar{inner, s}
+	return registrar{inner, s, &server{}}
 }
 
 type registrar struct {
-	inner grpc.ServiceRegistrar
-	side  *Side
+	inner  grpc.ServiceRegistrar
+	side   *Side
+	server *server
 }
 
 // RegisterService implements grpc.ServiceRegistrar. The description may be shared, so it is copied.
@@ -111,7 +118,7 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 	swapped.Methods = slices.Clone(desc.Methods)
 	for i := range swapped.Methods {
 		if m := r.side.hot(desc.ServiceName, swapped.Methods[i].MethodName); m != nil {
-			r.side.swap(&swapped.Methods[i], m)
+			r.swap(&swapped.Methods[i], m)
 		}
 	}
 	for i := range desc.Streams {
@@ -130,19 +137,20 @@ func (s *Side) hot(service, name string) *method {
 	return s.methods[i]
 }
 
-func (s *Side) swap(desc *grpc.MethodDesc, m *method) {
-	if !s.optionsTaken.Load() {
+func (r registrar) swap(desc *grpc.MethodDesc, m *method) {
+	if !r.side.optionsTaken.Load() {
 		m.state.Store(withoutOptions)
-		s.log.Error(ErrNoOptions.Error(), "method", m.name)
+		r.side.log.Error(ErrNoOptions.Error(), "method", m.name)
 		return
 	}
 	m.state.Store(registered)
-	h := &handler{method: m, local: desc.Handler}
+	h := &guarded{handler: handler{method: m, local: desc.Handler}, server: r.server}
 	desc.Handler = h.handle
 }
 
 // Check says which hot methods can't be forwarded because of how the server was put together. Call it after the last
-// registration to fail at the start; a shim logs the same a few seconds after Open.
+// registration to fail at the start; a shim logs the same a few seconds after Open. What only a request can tell,
+// ErrForeignCodec, it says once there was one.
 func (s *Side) Check() error {
 	var found []error
 	for _, m := range s.methods {
@@ -153,6 +161,8 @@ func (s *Side) Check() error {
 			found = append(found, fmt.Errorf("%s: %w", m.name, ErrNoOptions))
 		case streaming:
 			found = append(found, fmt.Errorf("%s: %w", m.name, ErrStreaming))
+		case foreign:
+			found = append(found, fmt.Errorf("%s: %w", m.name, ErrForeignCodec))
 		}
 	}
 	return errors.Join(found...)

@@ -164,7 +164,7 @@ func sidecarAnswers(t testing.TB) shimtest.Script {
 
 func (r *rig) serve(t testing.TB, options []grpc.ServerOption) {
 	t.Helper()
-	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
+	server := grpc.NewServer(r.side.ServerOptions(options)...)
 	testpb.RegisterTestServiceServer(r.side.Wrap(server), r.local)
 	if err := r.side.Check(); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/keepalive"
 
 	"hotpath.dev/go-shim/codec"
@@ -58,6 +59,9 @@ type Limits struct {
 	// Stall is how long a caller may take nothing of what it is owed; then its connection is closed.
 	Stall time.Duration
 
+	// Codec is what the server would else have given to grpc.ForceServerCodecV2; by default the one registered for proto. Give
+	// it here, and to a shim's Config too: among the options behind the door's it would not know what the door gives it.
+	Codec encoding.CodecV2
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// Metrics is where the door's metrics are registered; nowhere if nil.
@@ -128,9 +132,9 @@ func set[T comparable](field *T, value T) {
 func Options() []grpc.ServerOption { return options(DefaultStreams, DefaultHeaderBytes) }
 
 // ServerOptions are for grpc.NewServer: Options with the door's limits, and a codec that can tell when a reply has left,
-// else the one that is registered for proto. A shim's may follow. Of two options of a kind grpc-go takes the last.
+// else Limits.Codec. A shim's stand before them, see there. Of two options of a kind grpc-go takes the last.
 func (d *Door) ServerOptions() []grpc.ServerOption {
-	return append(options(d.limits.Streams, d.limits.HeaderBytes), grpc.ForceServerCodecV2(codec.New(nil)))
+	return append(options(d.limits.Streams, d.limits.HeaderBytes), grpc.ForceServerCodecV2(codec.New(d.limits.Codec)))
 }
 
 func options(streams, headerBytes uint32) []grpc.ServerOption {

@@ -98,7 +98,7 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 		return err
 	}
 	defer side.Close()
-	server := grpc.NewServer(append(side.ServerOptions(), grpc.NumStreamWorkers(uint32(c.streamWorkers)))...)
+	server := grpc.NewServer(side.ServerOptions([]grpc.ServerOption{grpc.NumStreamWorkers(uint32(c.streamWorkers))})...)
 	burnv1.RegisterBurnServiceServer(side.Wrap(server), handler)
 	if err := side.Check(); err != nil {
 		return err

@@ -212,7 +212,7 @@ func listen(flag, address string) (net.Listener, error) {
 
 // newServer is where the wallet meets gRPC.
 func newServer(wallet *service.Service, side *shim.Side, door *frontdoor.Door, options ...grpc.ServerOption) *grpc.Server {
-	server := grpc.NewServer(slices.Concat(door.ServerOptions(), options, side.ServerOptions())...)
+	server := grpc.NewServer(side.ServerOptions(append(door.ServerOptions(), options...))...)
 	walletv1.RegisterWalletServiceServer(side.Wrap(door.Wrap(server)), wallet)
 	return server
 }
