@@ -20,13 +20,15 @@ TARGETS := --target legacy --target best-go --target sidecar --target direct
 # Most tests wait: for a process, a socket or a deadline. As many at once as there are cores would leave the cores idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
 GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
-# The packages of both Go modules, for commands in go-shim/examples: the shim has none of the examples' dependencies, but they use it.
+# The packages of all three Go modules (go-shim, its frontdoor and its examples), for commands in go-shim/examples, whose go.mod
+# names new versions of all dependencies. The others name the oldest that they work with, and this is the oldest Go.
 GO_ALL := hotpath.dev/go-shim/...
+GO_OLDEST := go1.25.10
 # Each program that is built with -race, walletd too, would sleep for a second before it exits.
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-again \
+.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-oldest test-again \
 	fuzz data-test lint generate check-generated golden deny clean
 
 help: ## What can be made
@@ -97,6 +99,10 @@ test-go: test-binaries
 	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd $(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./burn/...
 
+test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works with
+	cd go-shim && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
+	cd go-shim/frontdoor && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
+
 # How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).
 N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
@@ -117,8 +123,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim && go vet ./... && $(STATICCHECK) ./...
-	cd go-shim/examples && go vet -tags datatest ./... && $(STATICCHECK) -tags datatest ./...
+	cd go-shim/examples && go vet -tags datatest $(GO_ALL) && $(STATICCHECK) -tags datatest $(GO_ALL)
 	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 

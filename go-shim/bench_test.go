@@ -10,7 +10,6 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
-	"hotpath.dev/go-shim/frontdoor"
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -24,7 +23,7 @@ func BenchmarkForward(b *testing.B) {
 			b.Run(fmt.Sprintf("served=%s/inflight=%d", served, inFlight), func(b *testing.B) { measure(b, client(b), inFlight) })
 		}
 		run("plain", func(b *testing.B) testpb.TestServiceClient {
-			server := grpc.NewServer(frontdoor.Options()...)
+			server := grpc.NewServer(workers()...)
 			testpb.RegisterTestServiceServer(server, trivial{})
 			return testpb.NewTestServiceClient(dial(b, server))
 		})
@@ -51,7 +50,7 @@ func BenchmarkForward(b *testing.B) {
 // a service without interceptors and of one with.
 func BenchmarkCold(b *testing.B) {
 	for _, intercepted := range []bool{false, true} {
-		options := frontdoor.Options()
+		options := workers()
 		if intercepted {
 			options = append(options, passOn())
 		}
@@ -88,6 +87,9 @@ func (trivial) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) 
 	return &testpb.Empty{}, nil
 }
 
+// workers are what a server has that answers many cheap calls; see package frontdoor.
+func workers() []grpc.ServerOption { return []grpc.ServerOption{grpc.NumStreamWorkers(128)} }
+
 func passOn() grpc.ServerOption {
 	return grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		return next(ctx, request)
@@ -95,7 +97,7 @@ func passOn() grpc.ServerOption {
 }
 
 func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) testpb.TestServiceClient {
-	options = append(frontdoor.Options(), options...)
+	options = append(workers(), options...)
 	server := grpc.NewServer(r.side.ServerOptions(options)...)
 	testpb.RegisterTestServiceServer(r.side.Wrap(server), trivial{})
 	return testpb.NewTestServiceClient(dial(b, server))

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 
@@ -29,7 +30,7 @@ type guarded struct {
 	server *server
 }
 
-// handle has the signature of grpc.MethodHandler.
+// handle is a methodHandler.
 func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	known := g.server.codec.Load()
 	// What interceptors see decoded, any codec may have decoded.
@@ -99,4 +100,13 @@ func (g *guarded) found(details ...any) {
 		g.side.log.Error(ErrForeignCodec.Error(), append(details, "method", g.name)...)
 	}
 	g.state.Store(foreign)
+}
+
+// unmarshalWords are those of grpc-go for bytes that are no such message. They changed with 1.84.
+func unmarshalWords(version string) string {
+	var minor int
+	if _, err := fmt.Sscanf(version, "1.%d.", &minor); err == nil && minor < 84 {
+		return "grpc: error unmarshalling request"
+	}
+	return "grpc: failed to unmarshal the received message"
 }

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/mem"
 
 	shim "hotpath.dev/go-shim"
-	"hotpath.dev/go-shim/frontdoor"
 )
 
 // ownCodec is a service's own. A strict one takes no messages but the service's.
@@ -131,21 +130,5 @@ func TestServerWithoutOptionsIsAnsweredLocally(t *testing.T) {
 	}
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {
 		t.Fatalf("answered by %s", who)
-	}
-}
-
-// A door's codec comes after the shim's, and must wrap the same.
-func TestDoorKeepsTheOwnCodecThatItIsGiven(t *testing.T) {
-	own := newOwnCodec()
-	for given, want := range map[encoding.CodecV2]string{own: "SIDECAR", nil: "LOCAL"} {
-		door := frontdoor.New(frontdoor.Limits{Codec: given})
-		r := newRig(t, setup{server: door.ServerOptions(), config: func(c *shim.Config) { c.Codec = own }})
-		if who := r.ask(t, t.Context()); who != want || errors.Is(r.side.Check(), shim.ErrForeignCodec) != (given == nil) {
-			t.Errorf("the door has %v: answered by %s, Check says %v", given, who, r.side.Check())
-		}
-		before := own.decoded.Load()
-		if _, err := r.client.EmptyCall(t.Context(), &testpb.Empty{}); err != nil || (own.decoded.Load() > before) != (given != nil) {
-			t.Errorf("the door has %v: %v, the own codec decoded %d times", given, err, own.decoded.Load()-before)
-		}
 	}
 }

@@ -11,13 +11,16 @@ import (
 	"hotpath.dev/go-shim/codec"
 )
 
+// methodHandler is grpc.MethodHandler, which older versions of grpc-go keep to themselves.
+type methodHandler = func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error)
+
 // handler stands in for the generated handler of one hot method.
 type handler struct {
 	*method
-	local grpc.MethodHandler
+	local methodHandler
 }
 
-// handle has the signature of grpc.MethodHandler.
+// handle is a methodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	// Before anyone looks, so that it is the same whoever answers. What an interceptor says of positions is the service's own
 	// word, and counts.
@@ -58,7 +61,7 @@ func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, e
 	dec := func(into any) error {
 		if err := codec.Decode(h.side.codec, in.Bytes, into); err != nil {
 			// In grpc-go's own words, here and below: nobody shall notice who decoded.
-			return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
+			return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
 		}
 		return nil
 	}

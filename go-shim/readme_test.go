@@ -21,7 +21,7 @@ func TestReadmeNamesEveryField(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n### ")
 	var check func(of reflect.Type, before string)
 	check = func(of reflect.Type, before string) {
-		for field := range of.Fields() {
+		for _, field := range reflect.VisibleFields(of) {
 			switch name := before + field.Name; {
 			case !field.IsExported() || field.Type == reflect.TypeFor[experiment.Config]():
 			case field.Type.Kind() == reflect.Struct:

@@ -13,6 +13,7 @@ require (
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 	hotpath.dev/go-shim v0.0.0
+	hotpath.dev/go-shim/frontdoor v0.0.0
 	modernc.org/sqlite v1.61.1
 )
 
@@ -34,5 +35,8 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
-// The two are developed together.
-replace hotpath.dev/go-shim => ../
+// They are developed together.
+replace (
+	hotpath.dev/go-shim => ../
+	hotpath.dev/go-shim/frontdoor => ../frontdoor
+)

@@ -31,7 +31,10 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 	r.inner.RegisterService(&wrapped, implementation)
 }
 
-func (d *Door) unary(handler grpc.MethodHandler) grpc.MethodHandler {
+// methodHandler is grpc.MethodHandler, which older versions of grpc-go keep to themselves.
+type methodHandler = func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error)
+
+func (d *Door) unary(handler methodHandler) methodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		call, err := d.arrivals.begin(ctx, dec)
 		if err != nil {
