@@ -63,7 +63,8 @@ type Side struct {
 }
 
 // Open starts to feed and watch a sidecar in the background and never waits for it: until it is ready, hot methods are
-// answered locally. The error lists every mistake of cfg. ctx bounds Open alone; Close ends what it began.
+// answered locally. The error lists every mistake of cfg. If ctx ends while Open is at work, it undoes what it did and
+// returns the cause. Afterwards the end of ctx means nothing: Close ends what Open began.
 func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	cfg = cfg.withDefaults()
 	descriptors, table, err := cfg.validate(source)
@@ -90,7 +91,13 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return nil
 	}
 	// The metrics come last: they may be scraped at once, and then read everything else.
-	for _, step := range []func() error{s.prepareSocket, s.prepareSupervisor, makeLink, s.registerMetrics} {
+	ended := func() error {
+		if ctx.Err() == nil {
+			return nil
+		}
+		return fmt.Errorf("shim: Open was given up: %w", context.Cause(ctx))
+	}
+	for _, step := range []func() error{ended, s.prepareSocket, ended, s.prepareSupervisor, makeLink, s.registerMetrics, ended} {
 		if err := step(); err != nil {
 			s.unwind()
 			return nil, err
