@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/encoding"
 
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/metrics"
 )
 
 // Run says who starts and stops the sidecar.
@@ -125,8 +125,9 @@ type Config struct {
 
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is where the shim's metrics are registered; nowhere if nil.
-	Metrics prometheus.Registerer
+	// Metrics is what the shim's metrics are reported to, for Prometheus shimprom.New(registerer); nobody if nil. One shim
+	// needs one of its own.
+	Metrics metrics.Meter
 
 	// Experiment is for measurements of this repository: its type is internal, and nothing is promised of it.
 	Experiment experiment.Config
@@ -170,6 +171,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.Discard{}
 	}
 	return c
 }

@@ -15,6 +15,7 @@ import (
 
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -58,7 +59,7 @@ func TestStreamingMethodCannotBeHot(t *testing.T) {
 
 func TestMissingProgramIsAnErrorOfOpen(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	cfg := shim.Config{Run: shim.Supervise, Methods: []string{unaryCall}, Metrics: registry,
+	cfg := shim.Config{Run: shim.Supervise, Methods: []string{unaryCall}, Metrics: shimprom.New(registry),
 		Supervisor: shim.Supervisor{Bin: filepath.Join(t.TempDir(), "absent")}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
 	if !errors.Is(err, shim.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {

@@ -24,9 +24,9 @@
 // # Parts
 //
 // Beside this package a service may use position, for the metadata that its own handlers obey; codec, for what Raw
-// interceptors see; frontdoor, which bounds what callers can make any grpc-go server hold; and shimtest, a scripted sidecar
-// for its tests.
+// interceptors see; frontdoor, which bounds what callers can make any grpc-go server hold; metrics, an interface, and
+// shimprom, which implements it for Prometheus; and shimtest, a scripted sidecar for its tests.
 //
 // This package composes; each technology has a package under internal that knows none above it: schema, modes, breaker,
-// metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise.
+// telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise.
 package shim

@@ -53,9 +53,11 @@ func policy(b *testing.B, heard bool) {
 	body := []byte("request")
 	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs(":authority", "localhost", "content-type",
 		"application/grpc", "user-agent", "grpc-go/1.85.0", "grpc-accept-encoding", "gzip"))
-	h := handler{method: side.methods[0], local: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
-		return nil, errors.New("not served by the sidecar")
-	}}
+	h := guarded{server: &server{}, handler: handler{method: side.methods[0],
+		local: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+			return nil, errors.New("not served by the sidecar")
+		}}}
+	h.server.codec.Store(codecOurs)
 	decode := func(into any) error { into.(*codec.Raw).Bytes = body; return nil }
 	b.ReportAllocs()
 	for b.Loop() {

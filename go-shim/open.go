@@ -16,13 +16,14 @@ import (
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/breaker"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/link"
-	"hotpath.dev/go-shim/internal/metrics"
 	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/internal/schema"
 	"hotpath.dev/go-shim/internal/supervise"
+	"hotpath.dev/go-shim/internal/telemetry"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/lane"
 	"hotpath.dev/go-shim/internal/transport/unary"
@@ -43,7 +44,7 @@ type Side struct {
 	source  Source
 	codec   encoding.CodecV2
 	methods []*method
-	metrics *metrics.Set
+	metrics *telemetry.Set
 	breaker *breaker.Breakers
 	link    *link.Link
 	// positions reads what callers say of them.
@@ -77,13 +78,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	}
 	s.quiet = ratelog.New(s.log, time.Second)
 	s.breaker = s.newBreakers()
-	s.metrics = metrics.New(cfg.Methods, reasonNames(), metrics.Gauges{
-		BreakerOpen: s.breaker.IsOpen,
-		Ready:       func() bool { return s.link.Serving() != nil },
-
-		SidecarPosition: func() uint64 { return s.link.Position() },
-		HeadPosition:    source.Head,
-	})
+	s.metrics = s.newTelemetry()
 	s.makeMethods(descriptors)
 	s.setModes(table)
 	makeLink := func() error {
@@ -151,14 +146,27 @@ func (s *Side) keepFolder() error {
 	return s.folder.Keep()
 }
 
-func (s *Side) registerMetrics() error {
-	if s.cfg.Metrics == nil {
-		return nil
+func (s *Side) newTelemetry() *telemetry.Set {
+	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons()}
+	for _, mode := range modes.All() {
+		names.Modes = append(names.Modes, mode.String())
 	}
-	if err := s.cfg.Metrics.Register(s.metrics); err != nil {
+	return telemetry.New(s.cfg.Metrics, names, telemetry.Gauges{
+		BreakerOpen: s.breaker.IsOpen,
+		Ready:       func() bool { return s.link.Serving() != nil },
+		Mode:        func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
+
+		SidecarPosition: func() uint64 { return s.link.Position() },
+		HeadPosition:    s.source.Head,
+	})
+}
+
+func (s *Side) registerMetrics() error {
+	unregister, err := s.cfg.Metrics.Register()
+	if err != nil {
 		return fmt.Errorf("shim: register metrics: %w", err)
 	}
-	s.undo = append(s.undo, func() { s.cfg.Metrics.Unregister(s.metrics) })
+	s.undo = append(s.undo, unregister)
 	return nil
 }
 

@@ -11,18 +11,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/metrics"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
 )
 
 // registering calls back while Open registers its metrics, its last step.
 type registering struct {
-	*prometheus.Registry
+	metrics.Meter
 	then func()
 }
 
-func (r registering) Register(c prometheus.Collector) error {
+func (r registering) Register() (func(), error) {
 	r.then()
-	return r.Registry.Register(c)
+	return r.Meter.Register()
 }
 
 func TestOpenIsGivenUpWhenItsContextEnds(t *testing.T) {
@@ -33,12 +35,13 @@ func TestOpenIsGivenUpWhenItsContextEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			registry := registering{prometheus.NewRegistry(), func() { cancel(cause) }}
+			registry := prometheus.NewRegistry()
+			meter := registering{shimprom.New(registry), func() { cancel(cause) }}
 			if early {
 				cancel(cause)
 			}
 			side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Supervisor: shim.Supervisor{Bin: "true"},
-				Methods: []string{unaryCall}, Logger: slog.New(slog.DiscardHandler), Metrics: registry}, shimtest.NewLedger("l"))
+				Methods: []string{unaryCall}, Logger: slog.New(slog.DiscardHandler), Metrics: meter}, shimtest.NewLedger("l"))
 			if side != nil || !errors.Is(err, cause) {
 				t.Fatalf("got %v, %v", side, err)
 			}

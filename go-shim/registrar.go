@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"hotpath.dev/go-shim/internal/backoff"
-	"hotpath.dev/go-shim/internal/metrics"
 	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/telemetry"
 )
 
 // checkAfter is how long after Open the shim logs what Check finds, in case that nobody calls it.
@@ -40,7 +40,7 @@ type method struct {
 	// newReply makes an empty reply, to show to interceptors; newRequest a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
-	metrics              *metrics.Method
+	metrics              *telemetry.Method
 
 	// state is one of the constants below.
 	state atomic.Uint32
@@ -75,13 +75,8 @@ func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
 }
 
 func (s *Side) setModes(table modes.Table) {
-	var names []string
-	for _, mode := range modes.All() {
-		names = append(names, mode.String())
-	}
 	for i, mode := range table {
 		s.methods[i].mode.Store(uint32(mode))
-		s.metrics.SetMode(i, mode.String(), names)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -136,7 +137,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: patience, StaleAfter: patience, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
+		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: patience, StaleAfter: patience, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)

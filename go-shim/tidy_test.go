@@ -24,26 +24,28 @@ const (
 // layers says which packages of this module each package may use outside its tests. The root composes; none may use the
 // root. Nothing here can use examples/, a module of its own: the shim is blind to the messages that it carries.
 var layers = map[string][]string{
-	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/link", "internal/metrics", "internal/modes",
-		"internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/transport", "internal/transport/lane",
-		"internal/transport/unary", "position"},
+	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
+		"internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
+		"internal/transport/lane", "internal/transport/unary", "metrics", "position"},
 	"codec":                    {},
-	"frontdoor":                {"codec", "internal/ratelog"},
+	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
 	"internal/backoff":         {},
 	"internal/breaker":         {"internal/backoff"},
 	"internal/experiment":      {},
 	"internal/feed":            {generatedCode, "position"},
 	"internal/link":            {"codec", generatedCode, "internal/backoff", "internal/feed", "internal/ratelog", "internal/transport"},
-	"internal/metrics":         {},
 	"internal/modes":           {},
 	"internal/ratelog":         {},
 	"internal/rundir":          {},
 	"internal/schema":          {},
 	"internal/supervise":       {"internal/backoff"},
+	"internal/telemetry":       {"metrics"},
 	"internal/transport":       {},
 	"internal/transport/lane":  {"codec", generatedCode, "internal/backoff", "internal/ratelog", "internal/transport"},
 	"internal/transport/unary": {"codec", "internal/transport", "position"},
+	"metrics":                  {},
 	"position":                 {},
+	"shimprom":                 {"metrics"},
 	"shimtest":                 {"codec", generatedCode, "position"},
 }
 
@@ -87,6 +89,9 @@ func TestPackagesUseOnlyThoseBeneathThem(t *testing.T) {
 		}
 		for _, spec := range s.syntax.Imports {
 			used := strings.Trim(spec.Path.Value, `"`)
+			if strings.HasPrefix(used, "github.com/prometheus/") && path.Dir(s.path) != "shimprom" {
+				t.Errorf("%s: must not import %s: only shimprom knows Prometheus", s.path, used)
+			}
 			if used != module && !strings.HasPrefix(used, module+"/") {
 				continue
 			}

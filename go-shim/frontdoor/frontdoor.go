@@ -13,13 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/keepalive"
 
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/ratelog"
+	"hotpath.dev/go-shim/metrics"
 )
 
 // StreamWorkers is how many goroutines Options keeps to run calls on.
@@ -64,14 +64,15 @@ type Limits struct {
 	Codec encoding.CodecV2
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is where the door's metrics are registered; nowhere if nil.
-	Metrics prometheus.Registerer
+	// Metrics is what the door's metrics are reported to, for Prometheus shimprom.New(registerer); nobody if nil. One door needs
+	// one of its own.
+	Metrics metrics.Meter
 }
 
 // Door is what stands before one server.
 type Door struct {
 	limits   Limits
-	metrics  *gauges
+	metrics  *counters
 	arrivals arrivals
 	unread   atomic.Int64
 	warn     *ratelog.Limiter
@@ -99,7 +100,7 @@ func New(limits Limits) *Door {
 	}
 	d := &Door{limits: limits, warn: ratelog.New(limits.Logger, time.Second)}
 	d.arrivals.most, d.arrivals.within = limits.Waiting, limits.Arrival
-	d.metrics = newGauges(d, limits.Metrics)
+	d.metrics = newCounters(d, limits.Metrics)
 	return d
 }
 

@@ -38,7 +38,7 @@ func (d *Door) unary(handler methodHandler) methodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		call, err := d.arrivals.begin(ctx, dec)
 		if err != nil {
-			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			d.metrics.waiting.Inc()
 			return nil, err
 		}
 		reply, err := handler(srv, ctx, call.decode, interceptor)
@@ -54,7 +54,7 @@ func (d *Door) streaming(handler grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, stream grpc.ServerStream) error {
 		call, err := d.arrivals.begin(stream.Context(), stream.RecvMsg)
 		if err != nil {
-			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			d.metrics.waiting.Inc()
 			return err
 		}
 		defer d.arrivals.end(call)

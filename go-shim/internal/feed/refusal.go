@@ -16,6 +16,11 @@ const (
 	Busy       = "FEED_BUSY"
 )
 
+// Reasons are all of them.
+func Reasons() []string {
+	return []string{ProtocolMismatch, LedgerMismatch, Behind, Forked, Gap, Repeat, BadMessage, BadEvent, Busy}
+}
+
 // Refusal is the sidecar's considered no: trying again soon changes nothing.
 type Refusal struct {
 	Reason string

@@ -27,6 +27,7 @@ import (
 	"hotpath.dev/go-shim/examples/burn/burner"
 	burnv1 "hotpath.dev/go-shim/examples/burn/gen/burn/v1"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 // gcSeconds is the CPU time of the collector, which is not among the collector's default metrics.
@@ -89,7 +90,7 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 	side, err := shim.Open(ctx, shim.Config{
 		Run: c.run(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
 		// A request that goes back to the local handler is one that the sidecar is not measured by: rather wait.
-		HopTimeout: time.Second, Logger: log, Metrics: registry,
+		HopTimeout: time.Second, Logger: log, Metrics: shimprom.New(registry),
 		Experiment: experiment.Config{Hop: c.hop()},
 		// A test learns by the position who answered.
 		CallerPositions: true,

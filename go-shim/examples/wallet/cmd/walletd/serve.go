@@ -23,6 +23,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/service"
 	"hotpath.dev/go-shim/examples/wallet/store"
 	"hotpath.dev/go-shim/frontdoor"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 const serveUsage = `usage: walletd serve --db PATH [flags]
@@ -168,7 +169,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	defer side.Close()
-	c.door.Logger, c.door.Metrics = log, telemetry.registry
+	c.door.Logger, c.door.Metrics = log, shimprom.New(telemetry.registry)
 	door := frontdoor.New(c.door)
 	server := newServer(service.New(ledger, model), side, door, serverOptions(c, telemetry, log)...)
 	healthpb.RegisterHealthServer(door.Wrap(server), checks)

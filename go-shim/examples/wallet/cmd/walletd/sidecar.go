@@ -12,6 +12,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/store"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 // hotMethods are the reads that the sidecar takes over.
@@ -100,7 +101,7 @@ func openSidecar(
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
-		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
+		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: shimprom.New(t.registry),
 		Experiment: experiment.Config{Hop: c.hop},
 	}, ledger)
 }
