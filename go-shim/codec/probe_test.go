@@ -13,7 +13,7 @@ import (
 
 type own struct {
 	encoding.CodecV2
-	uncomparable []int
+	_ []int
 }
 
 func TestProbeTellsTheCodec(t *testing.T) {
