@@ -28,8 +28,8 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-oldest test-again \
-	fuzz data-test lint generate check-generated golden deny clean
+.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again \
+	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,10 +64,12 @@ burnd:
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/release" \
 		go build -trimpath -tags burn_cgo -o $(BIN)/ ./burn/cmd/burnd
 
-break-even: burnd ## From which handler on a sidecar pays, in 4 minutes (BREAK_EVEN_SECONDS shortens it, KEEP=1 keeps it)
-	cargo build --release --locked -p hotpath --example burn
+burn-sidecar:
+	cargo build --release --locked --bin burn-sidecar
+	@mkdir -p $(BIN) && ln -sf ../release/burn-sidecar $(BIN)/
+
+break-even: burnd burn-sidecar ## From which handler on a sidecar pays, in 4 minutes (BREAK_EVEN_SECONDS shortens it, KEEP=1 keeps it)
 	cargo build --release --locked --bin loadtest
-	@ln -sf ../release/examples/burn $(BIN)/burn-sidecar
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
@@ -83,7 +85,7 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 
 # What tests of one language need of the other.
 test-binaries:
-	cargo build --locked -p hotpath -p burner --lib --bin hotpathd --example burn
+	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar --lib --bins
 	cd go-shim/examples && go build -trimpath -o $(ROOT)/target/debug/walletd ./wallet/cmd/walletd
 	@rm -f target/debug/burnd
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
@@ -91,7 +93,7 @@ test-binaries:
 
 test-rust: test-binaries
 	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
-		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/examples/burn BROWSER_BIN="$$(.ci/browser)" \
+		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/burn-sidecar BROWSER_BIN="$$(.ci/browser)" \
 		cargo test --workspace --locked --all-targets $(CARGO_TEST_FLAGS)
 	cargo test --workspace --locked --doc
 
@@ -108,7 +110,7 @@ N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
 
 test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
-	GO_TEST="$(GO_TEST)" .ci/test-again $(N) $(OFTEN)
+	.ci/test-again $(N) $(OFTEN)
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
@@ -135,6 +137,9 @@ check-generated: ## Fail if the committed Go code is not what proto/ generates
 
 golden: ## Rewrite proto/golden/ from the legacy Go service
 	cd go-shim/examples && go test ./wallet/golden -update
+
+package: ## The engine as cargo would publish it, in target/package
+	cargo package -p hotpath --locked --no-verify --allow-dirty
 
 deny: ## Licences, sources and known vulnerabilities of the dependencies
 	.ci/deny

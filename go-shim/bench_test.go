@@ -14,9 +14,9 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// BenchmarkForward compares whole requests over Unix sockets, with client, service and sidecar in this process: the
-// plain service, the shim out of the way, and the shim forwarding, either way, to a sidecar that is grpc-go too. On a busy
-// machine cpu-ns/op, of all of them, tells more than the time.
+// BenchmarkForward compares whole requests over Unix sockets, with client, service and sidecar in this process. It runs
+// the plain service, the shim in mode legacy, and the shim that forwards, by either hop, to a sidecar that is grpc-go
+// too. On a busy machine cpu-ns/op, which counts all three, tells more than the time.
 func BenchmarkForward(b *testing.B) {
 	for _, inFlight := range []int{1, 64} {
 		run := func(served string, client func(b *testing.B) testpb.TestServiceClient) {
@@ -46,8 +46,8 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
-// BenchmarkCold is a method that is not hot: with the shim it must cost what it costs without. The options are those of
-// a service without interceptors and of one with.
+// BenchmarkCold calls a method that is not hot. With the shim it must cost what it costs without. It runs a service
+// without interceptors and one with.
 func BenchmarkCold(b *testing.B) {
 	for _, intercepted := range []bool{false, true} {
 		options := workers()
@@ -74,7 +74,7 @@ func post(b *testing.B, client testpb.TestServiceClient) {
 	})
 }
 
-// trivial answers without the bookkeeping of service.
+// trivial answers like service, but records nothing.
 type trivial struct {
 	testpb.UnimplementedTestServiceServer
 }

@@ -28,7 +28,7 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 	if n := r.fallbacks(t, "breaker_open"); n != 17 || !r.side.Status().BreakerOpen {
 		t.Fatalf("%v requests without a hop; breaker open: %v", n, r.side.Status().BreakerOpen)
 	}
-	// What nobody waits for any more arrives all the same, sooner or later.
+	// Requests that nobody waits for any more still arrive sooner or later.
 	eventually(t, "three hops", func() bool { return len(r.sidecar.Calls()) == 3 })
 	// A new connection is a new chance.
 	r.sidecar.Answer(sidecarAnswers(t))
@@ -43,7 +43,7 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 	})
 }
 
-// batched is another hot method; the sidecar's answer to it is empty, and the service has none.
+// batched is another hot method. The sidecar answers it with an empty reply; the service does not implement it.
 const batched = testpb.TestService_CacheableUnaryCall_FullMethodName
 
 func (r *rig) batch(t *testing.T) (bySidecar bool) {
@@ -137,7 +137,7 @@ func TestOnePoisonousRequestDoesNotOpenTheBreaker(t *testing.T) {
 			t.Fatalf("answered by %s", who)
 		}
 	}
-	// A sidecar that says it of everything is left alone all the same.
+	// A sidecar that says INTERNAL to everything is no longer asked.
 	if poison(40); !r.side.Status().BreakerOpen {
 		t.Fatal("still closed")
 	}

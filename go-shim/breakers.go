@@ -11,7 +11,7 @@ func (s *Side) newBreakers() *breaker.Breakers {
 		MinBackoff: s.cfg.Breaker.MinBackoff, MaxBackoff: s.cfg.Breaker.MaxBackoff, Changed: s.breakerChanged})
 }
 
-// breakerChanged counts each transition, and logs at most one a second of a kind: with a short backoff there are many.
+// breakerChanged counts each transition. It logs at most one of a kind per second, because a short backoff makes many.
 func (s *Side) breakerChanged(c breaker.Change) {
 	s.metrics.BreakerChanged(c.Breaker, c.To.String())
 	level, message := slog.LevelInfo, "a breaker closed: the sidecar is asked again"

@@ -22,11 +22,11 @@ const (
 	Off Run = iota
 	// Supervise starts a sidecar, restarts it, and ends it with this process.
 	Supervise
-	// Attach uses one that something else runs; it is never started or stopped.
+	// Attach uses a sidecar that something else runs. The shim never starts or stops it.
 	Attach
 )
 
-// ErrUnknownRun is what ParseRun says of any other word.
+// ErrUnknownRun is the error of ParseRun for any other word.
 var ErrUnknownRun = errors.New("must be off, supervise or attach")
 
 // ParseRun reads a Run as String writes it.
@@ -52,13 +52,13 @@ func (r Run) String() string {
 	}
 }
 
-// Mode is who answers a hot method.
+// Mode says who answers a hot method.
 type Mode = modes.Mode
 
 const (
 	// Legacy leaves a method to the local handler.
 	Legacy = modes.Legacy
-	// Sidecar forwards it, with the local handler as the fallback.
+	// Sidecar forwards a method, with the local handler as the fallback.
 	Sidecar = modes.Sidecar
 )
 
@@ -66,61 +66,63 @@ const (
 type Interceptors uint8
 
 const (
-	// Decoded shows them the typed request and reply, as before. What they pass on is what is forwarded.
+	// Decoded shows them the typed request and reply, as without a shim. The shim forwards what they pass on.
 	Decoded Interceptors = iota
-	// Raw shows them a *codec.Raw, whoever answers: cheaper, for services whose interceptors look at no messages.
+	// Raw shows them a *codec.Raw, whoever answers. It is cheaper, for services whose interceptors do not look at
+	// messages.
 	Raw
 )
 
 // Freshness says how old an answer may be, in positions behind the last event that this process committed.
 type Freshness uint64
 
-// ReadYourWrites lets no answer be older than the last event that this process committed.
+// ReadYourWrites allows no answer that is older than the last event that this process committed.
 const ReadYourWrites Freshness = 0
 
-// MaxLag lets answers be up to positions older than that.
+// MaxLag allows answers that are up to this number of positions older than that event.
 func MaxLag(positions uint64) Freshness { return Freshness(positions) }
 
-// Config describes a shim. Zero values mean the default, if one is named.
+// Config describes a shim. A zero value means the default, where a default is named.
 type Config struct {
 	Run Run
-	// Methods are the hot methods as "/package.Service/Method": the one place where they are named. At most 256.
+	// Methods names the hot methods as "/package.Service/Method", at most 256. They are named nowhere else.
 	Methods []string
-	// Socket is the sidecar's Unix socket. Attach needs it; Supervise makes a private directory without it.
+	// Socket is the path of the sidecar's Unix socket. Attach needs it; Supervise makes a private folder if it is
+	// empty.
 	Socket string
-	// Supervisor is for Run = Supervise.
+	// Supervisor applies if Run is Supervise.
 	Supervisor Supervisor
 
-	// ModesFile holds a mode per method and is read again when it changes; none if empty.
+	// ModesFile is a file with a mode per method, which the shim reads again when it changes. Empty means no file.
 	ModesFile string
-	// ModesPoll is how often it is looked at; default 250 ms.
+	// ModesPoll is how often the shim looks at the file; default 250 ms.
 	ModesPoll time.Duration
-	// DefaultMode is for methods that the file doesn't name; default Sidecar.
+	// DefaultMode is the mode of methods that the file doesn't name; default Sidecar.
 	DefaultMode Mode
 
-	// HopTimeout is the longest that a request waits for the sidecar; default 100 ms. It also never gets more than
-	// half of the caller's remaining time, so that the local handler has the other half.
+	// HopTimeout is the longest time that a request waits for the sidecar; default 100 ms. A request also never waits
+	// for more than half of the caller's remaining time, so that the local handler has the other half.
 	HopTimeout time.Duration
 	// Freshness is ReadYourWrites by default.
 	Freshness Freshness
-	// CallerPositions lets callers say by x-hotpath-* metadata which position shall answer, and learn which one did. By
-	// default they may not: such keys are taken out of requests of hot methods before interceptors and handlers see them,
-	// whoever answers. True is for services whose own handlers obey the keys too, by package position, or else an answer
-	// would depend on who gives it.
+	// CallerPositions lets callers choose by x-hotpath-* metadata which position answers, and learn which one did. By
+	// default they may not: the shim removes such keys from requests of hot methods before interceptors and handlers
+	// see them, whoever answers. Set it only if the service's own handlers obey the keys too, by package position.
+	// Otherwise an answer would depend on who gives it.
 	CallerPositions bool
-	// SourceReady, if not nil, is closed once the Source has loaded its ledger. Until then the sidecar is neither fed nor
-	// asked: an empty ledger is not one that is yet to be loaded.
+	// SourceReady, if not nil, must be closed once the Source has loaded its ledger. Until then the shim neither feeds
+	// nor asks the sidecar, because a ledger that is still loading looks like an empty one.
 	SourceReady <-chan struct{}
 	// Codec is what the service would else have given to grpc.ForceServerCodecV2; by default the one registered for proto.
 	// The shim puts it into force (Side.ServerOptions), save that its own messages pass through undecoded.
 	Codec encoding.CodecV2
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
-	// Connections for requests, 1-64; default 2.
+	// Connections is the number of connections for requests, 1-64; default 2.
 	Connections int
-	// StaleAfter is how long the sidecar may make no progress towards the ledger's head; default 1 s.
+	// StaleAfter is how long a sidecar that makes no progress towards the ledger's head is still asked; default 1 s.
 	StaleAfter time.Duration
-	// Breaker keeps requests from a sidecar that keeps failing.
+	// Breaker says when to stop asking a sidecar that keeps failing.
 	Breaker Breaker
 
 	// Logger defaults to slog.Default().
@@ -139,21 +141,21 @@ type Config struct {
 type Supervisor struct {
 	// Bin is a name to look up on PATH, or a path; default "hotpathd".
 	Bin string
-	// Args follow --socket, --lifeline and --ready-file, which the shim gives.
+	// Args are flags that follow --socket, --lifeline and --ready-file, which the shim itself sets.
 	Args []string
-	// StartTimeout is how long it may take to listen before it is replaced; default 15 s.
+	// StartTimeout is how long a sidecar may take to listen before it is replaced; default 15 s.
 	StartTimeout time.Duration
 	// DrainTimeout is the time between SIGTERM and SIGKILL; default 5 s.
 	DrainTimeout time.Duration
 }
 
-// Breaker says when to stop asking a failing sidecar: for one method, or altogether (package breaker has the rule).
+// Breaker says when to stop asking a failing sidecar, for one method or for all. Package breaker has the rule.
 type Breaker struct {
-	// Failures in a row that open it; default 5. A request that may itself be at fault, because the sidecar said INTERNAL
-	// or had less than a tenth of HopTimeout, counts as a twentieth of one.
+	// Failures is the number of failures in a row that open a breaker; default 5. A failure for which the request
+	// itself may be to blame counts as a twentieth: the sidecar said INTERNAL, or had less than a tenth of HopTimeout.
 	Failures int
-	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s. One of a method
-	// that has failed itself probes the whole side after half as long again.
+	// MinBackoff and MaxBackoff bound the time until a single request probes again; default 100 ms and 5 s. A request
+	// of a method that has failed itself may probe the whole side only after one and a half times as long.
 	MinBackoff, MaxBackoff time.Duration
 }
 

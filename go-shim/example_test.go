@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// The lines between the markers are all that a service changes. The sidecar here is a scripted one.
+// A service changes only the lines between the markers. The sidecar in this example is a scripted one.
 func Example() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {

@@ -20,17 +20,17 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// minHop is the least time that a hop is tried with.
+// minHop is the least time with which a hop is tried.
 const minHop = time.Millisecond
 
-// answer is the outcome of forward. If served is false the local handler is due.
+// answer is the outcome of forward. If served is false, the local handler has to answer.
 type answer struct {
 	body   []byte
 	err    error
 	served bool
 }
 
-// hop is a request on its way.
+// hop is a request on its way to the sidecar.
 type hop struct {
 	session *link.Session
 	ticket  breaker.Ticket
@@ -38,11 +38,11 @@ type hop struct {
 	budget  time.Duration
 	// tell is true if the caller wants to know the position.
 	tell bool
-	// admitted is true while the ticket has to be handed back.
+	// admitted is true from the breaker's permission until the ticket is handed back.
 	admitted bool
 }
 
-// staysLocal is what can be said before the request is read.
+// staysLocal says, before the request is read, whether the local handler has to answer it.
 func (m *method) staysLocal() bool {
 	if Mode(m.mode.Load()) == Legacy {
 		m.metrics.Legacy()
@@ -59,7 +59,7 @@ func (m *method) staysLocal() bool {
 	return true
 }
 
-// forward asks the sidecar. With into it also decodes the reply; one that can't be decoded is no answer.
+// forward asks the sidecar. If into is not nil, it also decodes the reply; a reply that can't be decoded is no answer.
 func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (out answer) {
 	var h hop
 	defer m.survive(&h, &out)
@@ -69,7 +69,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	}
 	reply, why, err := m.call(ctx, &h, into)
 	if why != none {
-		// Nobody waits for a fallback, and nothing is known about the sidecar.
+		// The caller has left: nobody waits for a fallback, and this says nothing about the sidecar.
 		if cause := ctx.Err(); cause != nil {
 			m.handBack(&h, blameNobody, none)
 			return answer{err: status.FromContextError(cause).Err(), served: true}
@@ -80,13 +80,13 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	m.handBack(&h, blameRequest, none)
 	m.metrics.Sidecar()
 	if h.tell {
-		// Fails only if an interceptor sent the header already: then there is no place for the position.
+		// This fails only if an interceptor sent the header already. Then there is no place for the position.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
 	}
 	return answer{body: reply.Body, err: err, served: true}
 }
 
-// survive is deferred: a panic of the forwarding code costs this hop, not the process.
+// survive must be deferred. It makes a panic of the forwarding code cost this hop, not the process.
 func (m *method) survive(h *hop, out *answer) {
 	cause := recover()
 	if cause == nil {
@@ -99,7 +99,7 @@ func (m *method) survive(h *hop, out *answer) {
 	m.handBack(h, blameMethod, panicked)
 }
 
-// route is the policy: the one place that decides whether and how a request is forwarded.
+// route is the policy. It alone decides whether and how a request is forwarded.
 func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	want, incoming, err := m.side.positions.Read(ctx)
 	if err != nil {
@@ -109,7 +109,7 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	if want.Min > head || want.HasAt && want.At > head {
 		return aheadOfHead
 	}
-	// It may be another session than when staysLocal looked.
+	// This may be another session than the one that staysLocal looked at.
 	if h.session = m.side.link.Serving(); h.session == nil {
 		return notReady
 	}
@@ -165,11 +165,11 @@ func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transpor
 	return reply, why, err
 }
 
-// judge tells an answer, whose reason is none, from a failure. An answer has a position, and one that was asked for.
+// judge tells an answer, whose reason is none, from a failure. An answer has a position that the request allows.
 func judge(request *transport.Request, reply transport.Reply, err error) reason {
 	code := status.Code(err)
 	if reply.Positioned {
-		// Refused arguments depend on no position: the sidecar names its newest.
+		// Whether arguments are valid depends on no position, so the sidecar names its newest one.
 		if code == codes.InvalidArgument || request.Bounds.Admit(reply.Position) {
 			return none
 		}
@@ -197,7 +197,7 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 	return noPosition
 }
 
-// fail tells breaker, metrics and log about a hop without an answer.
+// fail reports a hop without an answer to the breaker, the metrics and the log.
 func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
 	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
@@ -205,7 +205,7 @@ func (m *method) fail(h *hop, why reason, err error) {
 	m.handBack(h, m.blame(h, why, err), why)
 }
 
-// handBack gives the ticket, if any, to the breaker: once.
+// handBack returns the ticket, if there is one, to the breaker, once.
 func (m *method) handBack(h *hop, b blame, why reason) {
 	if !h.admitted {
 		return
@@ -228,16 +228,16 @@ func (m *method) handBack(h *hop, b blame, why reason) {
 type blame uint8
 
 const (
-	// blameMethod: this method may be broken there, or all of it; package breaker says which it takes it for.
+	// blameMethod: the sidecar may be broken, for this method or for all. Package breaker decides which.
 	blameMethod blame = iota
-	// blameSide: the way to the sidecar is, for every method.
+	// blameSide: the way to the sidecar is broken, for every method.
 	blameSide
-	// blameEither: the sidecar may be broken, or only this request too much for it.
+	// blameEither: the sidecar may be broken, or only this request was too much for it.
 	blameEither
-	// blameNobody: nothing was learnt, or another request told it already.
+	// blameNobody: this hop taught nothing, or another request has already told the breaker.
 	blameNobody
-	// blameRequest: the sidecar is well, if it didn't answer it just can't answer this. Otherwise one caller could
-	// open the breaker for all.
+	// blameRequest: the sidecar is well. If it didn't answer, it can't answer this request only. If such requests
+	// counted, one caller could open the breaker for all.
 	blameRequest
 )
 
@@ -258,12 +258,13 @@ func (m *method) blame(h *hop, why reason, err error) blame {
 		return blameRequest
 	case noPosition:
 		switch status.Code(err) {
-		// Undecodable, over-long or unknown there; OK without a position is a broken sidecar.
+		// The sidecar can't decode the request, finds it too long or doesn't know it. OK without a position means a
+		// broken sidecar.
 		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
 			return blameRequest
 		case codes.Internal:
-			// What the sidecar says of bytes that are no such message, but also of a defect of its own: a panic over this
-			// request, after which it is as well as before, or over every one.
+			// The sidecar says INTERNAL of bytes that are no such message. It also says so of a defect of its own: a
+			// panic over this request, after which it is as well as before, or over every request.
 			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
 				return blameRequest
 			}

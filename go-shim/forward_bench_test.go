@@ -27,7 +27,7 @@ func (i instant) Call(context.Context, *transport.Request) (transport.Reply, err
 
 func (instant) Close() {}
 
-// BenchmarkPolicy is what the shim itself adds to a forwarded request: all but the transport.
+// BenchmarkPolicy measures what the shim itself adds to a forwarded request, without the transport.
 func BenchmarkPolicy(b *testing.B) {
 	for _, heard := range []bool{true, false} {
 		b.Run(fmt.Sprintf("callers-heard=%v", heard), func(b *testing.B) { policy(b, heard) })

@@ -131,7 +131,7 @@ func verdictsPassThrough(t *testing.T, hop experiment.Hop) {
 		"not found in header":  {Err: status.Error(codes.NotFound, "account_id: has no entries")},
 		"not found in trailer": {Err: status.Error(codes.NotFound, "account_id: has no entries"), InTrailer: true},
 		"details":              {Err: detailed.Err()},
-		// It is the newest position, whatever was asked for.
+		// The answer names the newest position, whatever the request asked for.
 		"bad argument, older position": {Err: status.Error(codes.InvalidArgument, "limit: must be 1-100"), Position: 1},
 		"unknown code":                 {Err: status.Error(codes.Code(77), "later")},
 	} {
@@ -271,7 +271,7 @@ func hopGetsHalfOfTheCallersTime(t *testing.T, hop experiment.Hop) {
 	defer cancel()
 	r.ask(t, ctx)
 	caller, _ := ctx.Deadline()
-	// A frame's time starts anew where it arrives, so that a slow machine eats from this half.
+	// A frame's time starts again where it arrives, so a slow machine takes some of this half.
 	if left := caller.Sub(first(t, r.sidecar.Calls()).Deadline); left < 10*time.Second || left > 60*time.Second {
 		t.Fatalf("the local handler is left %v of 100 s", left)
 	}
@@ -290,7 +290,7 @@ func cancelledCallerCostsNoFallback(t *testing.T, hop experiment.Hop) {
 	if _, err := r.client.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
 		t.Fatalf("got %v", err)
 	}
-	// The server notices later than the caller.
+	// The server notices the cancellation later than the caller.
 	eventually(t, "the hop is over", func() bool { return r.metric(t, "hotpath_shim_hop_seconds") == 1 })
 	r.sidecar.Answer(sidecarAnswers(t))
 	if who := r.ask(t, t.Context()); who != "SIDECAR" || r.side.Status().BreakerOpen {

@@ -22,15 +22,15 @@ type handler struct {
 
 // handle is a methodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-	// Before anyone looks, so that it is the same whoever answers. What an interceptor says of positions is the service's own
-	// word, and counts.
+	// This comes before anyone looks at the keys, so that the effect is the same whoever answers. What an interceptor
+	// then says about positions is the service's own word, and counts.
 	if !h.side.cfg.CallerPositions {
 		ctx = h.side.positions.Without(ctx)
 	}
 	if interceptor != nil && h.side.cfg.Interceptors == Raw {
 		return h.intercepted(srv, ctx, dec, interceptor)
 	}
-	// Settled before anything is read, so that a method that stays local is served as if there were no shim.
+	// This is settled before anything is read, so that a method that stays local is served as if there were no shim.
 	if h.staysLocal() {
 		return h.local(srv, ctx, dec, interceptor)
 	}
@@ -44,7 +44,7 @@ func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, inte
 	return h.raw(srv, ctx, in)
 }
 
-// raw forwards the request's bytes, and hands the same bytes to the local handler if there is no answer.
+// raw forwards the request's bytes. If there is no answer, the local handler gets the same bytes.
 func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	answer := h.forward(ctx, in.Bytes, nil)
 	if !answer.served {
@@ -56,11 +56,11 @@ func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) 
 	return &codec.Raw{Bytes: answer.body}, nil
 }
 
-// localFrom is the local handler's answer to bytes.
+// localFrom lets the local handler answer a request's bytes.
 func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	dec := func(into any) error {
 		if err := codec.Decode(h.side.codec, in.Bytes, into); err != nil {
-			// In grpc-go's own words, here and below: nobody shall notice who decoded.
+			// Here and below the words are grpc-go's own, so that nobody notices who decoded.
 			return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
 		}
 		return nil
@@ -68,8 +68,8 @@ func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, e
 	return h.local(srv, ctx, dec, nil)
 }
 
-// intercepted shows interceptors a *codec.Raw both ways, whoever answers: what they see must not change with a
-// sidecar that comes and goes.
+// intercepted shows interceptors a *codec.Raw both ways, whoever answers. What they see must not change when a sidecar
+// comes or goes.
 func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	in := new(codec.Raw)
 	if err := dec(in); err != nil {
@@ -105,8 +105,8 @@ func (h *handler) asRaw(message any) (*codec.Raw, error) {
 	return &codec.Raw{Bytes: body}, err
 }
 
-// decoded lets the generated handler decode the request and call the interceptors, and takes the place of the service
-// behind them.
+// decoded lets the generated handler decode the request and call the interceptors. Behind them it takes the place of
+// the service.
 func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	between := func(ctx context.Context, request any, info *grpc.UnaryServerInfo, service grpc.UnaryHandler) (any, error) {
 		return interceptor(ctx, request, info, func(ctx context.Context, request any) (any, error) {

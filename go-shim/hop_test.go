@@ -31,7 +31,7 @@ func TestRequestsCrossAsConfigured(t *testing.T) {
 		if batched {
 			lanes, sent = 2, 1
 		}
-		// The first lane that opens takes requests; the others may still be opening.
+		// The first lane that opens accepts requests. The others may still be opening.
 		eventually(t, "every lane is open", func() bool { return r.metric(t, "hotpath_shim_lanes") == lanes })
 		if got := r.metric(t, "hotpath_shim_lane_requests_total"); got != sent {
 			t.Fatalf("%v requests on lanes, want %v", got, sent)
@@ -95,7 +95,7 @@ func TestBrokenLaneLeavesTheSessionAndTheBreakerAlone(t *testing.T) {
 	}
 	r.sidecar.Answer(sidecarAnswers(t))
 	eventually(t, "the sidecar answers", func() bool { return r.ask(t, t.Context()) == "SIDECAR" })
-	// The callers of a lost lane are told before it is counted and logged.
+	// The callers of a lost lane learn of the loss before it is counted and logged.
 	eventually(t, "one failure is counted and logged", func() bool {
 		return r.metric(t, "hotpath_shim_lane_failures_total", "reason", "limit") == 1 &&
 			log.has("status_message of 5000 bytes, at most 4096")

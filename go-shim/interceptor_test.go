@@ -21,7 +21,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// seen is what an interceptor was shown.
+// seen is what an interceptor saw.
 type seen struct {
 	requests, replies []any
 	methods           []string
@@ -132,7 +132,7 @@ func TestRawInterceptorsSeeBytes(t *testing.T) {
 	}
 }
 
-// What interceptors see is a matter of configuration: not of the mode, nor of a sidecar that comes and goes.
+// What interceptors see depends on the configuration, not on the mode or on a sidecar that comes and goes.
 func TestWhatInterceptorsSeeDoesNotDependOnWhoAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		interceptors   shim.Interceptors

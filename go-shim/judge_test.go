@@ -6,7 +6,7 @@ import (
 	"hotpath.dev/go-shim/internal/transport"
 )
 
-// What was never sent says nothing of the sidecar.
+// A request that was never sent says nothing about the sidecar.
 func TestWhatTheTransportDoesNotTakeBlamesNobody(t *testing.T) {
 	for want, err := range map[reason]error{busy: transport.ErrBusy, methodRefused: transport.ErrRefused} {
 		why := judge(&transport.Request{}, transport.Reply{}, err)

@@ -44,7 +44,8 @@ func TestEveryConnectionIsGreetedBeforeTraffic(t *testing.T) {
 }
 
 func TestRefusedMethodStaysLocal(t *testing.T) {
-	// Ready at first, so that no Hello is half a session's: the refusal is shown by the next session, which has not been dropped.
+	// The sidecar is ready first, so that the refusal does not come in the middle of a session's Hellos. The next
+	// session shows it.
 	r := newRig(t, setup{})
 	r.sidecar.RefuseMethod(unaryCall, "another schema")
 	r.sidecar.DropConnections()
@@ -219,7 +220,7 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	}
 	write(`default = "legacy"`)
 	eventually(t, "legacy", func() bool { return mode() == shim.Legacy })
-	// A mode counts before it is shown.
+	// A mode takes effect before the metric shows it.
 	eventually(t, "the metric shows it", func() bool {
 		return r.metric(t, "hotpath_shim_mode", "method", unaryCall, "mode", "legacy") == 1
 	})

@@ -30,13 +30,13 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// headEvery leaves a margin to the second that feed.proto allows.
+// headEvery leaves a margin below the second that feed.proto allows.
 const headEvery = 900 * time.Millisecond
 
-// hungAfter is long enough for a machine that was busy, or asleep.
+// hungAfter is long enough for a machine that was busy or asleep.
 const hungAfter = 15 * time.Second
 
-// Side is a shim at work. Its methods may be called from any goroutine.
+// Side is a running shim. Its methods may be called from any goroutine.
 type Side struct {
 	cfg     Config
 	log     *slog.Logger
@@ -47,25 +47,26 @@ type Side struct {
 	metrics *telemetry.Set
 	breaker *breaker.Breakers
 	link    *link.Link
-	// positions reads what callers say of them.
+	// positions reads what callers ask about positions.
 	positions position.Reader
 	// supervisor is nil unless Run is Supervise.
 	supervisor *supervise.Supervisor
-	// folder holds the socket, unless the Config names one.
+	// folder is the private folder of the socket; nil if the Config names a socket.
 	folder *rundir.Folder
-	// optionsTaken: without them the server can't hand out raw bytes.
+	// optionsTaken is true once ServerOptions was called. Without the options the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	closing    sync.Once
-	// undo takes back what Open made, last first.
+	// undo holds functions that take back what Open made. They run last first.
 	undo []func()
 }
 
-// Open starts to feed and watch a sidecar in the background and never waits for it: until it is ready, hot methods are
-// answered locally. The error lists every mistake of cfg. If ctx ends while Open is at work, it undoes what it did and
-// returns the cause. Afterwards the end of ctx means nothing: Close ends what Open began.
+// Open starts to feed and watch a sidecar in the background. It never waits for the sidecar: until that is ready, the
+// local handlers answer hot methods. The error lists every mistake of cfg. If ctx ends while
+// Open runs, Open undoes what it did and returns the cause. Once Open has returned, the end of ctx has no effect: Close
+// ends what Open began.
 func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	cfg = cfg.withDefaults()
 	descriptors, table, err := cfg.validate(source)
@@ -85,7 +86,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		s.link = link.New(s.linkConfig(descriptors))
 		return nil
 	}
-	// The metrics come last: they may be scraped at once, and then read everything else.
+	// The metrics come last, because a scrape may follow at once and reads everything else.
 	ended := func() error {
 		if ctx.Err() == nil {
 			return nil
@@ -138,7 +139,8 @@ func (s *Side) prepareSupervisor() error {
 	return nil
 }
 
-// keepFolder: the sidecar can't make the folder of its socket, which something may have removed as an old file.
+// keepFolder makes the folder of the socket again. Something may have removed it as an old file, and the sidecar can't
+// make it.
 func (s *Side) keepFolder() error {
 	if s.folder == nil {
 		return nil
@@ -222,8 +224,8 @@ func (s *Side) start(ctx context.Context, table modes.Table) {
 	}
 }
 
-// awaitSource: a Source that is still loading says that its ledger is empty, and a sidecar fed with that would count as
-// ready, or as ahead of the ledger.
+// awaitSource waits until the Source has loaded its ledger; it is false if ctx ends first. A Source that is still
+// loading says that its ledger is empty, and a sidecar fed from that would count as ready, or as ahead of the ledger.
 func (s *Side) awaitSource(ctx context.Context) bool {
 	if s.cfg.SourceReady == nil {
 		return true
@@ -252,8 +254,8 @@ func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 	watcher.Run(ctx)
 }
 
-// Close ends the feed and a supervised sidecar. Requests that are under way, and later ones, are answered locally; so
-// stop the server first if the sidecar shall answer to the last.
+// Close ends the feed and a supervised sidecar. The local handlers answer requests that are under way, and later ones.
+// Stop the server first if the sidecar is to answer until the last request.
 func (s *Side) Close() error {
 	s.closing.Do(func() {
 		s.stop()

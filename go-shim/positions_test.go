@@ -14,7 +14,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// everyKey is all that a caller can say of positions; the ledger has none of these.
+// everyKey holds every key about positions. The ledger has reached none of these positions.
 func everyKey(ctx context.Context) context.Context {
 	return outgoing(ctx, position.Key, "want", position.MinKey, "98", position.AtKey, "99", position.Prefix+"later", "x", "other", "kept")
 }
@@ -37,7 +37,7 @@ func overhear(heard *[]metadata.MD) grpc.ServerOption {
 	})
 }
 
-// Whoever answers, and whatever stands before it.
+// This holds whoever answers, and whatever interceptors come first.
 func TestCallersHaveNoSayInPositionsByDefault(t *testing.T) {
 	for state, s := range map[string]setup{
 		"forwarded":  {},
@@ -90,7 +90,7 @@ func TestCallersHaveNoSayInPositionsByDefault(t *testing.T) {
 	}
 }
 
-// A service that obeys the keys itself turns them on, and everybody sees them.
+// If a service obeys the keys itself and allows them, interceptors, handlers and sidecar see them.
 func TestCallersHaveTheirSayIfConfigured(t *testing.T) {
 	for state, s := range map[string]setup{
 		"ahead of the ledger": {}, "no sidecar": {noFake: true},
@@ -117,7 +117,7 @@ func TestCallersHaveTheirSayIfConfigured(t *testing.T) {
 	}
 }
 
-// What the service's own interceptors say is not the caller's word.
+// A key that the service's own interceptor adds is not the caller's, and counts.
 func TestInterceptorsHaveTheirSay(t *testing.T) {
 	for name, interceptors := range map[string]shim.Interceptors{"decoded": shim.Decoded, "raw": shim.Raw} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,7 @@ type reason uint8
 const (
 	// notReady: no sidecar is connected, or it has not caught up.
 	notReady reason = iota
-	// methodRefused: the sidecar refused this method, as one of another schema.
+	// methodRefused: the sidecar refused this method, because it has another schema there.
 	methodRefused
 	// breakerOpen: the sidecar kept failing.
 	breakerOpen
@@ -20,23 +20,23 @@ const (
 	aheadOfHead
 	// unencodable: an interceptor passed on something that can't be encoded.
 	unencodable
-	// busy: as many requests are under way as the lanes take.
+	// busy: all lanes are full.
 	busy
 	// hopTimeout: the sidecar didn't answer in time.
 	hopTimeout
 	// unavailable: the connection failed, or the sidecar said UNAVAILABLE.
 	unavailable
-	// notReached: the sidecar was behind the position needed for longer than the hop may take.
+	// notReached: the sidecar stayed behind the position needed for longer than the hop may take.
 	notReached
 	// notRetained: the sidecar no longer has the position asked for.
 	notRetained
-	// noPosition: any other status without a position.
+	// noPosition: the sidecar returned any other status without a position.
 	noPosition
-	// wrongPosition: an answer from a position that wasn't asked for.
+	// wrongPosition: the answer was computed at a position that the request does not allow.
 	wrongPosition
 	// badReply: the reply could not be decoded.
 	badReply
-	// panicked: the forwarding code did.
+	// panicked: the forwarding code panicked.
 	panicked
 	// foreignCodec: the server has another codec than the shim's.
 	foreignCodec

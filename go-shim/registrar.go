@@ -18,7 +18,7 @@ import (
 	"hotpath.dev/go-shim/internal/telemetry"
 )
 
-// checkAfter is how long after Open the shim logs what Check finds, in case that nobody calls it.
+// checkAfter is how long after Open the shim logs what Check finds, in case nobody calls Check.
 const checkAfter = 5 * time.Second
 
 // Errors of Check.
@@ -32,12 +32,12 @@ var (
 		"its options to Side.ServerOptions, and its own codec as Config.Codec instead of by grpc.ForceServerCodecV2 or the like")
 )
 
-// method is one hot method: what the swapped handler needs.
+// method is what the swapped handler needs to know about one hot method.
 type method struct {
 	side  *Side
 	index int
 	name  string
-	// newReply makes an empty reply, to show to interceptors; newRequest a request, to see whether bytes are one.
+	// newReply makes an empty reply, to show to interceptors. newRequest makes a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
 	metrics              *telemetry.Method
@@ -63,7 +63,8 @@ func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
 	}
 }
 
-// maker is settled at the start: the lookup takes a lock. schema.Find has made sure that it succeeds.
+// maker looks up the type once, at the start, because the lookup takes a lock. schema.Find has made sure that it
+// succeeds.
 func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
 	message, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
 	return func() proto.Message {
@@ -80,10 +81,10 @@ func (s *Side) setModes(table modes.Table) {
 	}
 }
 
-// ServerOptions are the options for grpc.NewServer: those that the service has of its own, with the shim's before them.
-// The shim's is a codec that differs from Config.Codec only in that it hands the shim raw bytes; it serves requests of any
-// content-subtype, as every forced codec does. grpc-go obeys the last codec that it is given, so one among the service's own
-// options is never replaced: it stays in force, requests are answered locally, and Check and the log say so.
+// ServerOptions returns the options for grpc.NewServer: the service's own, with the shim's before them. The shim's option
+// is a codec that differs from Config.Codec only in that it hands the shim raw bytes. Like every forced codec, it serves
+// requests of any content-subtype. grpc-go obeys the last codec that it gets, so the shim never replaces a codec among the
+// service's own options: that one stays in force, the service answers the requests, and Check and the log say so.
 func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 	if s.cfg.Run == Off {
 		return own
@@ -92,8 +93,9 @@ func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 	return append([]grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}, own...)
 }
 
-// Wrap returns a registrar that registers with inner, the hot methods' handlers swapped. All else stays as it is. Each
-// server that is wrapped needs ServerOptions; of one that has none, while another has, the first request tells.
+// Wrap returns a registrar that swaps the handlers of the hot methods and registers with inner. Everything else stays
+// as it is. Each wrapped server needs ServerOptions. If one server has none while another has, only the first request
+// shows it.
 func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner
@@ -144,8 +146,8 @@ func (r registrar) swap(desc *grpc.MethodDesc, m *method) {
 }
 
 // Check says which hot methods can't be forwarded because of how the server was put together. Call it after the last
-// registration to fail at the start; a shim logs the same a few seconds after Open. What only a request can tell,
-// ErrForeignCodec, it says once there was one.
+// registration if the service should fail at the start. The shim logs the same a few seconds after Open. Only a request
+// shows ErrForeignCodec, so Check reports that one once there was a request.
 func (s *Side) Check() error {
 	var found []error
 	for _, m := range s.methods {

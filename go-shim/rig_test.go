@@ -75,7 +75,7 @@ func (s *service) told(t testing.TB) metadata.MD {
 	return first(t, s.metadata)
 }
 
-// first fails the test where an index would end all of them.
+// first returns the first element. If there is none, it fails this test, where an index would end all tests.
 func first[T any](t testing.TB, of []T) T {
 	t.Helper()
 	if len(of) == 0 {
@@ -119,10 +119,10 @@ type setup struct {
 	noFake bool
 }
 
-// heeded lets callers have a say in positions.
+// heeded lets callers choose positions.
 func heeded(c *shim.Config) { c.CallerPositions = true }
 
-// eachHop is for what must not depend on how requests cross.
+// eachHop runs a test whose result must not depend on how requests cross.
 func eachHop(t *testing.T, test func(t *testing.T, hop experiment.Hop)) {
 	for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
 		t.Run(hop.String(), func(t *testing.T) { test(t, hop) })
@@ -208,7 +208,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// logged is a log to look into while it is written.
+// logged is a log that a test can read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer

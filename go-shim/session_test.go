@@ -13,7 +13,7 @@ import (
 	"hotpath.dev/go-shim/internal/experiment"
 )
 
-// halt stops the first request that comes to it until the test lets it go on.
+// halt stops the first request that reaches it until the test lets it go on.
 type halt struct {
 	once         sync.Once
 	came, passed chan struct{}
@@ -51,8 +51,8 @@ func (atPayload) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Contex
 func (atPayload) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (atPayload) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// The sidecar that is asked at last may be another than the one that took the method, and call another method by the
-// number that a refused one has.
+// The sidecar that is asked in the end may not be the one that accepted the method. In its exchange frames the number
+// of a refused method may mean another method.
 func TestMethodThatIsRefusedMeanwhileStaysLocal(t *testing.T) {
 	eachHop(t, methodThatIsRefusedMeanwhileStaysLocal)
 }

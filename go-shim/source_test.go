@@ -33,7 +33,7 @@ func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
 	}
 }
 
-// deafLedger reads for ever, whatever becomes of the context.
+// deafLedger reads for ever, even after its context has ended.
 type deafLedger struct {
 	*shimtest.Ledger
 	asked, end chan struct{}

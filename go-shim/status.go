@@ -1,23 +1,23 @@
 package shim
 
-// Status is a snapshot, for admin pages and tests.
+// Status is a snapshot of a shim, for admin pages and tests.
 type Status struct {
-	// Connected is true while a sidecar is connected and greeted; Ready once it has also caught up.
+	// Connected is true while a sidecar is connected and greeted. Ready is true once it has also caught up.
 	Connected, Ready bool
-	// BreakerOpen is true unless all breakers are closed; OpenBreakers names those that are not: "side" or a method.
+	// BreakerOpen is true unless all breakers are closed. OpenBreakers names those that are not: "side", or a method.
 	BreakerOpen  bool
 	OpenBreakers []string
-	// SidecarPosition is the newest that the sidecar published, as last heard; HeadPosition the ledger's own.
+	// SidecarPosition is the newest position that the sidecar published, as last heard. HeadPosition is the ledger's.
 	SidecarPosition, HeadPosition uint64
 	// SidecarPID is 0 unless the shim supervises one that runs now.
 	SidecarPID int
-	// Socket is the sidecar's, and ReadyFile the file in which a supervised sidecar says where it listens.
+	// Socket is the sidecar's socket. ReadyFile is the file in which a supervised sidecar says where it listens.
 	Socket, ReadyFile string
-	// Modes are those of the hot methods.
+	// Modes are the modes of the hot methods.
 	Modes map[string]Mode
 }
 
-// Status reports on the shim; with Run Off it is empty.
+// Status reports on the shim. With Run Off it is empty.
 func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}

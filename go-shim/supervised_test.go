@@ -16,7 +16,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// asSidecar makes this test binary a sidecar; its value is the ledger that it starts with, if any.
+// asSidecar makes this test binary a sidecar. Its value is the ledger with which the sidecar starts, if any.
 const asSidecar = "HOTPATH_TEST_SIDECAR"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func actAsSidecar(ledger string) {
 			socket = os.Args[i+1]
 		}
 	}
-	// A real one comes back empty; the marker lets only the first hold something.
+	// A real sidecar comes back empty. The marker lets only the first one hold something.
 	marker := socket + ".seeded"
 	var past [][]byte
 	if _, err := os.Stat(marker); ledger != "" && err != nil {
@@ -62,10 +62,10 @@ func actAsSidecar(ledger string) {
 	sidecar.Stop()
 }
 
-// asHopeless makes this test binary a sidecar that cannot start as long as the file that it names is there.
+// asHopeless makes this test binary a sidecar that cannot start while the file that it names exists.
 const asHopeless = "HOTPATHD_TEST_OBSTACLE"
 
-// endHopelessly takes the place of hotpathd with a bad setting.
+// endHopelessly ends as hotpathd does with a bad setting.
 func endHopelessly() {
 	if _, err := os.Stat(os.Getenv(asHopeless)); err == nil {
 		fmt.Fprintln(os.Stderr, "hotpathd: 1 mistake, nothing was started:")
@@ -122,7 +122,7 @@ func TestAPrivateFolderThatIsRemovedIsMadeAgain(t *testing.T) {
 	}
 }
 
-// What a process that was killed left is a folder that nobody has locked.
+// A killed process leaves a folder that nobody has locked.
 func TestFoldersOfDeadProcessesAreSwept(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	left := filepath.Join(os.TempDir(), "hotpath-run-1")
@@ -176,7 +176,7 @@ func TestSupervisedSidecarOfAnotherPastIsRestarted(t *testing.T) {
 			r.ledger.Truncate(3) // as after restoring a backup: the sidecar, at 9, is ahead
 		}
 		r.awaitReady(t)
-		// More than one if it is refused again before it is gone.
+		// There may be more than one restart, if the sidecar is refused again before it is gone.
 		eventually(t, ledger, func() bool { return r.metric(t, "hotpath_shim_sidecar_restarts_total") >= 1 })
 		_ = r.side.Close()
 	}

@@ -14,10 +14,10 @@ import (
 	"hotpath.dev/go-shim/internal/supervise"
 )
 
-// MaxSocketBytes is the length of a Unix socket's path that every system takes.
+// MaxSocketBytes is the longest path of a Unix socket that every system accepts.
 const MaxSocketBytes = 103
 
-// ErrConfig is wrapped by the error of Open if the Config is at fault; its text lists every mistake.
+// ErrConfig is wrapped by the error of Open if the Config is wrong. The error's text lists every mistake.
 var ErrConfig = errors.New("shim: the configuration must be corrected")
 
 // ErrNoBinary is wrapped by the error of Open if the sidecar's program cannot be found.

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// arrivals are the calls whose message has yet to arrive, oldest first. A timer for each would cost more than this list.
+// arrivals is the list of calls whose message has not arrived yet, oldest first. A timer for each would cost more.
 type arrivals struct {
 	most   int
 	within time.Duration
@@ -23,7 +23,7 @@ type arrivals struct {
 	tick    uint64
 }
 
-// call is one of them. It is used again when its handler has returned.
+// call is one such call. It is reused when its handler has returned.
 type call struct {
 	list       *arrivals
 	stream     any
@@ -31,7 +31,7 @@ type call struct {
 	prev, next *call
 	began      uint64
 	state      callState
-	// decode is c.arrive: made once, since a method value is an allocation.
+	// decode is c.arrive. It is made once, because a method value is an allocation.
 	decode func(any) error
 }
 
@@ -43,16 +43,16 @@ const (
 	late
 )
 
-// ticks are how many a message may take. The first may come at once.
+// ticks is the number of ticks that a message may take to arrive. The first tick may come at once.
 const ticks = 4
 
-// finisher is what grpc-go's stream of a call can do besides what its interface says: answer before the handler does,
-// whose context then ends.
+// finisher is a method of grpc-go's stream that its interface does not show. It answers a call before the handler does,
+// and the handler's context then ends.
 type finisher interface {
 	WriteStatus(*status.Status) error
 }
 
-// begin counts a call in, until end.
+// begin adds a call to the list, or refuses it. Call end when its handler has returned.
 func (a *arrivals) begin(ctx context.Context, receive func(any) error) (*call, error) {
 	c, ok := a.spare.Get().(*call)
 	if !ok {
@@ -84,7 +84,7 @@ func (a *arrivals) end(c *call) {
 	a.spare.Put(c)
 }
 
-// arrive stands in for grpc-go's function that decodes the message.
+// arrive replaces grpc-go's function that decodes the message.
 func (c *call) arrive(into any) error {
 	err := c.receive(into)
 	if c.settle(arrived) == late {
@@ -93,7 +93,7 @@ func (c *call) arrive(into any) error {
 	return err
 }
 
-// settle ends the wait if it has not ended, and says how it did.
+// settle ends the wait, unless it has ended already, and returns how it ended.
 func (c *call) settle(state callState) callState {
 	a := c.list
 	a.mu.Lock()
@@ -125,7 +125,7 @@ func (a *arrivals) lateness() *status.Status {
 	return status.Newf(codes.DeadlineExceeded, "the request did not arrive within %v", a.within)
 }
 
-// sweep ends the calls that have waited too long, and says how many. It is called every a.within / ticks.
+// sweep ends the calls that have waited too long, and returns how many. It is called every a.within / ticks.
 func (a *arrivals) sweep() int {
 	var ended []any
 	a.mu.Lock()

@@ -1,5 +1,6 @@
 // Package frontdoor bounds what callers can make a grpc-go server hold: connections, calls whose message is still to
-// come, and replies that are not read. By itself grpc-go bounds none of them. It has nothing to do with a sidecar.
+// come, and replies that are not read. grpc-go itself bounds none of them. The package has nothing to do with a
+// sidecar.
 //
 //	door := frontdoor.New(frontdoor.Limits{})
 //	server := grpc.NewServer(append(door.ServerOptions(), options...)...)
@@ -22,7 +23,7 @@ import (
 	"hotpath.dev/go-shim/metrics"
 )
 
-// StreamWorkers is how many goroutines Options keeps to run calls on.
+// StreamWorkers is the number of goroutines that Options keeps for running calls.
 const StreamWorkers = 128
 
 // Defaults of Limits.
@@ -36,27 +37,27 @@ const (
 	DefaultStall       = time.Minute
 )
 
-// handshake is how long a connection may take until its first call can be sent.
+// handshake is the time within which a connection must be ready for its first call.
 const handshake = 10 * time.Second
 
-// Limits of a server, over all its listeners. Zero means the default.
+// Limits are the limits of a server, over all its listeners. Zero means the default.
 type Limits struct {
-	// Connections at once; more are closed at once.
+	// Connections is the number of open connections. The door closes further ones at once.
 	Connections int
-	// Streams of one connection at once. Well-behaved clients wait. Each can cost some 10 kB while its message is to come and
-	// some 4 kB while a short reply is not read.
+	// Streams is the number of concurrent streams of one connection. Well-behaved clients wait. A stream can cost some
+	// 10 kB while its message is still to come, and some 4 kB while a short reply is not read.
 	Streams uint32
-	// Waiting calls are those whose message has yet to arrive; more are RESOURCE_EXHAUSTED.
+	// Waiting is the number of calls whose message has not arrived yet. Further calls are RESOURCE_EXHAUSTED.
 	Waiting int
-	// UnreadBytes of replies over 1 KiB that have not left, for flow control; more are RESOURCE_EXHAUSTED. One connection has at
-	// most a quarter, or one reply.
+	// UnreadBytes is the number of bytes of replies over 1 KiB that flow control has not let leave. Further replies are
+	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply.
 	UnreadBytes int64
-	// HeaderBytes of one call.
+	// HeaderBytes is the size of the headers of one call.
 	HeaderBytes uint32
-	// Arrival is how long a message may take to arrive; then its call is DEADLINE_EXCEEDED. Clocks here have steps of a
-	// quarter of Arrival, and never end anything early.
+	// Arrival is how long a message may take to arrive. Then its call is DEADLINE_EXCEEDED. Clocks in this package have
+	// steps of a quarter of Arrival, and never end anything early.
 	Arrival time.Duration
-	// Stall is how long a caller may take nothing of what it is owed; then its connection is closed.
+	// Stall is how long a caller may take nothing of what it is owed. Then the door closes its connection.
 	Stall time.Duration
 
 	// Codec is what the server would else have given to grpc.ForceServerCodecV2; by default the one registered for proto. Give
@@ -69,7 +70,7 @@ type Limits struct {
 	Metrics metrics.Meter
 }
 
-// Door is what stands before one server.
+// Door stands before one server.
 type Door struct {
 	limits   Limits
 	metrics  *counters
@@ -77,7 +78,8 @@ type Door struct {
 	unread   atomic.Int64
 	warn     *ratelog.Limiter
 
-	// callers by the address that grpc-go shows for them: a pointer, and each connection has its own.
+	// callers maps the address that grpc-go shows for a connection to its caller. The key is a pointer, and each
+	// connection has its own.
 	callers sync.Map
 
 	mu        sync.Mutex
@@ -111,29 +113,32 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// Options are the options that a grpc-go server should have that answers many cheap calls, whoever
-// calls. Options that follow override them. What they can't bound, a Door does, whose options include these.
+// Options returns the options that a grpc-go server should have if it answers many cheap calls, whoever calls. Options
+// that follow override them. A Door, whose options include these, bounds what options can't.
 //
-// They bound what one connection may do, which grpc-go does not: MaxConcurrentStreams, MaxHeaderListSize,
+// The options bound what one connection may do, which grpc-go does not: MaxConcurrentStreams, MaxHeaderListSize,
 // ConnectionTimeout and KeepaliveParams, with the defaults above.
 //
-// And there is grpc.NumStreamWorkers, which grpc-go calls experimental. A call on a new goroutine grows a stack each time,
-// by copying it; a worker's has grown already. CPU of all server processes a balance with 128 calls in flight, over Go
-// without workers, which over itself is 0.90-1.15 (loadtest/results/2026-11-21-linux-2-cores/front-door):
+// They also include grpc.NumStreamWorkers, which grpc-go calls experimental. A call on a new goroutine grows a stack
+// each time, by copying it; a worker's stack has grown already. The table shows the CPU of all server processes per
+// balance, with 128 calls in flight, divided by that of Go without workers. Go without workers divided by itself is
+// 0.90-1.15 (loadtest/results/2026-11-21-linux-2-cores/front-door):
 //
 //	workers              none   32     64     128    256    512
 //	answered locally     1      0.97   0.93   0.83   0.91   1.19
 //	by the sidecar       1.40   -      -      1.01   -      1.22
 //
-// Best are about as many as there are calls at once. Workers take turns, so that the stacks of too many leave the cache,
-// and are shrunk by the collector, before they are used again. When all are busy, a call gets a goroutine of its own, as
-// without them.
+// The best number of workers is about the number of concurrent calls. Workers take turns. If there are too many, their
+// stacks leave the cache, and the collector shrinks them, before they are used again. When all workers are busy, a call
+// gets a goroutine of its own, as without workers.
 //
-// Larger windows, larger read or write buffers and a shared write buffer were tried with small messages: no gain was seen.
+// Larger windows, larger read or write buffers and a shared write buffer were tried with small messages and gained
+// nothing.
 func Options() []grpc.ServerOption { return options(DefaultStreams, DefaultHeaderBytes) }
 
-// ServerOptions are for grpc.NewServer: Options with the door's limits, and a codec that can tell when a reply has left,
-// else Limits.Codec. A shim's stand before them, see there. Of two options of a kind grpc-go takes the last.
+// ServerOptions returns options for grpc.NewServer: Options with the door's limits, and a codec that can tell when a
+// reply has left and is otherwise Limits.Codec. Give them to Side.ServerOptions if there is a shim. Of two options of a
+// kind, grpc-go takes the last.
 func (d *Door) ServerOptions() []grpc.ServerOption {
 	return append(options(d.limits.Streams, d.limits.HeaderBytes), grpc.ForceServerCodecV2(codec.New(d.limits.Codec)))
 }
@@ -144,7 +149,7 @@ func options(streams, headerBytes uint32) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(streams),
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.ConnectionTimeout(handshake),
-		// A peer that is silent, or whose kernel takes nothing, is given up.
+		// This gives up a peer that is silent, or whose kernel takes nothing.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	}
 }

@@ -191,7 +191,7 @@ func TestACallerThatTakesNothingIsCutOff(t *testing.T) {
 		if err := slow.Take(0, 1<<20); err != nil {
 			t.Fatal(err)
 		}
-		// A sweep sees what has left since the one before, and the first may see that a reply was begun.
+		// A sweep sees what has left since the sweep before. The first one may see that a reply was begun.
 		for range ticks + 1 {
 			owed := r.door.unread.Load()
 			if err := slow.Take(stream, 20_000); err != nil {
@@ -299,7 +299,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Grpc-go drops a reply without giving it back if its call is reset in the moment in which it is queued.
+// grpc-go drops a reply without returning it if the call is reset while the reply is being queued.
 func TestAReplyThatIsDroppedIsOwedNoLonger(t *testing.T) {
 	door := New(Limits{})
 	c := &caller{door: door}

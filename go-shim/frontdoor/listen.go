@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Listen wraps a listener for grpc.Server.Serve. What it accepts is passed on as it is: of a wrapped connection grpc-go
-// would keep a read buffer while it is idle, and not set its TCP_USER_TIMEOUT. Only connections of the system, such as
-// TCP and Unix sockets, are counted and watched.
+// Listen wraps a listener for grpc.Server.Serve. It passes connections on unwrapped: grpc-go would keep a read buffer
+// for an idle wrapped connection, and would not set its TCP_USER_TIMEOUT. It counts and watches only connections of the
+// system, such as TCP and Unix sockets.
 func (d *Door) Listen(inner net.Listener) net.Listener {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -48,7 +48,7 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// admit says whether there is room.
+// admit says whether there is room for a connection.
 func (d *Door) admit(conn net.Conn) bool {
 	system, ok := conn.(syscall.Conn)
 	if !ok {
@@ -71,7 +71,7 @@ func (d *Door) admit(conn net.Conn) bool {
 	return true
 }
 
-// forgetClosed asks each connection whether it has ended: nothing else tells.
+// forgetClosed asks each connection whether it has ended, because nothing else tells.
 func (d *Door) forgetClosed() {
 	d.callers.Range(func(address, value any) bool {
 		c := value.(*caller)
@@ -88,7 +88,7 @@ func (d *Door) forgetClosed() {
 	})
 }
 
-// keepTime runs while there is anything to watch.
+// keepTime sweeps while there is anything to watch.
 func (d *Door) keepTime() {
 	ticker := time.NewTicker(d.limits.Arrival / ticks)
 	defer ticker.Stop()

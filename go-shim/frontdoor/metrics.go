@@ -6,7 +6,7 @@ import (
 	"hotpath.dev/go-shim/metrics"
 )
 
-// Limits that calls and connections are refused for.
+// Names of the limits for which calls and connections are refused.
 const (
 	limitConnections = "connections"
 	limitWaiting     = "waiting"
@@ -19,7 +19,7 @@ type counters struct {
 	late, stalled                metrics.Counter
 }
 
-// newCounters registers with meter, unless it is nil. A second door there is a mistake of the program.
+// newCounters registers the metrics with meter, unless it is nil. A second door on one meter is a mistake of the program.
 func newCounters(d *Door, meter metrics.Meter) *counters {
 	if meter == nil {
 		meter = metrics.Discard{}

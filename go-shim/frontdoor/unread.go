@@ -15,28 +15,28 @@ import (
 	"hotpath.dev/go-shim/codec"
 )
 
-// watchBytes is the shortest reply that is always watched. Of shorter ones a caller has one that is, if it is owed nothing
-// else: enough to see that it takes nothing.
+// watchBytes is the length of the shortest reply that is always watched. A shorter reply is watched only if the caller
+// is owed nothing else. That is enough to see that a caller takes nothing.
 const watchBytes = 1<<10 + 1
 
-// caller is one connection. It is owed the replies that grpc-go has and could not write.
+// caller is one connection. It is owed the replies that grpc-go holds and could not write yet.
 type caller struct {
 	conn net.Conn
 	raw  syscall.RawConn
 	door *Door
 
-	// owing is whether owed is not 0, for those who only want to know that.
+	// owing is true if owed is not 0. It can be read without mu.
 	owing atomic.Bool
 
 	mu     sync.Mutex
 	owed   int64
 	closed bool
-	// took says that some of it left since the last sweep, still how many sweeps it was not so.
+	// took is true if some of it left since the last sweep. still counts the sweeps in a row in which nothing left.
 	took  bool
 	still int
 }
 
-// forgive is for a connection that has ended: grpc-go forgets with it what was owed.
+// forgive writes off what a connection is owed that has ended, because grpc-go has dropped it too.
 func (c *caller) forgive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,13 +45,13 @@ func (c *caller) forgive() {
 	c.owing.Store(false)
 }
 
-// reply is one that is owed.
+// reply is a watched reply that is owed.
 type reply struct {
 	to   *caller
 	rest atomic.Int64
 }
 
-// owe makes a reply one that is watched, or refuses it.
+// owe makes a reply a watched one if necessary, or refuses it.
 func (d *Door) owe(ctx context.Context, message any) (any, error) {
 	size := codec.Size(message)
 	if size < 0 {
@@ -61,7 +61,7 @@ func (d *Door) owe(ctx context.Context, message any) (any, error) {
 	if c == nil || size < watchBytes && c.owing.Load() {
 		return message, nil
 	}
-	// An empty reply is a few bytes to HTTP/2.
+	// An empty reply still takes a few bytes in HTTP/2.
 	size = max(size, 1)
 	if !c.take(int64(size)) {
 		d.metrics.unread.Inc()
@@ -152,7 +152,8 @@ func (d *Door) sweep() {
 		return true
 	})
 	if suspected {
-		// A reply that grpc-go dropped counts as owed until the collector has found it. Nobody shall be cut off for that.
+		// A reply that grpc-go dropped counts as owed until the collector has found it. No caller must be cut off for
+		// that.
 		runtime.GC()
 	}
 }
@@ -164,7 +165,7 @@ func (d *Door) cutOff(c *caller) {
 	_ = c.conn.Close()
 }
 
-// stillness counts the sweeps in a row in which nothing of what is owed has left.
+// stillness returns the number of sweeps in a row in which nothing of what is owed has left.
 func (c *caller) stillness() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Wrap returns a registrar that registers with inner, the handlers of each service wrapped. Streams of messages from the
-// caller are as they were: only their number is bounded.
+// Wrap returns a registrar that wraps the handlers of each service and registers with inner. It leaves streams of
+// messages from the caller as they are; only their number is bounded.
 func (d *Door) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar { return registrar{inner, d} }
 
 type registrar struct {
@@ -62,7 +62,7 @@ func (d *Door) streaming(handler grpc.StreamHandler) grpc.StreamHandler {
 	}
 }
 
-// onRequest is the stream of a call with one request.
+// onRequest is the stream of a call that has one request.
 type onRequest struct {
 	grpc.ServerStream
 	call *call

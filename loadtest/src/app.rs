@@ -51,9 +51,9 @@ fn carry_out(asked: Command, command: Vec<String>) -> Result<()> {
             let recorded = record::run(asked.options(), &stop_flag()?)?;
             print(&recorded.to_string())
         }
-        Command::Inspect(asked) => print(&capture::summary(&asked.path)?.to_string()),
+        Command::Inspect(path) => print(&capture::summary(&path)?.to_string()),
         Command::Check(asked) => check(&asked),
-        Command::Scenarios(asked) => scenarios(&asked.folder),
+        Command::Scenarios(asked) => scenarios(&asked.scenarios),
         Command::Report(asked) => rerender(&asked),
     }
 }
@@ -75,7 +75,7 @@ fn check(asked: &cli::Check) -> Result<()> {
     let mut mistakes = Vec::new();
     for path in &asked.paths {
         let name = path.to_string_lossy();
-        match find(&name, &asked.scenarios).and_then(|path| parse::read(&path)) {
+        match find(&name, &asked.shipped.scenarios).and_then(|path| parse::read(&path)) {
             Ok(scenario) => print(&format!("{name}: {}\n", scenario.title))?,
             Err(error) => mistakes.push(error.to_string()),
         }
@@ -201,7 +201,9 @@ mod tests {
         }
         let asked = cli::Check {
             paths: paths.to_vec(),
-            scenarios: folder.path().to_owned(),
+            shipped: cli::Shipped {
+                scenarios: folder.path().to_owned(),
+            },
         };
         let error = check(&asked).unwrap_err();
         assert_eq!(error.kind(), Kind::Input);

@@ -1,9 +1,38 @@
-//! When reads are due: seeded, at a constant or linearly rising rate.
+//! When the reads of a window are due: seeded, at a constant or linearly rising rate.
 
-use crate::traffic::{Spread, Window};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use std::time::Duration;
+
+/// How planned send times are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spread {
+    /// Exponential gaps, as many independent callers make them.
+    #[default]
+    Poisson,
+    /// Equal gaps.
+    Constant,
+    /// A closed loop: a read is due once fewer than the most are in flight, at no rate of its own. It tells what a read
+    /// costs at full load, and nothing of the wait of callers who would not hold back.
+    Closed,
+}
+
+/// One window of load against one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Planned reads a second at its begin.
+    pub from_qps: f64,
+    /// Planned reads a second at its end; equal to `from_qps` but for ramps, linear between.
+    pub to_qps: f64,
+    /// How long reads are planned for; it takes longer until the last has been answered.
+    pub duration: Duration,
+    /// How the times are spread.
+    pub spread: Spread,
+    /// Of the arrival times and of what is read. Equal for windows that are compared.
+    pub seed: u64,
+    /// Ask for positions and keep replies, to compare them with another target's.
+    pub keep_replies: bool,
+}
 
 /// Planned times of one window, ascending, all below its duration.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use listen::Listener;
 use std::{
     collections::BTreeMap,
     fmt,
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
@@ -100,8 +101,10 @@ impl RecordOptions {
 /// Records until `stop` is set; tells where it listens, and when a limit is reached, on standard error.
 pub fn run(options: RecordOptions, stop: &Arc<AtomicBool>) -> Result<Recorded> {
     let recorder = Recorder::bind(options)?;
-    eprintln!("listening on {}", recorder.address());
-    recorder.serve(stop, |note| eprintln!("{note}"))
+    // A reader of the log that has gone is no reason to end the recording.
+    let note = |text: &str| drop(writeln!(io::stderr(), "{text}"));
+    note(&format!("listening on {}", recorder.address()));
+    recorder.serve(stop, note)
 }
 
 impl Recorder {

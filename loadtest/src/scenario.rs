@@ -41,10 +41,11 @@
 pub mod parse;
 
 mod mistakes;
-pub(crate) mod section;
+mod requests;
+mod section;
 mod tables;
 
-use crate::{ids::Place, traffic::Spread};
+use crate::{ids::Place, traffic::Spread, workload::Draw};
 use std::{path::PathBuf, time::Duration};
 
 /// A checked scenario.
@@ -100,18 +101,6 @@ pub struct Ids {
     pub fallback: Place,
     /// How they are drawn.
     pub draw: Draw,
-}
-
-/// The distribution of ids.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Draw {
-    /// Each as often.
-    Uniform,
-    /// The one at place `i` (from 1) with weight `1 / i^exponent`.
-    Zipf {
-        /// > 0.
-        exponent: f64,
-    },
 }
 
 /// Connections and limits.

@@ -5,9 +5,10 @@ mod view;
 
 use self::view::{Look, View};
 use crate::{generator::Progress, report::model::Window};
+use indicatif::ProgressDrawTarget;
 use std::{
     env,
-    io::{self, IsTerminal as _, Stderr},
+    io::{self, Stderr},
     time::Duration,
 };
 
@@ -49,23 +50,24 @@ impl Terminal {
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let terminal = io::stderr().is_terminal();
-        let smart = terminal && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = ProgressDrawTarget::stderr();
+        let look = Look {
+            quiet,
+            colours: !terminal.is_hidden() && !set("NO_COLOR"),
+        };
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            terminal
+        };
         Self {
-            view: View::new(
-                io::stderr(),
-                Look {
-                    quiet,
-                    live: smart && !quiet,
-                    colours: smart && !set("NO_COLOR"),
-                },
-            ),
+            view: View::new(io::stderr(), target, look),
         }
     }
 
     /// A line that stays, such as `legacy: filled with 1,025,639 entries in 3.1 s`.
     pub fn note(&mut self, text: &str) {
-        self.view.note(text, width());
+        self.view.note(text);
     }
 
     /// A window begins.

@@ -13,9 +13,6 @@
 //! | `$from_us:30d`, `$to_us:30d` | int64 | one of that length (s, m, h, d), or the whole span if that is shorter |
 //! | `$position`, `$position:N` | int64, uint32, uint64 | 1 to N; without N, to the ledger's transactions |
 //!
-//! A ledger that was given, not generated, may be shorter than `ledger.transactions`: whoever knows its position sets that
-//! to it before [`prepare`].
-//!
 //! Whatever draws an id does so by the scenario's `[ids]`. All of a request's placeholders are about the same account.
 
 pub(crate) mod draw;
@@ -24,18 +21,20 @@ pub(crate) mod schema;
 pub(crate) mod template;
 
 mod pool;
+mod unknown;
 mod value;
 mod writes;
 
+pub use draw::Draw;
+pub(crate) use unknown::unknown;
+
 use crate::{
-    error::{Error, Kind, Result},
-    ids::Place,
-    scenario::Scenario,
+    error::Result,
     traffic::{Method, Request, Workload},
 };
 use draw::Drawer;
 use pool::{Pools, mixed};
-use std::sync::Arc;
+use template::Template;
 use writes::Writes;
 
 /// Methods of the service that the sidecar answers.
@@ -48,16 +47,16 @@ const HOT: [&str; 5] = [
 ];
 
 /// Requests that are ready to be sent.
-#[derive(Debug)]
-struct Prepared {
-    methods: Vec<Method>,
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    methods: Methods,
     pools: Pools,
     writes: Option<(u16, Writes)>,
 }
 
 impl Workload for Prepared {
     fn methods(&self) -> &[Method] {
-        &self.methods
+        &self.methods.0
     }
 
     fn read(&self, seed: u64, n: u64) -> Request<'_> {
@@ -70,42 +69,30 @@ impl Workload for Prepared {
     }
 }
 
-/// Encodes a pool of requests for every entry of the mix. `run_id` makes the ids of writes unique to a run. There are
-/// writes only if the scenario asks for some.
-pub fn prepare(scenario: &Scenario, places: &[Place], run_id: &str) -> Result<Arc<dyn Workload>> {
-    let places = &places[..places.len().min(scenario.ids.at_most)];
-    if places.is_empty() {
-        return Err(Error::new(Kind::Input, "the list of ids is empty"));
-    }
-    let mut methods = Methods::default();
-    let mut pools = Pools::default();
-    for (i, entry) in scenario.mix.iter().enumerate() {
-        let method = methods.index(&entry.path);
-        let template = template::compile(&entry.path, &entry.request)
-            .map_err(|faults| rejected(scenario, entry.line, &faults[0].rule))?;
-        let seed = i as u64; // An entry that is added last leaves the requests of those before it as they are.
-        let mut drawer = Drawer::new(places, scenario, seed);
-        drawer
-            .meets(&template.needs)
-            .map_err(|rule| rejected(scenario, entry.line, &rule))?;
-        pools.begin(method, entry.weight);
-        for _ in 0..entry.pool {
-            pools
-                .push(&template.encode(&mut drawer))
-                .map_err(|rule| rejected(scenario, entry.line, &rule))?;
+impl Prepared {
+    /// Encodes `pool` requests that are read as often as `weight` says among those of other entries.
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        (weight, pool): (u32, usize),
+        template: &Template,
+        drawer: &mut Drawer<'_>,
+    ) -> Result<(), String> {
+        drawer.meets(&template.needs)?;
+        let method = self.methods.index(path);
+        self.pools.begin(method, weight);
+        for _ in 0..pool {
+            self.pools.push(&template.encode(drawer))?;
         }
+        Ok(())
     }
-    let writes = if scenario.writes_per_second > 0.0 {
-        let writes = Writes::new(Drawer::new(places, scenario, u64::MAX), run_id)?;
-        Some((methods.index(writes::PATH), writes))
-    } else {
-        None
-    };
-    Ok(Arc::new(Prepared {
-        methods: methods.0,
-        pools,
-        writes,
-    }))
+
+    /// Payments beside the reads. `run_id` makes their ids unique to a run.
+    pub(crate) fn add_writes(&mut self, drawer: Drawer<'_>, run_id: &str) -> Result<()> {
+        let writes = Writes::new(drawer, run_id)?;
+        self.writes = Some((self.methods.index(writes::PATH), writes));
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,11 +110,6 @@ impl Methods {
         });
         u16::try_from(index).unwrap_or(u16::MAX)
     }
-}
-
-fn rejected(scenario: &Scenario, line: usize, rule: &str) -> Error {
-    let message = format!("{}.toml:{line}: mix: {rule}", scenario.name);
-    Error::new(Kind::Input, message)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! The exchange: many requests a message on one long stream, instead of a call for each.
+//! The exchange carries many requests per message on a few long-lived streams (lanes), instead of one call per request.
 //!
-//! A call costs more than most of the reads it carries. Here one wake-up parses a batch in place, answers it from one
-//! version and leaves one message of replies. What cannot be answered at once leaves the lane: it waits for its
-//! position, or is scanned by another thread, while the cheap ones behind it are answered.
+//! A call costs more than most of the reads it carries. On a lane, one wake-up parses a batch in place, answers it from
+//! one version and sends one message of replies. A request that cannot be answered at once leaves the lane: it waits
+//! for its position in a task, or another thread reads for it, while the lane answers the cheap requests behind it.
+//!
+//! Start with `lane`, which has a picture of a lane's states. `docs/exchange.md` explains both sides and the
+//! measurements.
 
 mod counts;
 mod frame;
@@ -29,10 +32,10 @@ use lane::Lane;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tonic::body::Body;
 
-/// Its one method.
+/// Path of the service's one method.
 pub const PATH: &str = "/hotpath.v1.ExchangeService/Exchange";
 
-/// The service. Cloning is cheap.
+/// The exchange service. Cloning is cheap.
 pub struct Exchange<M: Model> {
     shared: Arc<Shared<M>>,
 }
@@ -43,11 +46,11 @@ struct Shared<M: Model> {
     counts: Counts,
 }
 
-/// A place among the lanes.
+/// A place among the lanes, given back on drop.
 struct Place<M: Model>(Arc<Shared<M>>);
 
 impl<M: Model> Exchange<M> {
-    /// Answers as `serve` does, until `shutdown`.
+    /// Makes a service that gives the same answers as `serve`, until `shutdown`.
     #[must_use]
     pub fn new(serve: &Serve<M>, shutdown: Shutdown) -> Self {
         let shared = Arc::new(Shared {
@@ -58,8 +61,8 @@ impl<M: Model> Exchange<M> {
         Self { shared }
     }
 
-    /// Opens a lane. The body of the response does all its work, as the connection asks for more of it: there is no
-    /// task and no queue in between, and what the peer does not take is not computed.
+    /// Opens a lane. The body of the response does all of its work whenever the connection asks for more. No task and
+    /// no queue lies in between, and the lane does not compute what the peer does not take.
     #[must_use]
     pub fn call(&self, request: Request<Body>) -> Response<Body> {
         match self.admit() {
@@ -76,7 +79,7 @@ impl<M: Model> Exchange<M> {
         }
     }
 
-    /// What was counted.
+    /// The counts of all lanes.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.shared.counts

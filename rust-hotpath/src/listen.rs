@@ -1,4 +1,8 @@
-//! Listeners: the Unix socket for the shim, TCP for direct callers, and the limit on connections that both share.
+//! Listens on the Unix socket for the shim and on TCP for direct callers. Both share one limit on connections.
+//!
+//! ```text
+//!  Listener ── accepts, takes a place ──> Arrival ── to its core thread ──> Connection ── http2::serve
+//! ```
 
 mod http2;
 mod outbox;
@@ -36,24 +40,24 @@ use tonic::transport::server::TcpIncoming;
 pub struct Config {
     /// The Unix socket.
     pub socket: PathBuf,
-    /// TCP for direct callers.
+    /// The TCP address for direct callers.
     pub listen: Option<SocketAddr>,
-    /// Connections at once, on both together.
+    /// Most connections at once, on both listeners together.
     pub max_connections: usize,
-    /// What one connection may do.
+    /// Bounds of each connection.
     pub bounds: Bounds,
 }
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Longest headers of a call, as HTTP/2 counts them.
+    /// Longest headers of a call, in bytes as HTTP/2 counts them.
     pub header_bytes: u32,
-    /// Calls that may be cancelled within a second, on TCP.
+    /// Calls that one TCP connection may cancel within a second.
     pub resets_per_second: u32,
 }
 
-/// Accepts connections of one listener.
+/// Accepts connections on one socket.
 pub struct Listener {
     socket: Bound,
     room: Arc<Semaphore>,
@@ -83,7 +87,7 @@ enum Bound {
     Tcp(Box<TcpIncoming>),
 }
 
-/// Not polled by any runtime.
+/// An accepted stream that no runtime polls yet.
 enum Stream {
     Unix(std::os::unix::net::UnixStream),
     Tcp(std::net::TcpStream),
@@ -159,7 +163,7 @@ impl Listener {
     /// Listens on the Unix socket; only this user and root may connect.
     ///
     /// # Errors
-    /// As [`Socket::bind`].
+    /// The errors of [`Socket::bind`], or an error if the runtime cannot poll the socket.
     pub fn unix(config: &Config, room: &Arc<Semaphore>) -> Result<(Self, Socket), Error> {
         let (socket, listener) = Socket::bind(&config.socket)?;
         let listener = listener
@@ -174,7 +178,7 @@ impl Listener {
     /// Listens on TCP.
     ///
     /// # Errors
-    /// If the port is taken or not ours to take.
+    /// Fails if the port is taken, or if this process may not bind it.
     pub fn tcp(address: SocketAddr, room: &Arc<Semaphore>) -> Result<(Self, SocketAddr), Error> {
         let failed = |error| {
             Error::new(Kind::CannotCreate, format!("cannot listen on {address}")).because(error)
@@ -192,7 +196,7 @@ impl Listener {
         Self { socket, room }
     }
 
-    /// The next connection for which there is room.
+    /// Returns the next connection for which there is room.
     pub async fn accept(&mut self) -> Arrival {
         loop {
             match self.socket.accept().await {
@@ -235,10 +239,10 @@ impl Bound {
 }
 
 impl Arrival {
-    /// To be polled by the runtime on which this is called.
+    /// Makes a connection that the current runtime polls.
     ///
     /// # Errors
-    /// If the system can poll no more.
+    /// Fails if the system cannot poll another connection.
     pub fn open(self, bounds: Bounds) -> io::Result<Connection> {
         let Bounds {
             header_bytes,
@@ -273,7 +277,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.resets.fill_the_turn() {
-            // `serve` begins the next one.
+            // `http2::serve` begins the next turn.
             return Poll::Pending;
         }
         let before = buffer.filled().len();

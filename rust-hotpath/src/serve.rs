@@ -1,4 +1,10 @@
-//! The hot methods: from request bytes to reply bytes at one position, below tonic's router and codecs.
+//! Serves the hot methods: it turns request bytes into reply bytes at one position, below tonic's router and codecs.
+//!
+//! ```text
+//!  unary call ── head: judge headers ── frame: read the message ─┐
+//!                                                                ├─> core: one request against one version
+//!  lane (`exchange`) ── parse a frame ───────────────────────────┘
+//! ```
 
 mod budget;
 mod core;
@@ -47,19 +53,19 @@ use std::{
 use tokio::{task::JoinError, time::timeout};
 use tonic::{Code, Status, body::Body};
 
-/// What a refused encoding is answered with, as gRPC's specification asks.
+/// Header that lists the supported encodings when one is refused, as gRPC's specification asks.
 const ENCODINGS: &str = "grpc-accept-encoding";
 
 /// Limits of hot requests.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Longest request and longest reply.
+    /// Longest request and longest reply, in bytes.
     pub max_message_bytes: usize,
-    /// Longest wait for a position, if the caller has no nearer deadline.
+    /// Longest wait for a position, if the caller has no earlier deadline.
     pub max_wait: Duration,
     /// Hot requests at once.
     pub max_in_flight: usize,
-    /// Bytes of long requests and replies held at once.
+    /// Bytes of long requests and replies that may be held at once.
     pub max_buffered_bytes: usize,
 }
 
@@ -73,10 +79,10 @@ struct Unary {
     _share: Share,
 }
 
-/// The reply is a frame without its length, and empty if there is a verdict.
+/// An answer with its reply: a frame without its length, which is empty if there is a verdict.
 type Answered = (Answer, Vec<u8>, Permit);
 
-/// A response in the making.
+/// A response under construction.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The body of a request.
@@ -85,7 +91,7 @@ pub trait Incoming:
 {
 }
 
-/// The service. Cloning is cheap.
+/// The service of the hot methods. Cloning is cheap.
 pub struct Serve<M: Model> {
     core: Arc<Core<M>>,
 }
@@ -159,12 +165,12 @@ impl<M: Model> Serve<M> {
         Self { core }
     }
 
-    /// Takes no more hot requests, and waits until none is in flight.
+    /// Accepts no more hot requests, and waits until none is in flight.
     pub async fn drain(&self) {
         self.core.in_flight.close().await;
     }
 
-    /// Hot requests at this moment.
+    /// Hot requests in flight at this moment.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.core.in_flight.taken()
@@ -176,19 +182,19 @@ impl<M: Model> Serve<M> {
         self.core.budget.held()
     }
 
-    /// Unary calls moved to another thread, because they would have held up others.
+    /// Unary calls that moved to another thread because they would have held up others.
     #[must_use]
     pub fn moved(&self) -> u64 {
         self.core.moved.load(Relaxed)
     }
 
-    /// Dear requests that wait for a thread at this moment.
+    /// Expensive requests that wait for a thread at this moment.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.core.queued.load(Relaxed)
     }
 
-    /// What was counted.
+    /// Counts per method.
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.core.meter
@@ -299,7 +305,8 @@ impl<M: Model> Core<M> {
         }
     }
 
-    /// What the call holds is held until its thread is done, though its caller may have gone.
+    /// Answers on another thread. The call keeps its place and its share until the thread is done, even if the caller
+    /// has left.
     async fn scan(self: &Arc<Self>, call: Unary) -> Result<Answered, Error> {
         self.moved.fetch_add(1, Relaxed);
         let (core, given_up) = (Arc::clone(self), Arc::new(AtomicBool::new(false)));
@@ -335,12 +342,13 @@ impl<M: Model> Core<M> {
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
-        let hurried = callers_time.filter(|time| *time <= limits::REQUEST_ARRIVAL);
-        let most = hurried.unwrap_or(limits::REQUEST_ARRIVAL);
+        let most = callers_time.map_or(limits::REQUEST_ARRIVAL, |time| {
+            time.min(limits::REQUEST_ARRIVAL)
+        });
         let arrived = timeout(most, arrival).await;
         let (message, is_packed) = arrived.map_err(|_| {
-            let kind = hurried.map_or(Kind::Malformed, |_| Kind::TooLate);
-            Error::new(kind, format!("the request did not arrive within {most:?}"))
+            let text = format!("the request did not arrive within {most:?}");
+            Error::new(Kind::TooLate, text)
         })??;
         match is_packed {
             false => Ok(message),
@@ -390,7 +398,7 @@ fn thread_failed(error: JoinError) -> Error {
 fn refuse(error: &Error) -> (Code, Response<Body>) {
     let status = error.status();
     let mut response = status.into_http();
-    // All that is not supported here is compression.
+    // The only thing that is unsupported here is an encoding.
     if error.kind() == Kind::Unsupported {
         let headers = response.headers_mut();
         headers.insert(ENCODINGS, HeaderValue::from_static("identity, gzip"));

@@ -1,16 +1,27 @@
-// Package breaker stops calls to a sidecar that keeps failing, so that a hung one costs few requests a hop timeout.
+// Package breaker stops calls to a sidecar that keeps failing, so that a hung sidecar costs only few requests a hop
+// timeout.
 //
-// Each method has a breaker, and the whole side has one. A call passes if both let it. The rule is:
+// Each method has a breaker, and the whole side (the sidecar) has one. A call passes if both allow it. Each breaker has
+// these states:
 //
-//   - An answer is a success of its method and of the side: it ends what was counted against either.
+//	        too many failures              its time is over: one call probes
+//	closed ───────────────────> open ──────────────────────────────────────> half-open
+//	   ^                          ^                                              │ │
+//	   │                          └── the probe fails: open again, for longer ───┘ │
+//	   └────────────────────────────── the probe succeeds ─────────────────────────┘
+//
+// The rules are:
+//
+//   - An answer is a success of its method and of the side. It ends what was counted against either.
 //   - A lost connection is a failure of the side alone.
-//   - Any other failure (no answer in time, or none that can be believed) is one of its method. It also counts against the
-//     side, but all that one method has failed since the side's last success falls one failure short of opening it. So one bad
-//     method never takes the others along; and of a sidecar that hangs they need not learn each for itself: once one method
-//     has failed that often, the first failure of another opens the side.
-//   - The call that probes the side is judged by the side: against its method it weighs no more than a doubt, unless it
-//     succeeds. A method that has failed since its last success may probe the side only after half as long again as the
-//     others: one that may be well goes first. When the side closes, methods that are still open may probe at once.
+//   - Any other failure (no answer in time, or an answer that breaks the rules) is a failure of its method. It also
+//     counts against the side. But all failures of one method since the side's last success leave the side one failure
+//     short of opening. So one bad method never takes the others along. When a sidecar hangs, the other methods need
+//     not learn it each for itself: once one method has failed that often, the first failure of another opens the side.
+//   - A call that probes the side is judged for the side. If it fails, it weighs no more than a doubt against its
+//     method. A method that has failed since its last success may probe the side only after one and a half times as
+//     long as the others, so that a method that may be well goes first. When the side closes, methods that are still
+//     open may probe at once.
 package breaker
 
 import (
@@ -18,26 +29,26 @@ import (
 	"time"
 )
 
-// doubtsPerFailure is how many doubts weigh as much as one failure.
+// doubtsPerFailure is the number of doubts that weigh as much as one failure.
 const doubtsPerFailure = 20
 
-// Side is the name of the breaker for the whole side; the others have the names of their methods.
+// Side is the name of the breaker for the whole side. The others have the names of their methods.
 const Side = "side"
 
 // Config says when to open and for how long.
 type Config struct {
 	// Methods are the names of the methods that have a breaker.
 	Methods []string
-	// Failures in a row that open a breaker, or 20 times as many doubts.
+	// Failures is the number of failures in a row that open a breaker. 20 times as many doubts do too.
 	Failures int
-	// MinBackoff is how long it stays open at first, MaxBackoff at most; each failed probe doubles the time.
+	// MinBackoff is how long a breaker stays open at first, MaxBackoff at most. Each failed probe doubles the time.
 	MinBackoff, MaxBackoff time.Duration
-	// Now is the clock; nil means time.Now.
+	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
-	// Changed is told of each transition, after it, from any goroutine; nil means nobody is.
+	// Changed is called after each transition, from any goroutine. It may be nil.
 	Changed func(Change)
 
-	// jitter is that of the backoff.
+	// jitter is the jitter of the backoff.
 	jitter func(time.Duration) time.Duration
 }
 
@@ -46,33 +57,33 @@ type Change struct {
 	// Breaker is Side or a method.
 	Breaker  string
 	From, To State
-	// Why is what the outcome behind it was called.
+	// Why is the reason that the caller gave for the outcome behind the change.
 	Why string
-	// Failures counted since the last success; a doubt is a part of one.
+	// Failures is the number of failures since the last success. A doubt counts as a part of one.
 	Failures float64
-	// FailedProbes since it was closed.
+	// FailedProbes is the number of failed probes since the breaker was closed.
 	FailedProbes int
-	// For is how long it stays open; 0 unless To is Open.
+	// For is how long the breaker stays open. It is 0 unless To is Open.
 	For time.Duration
 }
 
-// Breakers are those of all methods, and the side's.
+// Breakers holds the breakers of all methods, and the side's.
 type Breakers struct {
 	cfg     Config
 	side    cell
 	methods []cell
-	// limit is the badness that opens a breaker, and most what one method may add to the side's.
+	// limit is the badness that opens a breaker. most is the most that one method may add to the side's badness.
 	limit, most int64
 
 	mu sync.Mutex
-	// given is what each method added to the side's badness since that was last zero.
+	// given is what each method has added to the side's badness since that was last zero.
 	given []int64
-	// changes are told once mu is free.
+	// changes are reported once mu is free.
 	changes []Change
 }
 
-// Ticket is the leave to make one call. Hand it back by exactly one of Success, Failure, Lost, Doubt or Abandon.
-// It is part of every request: kept small.
+// Ticket is the permission to make one call. Hand it back by exactly one of Success, Failure, Lost, Doubt or Abandon.
+// It is part of every request, and therefore small.
 type Ticket struct {
 	own, side pass
 	method    uint16
@@ -96,7 +107,7 @@ func New(cfg Config) *Breakers {
 	return b
 }
 
-// Open names the breakers that are not closed, the side's first.
+// Open returns the names of the breakers that are not closed, the side's first.
 func (b *Breakers) Open() []string {
 	var names []string
 	b.each(func(c *cell) {
@@ -107,7 +118,7 @@ func (b *Breakers) Open() []string {
 	return names
 }
 
-// IsOpen says whether the i-th of the side's breaker and the methods', in this order, is not closed.
+// IsOpen says whether the i-th breaker is not closed. Breaker 0 is the side's; those of the methods follow.
 func (b *Breakers) IsOpen(i int) bool {
 	if i == 0 {
 		return b.side.open.Load()
@@ -115,10 +126,10 @@ func (b *Breakers) IsOpen(i int) bool {
 	return b.methods[i-1].open.Load()
 }
 
-// Allow says whether a call of a method may be made. The way of a healthy call takes no lock.
+// Allow says whether a call of a method may be made. It takes no lock while both breakers are closed.
 func (b *Breakers) Allow(method int) (Ticket, bool) {
 	own := &b.methods[method]
-	// Before open is read: a ticket from around an opening is then an old one.
+	// This comes before open is read, so that a ticket from around an opening counts as an old one.
 	t := Ticket{method: uint16(method), own: own.pass(), side: b.side.pass()}
 	if !own.open.Load() && !b.side.open.Load() {
 		return t, true
@@ -137,7 +148,7 @@ func (b *Breakers) Allow(method int) (Ticket, bool) {
 	return t, allowed
 }
 
-// Success closes what the call probed.
+// Success is for a call that got an answer. It closes the breakers that the call probed.
 func (b *Breakers) Success(t Ticket) {
 	own := &b.methods[t.method]
 	if !t.own.probe && !t.side.probe {
@@ -161,7 +172,7 @@ func (b *Breakers) Success(t Ticket) {
 	})
 }
 
-// Failure is for a call whose method may be broken, or the whole side.
+// Failure is for a call that failed because its method, or the whole side, may be broken.
 func (b *Breakers) Failure(t Ticket, why string) {
 	b.locked(func() {
 		if b.failSide(t, why) {
@@ -172,7 +183,7 @@ func (b *Breakers) Failure(t Ticket, why string) {
 	})
 }
 
-// Lost is for a call that failed because the connection did.
+// Lost is for a call that failed because the connection was lost.
 func (b *Breakers) Lost(t Ticket, why string) {
 	b.locked(func() {
 		if !b.failSide(t, why) {
@@ -182,8 +193,8 @@ func (b *Breakers) Lost(t Ticket, why string) {
 	})
 }
 
-// Doubt is for a call that failed as it does on a broken sidecar, but also for reasons of its own: it takes many of
-// them, with no success in between, so that one caller can't open a breaker for all. Nor can one keep it open: if the
+// Doubt is for a call that failed as on a broken sidecar, but maybe for reasons of its own. Only many doubts, with no
+// success in between, open a breaker, so that one caller can't open it for all. Nor can one caller keep it open: if the
 // call was the probe, the next call probes.
 func (b *Breakers) Doubt(t Ticket, why string) {
 	b.locked(func() {
@@ -202,12 +213,12 @@ func (b *Breakers) Abandon(t Ticket) {
 	}
 }
 
-// Reset closes all: there is a new sidecar, or a new connection.
+// Reset closes all breakers, because there is a new sidecar or a new connection.
 func (b *Breakers) Reset(why string) {
 	b.locked(func() { b.each(func(c *cell) { b.close(c, why) }) })
 }
 
-// failSide is true if the call probed the side, which it then opens again.
+// failSide is true if the call probed the side. It then opens the side again.
 func (b *Breakers) failSide(t Ticket, why string) bool {
 	if !t.side.probe {
 		return false
@@ -237,7 +248,8 @@ func (b *Breakers) failMethod(t Ticket, weight int64, why string) {
 	}
 }
 
-// count adds to what is held against a breaker. Calls that began before its last change say nothing about the time after.
+// count adds to the badness of a breaker. A call that began before the breaker's last change says nothing about the
+// time after it.
 func (b *Breakers) count(c *cell, p pass, weight int64, why string) {
 	if c.current(p) && c.state == Closed && c.badness.Add(weight) >= b.limit {
 		b.trip(c, why)
@@ -260,7 +272,7 @@ func (b *Breakers) each(do func(*cell)) {
 	}
 }
 
-// locked tells of changes only afterwards: a log that is slow must hold up nobody else.
+// locked runs do with the lock held and reports changes afterwards, so that a slow log holds up nobody else.
 func (b *Breakers) locked(do func()) {
 	b.mu.Lock()
 	do()

@@ -20,7 +20,7 @@ const (
 	c
 )
 
-// rig is breakers of three methods, their clock and what they told.
+// rig holds the breakers of three methods, their clock and the changes that they reported.
 type rig struct {
 	*Breakers
 	*clock
@@ -94,7 +94,7 @@ func TestOneBadMethodTakesNoOtherAlong(t *testing.T) {
 	}
 }
 
-// Of a sidecar that hangs, methods do not learn one by one.
+// When a sidecar hangs, the methods need not learn it one by one.
 func TestAHungSidecarOpensTheSideWithTheFirstFailureOfAnotherMethod(t *testing.T) {
 	for failures := 1; failures < 7; failures++ {
 		r := newRig(t, failures)
@@ -204,7 +204,7 @@ func TestFailedProbesWaitLongerUpToTheMaximum(t *testing.T) {
 	}
 }
 
-// What fails while it probes the side is hardly a fault of its method.
+// A call that fails while it probes the side hardly counts against its method.
 func TestAFailedProbeOfTheSideIsADoubtOfItsMethod(t *testing.T) {
 	r := newRig(t, 2)
 	r.fail(a, 2)
@@ -219,7 +219,7 @@ func TestAFailedProbeOfTheSideIsADoubtOfItsMethod(t *testing.T) {
 	r.wantOpen(Side, "A", "C")
 }
 
-// Otherwise two bad methods that are asked for all the time would keep a good one out that is asked for seldom.
+// Otherwise two bad methods that are called all the time would keep out a good one that is called rarely.
 func TestASuspectedMethodProbesTheSideAfterTheOthers(t *testing.T) {
 	r := newRig(t, 1)
 	r.fail(a, 1)
@@ -230,11 +230,11 @@ func TestASuspectedMethodProbesTheSideAfterTheOthers(t *testing.T) {
 	r.refuse(a, b)
 	r.Success(r.allow(c))
 	r.wantOpen("A", "B")
-	// And now each may see at once whether it was but the side.
+	// Now each method may probe at once, to see whether only the side was at fault.
 	r.Success(r.allow(a))
 	r.wantOpen("B")
 
-	// If nobody else comes, one of them has to.
+	// If no other method is called, one of these has to probe.
 	r.fail(a, 1)
 	r.fail(c, 1)
 	r.wantOpen(Side, "A", "B", "C")
@@ -313,7 +313,7 @@ func TestAHealthyCallAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A healthy call must not wait for a lock: others' failures, and who logs them, may hold it.
+// A healthy call must not wait for a lock, because failures of other calls, and their logging, may hold it.
 func TestAHealthyCallTakesNoLock(t *testing.T) {
 	r := newRig(t, 5)
 	r.fail(a, 5)

@@ -8,15 +8,15 @@ import (
 	"hotpath.dev/go-shim/internal/backoff"
 )
 
-// State is what a breaker does with calls.
+// State says what a breaker does with calls.
 type State uint8
 
 const (
-	// Closed lets all pass.
+	// Closed lets all calls pass.
 	Closed State = iota
-	// Open lets none pass until its time is over.
+	// Open lets no call pass until its time is over.
 	Open
-	// HalfOpen lets one at a time pass, to probe.
+	// HalfOpen lets one call at a time pass, as a probe.
 	HalfOpen
 )
 
@@ -33,19 +33,19 @@ func (s State) String() string {
 	}
 }
 
-// cell is one breaker; mu of Breakers guards it.
+// cell is one breaker. The mu of Breakers guards it.
 type cell struct {
 	name string
 
-	// These three are also read without mu. open is true in all states but Closed.
+	// These three fields are also read without mu. open is true in all states but Closed.
 	open atomic.Bool
-	// badness counts doubts, and failures as the doubts that they weigh, since the last success.
+	// badness counts the doubts since the last success. A failure counts as doubtsPerFailure doubts.
 	badness    atomic.Int64
 	generation atomic.Uint32
 
 	state   State
 	probing bool
-	// wait is how long it stays open, which is until.
+	// wait is how long the breaker stays open. until is when that time ends.
 	wait         time.Duration
 	until        time.Time
 	failedProbes int
@@ -64,17 +64,17 @@ func (c *cell) init(name string, cfg Config) {
 
 func (c *cell) pass() pass { return pass{generation: c.generation.Load()} }
 
-// current is false for a call that began before the last change.
+// current is false for a call that began before the cell's last change.
 func (c *cell) current(p pass) bool { return p.generation == c.generation.Load() }
 
-// clear ends what was counted; it needs no lock.
+// clear resets the badness. It needs no lock.
 func (c *cell) clear(p pass) {
 	if c.badness.Load() != 0 && c.current(p) {
 		c.badness.Store(0)
 	}
 }
 
-// admits says whether a call may pass; later is how long after the end of its time a probe must wait.
+// admits says whether a call may pass. A probe must wait for later after the open time has ended.
 func (c *cell) admits(now time.Time, later time.Duration) bool {
 	return c.state == Closed || !c.probing && !now.Before(c.until.Add(later))
 }
@@ -92,7 +92,7 @@ func (b *Breakers) enter(c *cell) pass {
 	return p
 }
 
-// trip opens it, again if it was half open.
+// trip opens the breaker, also again after it was half open.
 func (b *Breakers) trip(c *cell, why string) {
 	c.probing = false
 	if c.state == HalfOpen {
@@ -100,7 +100,7 @@ func (b *Breakers) trip(c *cell, why string) {
 	}
 	c.wait = c.backoff.Next()
 	c.until = b.cfg.Now().Add(c.wait)
-	// In this order: see Allow.
+	// Allow depends on this order.
 	c.open.Store(true)
 	c.generation.Add(1)
 	b.become(c, Open, why)

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// world is a sidecar under a fake clock, and callers that overlap. All of it comes from one seed.
+// world simulates a sidecar under a fake clock, with callers that overlap. One seed determines everything.
 type world struct {
 	*Breakers
 	*clock
 	t      *testing.T
 	seed   uint64
 	random *rand.Rand
-	// hung, lost and bad are what is wrong now, with all of it or with methods.
+	// hung and lost say what is wrong with the whole sidecar now. bad says which methods are broken.
 	hung, lost bool
 	bad        []bool
 	inFlight   []Ticket
-	// state and until are what was told of each breaker.
+	// state and until are what the breakers reported.
 	state map[string]State
 	until map[string]time.Time
 }
@@ -43,7 +43,7 @@ func (w *world) fatal(format string, args ...any) {
 	w.t.Fatalf("seed %d: %s", w.seed, fmt.Sprintf(format, args...))
 }
 
-// changed checks that what is told is a chain.
+// changed checks that each reported change begins where the last one ended.
 func (w *world) changed(c Change) {
 	if w.state[c.Breaker] != c.From || c.From == c.To || c.Why == "" {
 		w.fatal("%s was %v: %+v", c.Breaker, w.state[c.Breaker], c)
@@ -70,7 +70,7 @@ func (w *world) probes(which func(Ticket) bool) int {
 	return n
 }
 
-// begin makes a call, if it may, and checks that it might.
+// begin makes a call if the breakers allow it, and checks that they were right.
 func (w *world) begin(method int) bool {
 	before := map[string]State{Side: w.state[Side], w.cfg.Methods[method]: w.state[w.cfg.Methods[method]]}
 	ticket, ok := w.Allow(method)
@@ -92,7 +92,7 @@ func (w *world) begin(method int) bool {
 	return true
 }
 
-// end hands back the i-th of those in flight.
+// end hands back the i-th ticket in flight.
 func (w *world) end(i int) {
 	ticket := w.inFlight[i]
 	w.inFlight = slices.Delete(w.inFlight, i, i+1)
@@ -123,7 +123,8 @@ func (w *world) step() {
 	}
 }
 
-// heals is true of every state: a sidecar that is well is asked again, for each method, within twice the longest wait.
+// heals checks what must hold in every state: a sidecar that is well is asked again, for each method, within twice the
+// longest wait.
 func (w *world) heals() {
 	w.hung, w.lost = false, false
 	clear(w.bad)
@@ -167,7 +168,7 @@ func TestWhateverOneMethodDoesTheOthersPass(t *testing.T) {
 		w := newWorld(t, seed)
 		bad := w.random.IntN(len(w.bad))
 		w.bad[bad] = true
-		// In some worlds nobody asks for the others, so that no success speaks for the side.
+		// In some worlds nobody calls the other methods, so that no success speaks for the side.
 		lonely := w.random.IntN(2) == 0
 		for range 600 {
 			if method := w.random.IntN(len(w.bad)); method == bad || !lonely {
@@ -196,8 +197,8 @@ func (w *world) settle(often bool) {
 	w.advance(time.Duration(w.random.Int64N(int64(300 * time.Millisecond))))
 }
 
-// In whatever order methods are asked for, one after the other, a sidecar that hangs costs at most one hop more than the
-// failures that open a breaker; then one a wait.
+// In whatever order methods are called, one after the other, a sidecar that hangs costs at most one hop more than the
+// number of failures that open a breaker. After that it costs one hop per wait.
 func TestAHungSidecarCostsFewHops(t *testing.T) {
 	for seed := range uint64(seeds) {
 		w := newWorld(t, seed)
@@ -225,7 +226,7 @@ func TestAHungSidecarCostsFewHops(t *testing.T) {
 			w.advance(10 * time.Millisecond)
 			ask(w.random.IntN(len(w.bad)))
 		}
-		// Half of 100, 200, ... 3,200 ms, and then half of 5 s at least.
+		// Each wait is at least half of 100, 200, ... 3,200 ms, and then half of 5 s.
 		if most := 6 + minute*2/5; hops > most {
 			w.fatal("%d hops in a minute, at most %d", hops, most)
 		}
@@ -233,7 +234,7 @@ func TestAHungSidecarCostsFewHops(t *testing.T) {
 	}
 }
 
-// Two methods that fail, and are asked for all the time, must not keep a third out that is asked for seldom.
+// Two methods that fail and are called all the time must not keep out a third one that is called rarely.
 func TestAGoodMethodAmongBadOnesIsServed(t *testing.T) {
 	for seed := range uint64(10) {
 		w := newWorld(t, seed)

@@ -1,4 +1,4 @@
-// Package feed pushes the ledger's events to a sidecar: from the position that the sidecar names, then live.
+// Package feed pushes the ledger's events to a sidecar: first from the position that the sidecar names, then live.
 package feed
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// ProtocolVersion is that of the private protocol, in Hello and FeedOpen.
+	// ProtocolVersion is the version of the private protocol, in Hello and FeedOpen.
 	ProtocolVersion = 3
 	// MaxBatchEvents and MaxBatchBytes are limits of feed.proto.
 	MaxBatchEvents = 10_000
@@ -27,7 +27,7 @@ const (
 var (
 	// ErrSource is wrapped by errors of the service's own ledger; the sidecar is not at fault.
 	ErrSource = errors.New("the source of the feed failed")
-	// ErrBadSource is wrapped by those that only a change of the Source can mend.
+	// ErrBadSource is wrapped by errors that only a change of the Source can mend.
 	ErrBadSource = errors.New("Source.Read broke its contract")
 	// ErrSourceStuck is joined to whatever ended a feed whose Source.Read did not end with it.
 	ErrSourceStuck = errors.New("Source.Read goes on though its context has ended: make it heed the context")
@@ -35,26 +35,26 @@ var (
 	ErrClosed = errors.New("the sidecar closed the feed")
 )
 
-// Source is the ledger; shim.Source documents it.
+// Source is the ledger. shim.Source documents it.
 type Source interface {
 	LedgerID() string
 	Head() uint64
 	Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error)
 }
 
-// Observer is told how a feed goes, from one goroutine at a time per method.
+// Observer hears about a feed. Each of its methods is called from one goroutine at a time.
 type Observer interface {
-	// Opened comes first: the head that the sidecar has to reach, and where it is.
+	// Opened comes first. It gives the head that the sidecar has to reach, and the sidecar's position.
 	Opened(head, watermark uint64)
-	// Watermark is the newest position that the sidecar has published.
+	// Watermark gives the newest position that the sidecar has published.
 	Watermark(position uint64)
 }
 
-// Feed is what one stream needs.
+// Feed holds what one stream needs.
 type Feed struct {
 	Source   Source
 	Observer Observer
-	// HeadEvery is how often the head is sent; feed.proto wants it at least every second.
+	// HeadEvery is how often the head is sent. feed.proto asks for at least once a second.
 	HeadEvery time.Duration
 }
 
@@ -66,7 +66,7 @@ type batch struct {
 	events [][]byte
 }
 
-// Run feeds one sidecar over one stream until that or ctx ends; it never returns nil.
+// Run feeds one sidecar over one stream until the stream or ctx ends. It never returns nil.
 func (f *Feed) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -85,14 +85,15 @@ func (f *Feed) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	go func() { defer close(read); cancel(f.read(ctx, at+1, batches)) }()
 	cancel(f.send(ctx, stream, batches))
 	<-received
-	// The reader tells nobody anything any more.
+	// By now nothing listens to the reader.
 	if stuck := outlast(ctx, read); stuck != nil {
 		return errors.Join(context.Cause(ctx), stuck)
 	}
 	return context.Cause(ctx)
 }
 
-// outlast waits for a Source.Read, which is not our code: until it is over, or for a while after its context is.
+// outlast waits until a Source.Read is over, at most for a while after its context has ended. Read is the service's
+// code.
 func outlast(ctx context.Context, read <-chan struct{}) error {
 	select {
 	case <-read:
@@ -125,7 +126,8 @@ func (f *Feed) open(stream hotpathv1.FeedService_FeedClient) (uint64, error) {
 	if id := watermark.GetLedgerId(); id != "" && id != f.Source.LedgerID() {
 		return 0, &Refusal{Reason: LedgerMismatch, Err: fmt.Errorf("the sidecar holds ledger %q", id)}
 	}
-	// Asked anew: it may have grown since the opening, and the sidecar may have been fed by us until just now.
+	// This asks for the head again. The ledger may have grown since the opening, and this process may have fed the
+	// sidecar until just now.
 	if now := f.Source.Head(); watermark.GetPosition() > now {
 		return 0, &Refusal{Reason: Behind, Err: fmt.Errorf("the sidecar is at %d, the ledger at %d", watermark.GetPosition(), now)}
 	}
@@ -136,7 +138,8 @@ func (f *Feed) open(stream hotpathv1.FeedService_FeedClient) (uint64, error) {
 	return watermark.GetPosition(), nil
 }
 
-// checkPast compares the newest event of both sides: two copies of a ledger that were both written to share its id.
+// checkPast compares the sidecar's newest event with the ledger's at that position. Two copies of a ledger share its id
+// even if both were written to.
 func (f *Feed) checkPast(ctx context.Context, opening *hotpathv1.Watermark) error {
 	at := opening.GetPosition()
 	if at == 0 {
@@ -146,7 +149,7 @@ func (f *Feed) checkPast(ctx context.Context, opening *hotpathv1.Watermark) erro
 	var err error
 	read := make(chan struct{})
 	go func() { defer close(read); events, err = f.Source.Read(ctx, at, 1, MaxBatchBytes) }()
-	// With an error the reader may still write to both.
+	// If there is an error, the reader may still write to both variables.
 	if stuck := outlast(ctx, read); stuck != nil {
 		return errors.Join(ctx.Err(), stuck)
 	}
@@ -172,7 +175,7 @@ func (f *Feed) receive(stream hotpathv1.FeedService_FeedClient) error {
 	}
 }
 
-// read keeps one batch ahead of the sender, and no more.
+// read stays one batch ahead of the sender, and no more.
 func (f *Feed) read(ctx context.Context, from uint64, batches chan<- batch) error {
 	for {
 		events, err := f.Source.Read(ctx, from, MaxBatchEvents, MaxBatchBytes)
@@ -205,7 +208,7 @@ func check(events [][]byte) error {
 	return nil
 }
 
-// send is the only sender on the stream: grpc-go allows no two at once.
+// send is the only sender on the stream, because grpc-go does not allow two at once.
 func (f *Feed) send(ctx context.Context, stream hotpathv1.FeedService_FeedClient, batches <-chan batch) error {
 	ticker := time.NewTicker(f.HeadEvery)
 	defer ticker.Stop()
@@ -221,7 +224,7 @@ func (f *Feed) send(ctx context.Context, stream hotpathv1.FeedService_FeedClient
 		}
 		switch err := stream.Send(&request); {
 		case errors.Is(err, io.EOF):
-			// The stream is over; the receiver learns why.
+			// The stream is over, and the receiver learns why.
 			<-ctx.Done()
 			return ctx.Err()
 		case err != nil:

@@ -161,7 +161,7 @@ func TestSourcesThatBreakTheContractSendNothing(t *testing.T) {
 	}
 }
 
-// deafSource reads for ever, whatever becomes of the context.
+// deafSource reads for ever, even after its context has ended.
 type deafSource struct {
 	*shimtest.Ledger
 	asked, end chan struct{}

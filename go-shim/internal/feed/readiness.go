@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Readiness decides from a feed's progress whether the sidecar may be asked. Until it has published the head named at
-// the opening it is not ready; later it stops being so while it makes no progress towards a head that has been
-// waiting for longer than StaleAfter, and must reach that head to be trusted again.
+// Readiness decides from a feed's progress whether the sidecar may be asked. The sidecar is not ready until it has
+// published the head named when the feed opened. Later it stops being ready if it makes no progress towards a newer
+// head for longer than StaleAfter. It must then reach that head to be ready again.
 type Readiness struct {
 	StaleAfter time.Duration
 	// Changed is called with the lock held, when readiness changes.
@@ -19,22 +19,22 @@ type Readiness struct {
 	mu       sync.Mutex
 	ready    bool
 	opened   bool
-	lost     bool      // no feed may open: those that are left are of a session that is over
+	lost     bool      // no feed may open: feeds that still run belong to a session that is over
 	target   uint64    // the head to reach
 	progress time.Time // when target was set or the watermark last rose
 }
 
-// Position is the newest watermark heard.
+// Position returns the newest watermark heard.
 func (r *Readiness) Position() uint64 { return r.watermark.Load() }
 
-// Ready is the present verdict.
+// Ready returns the present verdict.
 func (r *Readiness) Ready() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ready
 }
 
-// Begin is for a new session, once all that could speak for the one before has ended.
+// Begin begins a new session. Everything that could report for the session before must have ended.
 func (r *Readiness) Begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *Readiness) Watermark(now time.Time, position uint64) {
 	}
 }
 
-// Tick looks at the head, a few times per StaleAfter.
+// Tick looks at the head. Call it a few times per StaleAfter.
 func (r *Readiness) Tick(now time.Time, head uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,7 +84,7 @@ func (r *Readiness) Tick(now time.Time, head uint64) {
 	}
 }
 
-// Lose is for a lost session: until the next one begins, nothing makes it ready.
+// Lose ends a session. Nothing makes the sidecar ready until the next one begins.
 func (r *Readiness) Lose() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,12 +2,12 @@ package feed
 
 import "hotpath.dev/go-shim/position"
 
-// Reasons for which a sidecar refuses a Hello or a feed, as control.proto and feed.proto name them.
+// Reasons for which a sidecar refuses a Hello or a feed. control.proto and feed.proto name them.
 const (
 	ProtocolMismatch = "PROTOCOL_MISMATCH"
 	LedgerMismatch   = "LEDGER_MISMATCH"
 	Behind           = "FEED_BEHIND"
-	// Forked is found by the shim itself, by the opening watermark.
+	// Forked is found by the shim itself, from the opening watermark.
 	Forked     = "LEDGER_FORKED"
 	Gap        = "FEED_GAP"
 	Repeat     = "FEED_REPEAT"
@@ -21,7 +21,7 @@ func Reasons() []string {
 	return []string{ProtocolMismatch, LedgerMismatch, Behind, Forked, Gap, Repeat, BadMessage, BadEvent, Busy}
 }
 
-// Refusal is the sidecar's considered no: trying again soon changes nothing.
+// Refusal is a refusal for a reason. Trying again soon does not change it.
 type Refusal struct {
 	Reason string
 	Err    error
@@ -30,7 +30,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Reason + ": " + r.Err.Error() }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// AsRefusal turns a status that carries a reason into a *Refusal; other errors it returns as they are.
+// AsRefusal turns a status that carries a reason into a *Refusal. It returns other errors unchanged.
 func AsRefusal(err error) error {
 	if reason := position.Reason(err); reason != "" {
 		return &Refusal{Reason: reason, Err: err}
@@ -38,8 +38,8 @@ func AsRefusal(err error) error {
 	return err
 }
 
-// Foreign is true if the sidecar's state belongs to another ledger or another past of this one: no feed can mend it,
-// only a restart, from which it comes back empty.
+// Foreign is true if the sidecar's state belongs to another ledger, or to another past of this one. No feed can mend
+// that, only a restart, which empties the sidecar.
 func (r *Refusal) Foreign() bool {
 	return r.Reason == LedgerMismatch || r.Reason == Behind || r.Reason == Forked
 }

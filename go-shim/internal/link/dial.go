@@ -17,19 +17,19 @@ import (
 	"hotpath.dev/go-shim/codec"
 )
 
-// Flow control must never be what a local hop waits for.
+// A local hop must never wait for flow control, so the windows are large.
 const (
 	streamWindowBytes = 1 << 20
 	connWindowBytes   = 4 << 20
 )
 
-// target only has to name a Unix socket, which makes the authority "localhost"; the dialer has the connection already.
+// target only has to name a Unix socket, which makes the authority "localhost". The dialer has the connection already.
 const target = "unix:sidecar"
 
-// ErrLost ends a session.
+// ErrLost is the error that ends a session.
 var ErrLost = errors.New("a connection to the sidecar was lost")
 
-// dial connects before it makes a ClientConn: an absent sidecar, the commonest failure, then costs one system call.
+// dial connects before it makes a ClientConn. An absent sidecar, the most common failure, then costs one system call.
 func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	var dialer net.Dialer
 	wire, err := dialer.DialContext(ctx, "unix", socket)
@@ -50,7 +50,7 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 			Backoff: grpcbackoff.Config{
 				BaseDelay: 20 * time.Millisecond, Multiplier: 2, Jitter: .2, MaxDelay: 250 * time.Millisecond,
 			},
-			// Not to end before greetTimeout does, which tells a sidecar that hangs from one that refuses.
+			// This must not end before greetTimeout, which tells a sidecar that hangs from one that refuses.
 			MinConnectTimeout: 2 * greetTimeout,
 		}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec.New(nil))))
@@ -66,7 +66,7 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// only hands out wire once: a connection that comes later would not have been greeted.
+// only hands out wire once, because a later connection would not have been greeted.
 func only(wire net.Conn) func(context.Context, string) (net.Conn, error) {
 	var used atomic.Bool
 	return func(context.Context, string) (net.Conn, error) {
@@ -86,6 +86,6 @@ func awaitLoss(ctx context.Context, conn *grpc.ClientConn) error {
 
 func closeAll(conns []*grpc.ClientConn) {
 	for _, conn := range conns {
-		_ = conn.Close() // fails only if closed already
+		_ = conn.Close() // fails only if it is closed already
 	}
 }

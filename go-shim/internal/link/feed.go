@@ -34,7 +34,7 @@ func (l *Link) feed(ctx context.Context, conn grpc.ClientConnInterface) error {
 		switch {
 		case errors.As(err, &refusal) && refusal.Foreign():
 			return refusal
-		// Busy may only mean that the sidecar has yet to notice the end of our own last feed.
+		// Busy may only mean that the sidecar has not yet noticed the end of this link's last feed.
 		case refusal != nil && refusal.Reason == feed.Busy:
 			l.logRefusal(refusal)
 		case refusal != nil:

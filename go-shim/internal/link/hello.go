@@ -14,10 +14,10 @@ import (
 
 const defaultMaxMessageBytes = 4 << 20
 
-// helloAnswer is what all connections of a session agreed on.
+// helloAnswer is the answer on which all connections of a session agree.
 type helloAnswer struct {
 	*hotpathv1.HelloResponse
-	// refusals says per method why not; empty if accepted.
+	// refusals says for each method why the sidecar refused it. It is empty for an accepted method.
 	refusals []string
 }
 
@@ -45,7 +45,7 @@ func (l *Link) greet(ctx context.Context, n int) ([]*grpc.ClientConn, *helloAnsw
 			return conns, nil, fmt.Errorf("hello: %w", err)
 		}
 		if answer != nil {
-			// A second sidecar may have taken over the socket in between.
+			// Another sidecar may have taken over the socket in between.
 			next.refuseAlso(answer)
 		}
 		answer = next
@@ -53,7 +53,7 @@ func (l *Link) greet(ctx context.Context, n int) ([]*grpc.ClientConn, *helloAnsw
 	return conns, answer, nil
 }
 
-// refuseAlso leaves what both answers accept, and call by one index.
+// refuseAlso keeps only the methods that both answers accept and call by the same index.
 func (a *helloAnswer) refuseAlso(before *helloAnswer) {
 	for i, refusal := range before.refusals {
 		switch {
@@ -66,8 +66,8 @@ func (a *helloAnswer) refuseAlso(before *helloAnswer) {
 	}
 }
 
-// names are what exchange frames call the methods. A refused one has none: its index says nothing, and the 0 that is there
-// is another method's.
+// names returns the names of the methods in exchange frames. A refused method has none: its index means nothing, and
+// the index 0 in its place is another method's.
 func (a *helloAnswer) names() []transport.Name {
 	names := make([]transport.Name, len(a.GetMethods()))
 	for i, verdict := range a.GetMethods() {
@@ -113,7 +113,7 @@ func judge(request *hotpathv1.HelloRequest, response *hotpathv1.HelloResponse) (
 			return nil, &feed.Refusal{Reason: feed.ProtocolMismatch,
 				Err: fmt.Errorf("verdict %d is for %q", i, verdict.GetFullMethod())}
 		case verdict.GetAccepted() && taken:
-			// One would be answered by the other.
+			// One method would be answered by the other.
 			return nil, &feed.Refusal{Reason: feed.ProtocolMismatch,
 				Err: fmt.Errorf("%s and %s both have index %d", other, verdict.GetFullMethod(), verdict.GetIndex())}
 		case verdict.GetAccepted():

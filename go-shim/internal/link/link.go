@@ -1,7 +1,12 @@
-// Package link holds the connections to one sidecar: it dials, introduces itself, feeds, and says whether the sidecar
-// may be asked.
+// Package link holds the connections to one sidecar. It dials, says Hello, feeds the sidecar, and says whether the
+// sidecar may be asked.
 //
-// A session is one set of HTTP/2 connections, each greeted by Hello. They are never redialled: when one is lost the
+//	dial ──> Hello ──> session: feed ──> caught up: Serving returns the session
+//	  ^                   │                │ ^
+//	  │                   │ lost           │ │ stale, or caught up again
+//	  └── backoff <───────┴────────────────┴─┘
+//
+// A session is one set of HTTP/2 connections, each greeted by Hello. They are never redialled. When one is lost, the
 // whole session ends, so that no request can reach a sidecar that was not greeted.
 package link
 
@@ -24,13 +29,13 @@ import (
 )
 
 const (
-	// greetTimeout bounds dialling and Hello together; a hung sidecar takes connections but greets nobody.
+	// greetTimeout bounds dialling and Hello together. A hung sidecar accepts connections but greets nobody.
 	greetTimeout = 2 * time.Second
-	// pingEvery and pingTimeout end the session with a sidecar that hangs; grpc-go allows no more frequent pings.
+	// pingEvery and pingTimeout end the session with a sidecar that hangs. grpc-go allows no more frequent pings.
 	pingEvery, pingTimeout = 10 * time.Second, 5 * time.Second
-	// quietAfter is how long a session or a feed must have lasted for the next attempt to be quick again.
+	// quietAfter is how long a session or a feed must have lasted for the next attempt to follow quickly again.
 	quietAfter = 10 * time.Second
-	// startGrace is how long nobody is told that there is no sidecar yet.
+	// startGrace is how long the log does not say that there is no sidecar yet.
 	startGrace = time.Second
 )
 
@@ -39,10 +44,10 @@ type Config struct {
 	Socket  string
 	Source  feed.Source
 	Methods []Method
-	// Connections for requests; the feed has one more for itself.
+	// Connections is the number of connections for requests. The feed has one more for itself.
 	Connections int
 	StaleAfter  time.Duration
-	// HungAfter is how long a sidecar may take connections without answering Hello before it counts as unusable.
+	// HungAfter is how long a sidecar may accept connections without answering Hello before it counts as unusable.
 	HungAfter time.Duration
 	// HeadEvery is how often an idle feed says where the ledger is.
 	HeadEvery time.Duration
@@ -64,30 +69,30 @@ type Events struct {
 	Greeted func()
 	// MethodRefused says, with each Hello, whether the i-th method was refused.
 	MethodRefused func(i int, refused bool)
-	// Refused is for refusals of a whole Hello or feed.
+	// Refused is called for each refusal of a whole Hello or feed.
 	Refused func(reason string)
-	// FeedReopened is for each feed but the first.
+	// FeedReopened is called for each feed but the first.
 	FeedReopened func()
-	// Unusable is called if only a restart can mend the sidecar; true means that there will be one.
+	// Unusable is called if only a restart can mend the sidecar. It returns true if there will be one.
 	Unusable func(why string) bool
 }
 
 // Session is a greeted sidecar that has caught up.
 type Session struct {
 	Transport transport.Transport
-	// MaxMessageBytes bounds request and reply.
+	// MaxMessageBytes is the longest request and the longest reply.
 	MaxMessageBytes int
 	peer            transport.Peer
 }
 
-// Accepts says whether the sidecar took the i-th method. It may only be asked of the session that is then used: the next
-// one may be with another sidecar.
+// Accepts says whether the sidecar accepted the i-th method. Ask it of the session that is then used, because the next
+// session may be with another sidecar.
 func (s *Session) Accepts(i int) bool {
 	_, err := s.peer.Name(i)
 	return err == nil
 }
 
-// Link is the one way to the sidecar.
+// Link is the only way to the sidecar.
 type Link struct {
 	cfg       Config
 	quiet     *ratelog.Limiter
@@ -98,10 +103,10 @@ type Link struct {
 
 	feedsOpened atomic.Uint64
 
-	// Only Run's goroutine writes these, and only between sessions.
+	// Only Run's goroutine writes these fields, and only between sessions.
 	current  *Session
 	refusals []string
-	// silentSince is when Hello first timed out since it was last answered.
+	// silentSince is when Hello first timed out after its last answer.
 	silentSince time.Time
 }
 
@@ -113,13 +118,13 @@ func New(cfg Config) *Link {
 	return l
 }
 
-// Serving is the sidecar to ask; nil if there is none that may be asked now.
+// Serving returns the sidecar to ask, or nil if none may be asked now.
 func (l *Link) Serving() *Session { return l.serving.Load() }
 
 // Connected is true while there is a greeted sidecar, ready or not.
 func (l *Link) Connected() bool { return l.connected.Load() }
 
-// Position is the newest position that the sidecar has published, as last heard.
+// Position returns the newest position that the sidecar has published, as last heard.
 func (l *Link) Position() uint64 { return l.readiness.Position() }
 
 // Run keeps a session up until ctx ends.
@@ -156,7 +161,8 @@ func (l *Link) Run(ctx context.Context) {
 	}
 }
 
-// judgeSilence has a sidecar restarted that is there but answers nothing. One that is absent may be starting.
+// judgeSilence asks for a restart of a sidecar that is there but answers nothing. A sidecar that is absent may be
+// starting.
 func (l *Link) judgeSilence(err error) {
 	silent := errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 	switch {
@@ -172,7 +178,7 @@ func (l *Link) judgeSilence(err error) {
 
 // session runs from the first dial until a connection is lost.
 func (l *Link) session(ctx context.Context) error {
-	// One connection more than asked for, so that a long history can't hold up requests.
+	// The feed gets a connection of its own, so that a long history can't hold up requests.
 	conns, answer, err := l.greet(ctx, l.cfg.Connections+1)
 	defer closeAll(conns)
 	if err != nil {
@@ -194,8 +200,8 @@ func (l *Link) session(ctx context.Context) error {
 	running.Go(func() { cancel(l.feed(ctx, conns[0])) })
 	running.Go(func() { l.watchHead(ctx) })
 	<-ctx.Done()
-	// Before the connections are closed, so that no new request meets a closed one. A feed that is just opening does not
-	// know yet, and is not heard any more.
+	// This comes before the connections are closed, so that no new request meets a closed one. A feed that is just
+	// opening does not know this yet; from now on it has no effect.
 	l.readiness.Lose()
 	l.current.Transport.Close()
 	running.Wait()

@@ -19,7 +19,7 @@ import (
 
 const patience = time.Minute
 
-// up runs a link to the socket; what it calls unusable arrives on the channel.
+// up runs a link to the socket. When the link calls the sidecar unusable, the reason arrives on the channel.
 func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan string) {
 	t.Helper()
 	unusable := make(chan string, 100)
@@ -85,7 +85,7 @@ func TestLossEndsTheSessionAtOnce(t *testing.T) {
 	await(t, "lost", func() bool { return l.Serving() == nil && !l.Connected() })
 }
 
-// heldLedger answers a read of what is past only once it is released.
+// heldLedger answers a read of the past only once it is released.
 type heldLedger struct {
 	*shimtest.Ledger
 	asked, released chan struct{}
@@ -111,7 +111,7 @@ type onClose struct {
 
 func (c onClose) Close() { c.do() }
 
-// A feed is told last that its session is over: what it says until then must not be taken for the next one's.
+// A feed learns last that its session is over. What it reports until then must not count for the next session.
 func TestFeedThatOpensAfterTheLossPublishesNothing(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	sidecar := shimtest.Start(t, socket)
@@ -168,7 +168,7 @@ func TestHelloIsJudged(t *testing.T) {
 	}
 }
 
-// A method that is called by the wrong index would be answered by another.
+// If a method were called by the wrong index, another method would answer.
 func TestIndicesMustBeCertain(t *testing.T) {
 	request := &hotpathv1.HelloRequest{Methods: []*hotpathv1.HotMethod{{FullMethod: "/a/b"}, {FullMethod: "/a/c"}}}
 	greet := func(first, second uint32) (*helloAnswer, error) {

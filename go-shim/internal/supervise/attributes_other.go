@@ -4,7 +4,7 @@ package supervise
 
 import "syscall"
 
-// attributes give the sidecar a process group of its own. Here only the lifeline ends it with its parent.
+// attributes gives the sidecar a process group of its own. On this system only the lifeline ends it with its parent.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

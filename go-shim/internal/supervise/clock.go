@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// clock is time, or a test's idea of it.
+// clock is the time, or a fake of it in tests.
 type clock interface {
 	Now() time.Time
-	// After gives a channel that receives once d is over, and a function to call when nobody waits any more.
+	// After returns a channel that receives once d is over, and a function to call when nobody waits any more.
 	After(d time.Duration) (<-chan time.Time, func())
 }
 

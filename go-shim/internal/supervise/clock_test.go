@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fakeClock stands still until a test lets one of those that wait go on.
+// fakeClock stands still until a test lets one of the waiters go on.
 type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -55,13 +55,13 @@ func (c *fakeClock) waiting(least, most time.Duration) *fakeTimer {
 	return nil
 }
 
-// fire waits for somebody who waits for d, and tells them that it is over.
+// fire waits until somebody waits for d, and ends that wait.
 func (c *fakeClock) fire(t *testing.T, d time.Duration) {
 	t.Helper()
 	c.fireWithin(t, d, d)
 }
 
-// fireWithin is fire for a time that is made up by chance.
+// fireWithin is like fire, for a time that is random.
 func (c *fakeClock) fireWithin(t *testing.T, least, most time.Duration) {
 	t.Helper()
 	eventually(t, "somebody waits for "+least.String()+" to "+most.String(), func() bool {

@@ -12,11 +12,12 @@ import (
 	"syscall"
 )
 
-// settings is how the names of the sidecar's settings in the environment begin.
+// settings is the prefix of the sidecar's settings in the environment.
 const settings = "HOTPATHD_"
 
-// hopeless is true of an exit whose code, as in sysexits.h, says that the same program with the same settings would end so
-// again: 64 to 78, but for 69 (the socket or a port is taken), 71 (the system) and 75 (try again).
+// hopeless is true if the exit code says that the same program with the same settings would end in the same way again.
+// These are the codes of sysexits.h, 64 to 78, except 69 (the socket or a port is taken), 71 (the system) and 75 (try
+// again).
 func hopeless(err error) (code int, yes bool) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
@@ -26,11 +27,11 @@ func hopeless(err error) (code int, yes bool) {
 	return code, code >= 64 && code <= 78 && !slices.Contains([]int{69, 71, 75}, code)
 }
 
-// giveUp waits until what the sidecar was started with is no longer what it was before, or Restart is called. It is false if
-// that changed already, while the sidecar started.
+// giveUp waits until something that the sidecar was started with differs from what it was before the start, or until
+// Restart is called. It returns false if that changed already while the sidecar started.
 func (s *Supervisor) giveUp(ctx context.Context, code int, before, said string) bool {
 	select {
-	case <-s.again: // meant for the process that ended
+	case <-s.again: // this was meant for the process that ended
 	default:
 	}
 	if s.configuration() != before {
@@ -60,8 +61,9 @@ func (s *Supervisor) giveUp(ctx context.Context, code int, before, said string) 
 	}
 }
 
-// configuration tells apart all that a start depends on and that can change while this process runs: the program, what
-// arguments and settings name if it is a file or a folder, what is in its way, and the environment.
+// configuration describes everything that a start depends on and that can change while this process runs: the program,
+// the files and folders that arguments and settings name, what is in the way of the socket and the ready file, and the
+// environment. If two descriptions are equal, a start would end in the same way.
 func (s *Supervisor) configuration() string {
 	var b strings.Builder
 	named := slices.Concat([]string{s.path, s.cfg.Socket, filepath.Dir(s.cfg.ReadyFile)}, s.cfg.Args)
@@ -80,7 +82,7 @@ func (s *Supervisor) configuration() string {
 	return b.String()
 }
 
-// describe adds what is at the path, and the folder that holds it.
+// describe adds what is at the path, and the folder around it.
 func describe(b *strings.Builder, path string) {
 	for _, path := range []string{path, filepath.Dir(path)} {
 		info, err := os.Stat(path)
@@ -92,7 +94,7 @@ func describe(b *strings.Builder, path string) {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 			fmt.Fprintf(b, " %d %d %d", stat.Dev, stat.Ino, stat.Uid)
 		}
-		// What else a folder holds may change at any time.
+		// The contents of a folder may change at any time, so its size and time do not count.
 		if !info.IsDir() {
 			fmt.Fprintf(b, " %d %v", info.Size(), info.ModTime())
 		}

@@ -151,7 +151,7 @@ func TestWhatCountsAsAChange(t *testing.T) {
 	}
 }
 
-// What cleans up old files takes the socket along; the sidecar behind it lives on, out of reach.
+// A program that cleans up old files may remove the socket. The sidecar behind it lives on, but nobody can reach it.
 func TestASidecarWithoutSocketAndConnectionIsReplaced(t *testing.T) {
 	var log recorder
 	var connected atomic.Bool
@@ -162,7 +162,7 @@ func TestASidecarWithoutSocketAndConnectionIsReplaced(t *testing.T) {
 	looks := func(n int) {
 		for range n {
 			clock.fire(t, lookEvery)
-			// What it looked at must not change before it has.
+			// The supervisor must have looked before the test changes anything.
 			eventually(t, "it has looked", func() bool { return clock.waiting(lookEvery, lookEvery) != nil })
 		}
 	}

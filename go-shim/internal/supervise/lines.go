@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// maxLineBytes bounds what is kept of a line that doesn't end.
+// maxLineBytes bounds how much of a line without an end is kept.
 const maxLineBytes = 8 << 10
 
-// What is kept of the last words of a process.
+// How much of the last output of a process is kept.
 const (
 	lastLines     = 12
 	lastLineBytes = 512
 )
 
-// lines logs what is written to it, line by line.
+// lines is a writer that logs its input line by line.
 type lines struct {
 	log *slog.Logger
 
@@ -41,7 +41,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// flush logs what came without an end of line, the last words of a process that crashed, and returns the last lines.
+// flush logs a last line without an end, as a crashed process leaves it, and returns the last lines.
 func (l *lines) flush() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,8 +68,8 @@ func (l *lines) keep(line string) {
 	l.last = append(l.last, line)
 }
 
-// levelled takes apart a line of hotpathd's log, "TIME LEVEL MESSAGE": the time is about to be written again, and a
-// warning must stay one. Other lines are information.
+// levelled splits a line of hotpathd's log, "TIME LEVEL MESSAGE". The logger writes the time again, and a warning must
+// stay a warning. Other lines are logged at level info.
 func levelled(line string) (slog.Level, string) {
 	_, rest, _ := strings.Cut(line, " ")
 	name, message, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")

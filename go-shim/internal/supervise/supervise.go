@@ -1,5 +1,10 @@
-// Package supervise keeps one sidecar process running: never two, restarted with backoff, dead when its parent is.
-// It is for Unix systems.
+// Package supervise keeps one sidecar process running. It never runs two at a time, restarts with backoff, and makes
+// sure that the sidecar dies with its parent. It needs a Unix system.
+//
+//	start ──> running ──> the process ended, or must end ──> backoff ──> start
+//	                          │
+//	                          └─ an exit code that a restart cannot mend ──> given up ──> start
+//	                                                       a file or setting changed, or Restart
 package supervise
 
 import (
@@ -22,11 +27,12 @@ import (
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
-	// settled is how long a sidecar must have run for its next restart to be quick again.
+	// settled is how long a sidecar must have run for its next restart to follow quickly again.
 	settled = 10 * time.Second
 	// lookEvery is how often the supervisor looks at files.
 	lookEvery = time.Second
-	// goneLooks in a row without socket and connection make a sidecar that nobody can reach. It is longer than most drain.
+	// goneLooks is the number of looks in a row without socket and connection after which nobody can reach the sidecar.
+	// It is longer than most sidecars drain.
 	goneLooks = 10
 )
 
@@ -37,24 +43,25 @@ var ErrNoBinary = errors.New("no sidecar program: install hotpathd on PATH, or n
 type Config struct {
 	// Bin is a name to look up on PATH, or a path.
 	Bin string
-	// Args follow those that the supervisor gives itself: --socket, --lifeline and --ready-file.
+	// Args follow the flags that the supervisor sets itself: --socket, --lifeline and --ready-file.
 	Args []string
-	// Socket is where it shall listen.
+	// Socket is the path on which the sidecar listens.
 	Socket string
-	// ReadyFile is where it says that it does.
+	// ReadyFile is the file that the sidecar writes once it listens.
 	ReadyFile string
-	// StartTimeout is how long after its start it must have written ReadyFile, or be Connected.
+	// StartTimeout is the time within which the sidecar must have written ReadyFile, or be Connected.
 	StartTimeout time.Duration
 	// DrainTimeout is the time between SIGTERM and SIGKILL.
 	DrainTimeout time.Duration
 	Log          *slog.Logger
-	// Connected says whether the sidecar has been reached, which is better proof than the file.
+	// Connected says whether the shim has reached the sidecar, which is better proof than the file.
 	Connected func() bool
-	// Prepare is called before each start: it makes what that needs. Its error is that of the start.
+	// Prepare is called before each start and makes what the start needs. Its error is the error of the start.
 	Prepare func() error
 	// Restarted is called before each start but the first.
 	Restarted func()
-	// GaveUp is called with true when the sidecar is not to be started again until something changes, and then with false.
+	// GaveUp is called with true when the sidecar is given up until something changes, and with false when that is
+	// over.
 	GaveUp func(bool)
 }
 
@@ -69,7 +76,7 @@ type Supervisor struct {
 	clock  clock
 }
 
-// New finds the program; it starts nothing.
+// New finds the program. It starts nothing.
 func New(cfg Config) (*Supervisor, error) {
 	path, err := exec.LookPath(cfg.Bin)
 	if err != nil {
@@ -91,7 +98,7 @@ func (s *Supervisor) Close() {
 	<-s.done
 }
 
-// Restart replaces the running sidecar by an empty one, and starts one that was given up.
+// Restart replaces the running sidecar by an empty one. It also starts a sidecar that was given up.
 func (s *Supervisor) Restart(why string) {
 	select {
 	case s.again <- why:
@@ -99,7 +106,7 @@ func (s *Supervisor) Restart(why string) {
 	}
 }
 
-// PID is that of the running sidecar; 0 if none is.
+// PID returns the process id of the running sidecar, or 0 if none is running.
 func (s *Supervisor) PID() int { return int(s.pid.Load()) }
 
 func (s *Supervisor) run(ctx context.Context) {
@@ -143,12 +150,12 @@ func (s *Supervisor) try(ctx context.Context) (gaveUp bool, err error) {
 
 // once starts the sidecar and returns when it is gone.
 func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
-	// A request that was meant for the process before.
+	// Drop a request that was meant for the process before.
 	select {
 	case <-s.again:
 	default:
 	}
-	// Whoever waits for the file shall not read that of a dead process.
+	// Whoever waits for the file must not read that of a dead process.
 	_ = os.Remove(s.cfg.ReadyFile)
 	command := s.command(out)
 	lifeline, err := command.StdinPipe()
@@ -172,7 +179,7 @@ func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// watch returns why the sidecar has ended, or must.
+// watch returns why the sidecar has ended, or must end.
 func (s *Supervisor) watch(ctx context.Context, exited <-chan error) (err error, ended bool) {
 	startup, stop := s.clock.After(s.cfg.StartTimeout)
 	defer stop()
@@ -202,19 +209,21 @@ func (s *Supervisor) watch(ctx context.Context, exited <-chan error) (err error,
 	}
 }
 
-// isUp is asked until it was true once: later it is the connection that tells a sidecar that hangs.
+// isUp says whether the sidecar has started. It is asked until it was true once; later the connection shows a sidecar
+// that hangs.
 func (s *Supervisor) isUp() bool {
 	_, err := os.Stat(s.cfg.ReadyFile)
 	return err == nil || s.cfg.Connected()
 }
 
-// reach is whether a sidecar was up, and for how many looks it can no longer be reached.
+// reach holds whether a sidecar was up, and the number of looks in a row in which it could not be reached.
 type reach struct {
 	up   bool
 	gone int
 }
 
-// look: what cleans up old files takes the socket of a living sidecar along, which then serves whom it has, and nobody else.
+// look checks whether the sidecar can be reached. A program that cleans up old files may remove the socket of a living
+// sidecar. The sidecar then serves its open connections, and nobody else can connect.
 func (s *Supervisor) look(r *reach) {
 	r.up = r.up || s.isUp()
 	_, err := os.Lstat(s.cfg.Socket)
@@ -235,7 +244,7 @@ func (s *Supervisor) command(out io.Writer) *exec.Cmd {
 	return command
 }
 
-// stop asks for an orderly end and then insists.
+// stop asks the sidecar to end, and kills it after DrainTimeout.
 func (s *Supervisor) stop(child *os.Process, exited <-chan error) {
 	_ = child.Signal(syscall.SIGTERM) // fails only if it is gone already
 	over, enough := s.clock.After(s.cfg.DrainTimeout)
@@ -248,7 +257,7 @@ func (s *Supervisor) stop(child *os.Process, exited <-chan error) {
 		<-exited
 		return
 	}
-	// What it may have left behind in its process group.
+	// Kill what it may have left behind in its process group.
 	_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 }
 
@@ -263,7 +272,7 @@ func exit(err error) error {
 func launch(command *exec.Cmd) (started, exited <-chan error) {
 	start, end := make(chan error, 1), make(chan error, 1)
 	go func() {
-		// PDEATHSIG is sent when the *thread* that forked ends, so that thread must live as long as the child.
+		// The kernel sends PDEATHSIG when the *thread* that forked ends, so that thread must live as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := command.Start()

@@ -90,7 +90,7 @@ func sidecar(lifeline bool) {
 	sleepForEver()
 }
 
-// hung is a sidecar that gets nowhere the first time.
+// hung is a sidecar that hangs the first time.
 func hung() {
 	marker := filepath.Join(os.Getenv("HOTPATH_TEST_DIR"), "hung")
 	if _, err := os.Stat(marker); err == nil {
@@ -103,7 +103,7 @@ func hung() {
 	sleepForEver()
 }
 
-// sleepForEver is no empty select, in which the runtime would see a deadlock.
+// sleepForEver sleeps instead of an empty select, which the runtime would report as a deadlock.
 func sleepForEver() {
 	for {
 		time.Sleep(time.Hour)
@@ -223,7 +223,7 @@ func TestRestartReplacesIt(t *testing.T) {
 	if !gone(first) {
 		t.Fatal("two run at once")
 	}
-	// Any but the first: a second request that comes late replaces the second.
+	// This may be any process but the first, because the second request may come late and replace the second process.
 	eventually(t, "its pid is known", func() bool { return s.PID() != 0 && s.PID() != first })
 }
 
@@ -241,7 +241,7 @@ func TestSidecarThatHangsBeforeItListensIsReplaced(t *testing.T) {
 	eventually(t, "the first is given up", func() bool { return len(log.causes()) == 1 })
 	clock.fireWithin(t, minBackoff/2, minBackoff)
 	first, _ := ready(t, s.cfg.ReadyFile, 0)
-	// Once up, the start timeout is no longer about it.
+	// The start timeout no longer applies to a sidecar that is up.
 	clock.fire(t, time.Hour)
 	s.Restart("the test says so")
 	eventually(t, "the second is ended", func() bool { return len(log.causes()) == 2 })
@@ -276,11 +276,11 @@ func TestStubbornSidecarIsKilled(t *testing.T) {
 	}
 }
 
-// recorder keeps log messages.
+// recorder records log messages.
 type recorder struct {
 	mu    sync.Mutex
 	lines []string
-	// errors are the records of that level.
+	// errors are the records of level ERROR.
 	errors []slog.Record
 }
 
@@ -297,7 +297,7 @@ func (r *recorder) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// attribute is that of each ERROR, which may lack it.
+// attribute returns the values of an attribute in the ERROR records that have it.
 func (r *recorder) attribute(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -313,7 +313,7 @@ func (r *recorder) attribute(name string) []string {
 	return values
 }
 
-// causes are why sidecars had to be started again.
+// causes returns why sidecars had to be started again.
 func (r *recorder) causes() []string { return r.attribute("cause") }
 
 func (r *recorder) count(message string) int {
@@ -370,7 +370,7 @@ func TestProgramThatIsNowhere(t *testing.T) {
 	}
 }
 
-// The sidecar that reads its lifeline must go when that closes, the deaf one by the kernel's signal.
+// A sidecar that reads its lifeline must end when that closes, a deaf one by the kernel's signal.
 func TestSidecarDiesWithItsParent(t *testing.T) {
 	for _, child := range withoutParents() {
 		dir := t.TempDir()
@@ -388,7 +388,7 @@ func TestSidecarDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// dead also takes a zombie, which the init process of a container may never reap.
+// dead also accepts a zombie, which the init process of a container may never reap.
 func dead(pid int) bool {
 	if gone(pid) {
 		return true

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// withoutParents are sidecars that must not outlive theirs: one that reads its lifeline, and one that only the kernel ends.
+// withoutParents are sidecars that must not outlive their parents: one reads its lifeline, and only the kernel ends the
+// other.
 func withoutParents() []string { return []string{"sidecar", "deaf"} }
 
 // answering is a deaf sidecar that answers SIGUSR1 by removing its ready file.
@@ -58,7 +59,7 @@ func TestSidecarOutlivesOtherThreads(t *testing.T) {
 	pid, _ := ready(t, s.cfg.ReadyFile, 0)
 	eventually(t, "its pid is known", func() bool { return s.PID() == pid })
 	endThreads(t, 200)
-	// A SIGKILL that is on its way comes before what is sent later.
+	// A SIGKILL that is on its way arrives before a signal that is sent later.
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}

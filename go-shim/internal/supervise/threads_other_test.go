@@ -2,7 +2,7 @@
 
 package supervise
 
-// withoutParents: here only the lifeline ends a sidecar with its parent.
+// withoutParents has one sidecar only: on this system only the lifeline ends a sidecar with its parent.
 func withoutParents() []string { return []string{"sidecar"} }
 
 func answering() { sidecar(false) }

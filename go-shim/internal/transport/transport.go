@@ -1,4 +1,4 @@
-// Package transport is how one request crosses to the sidecar. Implementations can be swapped: they only have to
+// Package transport defines how one request crosses to the sidecar. Implementations are interchangeable: they only
 // carry bytes, positions and a status.
 package transport
 
@@ -10,11 +10,11 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ErrBusy is what Call returns at once, with nothing sent, when as much is under way as the transport takes.
+// ErrBusy is what Call returns at once, with nothing sent, when the transport is full.
 var ErrBusy = errors.New("as many requests are under way as the transport takes")
 
-// ErrCollateral is wrapped by the UNAVAILABLE of calls that a failure took along with it, other than the one call that
-// stands for that failure: many calls lost at once are one failure of the sidecar.
+// ErrCollateral is wrapped by the UNAVAILABLE of calls that were lost along with another one. Many calls lost at once
+// are one failure of the sidecar, for which one call stands; all others wrap ErrCollateral.
 var ErrCollateral = errors.New("lost along with another request")
 
 // ErrRefused is what Call returns at once, with nothing sent, for a method that the sidecar refused.
@@ -22,34 +22,35 @@ var ErrRefused = errors.New("the sidecar refused the method")
 
 // Transport carries requests to one sidecar. Its methods are called from many goroutines.
 type Transport interface {
-	// Call returns when request.Budget is over or soon after ctx ends, at the latest. The error is the gRPC status of the
-	// answer, or of what went wrong on the way, or ErrBusy or ErrRefused; Reply.Positioned tells an answer. It must not keep or change
-	// request.Body.
+	// Call returns at the latest when request.Budget is over, or soon after ctx ends. The error is the gRPC status of
+	// the answer or of what went wrong on the way, or ErrBusy or ErrRefused. Reply.Positioned says whether it is an
+	// answer. Call must not keep or change request.Body.
 	Call(ctx context.Context, request *Request) (Reply, error)
-	// Close ends what is under way, with UNAVAILABLE, and everything that the transport began. The connections stay.
+	// Close ends calls that are under way, with UNAVAILABLE, and everything that the transport began. The connections
+	// stay open.
 	Close()
 }
 
-// Peer is a greeted sidecar, as far as a transport must know it.
+// Peer is what a transport knows about a greeted sidecar.
 type Peer struct {
-	// Conns were all greeted. They use the codec of package codec.
+	// Conns are the greeted connections. They use the codec of package codec.
 	Conns []grpc.ClientConnInterface
 	// MaxMessageBytes bounds requests and replies of unary calls.
 	MaxMessageBytes int
-	// Methods are the names of the methods in exchange frames, by Request.Index.
+	// Methods are the names of the hot methods in exchange frames, by Request.Index.
 	Methods []Name
 }
 
-// Name is the number by which frames call a method. The zero Name is nobody's: no number is kept free for that.
+// Name is the number by which frames call a method. The zero Name belongs to no method; no number is reserved for that.
 type Name struct {
 	number uint32
 	given  bool
 }
 
-// NameOf is for a method that the sidecar took.
+// NameOf returns the Name of a method that the sidecar accepted.
 func NameOf(number uint32) Name { return Name{number, true} }
 
-// Name is how this peer calls a method; ErrRefused if it must not be asked for it.
+// Name returns the number of a method, or ErrRefused if this peer must not be asked for the method.
 func (p *Peer) Name(index int) (uint32, error) {
 	if index < 0 || index >= len(p.Methods) || !p.Methods[index].given {
 		return 0, ErrRefused
@@ -57,22 +58,22 @@ func (p *Peer) Name(index int) (uint32, error) {
 	return p.Methods[index].number, nil
 }
 
-// Request is one request as it crosses.
+// Request is one request for the sidecar.
 type Request struct {
-	// Method is "/package.Service/Method", and Index its place among the methods of the Hello.
+	// Method is "/package.Service/Method". Index is its place among the methods of the Hello.
 	Method string
 	Index  int
-	// Budget is how long Call may take; above zero.
+	// Budget is how long Call may take. It is above zero.
 	Budget time.Duration
 	// Body is the encoded message.
 	Body []byte
-	// Bounds say which positions may answer.
+	// Bounds says which positions may answer.
 	Bounds Bounds
-	// Traceparent and Tracestate are the caller's trace context; empty if it sent none.
+	// Traceparent and Tracestate are the caller's trace context. They are empty if it sent none.
 	Traceparent, Tracestate string
 }
 
-// Bounds are what the answer's position must satisfy.
+// Bounds limits the position of an answer.
 type Bounds struct {
 	// Min is the lowest position that may answer.
 	Min uint64
@@ -81,7 +82,7 @@ type Bounds struct {
 	HasAt bool
 }
 
-// Admit says whether an answer at this position is one that was asked for.
+// Admit says whether the bounds allow an answer at this position.
 func (b Bounds) Admit(position uint64) bool {
 	if b.HasAt {
 		return position == b.At
@@ -89,7 +90,7 @@ func (b Bounds) Admit(position uint64) bool {
 	return position >= b.Min
 }
 
-// Reply is what came back.
+// Reply is what came back from the sidecar.
 type Reply struct {
 	// Body is the encoded message; nil with an error.
 	Body []byte

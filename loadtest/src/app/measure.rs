@@ -27,15 +27,15 @@ use std::{
 const KEPT: &str = "loadtest/results";
 
 pub(super) fn measure(asked: &cli::Run, command: Vec<String>) -> Result<()> {
-    if let Some(out) = &asked.conduct.out {
+    if let Some(out) = &asked.options.conduct.out {
         without_report(out)?;
     }
     let stop = stop_flag()?;
     let started = Moment::now();
-    let mut terminal = Terminal::new(asked.conduct.quiet);
+    let mut terminal = Terminal::new(asked.options.conduct.quiet);
     let run_id = format!("{}-{}", started.compact(), process::id());
     let prepared = setup::prepare(asked, &run_id, &mut terminal, &stop)?;
-    let folder = folder(&asked.conduct, &prepared.parts.name, &started)?;
+    let folder = folder(&asked.options.conduct, &prepared.parts.name, &started)?;
     let (mut finished, notes, failure) = carry_out(prepared, asked, &folder, &mut terminal, &stop);
     finished.run.started_at = started.rfc3339();
     finished.run.command = command;
@@ -66,6 +66,9 @@ fn carry_out(
     let workload = prepared.workload;
     let writes = prepared.parts.writes_per_second() > 0.0;
     let comparer = asked
+        .options
+        .overrides
+        .objective
         .compare
         .then(|| Comparer::new(&*workload, folder, writes));
     let mut live = Live::new(prepared.targets, terminal, stop);
@@ -85,8 +88,8 @@ fn carry_out(
         objective: prepared.job.objective,
         // What a target that failed left undone is missing as well.
         interrupted: done.interrupted || done.failure.is_some(),
-        max_void_share: asked.conduct.max_void_share,
-        plan: asked.plan,
+        max_void_share: asked.options.conduct.max_void_share,
+        plan: asked.options.estimate.plan(),
     };
     (
         finished,

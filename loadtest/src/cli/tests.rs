@@ -34,40 +34,48 @@ fn all_mistakes_are_told_at_once() {
         "run --target nope --from 0 --quite --p99-ms soon --keep --out x --refine 99 --qps 5",
     );
     let expected = [
-        "there is no option --quite: did you mean --quiet?",
+        "unexpected argument '--quite' found; tip: a similar argument exists: '--quiet'",
+        "--from \"0\": must be a number from 0.1 to 10000000",
+        "--p99-ms \"soon\": must be a number from 0 to 60000",
+        "--refine \"99\": must be a whole number from 0 to 20",
+        "the following required arguments were not provided: <SCENARIO>",
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
-        "the scenario is missing",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
-        "--p99-ms \"soon\": must be a number from 0 to 60000",
-        "--from \"0\": must be a number from 0.1 to 10000000",
-        "--refine \"99\": must be a whole number from 0 to 20",
         "--keep and --out: either says where the report goes",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
 
 #[test]
 fn commands_and_values_that_are_missing_are_named() {
-    assert_eq!(mistakes(""), ["a command is missing"]);
-    assert_eq!(
-        mistakes("rnu"),
-        ["there is no command rnu: did you mean run?"]
+    let only = |line: &str, said: &[&str]| {
+        let found = mistakes(line);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(said.iter().all(|part| found[0].contains(part)), "{found:?}");
+    };
+    only("", &["requires a subcommand", "break-even"]);
+    only("runn", &["unrecognized subcommand 'runn'", "exists: 'run'"]);
+    only("help xyzzy", &["unrecognized subcommand 'xyzzy'"]);
+    only("--nope", &["unexpected argument '--nope'"]);
+    only(
+        "run mixed --seed",
+        &["a value is required for '--seed <N>'"],
     );
-    assert_eq!(mistakes("help xyzzy"), ["there is no command xyzzy"]);
-    assert_eq!(
-        mistakes("run mixed --seed"),
-        ["--seed needs a value: --seed N"]
+    only(
+        "run mixed --seed 1 --seed 2",
+        &["'--seed <N>' cannot be used multiple times"],
     );
-    assert_eq!(
-        mistakes("run mixed --seed 1 --seed 2"),
-        ["--seed is given more than once"]
+    only(
+        "run mixed --quiet=1",
+        &["unexpected value '1' for '--quiet'"],
     );
-    assert_eq!(mistakes("run mixed --quiet=1"), ["--quiet takes no value"]);
-    assert_eq!(mistakes("run a b"), ["b: the scenario is one argument"]);
-    assert_eq!(
-        mistakes("run a -x"),
-        ["-x: there are no options of one letter"]
+    only("run a b", &["unexpected argument 'b'"]);
+    only("run a -x", &["unexpected argument '-x'"]);
+    only("scenarios a", &["unexpected argument 'a'"]);
+    only(
+        "run a --from -5",
+        &["--from \"-5\": must be a number from 0.1"],
     );
     assert_eq!(
         mistakes("run a --from 9 --to 5"),
@@ -76,9 +84,8 @@ fn commands_and_values_that_are_missing_are_named() {
     assert_eq!(
         mistakes("record --to nowhere"),
         [
-            "--listen is required",
-            "--out is required",
-            "--to \"nowhere\": \"nowhere\" must be host:port, such as 127.0.0.1:7450, or unix:PATH"
+            "--to \"nowhere\": \"nowhere\" must be host:port, such as 127.0.0.1:7450, or unix:PATH",
+            "the following required arguments were not provided: --listen <ADDRESS> --out <FILE>",
         ]
     );
     assert_eq!(
@@ -88,15 +95,51 @@ fn commands_and_values_that_are_missing_are_named() {
 }
 
 #[test]
+fn a_mistake_hides_none_that_follow() {
+    let found = mistakes(
+        "run --quiet=1 a b c --seed --quiet -y --seed 2 --nope=3 --hot /a/b --rounds 0 --work",
+    );
+    let named = [
+        "'--quiet'",
+        "'b'",
+        "'c'",
+        "'--seed <N>'",
+        "'-y'",
+        "'--nope'",
+        "'--hot'",
+        "'/a/b'",
+        "--rounds \"0\"",
+        "'--work <DIR>'",
+    ];
+    assert_eq!(found.len(), named.len(), "{found:?}");
+    for (told, name) in found.iter().zip(named) {
+        assert!(told.contains(name), "{told}, not of {name}");
+    }
+    let empty = ["report", "", "--readme="].map(OsString::from);
+    let text = parse(empty).unwrap_err().to_string();
+    assert!(
+        text.contains("'<FOLDER>'") && text.contains("'--readme <FILE>'"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let both = mistakes("replay c --hot Get --hot Post --target a --target b");
+    assert_eq!(both.len(), 4, "{both:?}");
+    assert!(matches!(
+        parsed("run --quite --seed --help"),
+        Ok(Command::Print(_))
+    ));
+}
+
+#[test]
 fn defaults_are_those_of_the_help() {
     let run = run("run mixed");
     assert_eq!(run.source, Source::Scenario("mixed".into()));
-    assert_eq!(run.overrides, Overrides::default());
+    assert_eq!(run.options.overrides, Overrides::default());
     assert_eq!(
-        (run.conduct.seed, run.conduct.max_lag),
+        (run.options.conduct.seed, run.options.conduct.max_lag),
         (1, Duration::from_millis(1))
     );
-    assert_eq!(run.conduct.work.to_str(), Some("target/loadtest"));
+    assert_eq!(run.options.conduct.work.to_str(), Some("target/loadtest"));
     assert_eq!(run.targets.len(), 1);
     assert_eq!(run.targets[0].name, "legacy");
 }
@@ -104,6 +147,7 @@ fn defaults_are_those_of_the_help() {
 #[test]
 fn the_search_is_read() {
     let search = run("run x --from 100 --step x1.5 --every 2.5 --until-failure --ramp --refine 3")
+        .options
         .overrides
         .search;
     assert_eq!(search.step, Some(Step::Times(1.5)));
@@ -111,18 +155,19 @@ fn the_search_is_read() {
     assert_eq!(search.to, Some(10_000_000.0));
     assert!(search.ramp);
     assert_eq!(
-        run("run x --step 250").overrides.search.step,
+        run("run x --step 250").options.overrides.search.step,
         Some(Step::Add(250.0))
     );
 }
 
 #[test]
 fn a_limit_of_zero_is_none() {
-    let latency = run("run x --p99-ms 2.5 --p999-ms 0").overrides.latency;
-    assert_eq!(
-        latency,
-        [None, Some(Some(Duration::from_micros(2500))), Some(None)]
-    );
+    let asked = run("run x --p99-ms 2.5 --p999-ms 0").options.overrides;
+    let mut parts = crate::run::parts::plain();
+    parts.objective.p999 = parts.objective.p99;
+    parts.apply(&asked).unwrap();
+    let limits = (parts.objective.p99, parts.objective.p999);
+    assert_eq!(limits, (Some(Duration::from_micros(2500)), None));
 }
 
 #[test]
@@ -271,8 +316,8 @@ fn a_closed_loop_goes_with_nothing_that_names_a_rate_or_a_wait() {
         "run x --closed --max-in-flight 64 --rounds 6 --window 2 --writes 20 \
          --max-error-rate 0.01 --no-noise-floor --warm-up 1",
     );
-    assert!(asked.overrides.closed);
-    assert_eq!(asked.overrides.traffic.max_in_flight, Some(64));
+    assert!(asked.options.overrides.equal.closed);
+    assert_eq!(asked.options.overrides.traffic.max_in_flight, Some(64));
     for other in [
         "from 5",
         "step x2",
@@ -325,9 +370,56 @@ fn help_and_version_are_printed() {
     assert_eq!(text("help run"), text("run --help"));
     assert!(text("help run").contains("--until-failure"));
     assert!(text("--version").starts_with("loadtest "));
-    for (command, _) in COMMANDS {
-        assert!(!text(&format!("help {command}")).is_empty());
+    let mut texts = vec![text("--help")];
+    for command in Line::command().get_subcommands() {
+        assert!(text("--help").contains(&command.get_about().unwrap().to_string()));
+        texts.push(text(&format!("help {}", command.get_name())));
     }
-    let longest = text("help run").lines().map(str::len).max().unwrap();
-    assert!(longest <= 120, "{longest}");
+    assert_eq!(texts.len(), 9);
+    for text in texts {
+        let longest = text.lines().map(str::len).max().unwrap();
+        assert!(longest <= 120, "{longest}: {text}");
+    }
+}
+
+#[test]
+fn works_are_ascending_and_begin_with_none() {
+    let Ok(Command::BreakEven(run)) = parsed("break-even --work-us 0,2.5,10 --budget 30") else {
+        panic!()
+    };
+    assert_eq!(run.works_us, [0.0, 2.5, 10.0]);
+    assert_eq!(run.heap_mib, 64);
+    assert_eq!(run.conduct.budget, Some(Duration::from_secs(30)));
+    for wrong in ["1,2", "0", "0,5,5", "0,9,3", "0,x", "0,NaN", "0,20000"] {
+        let found = mistakes(&format!("break-even --work-us {wrong}"));
+        assert!(found[0].contains("ascending"), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
+fn contradictions_are_told() {
+    let found = mistakes("break-even now --keep --out x --no-pin --generator-core 1").join("\n");
+    for part in ["now", "--keep and --out", "--no-pin and --generator-core"] {
+        assert!(found.contains(part), "{found}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// What is forgiven must not confuse clap.
+    #[test]
+    fn any_line_is_a_command_or_a_usage_error(
+        words in proptest::collection::vec(proptest::sample::select(vec![
+            "run", "replay", "record", "inspect", "check", "report", "break-even", "scenarios", "help", "x", "", "-", "--", "-x",
+            "-xy", "-x=1", "-5", "--=", "--no", "--no=1", "--help=1", "--quiet", "--quiet=1", "--from", "--from=", "--from=0",
+            "--to", "--target", "--target=", "--hot", "--hot=a", "--only", "--out", "--out=", "--listen", "--check", "ü", "-ü", "--ü",
+        ]), 0..9),
+    ) {
+        if let Err(error) = parse(words.iter().map(OsString::from)) {
+            proptest::prop_assert_eq!(error.kind(), Kind::Usage);
+            let told = error.to_string();
+            proptest::prop_assert!(told.lines().count() <= 2 * words.len() + 4, "{}", told);
+        }
+    }
 }

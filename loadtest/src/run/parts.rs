@@ -103,7 +103,7 @@ fn of(scenario: Scenario) -> Parts {
 }
 
 /// As a scenario that says nothing has it; for captures.
-fn plain() -> Parts {
+pub(crate) fn plain() -> Parts {
     Parts {
         name: String::new(),
         title: String::new(),
@@ -149,9 +149,9 @@ impl Parts {
         set(&mut pace.to_qps, search.to);
         set(&mut pace.search_window, search.every);
         set(&mut pace.refinements, search.refine);
-        set(&mut pace.equal_share, overrides.equal_share);
-        set(&mut pace.equal_window, overrides.window);
-        set(&mut pace.equal_rounds, overrides.rounds);
+        set(&mut pace.equal_share, overrides.equal.equal_share);
+        set(&mut pace.equal_window, overrides.equal.window);
+        set(&mut pace.equal_rounds, overrides.equal.rounds);
         set(&mut pace.warm_up, overrides.traffic.warm_up);
         if pace.from_qps > pace.to_qps {
             let text = format!(
@@ -161,15 +161,16 @@ impl Parts {
             return Err(Error::new(Kind::Usage, text));
         }
         let objective = &mut self.objective;
-        let [p50, p99, p999] = overrides.latency;
-        set(&mut objective.p50, p50);
-        set(&mut objective.p99, p99);
-        set(&mut objective.p999, p999);
-        set(&mut objective.max_error_rate, overrides.max_error_rate);
-        set(&mut objective.min_achieved, overrides.min_achieved);
+        let asked = &overrides.objective;
+        let limit = |latency: Duration| (latency > Duration::ZERO).then_some(latency);
+        set(&mut objective.p50, asked.p50.map(limit));
+        set(&mut objective.p99, asked.p99.map(limit));
+        set(&mut objective.p999, asked.p999.map(limit));
+        set(&mut objective.max_error_rate, asked.max_error_rate);
+        set(&mut objective.min_achieved, asked.min_achieved);
         set(&mut objective.windows, search.failing_windows);
         self.apply_traffic(&overrides.traffic);
-        if overrides.closed {
+        if overrides.equal.closed {
             let asked = overrides.traffic.max_in_flight;
             self.load.max_in_flight = asked.unwrap_or(CLOSED_IN_FLIGHT);
             self.load.spread = Spread::Closed;
@@ -208,8 +209,12 @@ impl Parts {
         own_times: bool,
     ) -> plan::Settings {
         let pace = &self.pace;
-        let no_rate = own_times || overrides.closed;
-        let fixed = if no_rate { Some(0.0) } else { overrides.qps };
+        let no_rate = own_times || overrides.equal.closed;
+        let fixed = if no_rate {
+            Some(0.0)
+        } else {
+            overrides.equal.qps
+        };
         let search = plan::Search {
             from_qps: pace.from_qps,
             step: overrides
@@ -231,7 +236,7 @@ impl Parts {
             .then_some((fixed.unwrap_or(pace.from_qps), pace.warm_up));
         plan::Settings {
             targets,
-            noise_floor: !overrides.no_noise_floor,
+            noise_floor: !overrides.equal.no_noise_floor,
             seeds: if own_times {
                 plan::Seeds::Passes
             } else {
@@ -239,7 +244,7 @@ impl Parts {
             },
             warm_up,
             search: fixed.is_none().then_some(search),
-            equal: (!overrides.no_equal).then_some(equal),
+            equal: (!overrides.equal.no_equal).then_some(equal),
             budget: None,
         }
     }
@@ -263,7 +268,8 @@ mod tests {
         let mut overrides = Overrides::default();
         overrides.search.from = Some(50.0);
         overrides.search.failing_windows = Some(5);
-        overrides.latency = [None, Some(None), Some(Some(Duration::from_millis(7)))];
+        overrides.objective.p99 = Some(Duration::ZERO);
+        overrides.objective.p999 = Some(Duration::from_millis(7));
         overrides.traffic.connections = Some(9);
         parts.apply(&overrides).unwrap();
         assert_eq!(parts.objective.p99, None);
@@ -286,10 +292,8 @@ mod tests {
 
     #[test]
     fn a_fixed_rate_needs_no_search_and_a_capture_no_rate() {
-        let overrides = Overrides {
-            qps: Some(300.0),
-            ..Overrides::default()
-        };
+        let mut overrides = Overrides::default();
+        overrides.equal.qps = Some(300.0);
         let plan = plain().plan(2, &overrides, 1, false);
         assert_eq!(plan.search, None);
         assert_eq!(plan.equal.unwrap().load, plan::Load::Qps(300.0));
@@ -301,11 +305,9 @@ mod tests {
 
     #[test]
     fn a_closed_loop_has_no_rate_and_no_limit_of_latency() {
-        let mut overrides = Overrides {
-            closed: true,
-            max_error_rate: Some(0.05),
-            ..Overrides::default()
-        };
+        let mut overrides = Overrides::default();
+        overrides.equal.closed = true;
+        overrides.objective.max_error_rate = Some(0.05);
         let mut parts = plain();
         parts.apply(&overrides).unwrap();
         assert_eq!(parts.load.spread, Spread::Closed);

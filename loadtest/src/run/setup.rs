@@ -63,13 +63,13 @@ pub fn prepare(
     stop: &AtomicBool,
 ) -> Result<Prepared> {
     let begun = Instant::now();
-    let mut parts = parts::read(&run.source, &run.scenarios)?;
-    parts.apply(&run.overrides)?;
-    let cores = cores_of(&run.conduct)?;
+    let mut parts = parts::read(&run.source, &run.options.shipped.scenarios)?;
+    parts.apply(&run.options.overrides)?;
+    let cores = cores_of(&run.options.conduct)?;
     let rig = Rig {
-        walletd: run.servers.walletd.clone(),
-        hotpathd: run.servers.hotpathd.clone(),
-        work: run.conduct.work.clone(),
+        walletd: run.options.servers.walletd.clone(),
+        hotpathd: run.options.servers.hotpathd.clone(),
+        work: run.options.conduct.work.clone(),
         server_cores: cores.servers.clone(),
     };
     let specs = specs(run);
@@ -97,6 +97,7 @@ pub fn prepare(
     let mut job = job(run, &parts);
     let closing = CLOSING * u32::try_from(1 + specs.len()).unwrap_or(u32::MAX);
     job.plan.budget = run
+        .options
         .conduct
         .budget
         .map(|budget| budget.saturating_sub(begun.elapsed() + closing));
@@ -190,9 +191,9 @@ fn workload(
             asset: "NONE".to_owned(),
             span_us: (0, 0),
         };
-        return crate::workload::prepare(scenario, &[none], run_id);
+        return scenario.requests(&[none], run_id);
     }
-    crate::workload::prepare(scenario, places, run_id)
+    scenario.requests(places, run_id)
 }
 
 fn replay(speed: Option<f64>) -> Replay {
@@ -227,7 +228,11 @@ fn options(run: &cli::Run, parts: &Parts) -> Options {
         max_in_flight: load.max_in_flight,
         timeout: load.timeout,
         writes_per_second: parts.writes_per_second(),
-        reply_budget_bytes: if run.compare { REPLY_BUDGET_BYTES } else { 0 },
+        reply_budget_bytes: if run.options.overrides.objective.compare {
+            REPLY_BUDGET_BYTES
+        } else {
+            0
+        },
     }
 }
 
@@ -298,15 +303,15 @@ fn job(run: &cli::Run, parts: &Parts) -> Job {
             .collect(),
         plan: parts.plan(
             run.targets.len(),
-            &run.overrides,
-            run.conduct.seed,
+            &run.options.overrides,
+            run.options.conduct.seed,
             own_times,
         ),
         replay,
         spread: parts.load.spread,
         max_in_flight: parts.load.max_in_flight,
         objective: parts.objective.clone(),
-        max_lag: run.conduct.max_lag,
+        max_lag: run.options.conduct.max_lag,
     }
 }
 
@@ -416,8 +421,14 @@ mod tests {
     #[test]
     fn nothing_is_pinned_if_so_asked() {
         let run = asked("run x --no-pin");
-        assert_eq!(cores_of(&run.conduct).unwrap(), cores::Cores::default());
+        assert_eq!(
+            cores_of(&run.options.conduct).unwrap(),
+            cores::Cores::default()
+        );
         let run = asked("run x --server-cores 1023");
-        assert_eq!(cores_of(&run.conduct).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(
+            cores_of(&run.options.conduct).unwrap_err().kind(),
+            Kind::Usage
+        );
     }
 }

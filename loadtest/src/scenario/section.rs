@@ -1,6 +1,7 @@
 //! A table of a scenario, read key by key; what was never asked for is unknown.
 
 use super::mistakes::{Mistakes, join};
+use crate::workload::unknown;
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use toml::{Table, Value};
 
@@ -143,22 +144,6 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What to say of a word that is none of those known: the near one, or all.
-pub(crate) fn unknown<S: AsRef<str>>(what: &str, word: &str, known: &[S]) -> String {
-    let known = known.iter().map(AsRef::as_ref);
-    let near = known.clone().min_by_key(|known| distance(word, known));
-    match near {
-        Some(near) if distance(word, near) <= 2 => {
-            format!("unknown {what}; did you mean {near:?}?")
-        }
-        Some(_) => {
-            let known: Vec<&str> = known.collect();
-            format!("unknown {what}; known are: {}", known.join(", "))
-        }
-        None => format!("unknown {what}; none is allowed here"),
-    }
-}
-
 /// A number that its range keeps small.
 pub(super) fn whole(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -172,19 +157,4 @@ fn out_of_range<T: Display>(what: &str, range: &RangeInclusive<T>, value: &Value
         other => other.type_str().to_owned(),
     };
     format!("must be {what} from {low} to {high}, not {given}")
-}
-
-/// How many letters must be added, dropped or changed to make `a` of `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use crate::{
         model::Window,
     },
 };
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::{io::Write, sync::atomic::Ordering, time::Duration};
 
 /// Lines of windows between two headers.
@@ -20,63 +21,50 @@ const USUAL_WIDTH: usize = 140;
 /// Characters of a bar.
 const BAR: usize = 24;
 
-const HIDE_CURSOR: &str = "\x1b[?25l";
-const SHOW_CURSOR: &str = "\x1b[?25h";
-const ERASE_BELOW: &str = "\x1b[J";
-
 /// What is shown, and how.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     /// Notes only.
     pub(super) quiet: bool,
-    /// Lines that are repainted.
-    pub(super) live: bool,
     pub(super) colours: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Colour {
-    Dim,
-    Red,
-    Yellow,
 }
 
 #[derive(Debug)]
 pub(super) struct View<W: Write> {
     out: W,
     look: Look,
+    /// The live lines, as its message. Hidden where the output is no terminal.
+    live: ProgressBar,
     now: Option<Now>,
-    /// Live lines on the screen, above the cursor.
-    painted: usize,
     /// Lines of windows so far.
     lines: usize,
 }
 
 impl<W: Write> View<W> {
-    pub(super) fn new(out: W, look: Look) -> Self {
+    pub(super) fn new(out: W, target: ProgressDrawTarget, look: Look) -> Self {
+        let live =
+            ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
+        live.set_style(
+            ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        live.finish_and_clear();
         Self {
             out,
             look,
+            live,
             now: None,
-            painted: 0,
             lines: 0,
         }
     }
 
-    pub(super) fn note(&mut self, text: &str, width: Option<usize>) {
-        let erase = self.erased();
-        self.put(&format!("{erase}{text}\n"));
-        if let Some(now) = self.now.clone().filter(|_| self.look.live) {
-            self.paint(&[head(&now)], width);
-        }
+    pub(super) fn note(&mut self, text: &str) {
+        self.put(text);
     }
 
     pub(super) fn begin(&mut self, now: &Now, width: Option<usize>) {
         self.now = Some(now.clone());
-        if self.look.live {
-            self.put(HIDE_CURSOR);
-            self.paint(&[head(now)], width);
-        }
+        self.show(&[head(now)], width);
+        self.live.reset();
     }
 
     pub(super) fn progress(
@@ -86,88 +74,53 @@ impl<W: Write> View<W> {
         cpu_cores: Option<f64>,
         width: Option<usize>,
     ) {
-        if !self.look.live {
-            return;
-        }
         if let Some(now) = &self.now {
             let lines = [
                 head(now),
                 bars(now, elapsed),
                 figures(now, progress, elapsed, cpu_cores),
             ];
-            self.paint(&lines, width);
+            self.show(&lines, width);
         }
     }
 
     pub(super) fn end(&mut self, window: &Window, width: Option<usize>) {
         self.now = None;
+        self.live.finish_and_clear();
         if self.look.quiet {
             return;
         }
         let columns = width.unwrap_or(USUAL_WIDTH);
-        let mut text = self.erased();
         if self.lines.is_multiple_of(LINES_PER_HEADER) {
-            text.push_str(&self.coloured(&fitted(header(columns), width), Some(Colour::Dim)));
-            text.push('\n');
+            self.put(&self.coloured(&fitted(header(columns), width), "2"));
         }
         let colour = match (&window.void, &window.broke) {
-            (Some(_), _) => Some(Colour::Yellow),
-            (None, Some(_)) => Some(Colour::Red),
-            (None, None) => None,
+            (Some(_), _) => "33",
+            (None, Some(_)) => "31",
+            (None, None) => "",
         };
-        text.push_str(&self.coloured(&fitted(line(window, columns), width), colour));
-        text.push('\n');
-        if self.look.live {
-            text.push_str(SHOW_CURSOR);
-        }
+        self.put(&self.coloured(&fitted(line(window, columns), width), colour));
         self.lines += 1;
-        self.put(&text);
     }
 
     /// Replaces the live lines.
-    fn paint(&mut self, lines: &[String], width: Option<usize>) {
-        let mut text = self.erased();
-        for line in lines {
-            text.push_str(&fitted(line.clone(), width));
-            text.push('\n');
-        }
-        self.painted = lines.len();
-        self.put(&text);
+    fn show(&self, lines: &[String], width: Option<usize>) {
+        let lines = lines.iter().map(|line| fitted(line.clone(), width));
+        self.live.set_message(lines.collect::<Vec<_>>().join("\n"));
     }
 
-    /// What takes the live lines off the screen.
-    fn erased(&mut self) -> String {
-        match std::mem::take(&mut self.painted) {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\r{ERASE_BELOW}"),
+    fn coloured(&self, text: &str, colour: &str) -> String {
+        if self.look.colours && !colour.is_empty() {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
         }
     }
 
-    fn coloured(&self, text: &str, colour: Option<Colour>) -> String {
-        let Some(colour) = colour.filter(|_| self.look.colours) else {
-            return text.to_owned();
-        };
-        let code = match colour {
-            Colour::Dim => 2,
-            Colour::Red => 31,
-            Colour::Yellow => 33,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
-
+    /// A line that stays, above the live ones.
     fn put(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes());
-        let _ = self.out.flush();
-    }
-}
-
-/// A run that ends in the middle of a window leaves the screen as it should be.
-impl<W: Write> Drop for View<W> {
-    fn drop(&mut self) {
-        if self.now.is_some() && self.look.live {
-            let erase = self.erased();
-            self.put(&format!("{erase}{SHOW_CURSOR}"));
-        }
+        let out = &mut self.out;
+        self.live.suspend(|| drop(writeln!(out, "{text}")));
     }
 }
 

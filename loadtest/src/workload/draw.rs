@@ -1,10 +1,7 @@
 //! Draws what placeholders stand for, from a fixed seed.
 
 use super::{placeholder::Length, template::Needs};
-use crate::{
-    ids::Place,
-    scenario::{Draw, Scenario},
-};
+use crate::ids::Place;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Zipf};
 use rand_pcg::Pcg64Mcg;
@@ -17,6 +14,18 @@ use std::{
 const SEED: u64 = 0x6c6f_6164_7465_7374;
 /// Draws that may meet an account again before the list is gone through instead.
 const MAX_TRIES: usize = 64;
+
+/// The distribution of ids.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Draw {
+    /// Each as often.
+    Uniform,
+    /// The one at place `i` (from 1) with weight `1 / i^exponent`.
+    Zipf {
+        /// > 0.
+        exponent: f64,
+    },
+}
 
 /// A source of ids and periods.
 #[derive(Debug)]
@@ -36,18 +45,18 @@ pub(crate) struct Drawn<'a> {
 }
 
 impl<'a> Drawer<'a> {
-    /// Draws from `places`, which are not empty, by the scenario's distribution. Sources of different `seed`s are
+    /// Draws from `places`, which are not empty; positions end at `transactions`. Sources of different `seed`s are
     /// independent.
-    pub(crate) fn new(places: &'a [Place], scenario: &Scenario, seed: u64) -> Self {
+    pub(crate) fn new(places: &'a [Place], draw: Draw, transactions: u64, seed: u64) -> Self {
         #[allow(clippy::cast_precision_loss)] // At most a million.
-        let zipf = match scenario.ids.draw {
+        let zipf = match draw {
             Draw::Uniform => None,
             Draw::Zipf { exponent } => Zipf::new(places.len() as f64, exponent).ok(),
         };
         Self {
             places,
             zipf,
-            transactions: scenario.ledger.transactions,
+            transactions,
             random: Pcg64Mcg::seed_from_u64(SEED ^ seed),
         }
     }

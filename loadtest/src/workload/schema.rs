@@ -29,7 +29,7 @@ pub(crate) fn input(path: &str) -> Result<Input, String> {
     let methods: Vec<_> = service.methods().collect();
     let Some(found) = methods.iter().find(|known| known.name() == method) else {
         let names: Vec<&str> = methods.iter().map(|known| known.name()).collect();
-        let unknown = crate::scenario::section::unknown("method", method, &names);
+        let unknown = super::unknown("method", method, &names);
         return Err(format!("{}: {unknown}", service.full_name()));
     };
     if found.is_client_streaming() || found.is_server_streaming() {

@@ -4,8 +4,8 @@ use super::{
     draw::{Drawer, Drawn},
     placeholder::{Fits, Length, Placeholder},
     schema::{self, Input},
+    unknown,
 };
-use crate::scenario::section::unknown;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use toml::{Table, Value as Toml};

@@ -1,11 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use super::*;
-use crate::scenario::parse;
+use crate::{
+    error::Kind,
+    ids::Place,
+    scenario::{Scenario, parse},
+};
 use prost_reflect::{DynamicMessage, Value};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    sync::Arc,
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -30,11 +35,11 @@ fn scenario(head: &str, mix: &[(&str, u32, &str)]) -> Scenario {
 }
 
 fn prepared(head: &str, mix: &[(&str, u32, &str)]) -> Arc<dyn Workload> {
-    prepare(&scenario(head, mix), &places(40), "run").unwrap()
+    scenario(head, mix).requests(&places(40), "run").unwrap()
 }
 
 fn refused(head: &str, mix: &[(&str, u32, &str)], places: &[Place], run_id: &str) -> String {
-    let error = prepare(&scenario(head, mix), places, run_id).err().unwrap();
+    let error = scenario(head, mix).requests(places, run_id).err().unwrap();
     assert_eq!(error.kind(), Kind::Input);
     error.to_string()
 }
@@ -333,7 +338,7 @@ fn a_write_at_the_end_of_time_stays_in_it() {
     let scenario = scenario(head, &[("GetBalance", 1, "account_id = \"$account\"")]);
     let mut places = places(2);
     places[1].span_us.1 = crate::ids::LAST_US;
-    let workload = prepare(&scenario, &places, &"r".repeat(38)).unwrap();
+    let workload = scenario.requests(&places, &"r".repeat(38)).unwrap();
     let message = decode(
         "PostTransactionRequest",
         &workload.write(u64::MAX).unwrap().1,

@@ -1,6 +1,6 @@
 //! Constants of a scenario as protobuf values.
 
-use crate::scenario::section::unknown;
+use super::unknown;
 use prost_reflect::{EnumDescriptor, Kind, Value, bytes::Bytes};
 use std::fmt::Display;
 use toml::Value as Toml;

@@ -7,7 +7,8 @@ use crate::{
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::TcpListener,
-    process::Child,
+    os::unix::net::UnixStream,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -150,4 +151,31 @@ fn a_bad_scenario_is_told_by_file_line_key_and_rule() {
             ran.stderr
         );
     }
+}
+
+#[test]
+fn a_recording_goes_on_when_nobody_reads_its_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("front.sock");
+    let (reader, log) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["record", "--to", "127.0.0.1:1", "--listen"])
+        .arg(format!("unix:{}", socket.display()))
+        .arg("--out")
+        .arg(folder.path().join("day.capture"))
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().expect("the program ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{:?}: {said}", output.status);
+    assert!(said.starts_with("0 requests recorded"), "{said}");
 }

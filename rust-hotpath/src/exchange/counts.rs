@@ -1,9 +1,9 @@
-//! Counts of the exchange, without locks.
+//! Lock-free counters of the exchange.
 
 use crate::error::Kind;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What was counted.
+/// Counters over all lanes.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub(super) lanes: AtomicU64,
@@ -17,22 +17,22 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Lanes open at this moment.
+    /// Lanes that are open at this moment.
     pub fn lanes(&self) -> u64 {
         self.lanes.load(Relaxed)
     }
 
-    /// Requests that came by lane.
+    /// Requests that came over a lane.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// Messages that brought them.
+    /// Messages that carried these requests.
     pub fn batches(&self) -> u64 {
         self.batches.load(Relaxed)
     }
 
-    /// Requests moved off their lane because they would have held up others.
+    /// Requests that moved to another thread because they would have held up others on their lane.
     pub fn offloaded(&self) -> u64 {
         self.offloaded.load(Relaxed)
     }
@@ -42,7 +42,7 @@ impl Counts {
         self.waited.load(Relaxed)
     }
 
-    /// Replies left to unary calls.
+    /// Replies that were too long for a lane, so that the shim asks again by unary call.
     pub fn too_long(&self) -> u64 {
         self.too_long.load(Relaxed)
     }
@@ -52,7 +52,7 @@ impl Counts {
         self.long.load(Relaxed)
     }
 
-    /// Lanes that did not end with OK, by reason.
+    /// Lanes that ended with another status than OK, by reason.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let reasons = Kind::LANE.iter().map(|kind| kind.reason());
         reasons.zip(self.errors.iter().map(|count| count.load(Relaxed)))

@@ -1,7 +1,8 @@
-//! Requests of the exchange, parsed in place: nothing is copied and nothing allocated unless a rule is broken.
+//! Parses requests of the exchange in place. It copies nothing, and allocates only to report a broken rule.
 //!
-//! By hand, because the generated type allocates three times a request and must see a whole message before its first
-//! request can be answered. Bytes are taken or refused exactly as by the generated type.
+//! The parser is written by hand, because the generated type allocates three times per request and must see a whole
+//! message before its first request can be answered. It accepts and rejects exactly the bytes that the generated type
+//! does.
 
 use crate::{
     error::{Error, Kind},
@@ -15,41 +16,41 @@ use std::time::Duration;
 
 const FIXED64_BYTES: usize = 8;
 
-/// How far an `ExchangeRequest` has been read. The message itself lies elsewhere: it outlives a wake-up.
+/// How far an `ExchangeRequest` has been read. The message itself is kept elsewhere, because it outlives a wake-up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     at: usize,
-    /// End of the run of packed ids that `at` is in.
+    /// End of the run of packed ids in which `at` lies.
     packed_until: usize,
 }
 
-/// One thing that a message says.
+/// One item of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A request.
     Request(RequestFrame<'a>),
-    /// An id whose caller has gone.
+    /// The id of a request whose caller has left.
     Cancelled(u64),
 }
 
-/// A request, not yet checked.
+/// A request as parsed, before [`Self::check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFrame<'a> {
-    /// Chosen by the shim.
+    /// Id that the shim chose.
     pub id: u64,
     /// Index of the method.
     pub method: u32,
     /// What is left of the caller's time.
     pub budget_us: u32,
-    /// As `x-hotpath-min-position`.
+    /// The same as `x-hotpath-min-position`.
     pub min_position: u64,
-    /// As `x-hotpath-at-position`.
+    /// The same as `x-hotpath-at-position`.
     pub at_position: Option<u64>,
     /// The encoded message.
     pub body: &'a [u8],
-    /// The caller's trace context.
+    /// The caller's trace context, `traceparent`.
     pub traceparent: &'a str,
-    /// The caller's trace context.
+    /// The caller's trace context, `tracestate`.
     pub tracestate: &'a str,
 }
 
@@ -57,7 +58,7 @@ impl Cursor {
     /// The next item of `message`, or `None` at its end.
     ///
     /// # Errors
-    /// If the bytes are no `ExchangeRequest`.
+    /// Fails if the bytes are no `ExchangeRequest`.
     pub fn next<'a>(&mut self, message: &'a [u8]) -> Result<Option<Item<'a>>, Error> {
         loop {
             let mut rest = message.get(self.at..).unwrap_or_default();
@@ -109,7 +110,7 @@ impl<'a> RequestFrame<'a> {
     /// Parses one `RequestFrame`.
     ///
     /// # Errors
-    /// If the bytes are none.
+    /// Fails if the bytes are no `RequestFrame`.
     pub fn parse(mut rest: &'a [u8]) -> Result<Self, Error> {
         use WireType::{LengthDelimited, SixtyFourBit, Varint};
         let mut frame = Self::default();
@@ -135,10 +136,10 @@ impl<'a> RequestFrame<'a> {
         Ok(frame)
     }
 
-    /// Checks what can be checked of the frame alone, on a lane that knows so many methods.
+    /// Checks everything that the frame alone shows, on a lane with this number of methods.
     ///
     /// # Errors
-    /// The field and the rule that it breaks.
+    /// Returns the field and the rule that it breaks.
     pub fn check(&self, methods: usize) -> Result<(), Error> {
         if self.id == 0 {
             return Err(rule("requests.id: must not be 0"));
@@ -201,7 +202,7 @@ fn undecodable(field: &str, error: &DecodeError) -> Error {
     rule(&format!("{field}: cannot be decoded: {error}"))
 }
 
-/// The helpers below are inlined, because calls between them took as long as what they do.
+/// The helpers below are inlined, because calls between them took as long as their work.
 #[inline(always)]
 fn key(rest: &mut &[u8], field: &str) -> Result<(u32, WireType), Error> {
     if let [byte @ 8..0x80, after @ ..] = *rest

@@ -1,4 +1,4 @@
-//! From the DATA frames of a stream to gRPC messages.
+//! Turns the DATA frames of a stream into gRPC messages.
 
 use crate::{
     error::{Error, Kind},
@@ -13,17 +13,17 @@ use std::{
 };
 use tonic::body::Body;
 
-/// What a peer sends on one stream.
+/// The incoming messages of one stream.
 pub(super) struct Inbox {
     body: Body,
     pieces: Pieces,
 }
 
-/// Bytes that are no whole message yet. A message that came in one piece is handed on as it is.
+/// Received bytes that are no whole message yet. A message that arrives in one piece is passed on without a copy.
 #[derive(Debug, Default)]
 pub struct Pieces {
     chunk: Bytes,
-    /// Used once a message comes in several; then `chunk` is empty.
+    /// Used when a message arrives in several pieces; `chunk` is empty then.
     joined: BytesMut,
 }
 
@@ -55,7 +55,7 @@ impl Inbox {
                     return Poll::Ready(Err(lost.because(status)));
                 }
                 Some(Ok(frame)) => {
-                    // Trailers of a request mean nothing.
+                    // Trailers of a request have no meaning.
                     if let Ok(data) = frame.into_data() {
                         self.pieces.push(data);
                     }
@@ -66,7 +66,7 @@ impl Inbox {
 }
 
 impl Pieces {
-    /// More of the stream.
+    /// Adds the next bytes of the stream.
     pub fn push(&mut self, data: Bytes) {
         if self.is_empty() {
             self.chunk = data;
@@ -76,11 +76,11 @@ impl Pieces {
         }
     }
 
-    /// The first whole message. To be asked until there is none, before more is pushed: so no more than one that is not
-    /// whole is ever held.
+    /// The first whole message. Call it until it returns `None` before you push more bytes; then at most one incomplete
+    /// message is ever held.
     ///
     /// # Errors
-    /// If what comes next is compressed or too long.
+    /// Fails if the next message is compressed or too long.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let held = if self.joined.is_empty() {
@@ -111,7 +111,7 @@ impl Pieces {
         } else {
             let message = self.joined.split_to(whole).freeze();
             if self.joined.is_empty() {
-                // Else an idle lane would keep the room of its longest message.
+                // Otherwise an idle lane would keep the room of its longest message.
                 self.joined = BytesMut::new();
             }
             message

@@ -1,4 +1,34 @@
-//! One lane: the body of a response that answers the body of its request.
+//! One lane of the exchange: the response body that answers a request body.
+//!
+//! The connection polls the lane for the next message of replies (`poll_frame`), and that call does all the work. A
+//! request takes one of these ways:
+//!
+//! ```text
+//!  request body
+//!    │ messages
+//!    v
+//!  Inbox ──> Batch ── answered at once ─────────────────────────> Replies ──> response body
+//!            frames ├ the reply is long ───> Longs: pieces ───────>│
+//!                   ├ expensive ───────────> Late: on a thread ───>│
+//!                   └ position not reached > Late: in a task ─────>│
+//! ```
+//!
+//! `Late` passes its long replies on to `Longs`. If the caller of a request in `Late` or `Longs` leaves, the lane replies
+//! with `CANCELLED`. The lane itself goes through these states:
+//!
+//! ```text
+//!            the peer ends its side,            Batch, Late and Longs            no replies
+//!            or the process drains              are empty                        are left
+//!  reading ───────────────────────────> closed ───────────────────────> ended ──────────────> over
+//!     │                                   │                              ^
+//!     └───────────────────────────────────┴──────────────────────────────┘
+//!          the peer breaks a rule, or the stream breaks off; Late and Longs are dropped
+//! ```
+//!
+//! * reading: `closed` is `None`.
+//! * closed: `closed` says why. The lane reads nothing more, and still answers what is in flight.
+//! * ended: `end` holds the status of the lane, which leaves as trailers after the last replies.
+//! * over: the trailers have left.
 
 use super::{
     Place, draining,
@@ -30,18 +60,18 @@ use std::{
 };
 use tonic::{Code, Status, body::Body};
 
-/// Open until `end` was told.
+/// A lane; see the states above.
 pub(super) struct Lane<M: Model> {
     place: Place<M>,
     inbox: Inbox,
     batch: Option<Batch>,
-    /// Of the batch: all of one message are in flight at once.
+    /// Ids of the batch: all requests of a message count as in flight at once.
     ids: HashSet<u64, ahash::RandomState>,
     late: Late,
     longs: Longs,
     replies: Replies,
     drain: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Why nothing more is read.
+    /// Set once the lane reads nothing more, with the reason.
     closed: Option<Closed>,
     end: Option<Result<(), Error>>,
     over: bool,
@@ -58,9 +88,9 @@ struct Batch {
     message: Bytes,
     cursor: Cursor,
     arrived: Instant,
-    /// In flight when it came.
+    /// How many requests were in flight when the message arrived.
     late_before: usize,
-    /// Place of the request at hand; the next one inherits it.
+    /// Place of the current request among those in flight; the next request inherits it.
     permit: Option<Permit>,
 }
 
@@ -82,7 +112,7 @@ impl<M: Model> Lane<M> {
         }
     }
 
-    /// Replies to what can be replied to now, up to one message.
+    /// Replies to everything that can be answered now, up to one message of replies.
     fn work(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         self.collect(cx);
         if self.closed.is_none() && self.drain.as_mut().poll(cx).is_ready() {
@@ -98,7 +128,7 @@ impl<M: Model> Lane<M> {
                 break;
             }
         }
-        // Again, for those that were late only now.
+        // Again, for requests that became late in this call.
         self.collect(cx);
         self.longs.append(&mut self.replies);
         Ok(())
@@ -113,12 +143,12 @@ impl<M: Model> Lane<M> {
         }
     }
 
-    /// The next message; pending also if there will be none.
+    /// Makes the next message the batch. Also pending if no message will come any more.
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
         if self.closed.is_some() {
             return Ok(Poll::Pending);
         }
-        // A peer that never pauses must not keep the thread from others.
+        // A peer that never pauses must leave the thread to others now and then.
         let Poll::Ready(coop) = tokio::task::coop::poll_proceed(cx) else {
             return Ok(Poll::Pending);
         };
@@ -142,7 +172,7 @@ impl<M: Model> Lane<M> {
         Ok(Poll::Ready(()))
     }
 
-    /// Answers until the batch or the room for replies ends; returns when it stopped.
+    /// Answers until the batch ends or the replies are full. Returns the time at which it stopped.
     fn answer_batch(&mut self) -> Result<Instant, Error> {
         let mut now = Instant::now();
         let Some(mut batch) = self.batch.take() else {
@@ -150,7 +180,7 @@ impl<M: Model> Lane<M> {
         };
         let newest = self.place.0.core.view.newest();
         let (began, mut requests) = (now, 0);
-        // Shares the bytes, so that items do not borrow the batch.
+        // This clone shares the bytes; without it items would borrow the batch.
         let message = batch.message.clone();
         while !self.replies.is_full() {
             match batch.cursor.next(&message)? {
@@ -174,7 +204,7 @@ impl<M: Model> Lane<M> {
         Ok(now)
     }
 
-    /// Whether the peer keeps to the rules.
+    /// Checks that the peer keeps to the rules.
     fn admit(&mut self, frame: &RequestFrame<'_>, batch: &Batch) -> Result<(), Error> {
         frame.check(M::METHODS.len())?;
         let is_late = || self.late.contains(frame.id) || self.longs.contains(frame.id);
@@ -190,7 +220,7 @@ impl<M: Model> Lane<M> {
         Ok(())
     }
 
-    /// Replies now or keeps it for later; returns when that was done.
+    /// Replies to the request now, or keeps it for later. Returns the time at which that was done.
     fn answer(
         &mut self,
         frame: &RequestFrame<'_>,
@@ -201,7 +231,7 @@ impl<M: Model> Lane<M> {
         let shared = &self.place.0;
         let bounds = Bounds::new(frame.min_position, frame.at_position);
         let asked = Asked {
-            // Checked: it is an index.
+            // `admit` checked that this is an index.
             method: frame.method as usize,
             bounds: &bounds,
             arrived: batch.arrived,
@@ -251,7 +281,7 @@ impl<M: Model> Lane<M> {
         }
     }
 
-    /// Of what was computed at once, though it is long.
+    /// Keeps a long reply that was computed at once.
     #[cold]
     fn keep(&mut self, id: u64, body: Vec<u8>, batch: &mut Batch, position: u64) -> Code {
         let core = &self.place.0.core;
@@ -287,7 +317,7 @@ impl<M: Model> Lane<M> {
         Code::ResourceExhausted
     }
 
-    /// Writes what came of a request; returns what it is counted as.
+    /// Writes the outcome of a request. Returns the code under which it is counted.
     fn reply(&mut self, id: u64, outcome: &Result<Answer, Error>, body: &[u8]) -> Code {
         match outcome {
             Err(error) => {
@@ -295,7 +325,7 @@ impl<M: Model> Lane<M> {
                 error.code()
             }
             Ok(answer) => match &answer.verdict {
-                // Cut short it would not be what the service says.
+                // A shortened text would not be what the service says.
                 Some((_, message)) if message.len() > limits::STATUS_BYTES => self.too_long(id),
                 Some((code, message)) => {
                     let position = Some(answer.position);
@@ -347,7 +377,7 @@ impl<M: Model> Lane<M> {
     fn cancel(&mut self, id: u64) {
         let gone = Error::new(Kind::Cancelled, "the caller has gone");
         if self.longs.cancel(id) {
-            // Counted already, as what it was answered with.
+            // It is counted already, with the code of its answer.
             self.replies.refusal(id, &gone);
         } else if let Some(entry) = self.late.cancel(id) {
             self.replies.refusal(id, &gone);
@@ -362,7 +392,7 @@ impl<M: Model> Lane<M> {
         now
     }
 
-    /// Nothing more can come.
+    /// Whether no more replies can come.
     fn is_done(&self) -> bool {
         self.closed.is_some() && self.batch.is_none() && self.late.len() + self.longs.len() == 0
     }
@@ -410,7 +440,7 @@ impl<M: Model> HttpBody for Lane<M> {
             return Poll::Pending;
         };
         lane.over = true;
-        // What is still late is of no use to anyone.
+        // Nobody can use what is still late.
         (lane.late, lane.longs) = (Late::new(), Longs::default());
         Poll::Ready(Some(Ok(Frame::trailers(trailers(end)))))
     }
@@ -424,7 +454,7 @@ fn trailers(end: Result<(), Error>) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
     let status = end.map_or_else(|error| error.status(), |()| Status::new(Code::Ok, ""));
     if status.add_header(&mut trailers).is_err() {
-        // Fails only for a text that no header can carry.
+        // This fails only for a text that no header can carry.
         trailers.insert("grpc-status", HeaderValue::from_static("13"));
     }
     trailers

@@ -1,5 +1,5 @@
-//! Requests of a lane that could not be answered at once: each waits, or is answered, in a task of its own. All of
-//! them end with their lane.
+//! Late requests: those of a lane that could not be answered at once. Each waits or is answered in a task of its own.
+//! All tasks end with their lane.
 
 use super::{Shared, frame::RequestFrame, long::Long};
 use crate::{
@@ -25,7 +25,7 @@ pub(super) struct Late {
     ids: HashMap<u64, Entry, ahash::RandomState>,
 }
 
-/// What is remembered of one.
+/// What the lane remembers of a late request.
 pub(super) struct Entry {
     pub(super) method: usize,
     pub(super) arrived: Instant,
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     task: AbortHandle,
 }
 
-/// A request that outlives its message.
+/// A copy of a request that outlives its message.
 pub(super) struct Owned {
     id: u64,
     method: usize,
@@ -46,12 +46,12 @@ pub(super) struct Owned {
     permit: Permit,
 }
 
-/// Its end.
+/// The outcome of a late request.
 pub(super) struct Done {
     pub(super) id: u64,
     pub(super) outcome: Result<Answer, Error>,
     pub(super) reply: Vec<u8>,
-    /// Of the reply's bytes, and the request with its place.
+    /// The share of the reply's bytes, and the request with its place.
     held: Option<(Share, Owned)>,
 }
 
@@ -63,7 +63,7 @@ impl Late {
         }
     }
 
-    /// Those that are still to be replied to.
+    /// How many requests still need a reply.
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
@@ -72,7 +72,7 @@ impl Late {
         !self.ids.is_empty() && self.ids.contains_key(&id)
     }
 
-    /// Answers it later.
+    /// Begins to answer a request in a task.
     pub(super) fn push<M: Model>(
         &mut self,
         shared: &Arc<Shared<M>>,
@@ -91,21 +91,21 @@ impl Late {
         self.ids.insert(id, entry);
     }
 
-    /// Gives it up, if it is here.
+    /// Gives up a request, if it is here.
     pub(super) fn cancel(&mut self, id: u64) -> Option<Entry> {
         let entry = self.ids.remove(&id)?;
         entry.task.abort();
         Some(entry)
     }
 
-    /// The next one that has ended; pending also if there are none. To be asked even if none is to be replied to:
-    /// what was given up is only let go of here.
+    /// The next request that has ended. Also pending if there are none. Call it even when no request needs a reply,
+    /// because only this call lets go of requests that were given up.
     pub(super) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<(Entry, Done)> {
         while !self.tasks.is_empty() {
             let ended = match ready!(self.tasks.poll_join_next_with_id(cx)) {
                 None => break,
                 Some(Ok((task, done))) => self.forget(task, done),
-                // Given up, so it was forgotten then.
+                // It was given up, and `cancel` forgot it then.
                 Some(Err(error)) if error.is_cancelled() => None,
                 Some(Err(error)) => self.failed(&error),
             };
@@ -116,19 +116,20 @@ impl Late {
         Poll::Pending
     }
 
-    /// Whether all that was begun has ended.
+    /// Whether every task has ended.
     #[cfg(test)]
     pub(super) fn is_ready(&self) -> bool {
         self.ids.values().all(|entry| entry.task.is_finished())
     }
 
-    /// Those not let go of yet.
+    /// How many tasks are still held.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.tasks.len()
     }
 
-    /// One that was given up may have ended all the same, and its id may be in use again.
+    /// Removes the entry of an ended task. A request that was given up may have ended all the same, and its id may be
+    /// in use again.
     fn forget(&mut self, task: Id, done: Done) -> Option<(Entry, Done)> {
         let entry = self.ids.get(&done.id)?;
         if entry.task.id() != task {
@@ -195,7 +196,7 @@ impl Done {
         }
     }
 
-    /// What leaves in pieces, if it is that long.
+    /// The reply, if it is so long that it leaves in pieces.
     pub(super) fn take_long(&mut self) -> Option<Long> {
         let Ok(Answer {
             position,
@@ -244,7 +245,7 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
 async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
     shared.counts.offloaded.fetch_add(1, Relaxed);
     let id = owned.id;
-    // Dropped with this task, whether its lane or its caller has gone.
+    // This is dropped with the task, whether its lane or its caller has left.
     let _give_up = GiveUp(Arc::clone(&owned.given_up));
     let core = Arc::clone(&shared.core);
     let scanned = core.apart(move || {

@@ -1,5 +1,5 @@
-//! Replies too long for one frame. They leave in pieces, one reply at a time and one piece a message, so that short ones
-//! wait for no more than a piece, and no answer is computed twice.
+//! Replies that are too long for one frame. They leave in pieces, one reply at a time and one piece per message. So a
+//! short reply waits for at most one piece, and no answer is computed twice.
 
 use super::reply::Replies;
 use crate::{
@@ -8,18 +8,18 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// Those of one lane. All but what has left is counted among the buffered bytes.
+/// The long replies of one lane. Their bytes count among the buffered bytes until they have left.
 #[derive(Default)]
 pub(super) struct Longs(VecDeque<Long>);
 
-/// One of them.
+/// One long reply.
 pub(super) struct Long {
     pub(super) id: u64,
     pub(super) position: u64,
     pub(super) body: Vec<u8>,
-    /// How much of it has left.
+    /// How many bytes have left.
     pub(super) gone: usize,
-    /// A request in flight until the last piece leaves.
+    /// Keeps the request in flight until the last piece leaves.
     pub(super) _held: (Share, Permit),
 }
 
@@ -36,7 +36,7 @@ impl Longs {
         self.0.push_back(long);
     }
 
-    /// Drops what has not left. True if it was here: then it is to be replied to by a status.
+    /// Drops the rest of a reply. Returns true if the reply was here; the lane then has to end it with a status.
     pub(super) fn cancel(&mut self, id: u64) -> bool {
         let before = self.0.len();
         self.0.retain(|long| long.id != id);

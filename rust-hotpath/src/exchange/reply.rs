@@ -1,7 +1,7 @@
-//! Replies of the exchange, appended to one buffer that leaves as one gRPC message.
+//! Writes replies of the exchange into one buffer that leaves as one gRPC message.
 //!
-//! A reply's position is known before its body is written and its length only after, so room is left for the shortest
-//! lengths, and only a reply of more than a hundred bytes or so is moved to make more.
+//! A reply's position is known before its body is written, its length only afterwards. So the writer leaves one byte
+//! for each length, and moves a reply to make more room only if it is longer than a hundred bytes or so.
 
 use crate::{error::Error, limits, serve::PREFIX};
 use bytes::Bytes;
@@ -18,11 +18,11 @@ const BODY: u8 = 6 << 3 | 2;
 const TOO_LONG: u8 = 7 << 3;
 const MORE: u8 = 8 << 3;
 
-/// An `ExchangeResponse` in the making, behind the prefix of gRPC.
+/// An `ExchangeResponse` under construction, after gRPC's prefix.
 #[derive(Debug, Default)]
 pub struct Replies {
     buffer: Vec<u8>,
-    /// Of the message before: the next one is likely to be as long.
+    /// Length of the previous message; the next one is likely to be as long.
     last_bytes: usize,
 }
 
@@ -34,7 +34,7 @@ pub struct Open {
 }
 
 impl Replies {
-    /// Begins the reply to `id` at `position`; its body is to be appended to [`Self::buffer`].
+    /// Begins the reply to `id` at `position`. The caller then appends the body to [`Self::buffer`].
     pub fn open(&mut self, id: u64, position: u64) -> Open {
         self.start();
         let out = &mut self.buffer;
@@ -48,12 +48,13 @@ impl Replies {
         Open { frame_at, body_at }
     }
 
-    /// Where the body goes, at the end.
+    /// The buffer to which the body is appended.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Ends the reply, its body being what was appended. Returns that if it is too long: then the reply is taken back.
+    /// Ends the reply, whose body is what was appended. If the body is too long, takes the reply back and returns the
+    /// body.
     pub fn close(&mut self, open: Open) -> Option<Vec<u8>> {
         let out = &mut self.buffer;
         let body_bytes = out.len() - open.body_at;
@@ -84,19 +85,19 @@ impl Replies {
         None
     }
 
-    /// As if it had never been begun.
+    /// Removes a reply that was begun.
     pub fn take_back(&mut self, open: Open) {
         self.buffer.truncate(open.frame_at - 2);
     }
 
-    /// A reply whose body is at hand. False if that is too long.
+    /// Writes a reply with this body. Returns false if the body is too long.
     pub fn body(&mut self, id: u64, position: u64, body: &[u8]) -> bool {
         let open = self.open(id, position);
         self.buffer.extend_from_slice(body);
         self.close(open).is_none()
     }
 
-    /// Some of a long body, of which more follows: at least a byte of it, and no more than a body may have.
+    /// Writes a piece of a long body, of which more follows. A piece has at least one byte and at most a body's limit.
     pub fn piece(&mut self, id: u64, piece: &[u8]) {
         self.start();
         let out = &mut self.buffer;
@@ -108,7 +109,7 @@ impl Replies {
         out.extend_from_slice(&[MORE, 1]);
     }
 
-    /// A reply without a body. What is too long of its message is cut off, too long details are left out.
+    /// Writes a reply without a body. A message that is too long is cut off; details that are too long are left out.
     pub fn status(
         &mut self,
         id: u64,
@@ -145,13 +146,13 @@ impl Replies {
         push_delimited(STATUS_DETAILS, details, out);
     }
 
-    /// A reply that is no answer.
+    /// Writes a refusal: a status without a position, which is no answer.
     pub fn refusal(&mut self, id: u64, error: &Error) {
         let status = error.status();
         self.status(id, None, status.code(), status.message(), status.details());
     }
 
-    /// The answer is to be asked for by unary call.
+    /// Tells the shim to ask for the answer by unary call.
     pub fn too_long(&mut self, id: u64) {
         self.start();
         let out = &mut self.buffer;
@@ -160,7 +161,7 @@ impl Replies {
         out.extend_from_slice(&[TOO_LONG, 1]);
     }
 
-    /// Whether nothing was replied since the last message.
+    /// Whether no reply was written since the last message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffer.len() <= PREFIX
@@ -172,7 +173,7 @@ impl Replies {
         self.buffer.len() >= limits::EXCHANGE_REPLY_TARGET_BYTES
     }
 
-    /// The message, framed; `None` if it would be empty.
+    /// Takes the framed message, or `None` if it would be empty.
     pub fn take(&mut self) -> Option<Bytes> {
         if self.is_empty() {
             return None;
@@ -218,7 +219,7 @@ fn push_delimited(tag: u8, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Into bytes that are already there.
+/// Writes a varint over bytes that are already there.
 fn put_varint(mut at: &mut [u8], length: usize) {
     encode_varint(length as u64, &mut at);
 }

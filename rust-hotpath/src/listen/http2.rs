@@ -1,4 +1,4 @@
-//! HTTP/2 on one connection.
+//! Serves HTTP/2 on one connection.
 
 use super::Connection;
 use crate::limits;
@@ -11,7 +11,8 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{error::Error, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-/// Serves a connection until it ends. Once `draining` is over it takes no more requests, and ends with the last.
+/// Serves a connection until it ends. Once `draining` completes, the connection accepts no more requests and ends with
+/// the last one.
 pub async fn serve<S, B>(connection: Connection, service: S, draining: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
@@ -61,12 +62,14 @@ fn settings(max_header_bytes: u32) -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits::STREAMS)
-        // Neither is a rate: a caller that cancels, or whose calls are malformed, would meet them in the end.
+        // h2's own limits are no rates, so a caller that cancels now and then, or whose calls are malformed, would reach
+        // them in the end.
         .max_pending_accept_reset_streams(limits::RESETS_PENDING)
         .max_local_error_reset_streams(None)
         .max_header_list_size(max_header_bytes.saturating_mul(limits::HEADER_ROOM))
         .keep_alive_interval(limits::KEEPALIVE)
-        // A twentieth of a small call's CPU. grpc-go's server does not say it either, so that metadata is the same.
+        // The date costs a twentieth of a small call's CPU. grpc-go's server does not send it, so the metadata is the
+        // same.
         .auto_date_header(false);
     settings
 }

@@ -1,4 +1,4 @@
-//! What a connection has to say, gathered until the end of its turn.
+//! Gathers what a connection writes until the end of its turn.
 
 use super::{
     Writer,
@@ -17,20 +17,21 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// The writing end. HTTP/2 flushes each reply of 256 bytes or more on its own. Here a flush means nothing, and all that
-/// one turn of the connection has written leaves in one system call at its end. Cloning gives the same one.
+/// The writing end of a connection. HTTP/2 flushes each reply of 256 bytes or more on its own. The outbox ignores
+/// flushes: everything that one turn of the connection writes leaves in one system call at the end of the turn. Clones
+/// share one buffer.
 #[derive(Clone)]
 pub(super) struct Outbox(Arc<Mutex<Gathered>>);
 
 struct Gathered {
     stream: Writer,
-    /// Of what was gathered.
+    /// Follows the frames in what was gathered.
     frames: Frames,
     resets: Arc<Resets>,
     bytes: Vec<u8>,
-    /// Of these, those that have left.
+    /// How many of these bytes have left.
     sent: usize,
-    /// Runs while none leaves.
+    /// A timer that runs while nothing leaves.
     patience: Option<Pin<Box<Sleep>>>,
     most_unread: Duration,
 }
@@ -48,12 +49,12 @@ impl Outbox {
         })))
     }
 
-    /// Sends what was gathered, or wakes the task when it may go on with that.
+    /// Sends what was gathered. If it cannot send everything, it wakes the task when it can go on.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.gathered().poll_send(cx)
     }
 
-    /// Adds HTTP/2's last frame to what was gathered, unless that ends within another: what to do is not said then.
+    /// Adds a GOAWAY frame to what was gathered, unless that ends within another frame.
     pub(super) fn say_go_away(&self) {
         const FRAME: &[u8] = b"\0\0\x17\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0btoo_many_resets";
         let mut gathered = self.gathered();
@@ -62,7 +63,7 @@ impl Outbox {
         }
     }
 
-    /// Never contended: both holders are parts of one task.
+    /// This lock is never contended, because both holders are parts of one task.
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +106,8 @@ impl Gathered {
 }
 
 impl Gathered {
-    /// HTTP/2's keepalive cannot end such a connection: its last words would have to leave first.
+    /// Ends a connection whose peer reads nothing. HTTP/2's keepalive cannot do that, because its last frame would have
+    /// to leave first.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let most = self.most_unread;
         let begin = || Box::pin(sleep(most));

@@ -1,8 +1,8 @@
-//! Calls that are taken back, counted by their frames.
+//! Counts cancelled calls by their reset frames.
 //!
-//! To cancel is normal: deadlines pass, and a caller may have thousands of calls on a connection that all end at once.
-//! So the count has no memory but of the second at hand. What one turn of the connection takes in is bounded apart: HTTP/2
-//! keeps a call that was cancelled before it was accepted, and the calls beside it want their turn.
+//! Cancelling is normal: deadlines pass, and a caller may have thousands of calls on a connection that all end at once.
+//! So the count covers only the current second. A second limit bounds the resets in one turn of the connection, because
+//! HTTP/2 keeps each call that was cancelled before it was accepted, and because the other calls need their turn.
 
 use crate::limits;
 use std::{
@@ -10,28 +10,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Length, type, flags and stream.
+/// Bytes of a frame's head: length, type, flags and stream.
 const HEAD: usize = 9;
 const RST_STREAM: u8 = 3;
-/// What a client says first.
+/// Bytes that a client sends before its first frame.
 pub(super) const PREFACE: usize = 24;
 
 /// Follows the frames of one direction.
 pub(super) struct Frames {
     head: [u8; HEAD],
-    /// Of the head, what has come.
+    /// How many bytes of the head have come.
     have: usize,
-    /// What comes before the next head.
+    /// How many bytes come before the next head.
     skip: usize,
 }
 
-/// Resets of one connection, by either side: a peer can also make the server reset. All of it is one task.
+/// Counts the resets of one connection in both directions, because a peer can also make the server reset. One task uses
+/// it.
 pub(super) struct Resets {
-    /// None for a peer who is trusted: the shim relays what all of its callers cancel.
+    /// `None` for a trusted peer: the shim relays what all of its callers cancel.
     most_per_second: Option<u32>,
     turn: AtomicU32,
     opened: Instant,
-    /// Since then, in seconds.
+    /// The current second since `opened`.
     second: AtomicU64,
     in_second: AtomicU32,
 }
@@ -45,7 +46,7 @@ impl Frames {
         }
     }
 
-    /// Follows `bytes`; how many frames in them begin that reset a stream.
+    /// Follows `bytes`, and returns how many frame heads in them reset a stream.
     pub(super) fn resets(&mut self, mut bytes: &[u8]) -> u32 {
         let mut resets = 0;
         loop {
@@ -104,12 +105,12 @@ impl Resets {
         self.turn.store(0, Relaxed);
     }
 
-    /// Whether the rest must wait for the next turn.
+    /// Whether this turn has so many resets that the rest must wait for the next one.
     pub(super) fn fill_the_turn(&self) -> bool {
         self.turn.load(Relaxed) >= limits::RESETS_PER_TURN
     }
 
-    /// More than a caller has a reason for: how many a second may hold.
+    /// If the second has more resets than allowed, returns the limit.
     pub(super) fn flood(&self) -> Option<u32> {
         let most = self.most_per_second?;
         (self.in_second.load(Relaxed) > most).then_some(most)

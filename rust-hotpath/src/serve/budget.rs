@@ -1,4 +1,4 @@
-//! How much memory long requests and replies may take together.
+//! Bounds the memory that long requests and replies take together.
 
 use crate::{
     error::{Error, Kind},
@@ -9,13 +9,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Bytes of long messages held at once. Short ones pay nothing: the number of requests in flight bounds them.
+/// Counts the bytes of long messages held at once. Short messages do not count, because the number of requests in
+/// flight bounds them.
 pub(super) struct Budget {
     held: AtomicUsize,
     most: usize,
 }
 
-/// A message's share, given back on drop. That of a short one is nothing.
+/// The bytes that one message takes of the budget, given back on drop. A short message takes none.
 #[derive(Default)]
 pub(crate) struct Share(Option<(Arc<Budget>, usize)>);
 
@@ -31,7 +32,7 @@ impl Budget {
         self.held.load(Relaxed)
     }
 
-    /// Lets the message of `share` grow to `bytes`.
+    /// Lets the message that owns `share` grow to `bytes`.
     pub(super) fn grow(self: &Arc<Self>, share: &mut Share, bytes: usize) -> Result<(), Error> {
         if bytes <= limits::SHORT_MESSAGE_BYTES {
             return Ok(());
@@ -48,7 +49,7 @@ impl Budget {
 }
 
 impl Share {
-    /// Whether the message is a short one.
+    /// Whether the message is short.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

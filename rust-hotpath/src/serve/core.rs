@@ -1,6 +1,7 @@
-//! One request against one version, however it came: what unary calls and the exchange share.
+//! Answers one request against one version. Unary calls and the exchange share this code, so their answers cannot
+//! differ.
 //!
-//! The order of checks is the contract's: readiness, the model's arguments, position bounds, position, answer.
+//! The contract fixes the order of checks: readiness, the model's arguments, position bounds, position, answer.
 
 use super::{
     Config,
@@ -27,7 +28,7 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinError};
 use tonic::Code;
 
-/// What all requests of a process share.
+/// State that all requests of a process share.
 pub(crate) struct Core<M: Model> {
     pub(super) config: Config,
     pub(crate) view: View<M>,
@@ -35,51 +36,52 @@ pub(crate) struct Core<M: Model> {
     pub(super) in_flight: Arc<Places>,
     pub(super) budget: Arc<Budget>,
     pub(crate) meter: Meter,
-    /// Places for answers that take long: as many as cores, so that those at hand still get their share of these.
+    /// Places for expensive answers. There are as many as cores, so that cheap requests still get their share of the
+    /// cores.
     heavy: Arc<Semaphore>,
-    /// Those that wait for one.
+    /// Requests that wait for such a place.
     pub(super) queued: AtomicUsize,
-    /// Unary calls that went there.
+    /// Unary calls that moved to such a place.
     pub(super) moved: AtomicU64,
 }
 
-/// A request as its caller put it.
+/// A request as the caller sent it.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: usize,
-    /// Which positions may answer, or the rule that the caller's wish breaks.
+    /// The positions that may answer, or the rule that the caller's metadata breaks.
     pub(crate) bounds: &'a Result<Bounds, String>,
     pub(crate) arrived: Instant,
-    /// After this nobody waits for the answer.
+    /// Time after `arrived` until which the caller waits.
     pub(crate) timeout: Option<Duration>,
-    /// Turns true, from another thread, once nobody waits for the answer.
+    /// Another thread sets this once nobody waits for the answer.
     pub(crate) given_up: &'a AtomicBool,
     pub(crate) request: &'a [u8],
 }
 
-/// Of a request that is answered by the thread that would give it up.
+/// The `given_up` of a request that is answered on the only thread that could give it up, so that it never turns true.
 pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Tells the thread that reads, if there is one, that nobody waits any longer.
+/// Tells the reading thread, on drop, that nobody waits any longer.
 pub(crate) struct GiveUp(pub(crate) Arc<AtomicBool>);
 
-/// Counts one that waits, until it is dropped.
+/// Counts one waiting request until it is dropped.
 struct Queued<'a>(&'a AtomicUsize);
 
-/// What the model decided, at one position.
+/// What the model decided at one position.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) position: u64,
-    /// Code and message; if there are none the reply was appended.
+    /// Code and message. If this is `None`, the reply was appended.
     pub(crate) verdict: Option<(Code, String)>,
 }
 
-/// How far one look at a version came. Only an answer without a verdict appends anything.
+/// The result of one look at a version. Only an answer without a verdict appends anything to the reply.
 pub(crate) enum Turn {
     Done(Result<Answer, Error>),
-    /// This position is not published yet.
+    /// The request needs this position, which is not published yet.
     Early(u64),
-    /// It would take longer than allowed.
+    /// The answer would cost more than the caller of `turn` allows.
     Heavy,
 }
 
@@ -115,7 +117,7 @@ impl Drop for GiveUp {
 }
 
 impl Turn {
-    /// Of a request for which nothing was too dear and which waited.
+    /// The outcome of a request that has waited and that no cost limit stops.
     pub(crate) fn settled(self) -> Result<Answer, Error> {
         match self {
             Self::Done(outcome) => outcome,
@@ -142,19 +144,19 @@ impl<M: Model> Core<M> {
         }
     }
 
-    /// A place among the requests in flight.
+    /// Takes a place among the requests in flight.
     pub(crate) fn admit(&self) -> Result<Permit, Error> {
         self.in_flight.take()
     }
 
-    /// Room for a message of `bytes`, given back on drop.
+    /// Takes room for a message of `bytes`, which is given back on drop.
     pub(crate) fn hold(&self, bytes: usize) -> Result<Share, Error> {
         let mut share = Share::default();
         self.budget.grow(&mut share, bytes)?;
         Ok(share)
     }
 
-    /// Whether a reply may be so long.
+    /// Checks that a reply may have this length.
     pub(crate) fn fits(&self, bytes: usize) -> Result<(), Error> {
         let most = self.config.max_message_bytes;
         if bytes <= most {
@@ -164,7 +166,7 @@ impl<M: Model> Core<M> {
         Err(Error::new(Kind::TooLong, text))
     }
 
-    /// Whether anything can be answered at this position.
+    /// Checks that the sidecar is ready to answer at this position.
     pub(super) fn ready_at(&self, position: u64) -> Result<(), Error> {
         if self.readiness.answers_at(position) {
             return Ok(());
@@ -176,7 +178,8 @@ impl<M: Model> Core<M> {
         Err(Error::new(Kind::NotReady, text))
     }
 
-    /// Looks once. Takes no more than `most_cost`, in the units of [`Model::cost`].
+    /// Answers from this version if it can, without waiting. It does not begin an answer that costs more than
+    /// `most_cost`, in the units of [`Model::cost`].
     pub(crate) fn turn(
         &self,
         newest: &Resolved<M>,
@@ -194,7 +197,7 @@ impl<M: Model> Core<M> {
         turn
     }
 
-    /// Waits for the position if need be, within the caller's time and ours.
+    /// Like [`Self::turn`], but waits for the position if necessary, within the caller's time and `max_wait`.
     pub(crate) async fn wait(
         &self,
         asked: &Asked<'_>,
@@ -216,14 +219,14 @@ impl<M: Model> Core<M> {
         }
     }
 
-    /// Runs `long` on a thread of its own, as soon as there is a place: the kernel then shares the cores out between
-    /// it and the connections, where the thread that serves them would be lost to them until it is done.
+    /// Runs `long` on a thread of its own, as soon as there is a place. The kernel then shares the cores between this
+    /// thread and those that serve connections. On a serving thread, `long` would hold up all connections there.
     pub(crate) async fn apart<T: Send + 'static>(
         &self,
         long: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let queued = Queued::new(&self.queued);
-        // Never closed; if it were, a place more would be the lesser evil.
+        // The semaphore is never closed. If it were, one place too many would be the lesser evil.
         let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
         drop(queued);
         tokio::task::spawn_blocking(move || {
@@ -289,7 +292,7 @@ fn decided(position: u64, outcome: Result<(), Refusal>) -> Result<Answer, Error>
     Ok(Answer { position, verdict })
 }
 
-/// A panic of the model ends this request only.
+/// Catches a panic of the model, so that it ends only this request.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = format!("the model panicked: {}", panic_text(&*panic));

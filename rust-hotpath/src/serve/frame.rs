@@ -1,4 +1,4 @@
-//! gRPC's length-prefixed messages over HTTP/2 bodies: one in, one out.
+//! Reads and writes gRPC's length-prefixed messages in HTTP/2 bodies: one message in, one message out.
 
 use super::{Incoming, budget::Share, head, places::Permit};
 use crate::error::{Error, Kind};
@@ -15,28 +15,29 @@ use std::{
 };
 use tonic::body::Body;
 
-/// Compression flag and length.
+/// Bytes of the compression flag and the length.
 pub(crate) const PREFIX: usize = 5;
 /// The flag of a compressed message.
 pub(super) const PACKED: u8 = 1;
 pub(super) const ENCODING: &str = "grpc-encoding";
 pub(crate) const GRPC: &str = "application/grpc";
 
-/// What a caller packs its request with, and has the reply packed with.
+/// The compression of a request, and therefore of its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Identity,
     Gzip,
 }
 
-/// A reply of one frame. It holds its place among the requests in flight until it is handed to the connection.
+/// A reply of one frame. It keeps its place among the requests in flight until the connection takes it.
 struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
     _permit: Permit,
 }
 
-/// A long reply. It is counted until it leaves: a peer that does not read leaves it with HTTP/2.
+/// A long reply. It counts against the budget until it leaves, because it stays in HTTP/2's queue while the peer does
+/// not read.
 struct Long {
     frame: Vec<u8>,
     _share: Share,
@@ -62,7 +63,8 @@ impl Encoding {
     }
 }
 
-/// The request's one message, of at most `most` bytes, and whether it is packed; `grow` is asked before more of it is held.
+/// Reads the request's one message, of at most `most` bytes, and tells whether it is compressed. It asks `grow` before
+/// it holds more of the message.
 pub(super) async fn read<B: Incoming>(
     encoding: Encoding,
     mut body: B,
@@ -91,7 +93,7 @@ pub(super) async fn read<B: Incoming>(
     Ok((whole, is_packed))
 }
 
-/// Judges as early as possible, so that no more than one message is ever held.
+/// Checks a prefix as early as possible, so that no more than one message is ever held.
 fn check_prefix(whole: &Bytes, encoding: Encoding, most: usize) -> Result<(), Error> {
     if whole.len() < PREFIX {
         return Ok(());
@@ -127,7 +129,7 @@ fn length(whole: &Bytes) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// Almost every request is one DATA frame: then nothing is copied.
+/// Appends `more`. Almost every request is one DATA frame, and then nothing is copied.
 fn join(whole: Bytes, more: Bytes) -> Bytes {
     if whole.is_empty() {
         return more;
@@ -137,14 +139,14 @@ fn join(whole: Bytes, more: Bytes) -> Bytes {
     joined.freeze()
 }
 
-/// A buffer with room for the prefix; the reply is appended to it.
+/// Makes a buffer with room for the prefix, to which the reply is appended.
 pub(super) fn start() -> Vec<u8> {
     let mut frame = Vec::with_capacity(256);
     frame.resize(PREFIX, 0);
     frame
 }
 
-/// Fills in the prefix.
+/// Fills in the prefix of a frame.
 pub(super) fn finish(mut frame: Vec<u8>) -> Result<Vec<u8>, Error> {
     let length = frame.len() - PREFIX;
     let prefix = u32::try_from(length)
@@ -176,7 +178,8 @@ pub(super) fn response(frame: Vec<u8>, permit: Permit, share: Share) -> Response
     response
 }
 
-/// It keeps its size to itself: HTTP would say `content-length`, which gRPC callers would see as metadata.
+/// The body does not tell its size. Otherwise HTTP would send `content-length`, which gRPC callers would see as
+/// metadata.
 impl HttpBody for Reply {
     type Data = Bytes;
     type Error = Infallible;

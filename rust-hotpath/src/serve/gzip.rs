@@ -1,4 +1,4 @@
-//! Compressed messages, as gRPC's `grpc-encoding: gzip` has them.
+//! Compressed messages, for gRPC's `grpc-encoding: gzip`.
 
 use super::{Answered, Core, Share, frame, thread_failed};
 use crate::{
@@ -14,7 +14,8 @@ use std::{
 };
 
 impl<M: Model> Core<M> {
-    /// A short message is unpacked here, as far as it is short unpacked too; else by a thread that serves nobody.
+    /// Decompresses a request. It does so here if the message is short both before and after, and otherwise on a thread
+    /// that serves no connections.
     pub(super) async fn unpack(&self, packed: Bytes, share: &mut Share) -> Result<Bytes, Error> {
         if packed.len() <= limits::SHORT_MESSAGE_BYTES {
             let short = unpack(&packed, limits::SHORT_MESSAGE_BYTES, |_| Ok(()))?;
@@ -37,7 +38,7 @@ impl<M: Model> Core<M> {
         })
     }
 
-    /// As grpc-go does: the reply is packed as the request was, unless it is empty.
+    /// Compresses the reply of a compressed request unless it is empty, as grpc-go does.
     pub(super) async fn pack(
         &self,
         (answer, mut reply, permit): Answered,
@@ -59,8 +60,8 @@ impl<M: Model> Core<M> {
     }
 }
 
-/// Unpacks a message of at most `most` bytes; `grow` is asked before more of it is held. `None` if it is longer: nothing of
-/// the rest was unpacked then, however long that is.
+/// Decompresses a message of at most `most` bytes. It asks `grow` before it holds more of the message. It returns
+/// `None` if the message is longer, and then has not decompressed the rest, however long that is.
 fn unpack(
     packed: &[u8],
     most: usize,
@@ -69,7 +70,7 @@ fn unpack(
     let mut decoder = MultiGzDecoder::new(packed);
     let (mut message, mut room) = (Vec::new(), limits::SHORT_MESSAGE_BYTES);
     loop {
-        // One byte more than is taken tells whether there is more.
+        // One byte above the limit tells whether there is more.
         room = room.min(most.saturating_add(1));
         grow(room)?;
         let more = room - message.len();
@@ -89,8 +90,8 @@ fn unpack(
     }
 }
 
-/// Packs what follows the first `head` bytes. The least effort: a caller that wants to save bytes has a slow line, and
-/// more effort saves little more of them.
+/// Compresses what follows the first `head` bytes, with the least effort. More effort would save a caller with a slow
+/// line few more bytes.
 fn pack(plain: &[u8], head: usize) -> Result<Vec<u8>, Error> {
     let (head, message) = plain.split_at(head);
     let mut encoder = GzEncoder::new(head.to_vec(), Compression::fast());

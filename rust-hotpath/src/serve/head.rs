@@ -1,4 +1,4 @@
-//! What a call says before its message, judged as grpc-go's server does: the same rules, in the same order.
+//! Judges what a call says before its message by the rules of grpc-go's server, in the same order.
 
 use super::{
     frame::{ENCODING, GRPC},
@@ -11,18 +11,18 @@ use hyper::http::{
 };
 use tonic::body::Body;
 
-/// Metadata whose values are bytes.
+/// Suffix of the names of metadata whose values are bytes.
 const BINARY: &str = "-bin";
-/// What HTTP/2 counts for a field besides its name and value.
+/// Bytes that HTTP/2 counts for a field besides its name and value.
 const FIELD_BYTES: usize = 32;
 
-/// A refusal: the HTTP status for those who speak no gRPC, and the error for those who do.
+/// A refusal: the HTTP status for callers that do not speak gRPC, and the error for those that do.
 type Refused = (StatusCode, Error);
 
-/// Whether a call may be served at all.
+/// Checks whether a call may be served at all.
 ///
 /// # Errors
-/// The response that refuses it.
+/// Returns the response that refuses the call.
 pub(crate) fn admit<B>(call: &Request<B>, most_bytes: usize) -> Result<(), Box<Response<Body>>> {
     judge(call, most_bytes).map_err(|(http, error)| {
         let mut response = error.status().into_http();
@@ -73,7 +73,8 @@ fn judge<B>(call: &Request<B>, most_bytes: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The bytes of these fields, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts them, and what is wrong with those that are bytes.
+/// Returns the bytes of these fields, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts them, and what is wrong with binary
+/// values.
 fn look(headers: &HeaderMap) -> (usize, Result<(), Refused>) {
     let mut binary = Ok(());
     let mut bytes = 0;
@@ -104,7 +105,7 @@ fn is_grpc(kind: &HeaderValue) -> bool {
     subtype.is_some_and(|subtype| matches!(subtype.first(), None | Some(b'+' | b';')))
 }
 
-/// With all of its padding or with none.
+/// Accepts base64 with all of its padding or with none.
 fn is_base64(text: &[u8]) -> bool {
     let mut digits = text;
     if text.len().is_multiple_of(4) {
@@ -116,7 +117,7 @@ fn is_base64(text: &[u8]) -> bool {
     digits.len() % 4 != 1 && digits.iter().all(is_digit)
 }
 
-/// Of the request's encodings, the one that counts; an empty one is none.
+/// The encoding that counts: the last of the request, unless it is empty.
 pub(super) fn encoding(headers: &HeaderMap) -> Option<&HeaderValue> {
     let last = headers.get_all(ENCODING).iter().next_back()?;
     (!last.is_empty()).then_some(last)

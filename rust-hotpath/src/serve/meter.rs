@@ -1,4 +1,4 @@
-//! Counts of hot requests, without locks.
+//! Lock-free counters of hot requests.
 
 use std::{
     array::from_fn,
@@ -12,26 +12,26 @@ use tonic::Code;
 
 const CODES: usize = 17;
 
-/// Upper bounds of the histogram's buckets, in microseconds; one more bucket has none.
+/// Upper bounds of the histogram's buckets, in microseconds. One more bucket has no bound.
 pub const BOUNDS_US: [u64; 16] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
     1_000_000, 5_000_000,
 ];
 
-/// Counts per method.
+/// Counters per method.
 #[derive(Debug)]
 pub struct Meter {
     methods: Arc<[Counters]>,
 }
 
-/// What was counted for one method.
+/// The counts of one method.
 #[derive(Clone, Debug)]
 pub struct MethodCounts {
     /// Requests by status code; codes that never occurred are absent.
     pub codes: Vec<(Code, u64)>,
-    /// Requests by time; see [`BOUNDS_US`].
+    /// Requests by duration; see [`BOUNDS_US`].
     pub buckets: [u64; BOUNDS_US.len() + 1],
-    /// Time of all requests together.
+    /// Duration of all requests together.
     pub total: Duration,
 }
 
@@ -42,7 +42,7 @@ struct Counters {
     total_ns: AtomicU64,
 }
 
-/// One request. If it is dropped early, the client went away.
+/// One request under way. If it is dropped before [`Self::end`], the client has left.
 pub(super) struct Call {
     methods: Arc<[Counters]>,
     method: usize,
@@ -73,7 +73,7 @@ impl Meter {
         }
     }
 
-    /// One request that has ended.
+    /// Counts one request that has ended.
     pub(crate) fn count(&self, method: usize, code: Code, took: Duration) {
         self.methods[method].count(code, took);
     }
@@ -93,7 +93,7 @@ impl Meter {
 }
 
 impl Call {
-    /// How long it took, asked once: the clock costs as much as all the counting.
+    /// The duration, which is measured once, because reading the clock costs as much as all the counting.
     pub(super) fn took(&mut self) -> Duration {
         *self.took.get_or_insert_with(|| self.started.elapsed())
     }

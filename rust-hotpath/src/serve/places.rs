@@ -1,4 +1,4 @@
-//! Places among the requests in flight.
+//! Limits the number of requests in flight. Each holds a place.
 
 use crate::error::{Error, Kind};
 use std::sync::{
@@ -7,19 +7,20 @@ use std::sync::{
 };
 use tokio::sync::Notify;
 
-/// Above every number of requests: set once nothing more is let in.
+/// A bit above every number of requests. It is set once no more requests are admitted.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
-/// How many there are. A count rather than a semaphore: whoever waits for all of them to be free must not take them.
+/// Counts the places that are taken. This is no semaphore, because waiting until all places are free must not take
+/// them.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// With [`CLOSED`] in it.
+    /// The count, combined with [`CLOSED`].
     taken: AtomicUsize,
     most: usize,
     freed: Notify,
 }
 
-/// One of them, given back on drop.
+/// One place, given back on drop.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Places>);
 
@@ -33,7 +34,7 @@ impl Places {
     }
 
     pub(crate) fn take(self: &Arc<Self>) -> Result<Permit, Error> {
-        // Given back also if it is one too many.
+        // Its drop gives the place back even if it is one too many.
         let permit = Permit(Arc::clone(self));
         let before = self.taken.fetch_add(1, AcqRel);
         if before < self.most {
@@ -43,11 +44,11 @@ impl Places {
     }
 
     pub(crate) fn taken(&self) -> usize {
-        // Those that are being refused are not in flight.
+        // Requests that are just being refused are not in flight.
         (self.taken.load(Acquire) & !CLOSED).min(self.most)
     }
 
-    /// Lets nothing more in, and waits until none is taken.
+    /// Admits no more requests, and waits until no place is taken.
     pub(crate) async fn close(&self) {
         self.taken.fetch_or(CLOSED, AcqRel);
         loop {

@@ -1,14 +1,14 @@
-//! The caller's trace, in the log line of a request that failed or took long. The sidecar calls nobody, so there is
-//! nothing to pass it on to.
+//! Logs the caller's trace context when a request failed or took long. The sidecar calls nobody, so it has nothing to
+//! pass the context on to.
 
 use crate::limits;
 use std::time::Duration;
 use tonic::Code;
 
-/// Where callers say it, as W3C Trace Context has it.
+/// The header with the caller's trace context, as W3C Trace Context defines it.
 pub(super) const TRACEPARENT: &str = "traceparent";
 
-/// Logs how a request ended, if that is worth a line. `traceparent` is only asked for then.
+/// Logs how a request ended, if that is worth a line. It asks for `traceparent` only then.
 #[inline]
 pub(crate) fn ended<'a>(
     method: &str,
@@ -28,13 +28,13 @@ fn tell(method: &str, code: Code, took: Duration, traceparent: &str) {
     tracing::debug!(method, ?code, ?took, trace_id, parent_id, "a request ended");
 }
 
-/// Its trace id and its parent id. Nothing else of it is ever logged: callers may send any text.
+/// The trace id and the parent id. Nothing else of the header is ever logged, because callers may send any text.
 fn ids(traceparent: &str) -> Option<(&str, &str)> {
     let mut parts = traceparent.split('-');
     let version = hex(parts.next()?, 2).filter(|version| *version != "ff")?;
     let ids = (hex(parts.next()?, 32)?, hex(parts.next()?, 16)?);
     hex(parts.next()?, 2)?;
-    // Only later versions may have more to say.
+    // Only later versions may have more parts.
     (parts.next().is_none() || version != "00").then_some(ids)
 }
 

@@ -1,5 +1,5 @@
-//! What a request's metadata says about positions and time. The rules and texts are those of the shim's `position`
-//! package.
+//! Reads what a request's metadata says about positions and time. The rules and texts are those of the shim's
+//! `position` package.
 
 use hyper::http::HeaderMap;
 use std::time::Duration;
@@ -10,23 +10,23 @@ const MIN: &str = "x-hotpath-min-position";
 const AT: &str = "x-hotpath-at-position";
 const TIMEOUT: &str = "grpc-timeout";
 
-/// Read from the metadata of one request.
+/// What the metadata of one request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// Whether any `x-hotpath-*` key was given: the response then says its position.
+    /// Whether the request has any `x-hotpath-*` key. The response then says its position.
     pub asked: bool,
-    /// The bounds, or the rule that they break.
+    /// The bounds, or the rule that the metadata breaks.
     pub bounds: Result<Bounds, String>,
     /// The caller's remaining time.
     pub timeout: Option<Duration>,
 }
 
-/// Which positions may answer.
+/// The positions that may answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// The lowest.
+    /// The lowest position.
     pub min: u64,
-    /// The only one.
+    /// The only position, if one is named.
     pub at: Option<u64>,
 }
 
@@ -56,7 +56,7 @@ impl Bounds {
     }
 
     /// # Errors
-    /// The rule that they break.
+    /// Returns the rule that the bounds break.
     pub(crate) fn new(min: u64, at: Option<u64>) -> Result<Self, String> {
         if at.is_some_and(|at| at < min) {
             return Err(format!("{AT}: must not be below {MIN}"));
@@ -64,14 +64,14 @@ impl Bounds {
         Ok(Self { min, at })
     }
 
-    /// The position that must be published before anything can be answered.
+    /// The position that must be published before the request can be answered.
     #[must_use]
     pub fn target(&self) -> u64 {
         self.at.unwrap_or(self.min)
     }
 }
 
-/// How long to wait for a position. A little is kept back, so that the refusal still reaches the caller in time.
+/// How long to wait for a position. It keeps back a little time, so that a refusal still reaches the caller.
 pub(super) fn wait_budget(timeout: Option<Duration>, most: Duration, spent: Duration) -> Duration {
     const REPLY: Duration = Duration::from_millis(20);
     let Some(timeout) = timeout else {
@@ -99,15 +99,16 @@ fn number(headers: &HeaderMap, key: &str) -> Result<Option<u64>, String> {
         .ok_or_else(|| format!("{key}: must be an unsigned 64-bit decimal"))
 }
 
-/// The caller's time, from headers that were admitted.
+/// The caller's remaining time, from headers that [`super::admit`] accepted.
 pub(crate) fn callers_time(headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).unwrap_or(None)
 }
 
-/// The caller's time. Of several the last one counts, but all must be good, as in grpc-go.
+/// The caller's remaining time. If there are several values, the last one counts but all must be well formed, as in
+/// grpc-go.
 ///
 /// # Errors
-/// The rule that is broken.
+/// Returns the rule that is broken.
 pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     let mut last = None;
     for value in headers.get_all(TIMEOUT) {

@@ -304,7 +304,7 @@ async fn a_request_that_never_arrives_gives_its_place_back() {
     poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
     let response = tokio::time::timeout(SOON, channel.call(request)).await;
     let response = response.expect("an end").unwrap();
-    assert_eq!(response.headers()["grpc-status"], "13");
+    assert_eq!(response.headers()["grpc-status"], "4");
     assert!(engine.get("a", &[]).await.is_ok());
 }
 

@@ -21,9 +21,9 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// BenchmarkCall is one request over a Unix socket to a peer in this process that sends the body back, by lanes and by
-// unary calls, over 2 connections. The time includes the peer's: both peers are grpc-go and as lean as it lets them. On a
-// busy machine cpu-ns/op, of both sides, tells more than the time.
+// BenchmarkCall measures one request over a Unix socket to a peer in this process that sends the body back, by lanes
+// and by unary calls, over 2 connections. The time includes the peer's. Both peers are grpc-go, and as lean as it
+// allows. On a busy machine cpu-ns/op, which counts both sides, tells more than the time.
 func BenchmarkCall(b *testing.B) {
 	for _, inFlight := range []int{1, 8, 64, 256} {
 		for _, hop := range []string{"batched", "unary"} {
@@ -63,7 +63,7 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 	var callers sync.WaitGroup
 	for i := range inFlight {
 		callers.Go(func() {
-			// One of its own, as each request of a service has.
+			// Each request has a context of its own, as in a service.
 			ctx, cancel := context.WithCancel(b.Context())
 			defer cancel()
 			for range (b.N + i) / inFlight {
@@ -132,7 +132,7 @@ func echoed(message, out []byte) []byte {
 	return out
 }
 
-// BenchmarkSlot is the table alone: a slot taken and answered.
+// BenchmarkSlot measures the table alone: it takes a slot and answers it.
 func BenchmarkSlot(b *testing.B) {
 	s, w := newSlab(maxInFlight), &waiter{}
 	b.ReportAllocs()
@@ -154,7 +154,7 @@ func BenchmarkFrame(b *testing.B) {
 	}
 }
 
-// BenchmarkParse is a message of 32 replies.
+// BenchmarkParse parses a message of 32 replies.
 func BenchmarkParse(b *testing.B) {
 	var message []byte
 	for range 32 {

@@ -2,11 +2,13 @@ package lane
 
 import "sync"
 
-// leastBuffer must be above grpc-go's threshold for pooling, below which it never says that it is done with a buffer.
+// leastBuffer must be above grpc-go's threshold for pooling. Below it, grpc-go never says that it is done with a
+// buffer.
 const leastBuffer = 8 << 10
 
-// buffers are those of outgoing messages. grpc-go puts one back once the message is on the wire, or was given up: until
-// the peer's first reply it keeps all of a stream to send them again. It implements mem.BufferPool.
+// buffers is the pool of buffers for outgoing messages. grpc-go returns a buffer once the message is on the wire or was
+// given up. Until the peer's first reply it keeps all messages of a stream, to send them again. buffers implements
+// mem.BufferPool.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) get() *[]byte {

@@ -84,7 +84,7 @@ func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 	return nil
 }
 
-// caller asks until told to stop; every outcome must be its own.
+// caller asks until it is told to stop. Every outcome must be its own.
 func caller(t *testing.T, r *rig, n int, random *rand.Rand) {
 	for i := range 300 {
 		body := fmt.Sprintf("%d/%d %s", n, i, strings.Repeat("x", random.IntN(2000)*random.IntN(2)))
@@ -121,7 +121,7 @@ func TestEveryCallerGetsItsOwnAnswerFromAFaultyPeer(t *testing.T) {
 	r.follow(honest)
 	eventually(t, "every slot is free", func() bool { return r.inFlight() == 0 && r.watch.inFlight.Load() == 0 })
 	eventually(t, "all lanes are open", func() bool { return r.watch.open.Load() == 3 })
-	// The last fault may have freed the last slot, and be on its way to ending that lane.
+	// The last fault may have freed the last slot and not have ended its lane yet.
 	eventually(t, "the lanes answer", func() bool {
 		body, err := r.ask(t.Context(), "after", longEnough)
 		return err == nil && body == "after"

@@ -11,7 +11,7 @@ import (
 	"hotpath.dev/go-shim/internal/transport"
 )
 
-// The limits of exchange.proto.
+// Limits of exchange.proto.
 const (
 	maxMessageBytes = 1 << 20
 	maxBodyBytes    = 64 << 10
@@ -36,11 +36,11 @@ const (
 	tagTracestate  = 8<<3 | 2
 )
 
-// cancelledRoom is what cancellations need in a message at most. While one message waits, a slot can be cancelled twice:
-// its old request, whose reply comes first all the same, and a new one in the same message.
+// cancelledRoom is the most room that the cancellations of a message need. While one message waits, a slot can be
+// cancelled twice: its old request, whose reply comes first all the same, and a new one in the same message.
 const cancelledRoom = 1 + 5 + 2*8*maxInFlight
 
-// frame is a request as it is written.
+// frame is a request as it is written to a message.
 type frame struct {
 	id                      uint64
 	method                  uint32
@@ -50,22 +50,22 @@ type frame struct {
 	traceparent, tracestate string
 }
 
-// newFrame lacks only the id.
+// newFrame makes a frame that lacks only its id.
 func newFrame(request *transport.Request, method uint32) frame {
 	f := frame{method: method, bounds: request.Bounds, body: request.Body}
 	f.budget = uint32(max(1, min(request.Budget, maxBudget).Microseconds()))
 	if request.Bounds.HasAt {
 		f.bounds.Min = 0
 	}
-	// What a caller sent must not cost the lane its life. The trace context may be dropped when it is over-long; without
-	// its parent the state means nothing.
+	// What a caller sends must not end the lane. An over-long trace context may be dropped; without its parent the
+	// state means nothing.
 	if f.traceparent = printable(request.Traceparent); f.traceparent != "" {
 		f.tracestate = printable(request.Tracestate)
 	}
 	return f
 }
 
-// printable is the header's value, or nothing if frames can't carry it.
+// printable returns the header's value, or nothing if a frame can't carry it.
 func printable(value string) string {
 	if len(value) > maxTraceBytes {
 		return ""
@@ -78,7 +78,7 @@ func printable(value string) string {
 	return value
 }
 
-// size is that of what append writes between the frame's length and its end.
+// size returns the number of bytes that append writes after the frame's length.
 func (f *frame) size() int {
 	n := 9 + sizeVarint(uint64(f.method)) + sizeVarint(uint64(f.budget)) + sizeVarint(f.bounds.Min)
 	if f.bounds.HasAt {
@@ -101,7 +101,7 @@ func sizeBytes(n int) int {
 	return 1 + protowire.SizeBytes(n)
 }
 
-// append writes the frame as one more of a message's requests. size is what f.size said.
+// append adds the frame to a message's requests. size is the result of f.size.
 func (f *frame) append(b []byte, size int) []byte {
 	b = protowire.AppendVarint(append(b, tagRequests), uint64(size))
 	b = binary.LittleEndian.AppendUint64(append(b, tagID), f.id)
@@ -142,7 +142,7 @@ func appendCancelled(b []byte, ids []uint64) []byte {
 	return b
 }
 
-// reply is one that was read. Its slices are parts of the message.
+// reply is a reply as it was parsed. Its slices are parts of the message.
 type reply struct {
 	id         uint64
 	position   uint64
@@ -154,14 +154,14 @@ type reply struct {
 	tooLong    bool
 	// more is true if this is only a piece of the body.
 	more bool
-	// notUTF8 is true if any status_message was not, even one that a later one replaced.
+	// notUTF8 is true if any status_message was not UTF-8, even one that a later one replaced.
 	notUTF8 bool
-	// waiter is who gets it, from when the slot was given back until it was handed over.
+	// waiter is the caller that gets the reply. It is set between the time that the slot is freed and the handover.
 	waiter *waiter
 }
 
-// parseReplies reads an ExchangeResponse. Replies are appended to into, none if there is an error: one that breaks the
-// rules says nothing of worth.
+// parseReplies reads an ExchangeResponse and appends its replies to into. With an error it returns none, because a
+// message that breaks the rules says nothing of value.
 func parseReplies(message []byte, into []reply) ([]reply, error) {
 	if len(message) > maxMessageBytes {
 		return nil, broken(Limit, "a message of %d bytes, at most %d", len(message), maxMessageBytes)
@@ -195,10 +195,10 @@ func parseReplies(message []byte, into []reply) ([]reply, error) {
 	return into, nil
 }
 
-// outOfRange is protowire's code for a field number that cannot be.
+// outOfRange is protowire's code for an impossible field number.
 const outOfRange = -2
 
-// consumeTag also refuses numbers that protobuf has not.
+// consumeTag also refuses numbers that protobuf does not allow.
 func consumeTag(b []byte) (protowire.Number, protowire.Type, int) {
 	number, kind, n := protowire.ConsumeTag(b)
 	if number > protowire.MaxValidNumber {
@@ -222,7 +222,7 @@ func (r *reply) parse(b []byte) error {
 	return r.check()
 }
 
-// field reads one field and returns its length. A field of another wire type than it should have is an unknown one.
+// field reads one field and returns its length. A field with another wire type than it should have is an unknown field.
 func (r *reply) field(number protowire.Number, kind protowire.Type, b []byte) int {
 	var v uint64
 	var n int
@@ -254,7 +254,7 @@ func (r *reply) field(number protowire.Number, kind protowire.Type, b []byte) in
 	return n
 }
 
-// check holds a reply to what exchange.proto says of each of its fields.
+// check applies the rules of exchange.proto to each field of a reply.
 func (r *reply) check() error {
 	switch {
 	case len(r.message) > maxStatusBytes:
@@ -279,24 +279,24 @@ const (
 	Ended = "ended"
 	// Refused: the sidecar says that the shim broke a rule.
 	Refused = "refused"
-	// Garbage: not a message of the exchange.
+	// Garbage: the bytes are not a message of the exchange.
 	Garbage = "garbage"
-	// UnknownID: a reply to nothing that is in flight, or a second one.
+	// UnknownID: a reply to a request that is not in flight, or a second reply.
 	UnknownID = "unknown_id"
 	// Limit: a message or a field is longer than allowed.
 	Limit = "limit"
-	// Unanswered: a request got no reply long after its time was over.
+	// Unanswered: a request still had no reply long after its time was over.
 	Unanswered = "unanswered"
-	// Panicked: the shim's own code did.
+	// Panicked: the shim's own code panicked.
 	Panicked = "panic"
 )
 
-// Reasons are all of them.
+// Reasons returns all of these reasons.
 func Reasons() []string {
 	return []string{Ended, Refused, Garbage, UnknownID, Limit, Unanswered, Panicked}
 }
 
-// failure is what ends a lane.
+// failure is an error that ends a lane.
 type failure struct {
 	reason string
 	err    error

@@ -103,7 +103,7 @@ func TestTraceContextThatNoFrameCarriesIsDropped(t *testing.T) {
 	}
 }
 
-// someReply is one that keeps every rule.
+// someReply makes a reply that keeps every rule.
 func someReply(r *rand.Rand) *hotpathv1.ReplyFrame {
 	reply := &hotpathv1.ReplyFrame{Id: odd(r), Status: uint32(odd(r)), StatusMessage: someText(r, 300),
 		StatusDetails: someBytes(r, 300)}
@@ -120,7 +120,8 @@ func someReply(r *rand.Rand) *hotpathv1.ReplyFrame {
 	return reply
 }
 
-// someResponse has replies in any spelling: in pieces that replace each other, with unknown fields of all kinds between.
+// someResponse encodes replies in any legal way: with fields that replace each other, and with unknown fields of all
+// kinds between.
 func someResponse(t *testing.T, r *rand.Rand) []byte {
 	var message []byte
 	for range r.IntN(20) {
@@ -156,7 +157,7 @@ func appendUnknown(b []byte, r *rand.Rand) []byte {
 	}
 }
 
-// sameAsGenerated holds the parser to the generated types, and to the rules that those don't know.
+// sameAsGenerated compares the parser with the generated types, and checks the rules that those don't know.
 func sameAsGenerated(t *testing.T, message []byte) {
 	t.Helper()
 	want := &hotpathv1.ExchangeResponse{}
@@ -262,7 +263,7 @@ func TestLimitsOfReplies(t *testing.T) {
 	}
 }
 
-// FuzzReplies starts from testdata/fuzz/FuzzReplies.
+// FuzzReplies starts from the corpus in testdata/fuzz/FuzzReplies.
 func FuzzReplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if len(message) <= maxMessageBytes {
@@ -271,7 +272,7 @@ func FuzzReplies(f *testing.F) {
 	})
 }
 
-// FuzzRequests: whatever callers send, the sidecar can read.
+// FuzzRequests checks that the sidecar can read whatever callers send.
 func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, min, at uint64, hasAt bool, body []byte, parent, state string, budget int64) {
 		request := &transport.Request{Body: body, Budget: time.Duration(budget), Traceparent: parent, Tracestate: state,

@@ -13,35 +13,35 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// replyGrace is how long an abandoned request may stay without its reply. The sidecar owes one as soon as it would have
-// begun to answer; a lane on which it forgets them would fill up.
+// replyGrace is how long an abandoned request may stay without its reply. The sidecar owes a reply as soon as it would
+// have begun to answer. A lane on which it forgets replies would fill up.
 const replyGrace = 30 * time.Second
 
-// lookEvery is how often a lane looks for callers that are gone. To wait for that beside the reply would cost each
-// request more: 8% of the CPU with 64 in flight, 15% with 256 (BenchmarkCall).
+// lookEvery is how often a lane looks for callers that have left. If each caller waited for that beside its reply, a
+// request would cost 8% more CPU with 64 in flight and 15% more with 256 (BenchmarkCall).
 const lookEvery = 20 * time.Millisecond
 
-// lane is a stream that is opened again whenever it is lost.
+// lane is a stream that opens again whenever it is lost.
 type lane struct {
 	*Transport
 	conn grpc.ClientConnInterface
-	// wake holds a token from when something is queued until the writer comes for it.
+	// wake holds a token from the time that something is queued until the writer takes it.
 	wake chan struct{}
-	// replies is where the reader parses, and long what it has of a reply that comes in pieces.
+	// replies is where the reader parses. long is the part that it has of a reply that comes in pieces.
 	replies []reply
 	long    pieces
 
-	// load is what is in flight, to be read without mu.
+	// load is the number of requests in flight, readable without mu.
 	load atomic.Int32
 
 	mu   sync.Mutex
 	open bool
 	slab slab
-	// queue is the message that the writer sends next, and queued the requests in it; cancelled goes at its end.
+	// queue is the message that the writer sends next, queued the number of requests in it. cancelled goes at its end.
 	queue     *[]byte
 	queued    int
 	cancelled []uint64
-	// alarm is when timer goes off, at or before the first slot's time and, if callers may go, within lookEvery.
+	// alarm is when timer goes off: no later than the first slot's time and, if callers may leave, within lookEvery.
 	alarm int64
 	timer *time.Timer
 	// giveUp ends the stream.
@@ -55,7 +55,7 @@ func newLane(t *Transport, conn grpc.ClientConnInterface) *lane {
 	return l
 }
 
-// taken says what became of a request.
+// taken says whether a lane took a request.
 type taken uint8
 
 const (
@@ -86,13 +86,14 @@ func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
 	}
 	if due < l.alarm {
 		l.alarm = due
-		// Read anew: the caller may have stood still since now, and the timer must not go off after the alarm.
+		// This reads the clock again. The caller may have stood still since now, and the timer must not go off after
+		// the alarm.
 		l.timer.Reset(time.Duration(due - l.now()))
 	}
 	return accepted
 }
 
-// rouse wakes the writer, unless it is on its way to what is queued already.
+// rouse wakes the writer, unless something is queued already and the writer is on its way to it.
 func (l *lane) rouse() {
 	if l.queued > 0 || len(l.cancelled) > 0 {
 		return
@@ -103,14 +104,14 @@ func (l *lane) rouse() {
 	}
 }
 
-// cancel tells the sidecar, with l.mu held.
+// cancel queues a cancellation for the sidecar. The caller holds l.mu.
 func (l *lane) cancel(id uint64) {
 	l.rouse()
 	l.cancelled = append(l.cancelled, id)
 }
 
-// lapse ends the wait of those whose time is over, or who are gone. One timer a lane, that is seldom reset, costs a
-// request nothing; its own would cost more than its frame.
+// lapse ends the wait of callers whose time is over, or who have left. One timer per lane, which is seldom reset, costs
+// a request nothing. A timer per request would cost more than the request's frame.
 func (l *lane) lapse() {
 	var late, gone []*waiter
 	l.mu.Lock()
@@ -147,7 +148,7 @@ func (w *waiter) finish(out outcome) {
 	w.done <- struct{}{}
 }
 
-// drain takes what is queued; nil if nothing is.
+// drain takes what is queued. It returns nil if nothing is.
 func (l *lane) drain() (message *[]byte, requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,14 +161,15 @@ func (l *lane) drain() (message *[]byte, requests int) {
 	return message, requests
 }
 
-// pressure is what a writer decides by: how many requests wait to be sent, and how many are in flight, sent or not.
+// pressure returns what the writer decides by: how many requests wait to be sent, and how many are in flight, sent or
+// not.
 func (l *lane) pressure() (queued, inFlight int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.queued, l.slab.inFlight
 }
 
-// deliver hands out the replies of a message.
+// deliver hands the replies of a message to their callers.
 func (l *lane) deliver(message []byte) error {
 	var err error
 	if l.replies, err = parseReplies(message, l.replies[:0]); err != nil {
@@ -182,7 +184,7 @@ func (l *lane) deliver(message []byte) error {
 		r := &l.replies[i]
 		if r.more {
 			if broke := l.long.add(r, l.cfg.Peer.MaxMessageBytes); broke != nil {
-				return broke // what waits is told by down
+				return broke // down tells the waiters
 			}
 			continue
 		}
@@ -193,11 +195,11 @@ func (l *lane) deliver(message []byte) error {
 			w.done <- struct{}{}
 		}
 	}
-	clear(l.replies) // the bytes that they point into go back to their pool
+	clear(l.replies) // the bytes to which they point go back to their pool
 	return err
 }
 
-// claim frees the slots of the whole replies, in one go, up to the first that is of none.
+// claim frees the slots of all whole replies under one lock, up to the first reply that belongs to no slot.
 func (l *lane) claim() (found, whole int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -220,7 +222,7 @@ func (l *lane) claim() (found, whole int) {
 	return len(l.replies), whole
 }
 
-// outcome copies what outlives the message. before are the pieces that came of the body.
+// outcome copies what outlives the message. before holds the pieces of the body that came earlier.
 func (r *reply) outcome(before []byte) outcome {
 	out := outcome{tooLong: r.tooLong}
 	out.reply.Position, out.reply.Positioned = r.position, r.positioned
@@ -237,7 +239,7 @@ func (r *reply) outcome(before []byte) outcome {
 	return out
 }
 
-// asStatus reads details as grpc-go does those of a unary call.
+// asStatus reads the details as grpc-go reads those of a unary call.
 func asStatus(code codes.Code, r *reply) *grpcstatus.Status {
 	full := &status.Status{}
 	if len(r.details) == 0 || proto.Unmarshal(r.details, full) != nil {
@@ -265,11 +267,11 @@ func (l *lane) down(cause error) {
 	inFlight := l.slab.inFlight
 	lost := l.slab.clear()
 	l.load.Store(0)
-	inFlight -= l.queued // never sent
+	inFlight -= l.queued // these were never sent
 	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
 	*l.queue = (*l.queue)[:0]
 	l.mu.Unlock()
-	// After a panic, the reader may have claimed some that it did not come to.
+	// After a panic, the reader may have claimed waiters that it did not finish.
 	for i := range l.replies {
 		if w := l.replies[i].waiter; w != nil {
 			l.replies[i].waiter = nil

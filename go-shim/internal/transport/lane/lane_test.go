@@ -121,7 +121,7 @@ func TestLongRepliesComeInPiecesBetweenShortOnes(t *testing.T) {
 	}
 }
 
-// The caller of the first is gone, or it has a status instead of an end; the second is none the worse.
+// The first reply never ends, because its caller has left or a status comes instead. The second reply must be unharmed.
 func TestPiecesOfAReplyThatHasNoEndAreForgotten(t *testing.T) {
 	for name, end := range map[string]*hotpathv1.ReplyFrame{
 		"a status": {Status: uint32(codes.Canceled)}, "an end": {Position: proto.Uint64(7), Body: []byte("end")},
@@ -182,7 +182,7 @@ func TestLongBodiesAndRepliesGoByUnaryCall(t *testing.T) {
 	}
 }
 
-// Its number in the peer's verdict is 0, and that may be another method's.
+// The number of a refused method in the peer's verdict is 0, which may be another method's number.
 func TestRefusedMethodsAreNeverSent(t *testing.T) {
 	r := newRig(t, 1, honest)
 	for _, index := range []int{2, 3, -1} {
@@ -257,7 +257,7 @@ func TestFullLanesAreBusy(t *testing.T) {
 	}
 	cancel()
 	callers.Wait()
-	// Those who gave up are in flight all the same.
+	// Requests whose callers gave up are still in flight.
 	if _, err := r.ask(t.Context(), "x", longEnough); !errors.Is(err, transport.ErrBusy) {
 		t.Errorf("got %v", err)
 	}

@@ -1,13 +1,13 @@
 package lane
 
-// pieces are those that came of a long reply. There is one such reply at a time on a lane, so that it is bounded by the
-// longest message, and only the reader knows of it.
+// pieces holds the part of a long reply that has come. A lane has one such reply at a time, so the longest message
+// bounds it. Only the reader uses it.
 type pieces struct {
 	id   uint64
 	body []byte
 }
 
-// add keeps a piece; the whole may have so many bytes.
+// add keeps a piece. The whole reply may have at most most bytes.
 func (p *pieces) add(r *reply, most int) error {
 	if len(p.body) > 0 && p.id != r.id {
 		return broken(Garbage, "a piece of %#x before the end of %#x", r.id, p.id)
@@ -19,7 +19,7 @@ func (p *pieces) add(r *reply, most int) error {
 	return nil
 }
 
-// of gives away what came of a reply before its end: nothing of most.
+// of gives away the pieces that came before the end of a reply. Most replies have none.
 func (p *pieces) of(id uint64) []byte {
 	if len(p.body) == 0 || p.id != id {
 		return nil

@@ -24,10 +24,10 @@ const mostBytes = 4 << 20
 // longEnough bounds waits that end as soon as something happens.
 const longEnough = time.Minute
 
-// watched is an Observer to look at.
+// watched is an Observer that a test can look at.
 type watched struct {
 	open, inFlight, sent, batches atomic.Int64
-	// panicSent and panicDone make it panic once.
+	// panicSent and panicDone make the observer panic once.
 	panicSent, panicDone atomic.Bool
 
 	mu     sync.Mutex
@@ -68,7 +68,7 @@ func (w *watched) Done(requests int) {
 	}
 }
 
-// large is what is asked when a lane is not.
+// large is the transport for requests that lanes do not carry.
 type large struct {
 	mu    sync.Mutex
 	calls []transport.Request
@@ -89,7 +89,7 @@ func (l *large) asked() []transport.Request {
 	return append([]transport.Request(nil), l.calls...)
 }
 
-// script is what a peer does with a message of requests.
+// script says what a peer does with a message of requests.
 type script func(p *peerLane, in *hotpathv1.ExchangeRequest) error
 
 // peerLane is the peer's end of a lane.
@@ -104,7 +104,7 @@ func (p *peerLane) send(replies ...*hotpathv1.ReplyFrame) {
 	_ = p.stream.SendMsg(&hotpathv1.ExchangeResponse{Replies: replies}) // the lane may be gone
 }
 
-// echoLong echoes in pieces of so many bytes.
+// echoLong echoes the body in pieces of size bytes.
 func echoLong(request *hotpathv1.RequestFrame, size int) (frames []*hotpathv1.ReplyFrame) {
 	last := echo(request)
 	for ; len(last.Body) > size; last.Body = last.Body[size:] {
@@ -117,7 +117,7 @@ func echo(request *hotpathv1.RequestFrame) *hotpathv1.ReplyFrame {
 	return &hotpathv1.ReplyFrame{Id: request.GetId(), Position: proto.Uint64(7), Body: request.GetBody()}
 }
 
-// head is the first request of a message; without one, it is a request without anything.
+// head returns the first request of a message, or nil if there is none.
 func head(in *hotpathv1.ExchangeRequest) *hotpathv1.RequestFrame {
 	if len(in.GetRequests()) == 0 {
 		return nil
@@ -192,7 +192,7 @@ func (r *rig) ask(ctx context.Context, body string, budget time.Duration) (strin
 	return string(reply.Body), err
 }
 
-// inFlight is what the lanes' own tables say.
+// inFlight returns what the lanes' own tables say.
 func (r *rig) inFlight() int {
 	n := 0
 	for _, l := range r.lanes {

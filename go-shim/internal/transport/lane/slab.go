@@ -2,7 +2,7 @@ package lane
 
 import "math"
 
-// never is a time that does not come.
+// never is a time that never comes.
 const never = math.MaxInt64
 
 type state uint8
@@ -11,29 +11,38 @@ const (
 	free state = iota
 	// waiting: a caller waits for the reply.
 	waiting
-	// abandoned: the caller is gone, the reply is yet to come; until then the slot must not be used again.
+	// abandoned: the caller has left, and the reply is still to come. Until then the slot must not be used again.
 	abandoned
 )
 
-// slot is one request that may be in flight.
+// slot is one request that may be in flight:
+//
+//	         take                 answer
+//	free ──────────> waiting ──────────────────────────> free
+//	                    │ abandon: the caller left          ^
+//	                    │ lapse: its time is over           │
+//	                    └─────────────> abandoned ──────────┘
+//	                                               answer
+//
+// clear frees every slot, because the lane is lost.
 type slot struct {
 	// waiter is nil unless the slot is waiting.
 	waiter *waiter
-	// due is when the caller stops waiting, or when a lane that has not replied to an abandoned request is given up.
+	// due is when the caller stops waiting. For an abandoned request it is when a lane without the reply is given up.
 	due        int64
 	generation uint32
-	// next is the free slot after this one, while it is free.
+	// next is the free slot after this one, while this one is free.
 	next  int32
 	state state
 }
 
-// slab is the table of what is in flight on a lane. It knows no clock and has no lock.
+// slab is the table of the requests in flight on a lane. It knows no clock and has no lock.
 //
-// An id names a slot and how often that was used, so that no reply reaches a request that it is not of. Free slots are
-// used again last in, first out: those at work stay few and near.
+// An id names a slot and how often that slot was used, so no reply reaches a request that it does not belong to. Free
+// slots are reused last in, first out, so that the slots in use stay few and close together.
 type slab struct {
 	slots []slot
-	// head is the first free slot; -1 if none is.
+	// head is the first free slot, or -1 if none is free.
 	head     int32
 	inFlight int
 	// high is above every slot that was ever used.
@@ -51,7 +60,7 @@ func newSlab(size int) slab {
 
 func (s *slab) full() bool { return s.head < 0 }
 
-// take gives a slot, which must not all be in use, to a caller.
+// take gives a slot to a caller. At least one slot must be free.
 func (s *slab) take(w *waiter, due int64) (id uint64) {
 	i := s.head
 	at := &s.slots[i]
@@ -62,7 +71,7 @@ func (s *slab) take(w *waiter, due int64) (id uint64) {
 	return uint64(at.generation)<<32 | uint64(i)
 }
 
-// find is nil if the id is not in flight.
+// find returns the slot of an id, or nil if the id is not in flight.
 func (s *slab) find(id uint64) *slot {
 	i := id & math.MaxUint32
 	if i >= uint64(s.high) {
@@ -75,8 +84,8 @@ func (s *slab) find(id uint64) *slot {
 	return at
 }
 
-// answer frees the slot of a request that was replied to. It returns who waits, nil if nobody does any more; false if
-// the id is not in flight.
+// answer frees the slot of a request that got its reply. It returns the waiter, or nil if nobody waits any more. It is
+// false if the id is not in flight.
 func (s *slab) answer(id uint64) (*waiter, bool) {
 	at := s.find(id)
 	if at == nil {
@@ -97,7 +106,8 @@ func (s *slab) release(i int32, at *slot) {
 	s.inFlight--
 }
 
-// abandon is for a caller that goes away. It is false if its outcome is there or on its way: then that is to be taken.
+// abandon is for a caller that leaves. It is false if the outcome is there or on its way; the caller then has to take
+// it.
 func (s *slab) abandon(id uint64, due int64) bool {
 	at := s.find(id)
 	if at == nil || at.state != waiting {
@@ -107,7 +117,7 @@ func (s *slab) abandon(id uint64, due int64) bool {
 	return true
 }
 
-// desert tells each request whose caller is gone, and whether there are others whose caller may go.
+// desert calls each with every request whose caller has left. It is true if there are other callers that may leave.
 func (s *slab) desert(each func(id uint64, w *waiter)) (watched bool) {
 	for i := range s.slots[:s.high] {
 		at := &s.slots[i]
@@ -124,8 +134,8 @@ func (s *slab) desert(each func(id uint64, w *waiter)) (watched bool) {
 	return watched
 }
 
-// lapse abandons what is past its time. It calls each with what it abandoned, and says when to look again, and whether
-// a request that was abandoned before is overdue.
+// lapse abandons requests whose time is over, and calls each with them. It returns when to look again, and whether a
+// request that was abandoned earlier is overdue.
 func (s *slab) lapse(now, grace int64, each func(id uint64, w *waiter)) (next int64, overdue bool) {
 	next = never
 	for i := range s.slots[:s.high] {
@@ -147,7 +157,7 @@ func (s *slab) lapse(now, grace int64, each func(id uint64, w *waiter)) (next in
 	return next, overdue
 }
 
-// clear frees every slot, as the lane is lost, and returns who waited.
+// clear frees every slot, because the lane is lost, and returns the waiters.
 func (s *slab) clear() []*waiter {
 	var lost []*waiter
 	for i := range s.slots[:s.high] {

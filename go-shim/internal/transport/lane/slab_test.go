@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// model is what a slab must do, told without slots: ids and who waits for them.
+// model says what a slab must do, without slots: it keeps ids and their waiters.
 type model struct {
 	t    *testing.T
 	r    *rand.Rand
 	slab slab
 	now  int64
-	// live are the ids in flight; dead were, and must never be again.
+	// live are the ids in flight. dead are ids that were in flight and must never be again.
 	live map[uint64]*request
 	dead []uint64
 	seen map[uint64]bool
-	// requests are all so far.
+	// requests are all requests so far.
 	requests []*request
 }
 
@@ -36,7 +36,7 @@ const slots, patience = 8, 50
 func newModel(t *testing.T, r *rand.Rand) *model {
 	m := &model{t: t, r: r, slab: newSlab(slots), live: map[uint64]*request{}, seen: map[uint64]bool{}}
 	for i := range m.slab.slots {
-		// Ids stay apart when generations start over.
+		// Generations begin near their end, because ids must differ when they start over too.
 		m.slab.slots[i].generation = math.MaxUint32 - uint32(r.IntN(40))
 	}
 	return m
@@ -60,7 +60,7 @@ func (m *model) send() {
 	m.requests = append(m.requests, q)
 }
 
-// pick is an id that was used, in flight or not, or one that never was.
+// pick returns an id that was used, in flight or not, or one that never was.
 func (m *model) pick() uint64 {
 	ids := slices.Sorted(maps.Keys(m.live))
 	switch {
@@ -119,7 +119,7 @@ func (m *model) cancel() {
 	}
 }
 
-// leave has a caller go, which only a look shows.
+// leave makes a caller leave, which only a look at the slots shows.
 func (m *model) leave() {
 	q := m.live[m.pick()]
 	if q == nil || !q.waiting {

@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// steady is how long a stream must have lasted for the next to be opened quickly.
+	// steady is how long a stream must have lasted for the next one to open quickly.
 	steady = 5 * time.Second
-	// gatherAtMost bounds how long the writer lets more requests come.
+	// gatherAtMost bounds how long the writer waits for more requests.
 	gatherAtMost = 50 * time.Microsecond
 )
 
@@ -46,7 +46,7 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// stream opens one and returns when it is over.
+// stream opens a stream and returns when the stream is over.
 func (l *lane) stream(ctx context.Context) error {
 	within, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -68,21 +68,21 @@ func (l *lane) stream(ctx context.Context) error {
 		}
 	}()
 	end := l.read(stream)
-	// If the shim itself ended the stream, the reader only saw that it was.
+	// If the shim itself ended the stream, the reader saw only that it ended.
 	if own := (*failure)(nil); errors.As(context.Cause(within), &own) {
 		end = own
 	}
 	l.down(end)
 	cancel(nil)
 	<-written
-	// A lane that is closed is no failure.
+	// Closing a lane is no failure.
 	if f := (*failure)(nil); ctx.Err() == nil && errors.As(end, &f) {
 		l.cfg.Observer.Failed(f.reason)
 	}
 	return end
 }
 
-// write sends what is queued until the stream ends. Its error, if any, is why it had to.
+// write sends what is queued until the stream ends. Its error, if any, is why the stream has to end.
 func (l *lane) write(ctx context.Context, stream grpc.ClientStream) (err error) {
 	defer endLane(&err)
 	for {
@@ -99,7 +99,7 @@ func (l *lane) write(ctx context.Context, stream grpc.ClientStream) (err error) 
 		l.cfg.Observer.Sent(requests)
 		if err := stream.SendMsg(&codec.Shared{Buffer: mem.NewBuffer(message, &l.buffers)}); err != nil {
 			if errors.Is(err, io.EOF) {
-				// The reader is told why.
+				// The reader learns why.
 				<-ctx.Done()
 				return nil
 			}
@@ -108,9 +108,9 @@ func (l *lane) write(ctx context.Context, stream grpc.ClientStream) (err error) 
 	}
 }
 
-// gather lets others run that may have a request too: once, and again as long as more come of it. Without it messages
-// hold one request each, at 3.5 times the CPU with 64 in flight (BenchmarkCall). A timer would be too coarse. Nobody
-// can add to the only request in flight, so that goes at once.
+// gather yields, so that other goroutines can add their requests: once, and again as long as that brings more. Without
+// it each message holds one request, at 3.5 times the CPU with 64 in flight (BenchmarkCall). A timer would be too
+// coarse. If only one request is in flight, nobody can add another, and it leaves at once.
 func (l *lane) gather() {
 	queued, inFlight := l.pressure()
 	if inFlight <= 1 {
@@ -154,7 +154,7 @@ func asFailure(err error) error {
 	}
 }
 
-// endLane is deferred: a panic costs the lane, not the process.
+// endLane must be deferred. It makes a panic cost the lane, not the process.
 func endLane(err *error) {
 	if cause := recover(); cause != nil {
 		*err = &failure{Panicked, fmt.Errorf("%v\n%s", cause, debug.Stack())}

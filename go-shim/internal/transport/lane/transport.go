@@ -1,9 +1,14 @@
-// Package lane carries requests in batches: many to a message, on a few streams.
+// Package lane carries requests in batches: many requests per message, on a few streams.
 //
-// A lane is one exchange stream on one connection, with a goroutine that writes and one that reads. A caller takes a
-// slot, appends its frame to what the lane sends next, and waits; what gathers while the writer is not yet through
-// goes as one message. A full lane takes nothing more, and when all are full the caller is told so at once. A lane that
-// breaks, or whose peer breaks a rule, fails its callers at once and is opened again, while the others go on.
+//	Call ──> slab: take a slot ──> queue: append a frame ──> write: yield, drain, send ──> sidecar
+//	  ^                                                                                       │
+//	  └───── slab: free the slot, wake the caller <── deliver: parse replies <── read <───────┘
+//
+// A lane is one exchange stream on one connection, with one goroutine that writes and one that reads. A caller takes a
+// slot, appends its frame to the message that the lane sends next, and waits. All frames that gather while the writer
+// is busy leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
+// once. A lane that breaks, or whose peer breaks a rule, fails its callers at once and is opened again; the other lanes
+// go on. The states of a slot are in slab.go.
 package lane
 
 import (
@@ -20,22 +25,23 @@ import (
 	"hotpath.dev/go-shim/internal/transport"
 )
 
-// Observer is told how lanes fare. Its methods are called from many goroutines, once per message or less.
+// Observer hears about the lanes. Its methods are called from many goroutines, at most once per message.
 type Observer interface {
-	// Opened and Closed come in turn for each lane.
+	// Opened and Closed alternate for each lane.
 	Opened()
 	Closed()
-	// Failed is for each lane that was lost or could not be opened; the reason is one of Reasons.
+	// Failed is called for each lane that was lost or could not be opened. The reason is one of Reasons.
 	Failed(reason string)
-	// Sent is for each message, with the requests in it; Done for what is in flight no more.
+	// Sent is called for each message, with the number of requests in it. Done is called with the number of requests
+	// that are no longer in flight.
 	Sent(requests int)
 	Done(requests int)
 }
 
-// Config is what a Transport needs. Nothing may be nil.
+// Config is what a Transport needs. No field may be nil.
 type Config struct {
 	Peer transport.Peer
-	// Large carries what is too long for a frame.
+	// Large carries requests and replies that are too long for a frame.
 	Large    transport.Transport
 	Observer Observer
 	Log      *slog.Logger
@@ -49,7 +55,7 @@ type Transport struct {
 	grace time.Duration
 	// began is the origin of the lanes' clock.
 	began time.Time
-	// spread counts down while requests go to all lanes.
+	// spread counts down requests while they go to all lanes.
 	spread  atomic.Int32
 	waiters sync.Pool
 	buffers buffers
@@ -58,10 +64,10 @@ type Transport struct {
 	running sync.WaitGroup
 }
 
-// waiter is a caller. Whoever takes it out of a slot sends on done, once.
+// waiter is a waiting caller. Whoever takes it out of its slot sends on done, once.
 type waiter struct {
 	done chan struct{}
-	// gone is closed when the caller need not wait any more; nil if that never happens.
+	// gone is closed when the caller leaves. It is nil if that never happens.
 	gone <-chan struct{}
 	out  outcome
 }
@@ -70,11 +76,11 @@ type outcome struct {
 	reply   transport.Reply
 	err     error
 	tooLong bool
-	// deserted: the lane saw that the caller is gone.
+	// deserted is true if the lane saw that the caller left.
 	deserted bool
 }
 
-// New opens the lanes in the background.
+// New makes a transport and opens its lanes in the background.
 func New(cfg Config) *Transport {
 	t := &Transport{cfg: cfg, quiet: ratelog.New(cfg.Log, 10*time.Second), grace: replyGrace, began: time.Now()}
 	t.waiters.New = func() any { return &waiter{done: make(chan struct{}, 1)} }
@@ -128,7 +134,7 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	return out.reply, out.err
 }
 
-// again asks by unary call, in what is left of the time, what had too long an answer.
+// again asks by unary call, in what is left of the time, because the answer was too long for a lane.
 func (t *Transport) again(ctx context.Context, request *transport.Request, began int64) (transport.Reply, error) {
 	rest := *request
 	if rest.Budget -= time.Duration(t.now() - began); rest.Budget <= 0 {
@@ -137,15 +143,15 @@ func (t *Transport) again(ctx context.Context, request *transport.Request, began
 	return t.cfg.Large.Call(ctx, &rest)
 }
 
-// On one lane a batch is twice as long as on two, which with 64 in flight cost 1.35 times the CPU (BenchmarkCall); but one
-// lane keeps the sidecar to one core. So all go to the first lane, unless that had this much in flight a short while ago: more
-// than a batch or two are then unanswered.
+// A batch on one lane is twice as long as on two, and two lanes cost 1.35 times the CPU with 64 in flight
+// (BenchmarkCall). But with one lane the sidecar uses only one core. So all requests go to the first lane, unless it
+// had fewInFlight requests in flight a short while ago, which is more than a batch or two.
 const (
 	fewInFlight = 128
 	spreadFor   = 1024 // requests
 )
 
-// first is the lane to try first.
+// first returns the lane to try first.
 func (t *Transport) first() int {
 	if t.lanes[0].load.Load() >= fewInFlight && t.spread.Load() < spreadFor/2 {
 		t.spread.Store(spreadFor)
@@ -155,7 +161,7 @@ func (t *Transport) first() int {
 	}
 	n := uint32(t.spread.Add(-1))
 	one, other := int(n%uint32(len(t.lanes))), int((n+1)%uint32(len(t.lanes)))
-	// One that is stalled fills up.
+	// Of two, take the one with less load: a stalled lane fills up.
 	if t.lanes[other].load.Load() < t.lanes[one].load.Load() {
 		return other
 	}
@@ -182,7 +188,7 @@ func (t *Transport) send(w *waiter, request *transport.Request, name uint32, beg
 	return errDown()
 }
 
-// collateral is UNAVAILABLE, but no failure of its own.
+// collateral is an UNAVAILABLE that is no failure of its own.
 type collateral struct{ *status.Status }
 
 func (c collateral) Error() string              { return c.Err().Error() }

@@ -1,4 +1,5 @@
-// Package unary carries each request by a gRPC call of its own: the simplest transport, and the one for large requests.
+// Package unary carries each request by a gRPC call of its own. It is the simplest transport, and the one for large
+// requests.
 package unary
 
 import (
@@ -16,14 +17,14 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// Transport spreads calls over its connections in turn: each has one lock that all its calls share.
+// Transport uses its connections in turn, because all calls of a connection share one lock.
 type Transport struct {
 	peer    transport.Peer
 	options []grpc.CallOption
 	turn    atomic.Uint32
 }
 
-// New carries over the peer's connections.
+// New makes a transport over the peer's connections.
 func New(peer transport.Peer) *Transport {
 	return &Transport{peer: peer, options: []grpc.CallOption{
 		grpc.MaxCallSendMsgSize(peer.MaxMessageBytes),
@@ -34,7 +35,7 @@ func New(peer transport.Peer) *Transport {
 
 // Call implements transport.Transport.
 func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
-	// By its name another version of the method might answer.
+	// A refused method must not be called, because another version of it might answer to its name.
 	if _, err := t.peer.Name(request.Index); err != nil {
 		return transport.Reply{}, err
 	}
@@ -58,11 +59,11 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	return answer, err
 }
 
-// Close implements transport.Transport: calls end with their connections.
+// Close implements transport.Transport. Calls end with their connections.
 func (t *Transport) Close() {}
 
-// madeHere is true for codes that grpc-go itself gives to calls that break after the header came, for an over-long
-// reply, say, or a lost connection. For them only a trailer proves that the sidecar meant it.
+// madeHere is true for codes that grpc-go itself gives to calls that fail after the header came, because of an
+// over-long reply, say, or a lost connection. With such a code only a trailer proves that the sidecar sent it.
 func madeHere(code codes.Code) bool {
 	switch code {
 	case codes.Canceled, codes.Unknown, codes.DeadlineExceeded, codes.PermissionDenied, codes.ResourceExhausted,
@@ -74,7 +75,7 @@ func madeHere(code codes.Code) bool {
 }
 
 func outgoing(ctx context.Context, request *transport.Request) context.Context {
-	// What the service means to send elsewhere is not for the sidecar.
+	// Metadata that the service means to send elsewhere is not for the sidecar.
 	if _, present := metadata.FromOutgoingContext(ctx); present {
 		ctx = metadata.NewOutgoingContext(ctx, nil)
 	}

@@ -92,7 +92,7 @@ fn base(
     terminal: &mut Terminal,
     stop: &AtomicBool,
 ) -> Result<PathBuf> {
-    if let Some(given) = &run.servers.db {
+    if let Some(given) = &run.options.servers.db {
         // Of a copy, since listing the ids opens it.
         let base = rig.work.join("base").join("ledger.db");
         ledger::copy(given, &base)?;

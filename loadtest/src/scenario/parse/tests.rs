@@ -3,7 +3,7 @@
 mod requests;
 
 use super::*;
-use crate::{scenario::Draw, traffic::Spread};
+use crate::{traffic::Spread, workload::Draw};
 use std::{fs, time::Duration};
 
 const MIX: &str = "\n[[mix]]\nmethod = \"wallet.v1.WalletService/GetBalance\"\nrequest = { account_id = \"$account\" }\n";

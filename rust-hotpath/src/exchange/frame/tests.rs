@@ -1,11 +1,11 @@
-//! The parser against the generated types: the same bytes are taken, and mean the same.
+//! Compares the parser with the generated types: both accept the same bytes and read the same from them.
 
 use super::*;
 use crate::proto::hotpath as generated;
 use proptest::{collection::vec, option, prelude::*};
 use prost::Message as _;
 
-/// All that a message says, as the generated types say it.
+/// The items of a message, as the generated types read them.
 fn parsed(message: &[u8]) -> Result<generated::ExchangeRequest, Error> {
     let mut all = generated::ExchangeRequest::default();
     let mut cursor = Cursor::default();
@@ -112,7 +112,7 @@ proptest! {
     }
 }
 
-/// Every single-byte change and every cut of one message: the same cases on every run.
+/// Tries every single-byte change and every cut of one message. The cases are the same on every run.
 #[test]
 fn every_byte_of_a_message_may_be_wrong() {
     let frame = generated::RequestFrame {

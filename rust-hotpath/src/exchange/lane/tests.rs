@@ -1,4 +1,4 @@
-//! Lanes without a connection: what is polled when, and what becomes of any bytes.
+//! Tests lanes without a connection: what they poll when, and what they do with any bytes.
 
 mod given_up;
 mod long;
@@ -203,7 +203,7 @@ fn a_lane_ends_once_its_peer_has_and_all_is_answered() {
     assert!(matches!(poll(&mut lane), Poll::Ready(None)));
 }
 
-/// Runs a lane to its end: what it replied, and its status.
+/// Runs a lane to its end. Returns its replies and its status.
 fn run(lane: &mut Body) -> (Vec<generated::ReplyFrame>, String) {
     let mut all = Vec::new();
     loop {
@@ -267,7 +267,7 @@ proptest! {
             bytes[at] = byte;
         }
         split(bytes, &sizes, &pipe);
-        // A damaged position may have to be waited for, which needs a runtime.
+        // A request with a damaged position may have to wait for it, which needs a runtime.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let ended = runtime.expect("a runtime").block_on(async {
             std::future::poll_fn(|cx| loop {

@@ -23,9 +23,9 @@ const (
 
 type HelloRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of this private protocol; now 3.
+	// Version of this private protocol. It is 3 now.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	// 1-64 bytes of printable ASCII without spaces: the identity that the ledger's store was created with.
+	// The identity with which the ledger's store was created: 1-64 bytes of printable ASCII without spaces.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
 	// The hot methods that the shim would like to forward, at most 256.
 	Methods       []*HotMethod `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
@@ -88,7 +88,7 @@ type HotMethod struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "/package.Service/Method".
 	FullMethod string `protobuf:"bytes,1,opt,name=full_method,json=fullMethod,proto3" json:"full_method,omitempty"`
-	// SHA-256 (32 bytes) over the canonical text of the method's schema; ARCHITECTURE.md says how it is built.
+	// SHA-256 (32 bytes) over the canonical text of the method's schema. ARCHITECTURE.md says how to build that text.
 	SchemaSha256  []byte `protobuf:"bytes,2,opt,name=schema_sha256,json=schemaSha256,proto3" json:"schema_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,11 +141,11 @@ func (x *HotMethod) GetSchemaSha256() []byte {
 type HelloResponse struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	ProtocolVersion uint32                 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	// The ledger this sidecar holds; empty before its first feed.
+	// The ledger that this sidecar holds. Empty before its first feed.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
 	// In request order.
 	Methods []*MethodVerdict `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
-	// The newest published position; 0 if empty.
+	// The newest published position, or 0 if the sidecar is empty.
 	Position uint64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
 	// The sidecar's build, for logs.
 	Build string `protobuf:"bytes,5,opt,name=build,proto3" json:"build,omitempty"`
@@ -231,9 +231,9 @@ type MethodVerdict struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	FullMethod string                 `protobuf:"bytes,1,opt,name=full_method,json=fullMethod,proto3" json:"full_method,omitempty"`
 	Accepted   bool                   `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	// Why not, for logs; empty if accepted.
+	// Why the method is refused, for logs. Empty if it is accepted.
 	Refusal string `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// What exchange frames call the method, if it is accepted. It says nothing otherwise.
+	// The number of the method in exchange frames, if it is accepted. It has no meaning otherwise.
 	Index         uint32 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

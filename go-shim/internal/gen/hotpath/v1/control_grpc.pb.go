@@ -26,11 +26,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Private between shim and sidecar, on the Unix socket only.
+// ControlService is private between shim and sidecar. It exists on the Unix socket only.
 type ControlServiceClient interface {
-	// Called on every new connection before any traffic. Each method is judged on its own: Go serves the refused ones
-	// itself. FAILED_PRECONDITION with ErrorInfo of domain "hotpath" refuses everything: reason PROTOCOL_MISMATCH or
-	// LEDGER_MISMATCH.
+	// The shim calls Hello on every new connection before any other traffic. The sidecar judges each method on its own,
+	// and Go serves the refused ones itself. FAILED_PRECONDITION with ErrorInfo of domain "hotpath" refuses everything;
+	// its reason is PROTOCOL_MISMATCH or LEDGER_MISMATCH.
 	Hello(ctx context.Context, in *HelloRequest, opts ...grpc.CallOption) (*HelloResponse, error)
 }
 
@@ -56,11 +56,11 @@ func (c *controlServiceClient) Hello(ctx context.Context, in *HelloRequest, opts
 // All implementations must embed UnimplementedControlServiceServer
 // for forward compatibility.
 //
-// Private between shim and sidecar, on the Unix socket only.
+// ControlService is private between shim and sidecar. It exists on the Unix socket only.
 type ControlServiceServer interface {
-	// Called on every new connection before any traffic. Each method is judged on its own: Go serves the refused ones
-	// itself. FAILED_PRECONDITION with ErrorInfo of domain "hotpath" refuses everything: reason PROTOCOL_MISMATCH or
-	// LEDGER_MISMATCH.
+	// The shim calls Hello on every new connection before any other traffic. The sidecar judges each method on its own,
+	// and Go serves the refused ones itself. FAILED_PRECONDITION with ErrorInfo of domain "hotpath" refuses everything;
+	// its reason is PROTOCOL_MISMATCH or LEDGER_MISMATCH.
 	Hello(context.Context, *HelloRequest) (*HelloResponse, error)
 	mustEmbedUnimplementedControlServiceServer()
 }

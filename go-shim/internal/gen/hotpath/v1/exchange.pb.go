@@ -24,10 +24,11 @@ const (
 // At most 1 MiB.
 type ExchangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Answered on their own, as if each were a unary call. At most 1,024 of a lane in flight at once.
+	// The sidecar answers each request on its own, as if it were a unary call. At most 1,024 requests of a lane may be in
+	// flight at once.
 	Requests []*RequestFrame `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
-	// Ids whose caller has gone. Each is still replied to, once: by CANCELLED if it was not answered before. An id that
-	// is not in flight is ignored: its reply has crossed the cancellation.
+	// Ids of requests whose caller has left. Each still gets one reply: CANCELLED, if it was not answered before. The
+	// sidecar ignores an id that is not in flight, because its reply has crossed the cancellation.
 	Cancelled     []uint64 `protobuf:"fixed64,2,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,20 +80,20 @@ func (x *ExchangeRequest) GetCancelled() []uint64 {
 
 type RequestFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Chosen by the shim, not 0, not in flight on this lane. The sidecar only hands it back.
+	// Chosen by the shim. Not 0, and not in flight on this lane. The sidecar only returns it.
 	Id uint64 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
 	// MethodVerdict.index of an accepted method.
 	Method uint32 `protobuf:"varint,2,opt,name=method,proto3" json:"method,omitempty"`
-	// What is left of the caller's time for this hop, in microseconds, 1 to 60,000,000. Afterwards nobody waits, and the reply is
-	// DEADLINE_EXCEEDED at the latest when the sidecar would have begun to answer.
+	// What is left of the caller's time for this hop, in microseconds, 1 to 60,000,000. Afterwards nobody waits, and the
+	// reply is DEADLINE_EXCEEDED, at the latest when the sidecar would have begun to answer.
 	BudgetUs uint32 `protobuf:"varint,3,opt,name=budget_us,json=budgetUs,proto3" json:"budget_us,omitempty"`
-	// As x-hotpath-min-position.
+	// The same as x-hotpath-min-position.
 	MinPosition uint64 `protobuf:"varint,4,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
-	// As x-hotpath-at-position.
+	// The same as x-hotpath-at-position.
 	AtPosition *uint64 `protobuf:"varint,5,opt,name=at_position,json=atPosition,proto3,oneof" json:"at_position,omitempty"`
-	// The encoded message, at most 64 KiB; a longer one goes by unary call.
+	// The encoded message, at most 64 KiB. A longer one goes by unary call.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
-	// The caller's trace context, at most 512 bytes each; empty if it sent none.
+	// The caller's trace context, at most 512 bytes each. Empty if the caller sent none.
 	Traceparent   string `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	Tracestate    string `protobuf:"bytes,8,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -232,23 +233,26 @@ func (x *ExchangeResponse) GetReplies() []*ReplyFrame {
 
 type ReplyFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the request. One that is not in flight ends the lane.
+	// The id of the request. An id that is not in flight ends the lane.
 	Id uint64 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Where the answer was computed. Absent: no answer; the request goes to the local handler.
+	// The position at which the answer was computed. If it is absent, this is no answer, and the request goes to the
+	// local handler.
 	Position *uint64 `protobuf:"varint,2,opt,name=position,proto3,oneof" json:"position,omitempty"`
 	// gRPC status code.
 	Status uint32 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
 	// At most 4 KiB.
 	StatusMessage string `protobuf:"bytes,4,opt,name=status_message,json=statusMessage,proto3" json:"status_message,omitempty"`
-	// An encoded google.rpc.Status, if there are details; at most 4 KiB.
+	// An encoded google.rpc.Status, if there are details. At most 4 KiB.
 	StatusDetails []byte `protobuf:"bytes,5,opt,name=status_details,json=statusDetails,proto3" json:"status_details,omitempty"`
-	// The encoded reply, or what is left of it after its pieces; at most 64 KiB.
+	// The encoded reply, or what is left of it after its pieces. At most 64 KiB.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
-	// A field above would be longer than it may: ask again by unary call. Has neither position nor body.
+	// True if a field above would be longer than it may. The shim then asks again by unary call. Such a frame has neither
+	// position nor body.
 	TooLong bool `protobuf:"varint,7,opt,name=too_long,json=tooLong,proto3" json:"too_long,omitempty"`
-	// A piece of a long reply, at least a byte: its id and body, nothing else. More of that id follows, no piece of another id
-	// before its end: the frame without this, whose body ends the reply. If that frame has no body but a status, the pieces are
-	// void. All of them together are at most HelloResponse.max_message_bytes.
+	// True if this frame is a piece of a long reply. It then has an id and a body of at least a byte, and nothing else.
+	// More frames of that id follow, and no piece of another id before the last of them. That last frame has `more`
+	// unset, and its body ends the reply. If the last frame has a status and no body, the pieces are void. All pieces
+	// together are at most HelloResponse.max_message_bytes.
 	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -26,14 +26,15 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Private between shim and sidecar, on the Unix socket only, on connections that were greeted by Hello.
+// ExchangeService is private between shim and sidecar. It exists on the Unix socket only, on connections that were
+// greeted by Hello.
 //
-// A stream is a lane: requests one way, replies the other, in any order, many to a message. Both sides write and parse
-// these messages by hand, in place; the generated types are the definition that they are tested against.
+// A stream is a lane. Requests go one way and replies the other, in any order, many to a message. Both sides write and
+// parse these messages by hand, in place. The generated types are the definition against which they are tested.
 type ExchangeServiceClient interface {
-	// Ends with OK when the shim closes its side and all that it asked was answered. A message that breaks a rule below
-	// ends the lane with INVALID_ARGUMENT (a limit: RESOURCE_EXHAUSTED) that names the field and the rule; what was
-	// in flight is then lost, and the shim answers it locally.
+	// A lane ends with OK when the shim has closed its side and all of its requests are answered. A message that breaks a
+	// rule below ends the lane with INVALID_ARGUMENT (for a limit: RESOURCE_EXHAUSTED), which names the field and the
+	// rule. Requests in flight are then lost, and the Go service answers them.
 	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse], error)
 }
 
@@ -62,14 +63,15 @@ type ExchangeService_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, 
 // All implementations must embed UnimplementedExchangeServiceServer
 // for forward compatibility.
 //
-// Private between shim and sidecar, on the Unix socket only, on connections that were greeted by Hello.
+// ExchangeService is private between shim and sidecar. It exists on the Unix socket only, on connections that were
+// greeted by Hello.
 //
-// A stream is a lane: requests one way, replies the other, in any order, many to a message. Both sides write and parse
-// these messages by hand, in place; the generated types are the definition that they are tested against.
+// A stream is a lane. Requests go one way and replies the other, in any order, many to a message. Both sides write and
+// parse these messages by hand, in place. The generated types are the definition against which they are tested.
 type ExchangeServiceServer interface {
-	// Ends with OK when the shim closes its side and all that it asked was answered. A message that breaks a rule below
-	// ends the lane with INVALID_ARGUMENT (a limit: RESOURCE_EXHAUSTED) that names the field and the rule; what was
-	// in flight is then lost, and the shim answers it locally.
+	// A lane ends with OK when the shim has closed its side and all of its requests are answered. A message that breaks a
+	// rule below ends the lane with INVALID_ARGUMENT (for a limit: RESOURCE_EXHAUSTED), which names the field and the
+	// rule. Requests in flight are then lost, and the Go service answers them.
 	Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error
 	mustEmbedUnimplementedExchangeServiceServer()
 }

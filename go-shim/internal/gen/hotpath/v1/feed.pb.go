@@ -102,7 +102,7 @@ type isFeedRequest_Kind interface {
 }
 
 type FeedRequest_Open struct {
-	// First message, and only the first.
+	// The first message, and only the first.
 	Open *FeedOpen `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
 }
 
@@ -111,7 +111,8 @@ type FeedRequest_Batch struct {
 }
 
 type FeedRequest_Head struct {
-	// The ledger's head grew or not: sent at least every second, so that the sidecar can tell idle from lost.
+	// Sent at least every second, whether or not the ledger's head grew, so that the sidecar can tell an idle feed from
+	// a lost one.
 	Head *Head `protobuf:"bytes,3,opt,name=head,proto3,oneof"`
 }
 
@@ -123,11 +124,11 @@ func (*FeedRequest_Head) isFeedRequest_Kind() {}
 
 type FeedOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Now 1.
+	// The same as in HelloRequest: it is 3 now.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	// As in HelloRequest.
+	// The same as in HelloRequest.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
-	// The last durable position; a sidecar is ready once it has published it.
+	// The last durable position. The sidecar is ready once it has published it.
 	HeadPosition  uint64 `protobuf:"varint,3,opt,name=head_position,json=headPosition,proto3" json:"head_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,9 +187,9 @@ func (x *FeedOpen) GetHeadPosition() uint64 {
 
 type EventBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Position of the first event; the others follow without gaps. >= 1.
+	// Position of the first event, >= 1. The other events follow without gaps.
 	FirstPosition uint64 `protobuf:"varint,1,opt,name=first_position,json=firstPosition,proto3" json:"first_position,omitempty"`
-	// 1-10,000 events as the model encodes them, at most 4 MiB together unless it is one event alone.
+	// 1-10,000 events as the model encodes them. At most 4 MiB together, unless there is only one event.
 	Events        [][]byte `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -285,12 +286,13 @@ func (x *Head) GetPosition() uint64 {
 
 type Watermark struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The newest published position: readers see it. Sent on opening and after each publication, newest only.
+	// The newest published position, which readers see. Sent on opening and after publications; only the newest counts.
 	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
-	// The ledger this sidecar holds; empty before its first feed.
+	// The ledger that this sidecar holds. Empty before its first feed.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`
-	// Only in the first of a feed: SHA-256 (32 bytes) of the event at `position` as it came; empty at position 0. The shim
-	// compares it with its own event there: two copies of a ledger, once both were written to, share id and positions.
+	// Only in the first Watermark of a feed: SHA-256 (32 bytes) of the event at `position` as it came; empty if `position`
+	// is 0. The shim compares it with its own event there, because two copies of a ledger share id and positions even
+	// after both were written to.
 	EventSha256   []byte `protobuf:"bytes,3,opt,name=event_sha256,json=eventSha256,proto3" json:"event_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

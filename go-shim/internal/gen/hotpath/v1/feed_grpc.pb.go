@@ -26,16 +26,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Private between shim and sidecar, on the Unix socket only.
+// FeedService is private between shim and sidecar. It exists on the Unix socket only.
 type FeedServiceClient interface {
-	// The shim opens with FeedOpen; the sidecar answers with a Watermark that says how far it is; the shim sends from
-	// the next position on: history out of its durable store, then live. One feed at a time.
+	// The shim opens with FeedOpen. The sidecar answers with a Watermark that says how far it is. The shim then sends
+	// events from the next position on: first history out of its durable store, then live. There is one feed at a time.
 	//
-	// Refusals end the stream with ErrorInfo of domain "hotpath", and what was published stays published:
+	// A refusal ends the stream with ErrorInfo of domain "hotpath". What was published stays published. The refusals are:
 	//
 	//	FAILED_PRECONDITION  PROTOCOL_MISMATCH, LEDGER_MISMATCH, FEED_BEHIND (the ledger's head is behind the sidecar),
 	//	                     FEED_GAP (a position was skipped), FEED_REPEAT (a position came again or out of order)
-	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not what is due here), FEED_BAD_EVENT (an event cannot be decoded or
+	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not the message due here), FEED_BAD_EVENT (an event cannot be decoded or
 	//	                     breaks a rule of the ledger)
 	//	ALREADY_EXISTS       FEED_BUSY (another feed is open)
 	Feed(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FeedRequest, Watermark], error)
@@ -66,16 +66,16 @@ type FeedService_FeedClient = grpc.BidiStreamingClient[FeedRequest, Watermark]
 // All implementations must embed UnimplementedFeedServiceServer
 // for forward compatibility.
 //
-// Private between shim and sidecar, on the Unix socket only.
+// FeedService is private between shim and sidecar. It exists on the Unix socket only.
 type FeedServiceServer interface {
-	// The shim opens with FeedOpen; the sidecar answers with a Watermark that says how far it is; the shim sends from
-	// the next position on: history out of its durable store, then live. One feed at a time.
+	// The shim opens with FeedOpen. The sidecar answers with a Watermark that says how far it is. The shim then sends
+	// events from the next position on: first history out of its durable store, then live. There is one feed at a time.
 	//
-	// Refusals end the stream with ErrorInfo of domain "hotpath", and what was published stays published:
+	// A refusal ends the stream with ErrorInfo of domain "hotpath". What was published stays published. The refusals are:
 	//
 	//	FAILED_PRECONDITION  PROTOCOL_MISMATCH, LEDGER_MISMATCH, FEED_BEHIND (the ledger's head is behind the sidecar),
 	//	                     FEED_GAP (a position was skipped), FEED_REPEAT (a position came again or out of order)
-	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not what is due here), FEED_BAD_EVENT (an event cannot be decoded or
+	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not the message due here), FEED_BAD_EVENT (an event cannot be decoded or
 	//	                     breaks a rule of the ledger)
 	//	ALREADY_EXISTS       FEED_BUSY (another feed is open)
 	Feed(grpc.BidiStreamingServer[FeedRequest, Watermark]) error

@@ -1,14 +1,14 @@
-//! What becomes of a request that nobody waits for any longer.
+//! Tests what happens to a request that nobody waits for any longer.
 
 use super::{rig::Rig, *};
 use crate::moody::begun;
 use std::sync::mpsc;
 
-/// A lane whose read has its place, but no thread yet. The sender lets it have one.
+/// A lane whose read has a place but no thread yet. The sender releases a thread for it.
 fn queued(name: &str) -> (Rig, mpsc::Sender<()>) {
     let mut rig = Rig::new();
     let (free, busy) = mpsc::channel();
-    // The only thread.
+    // This blocks the only thread.
     rig.runtime.spawn_blocking(move || busy.recv());
     let body = GetRequest {
         name: name.to_owned(),
@@ -43,7 +43,7 @@ fn what_is_lost_with_its_lane_before_it_begins_never_does() {
     let name = "held-lost";
     let (mut rig, free) = queued(name);
     rig.lane = None;
-    // Twice round: the task's end is in the queue before the second.
+    // Two rounds: the end of the task is in the queue before the second.
     for _ in 0..2 {
         rig.until("a turn", |_| true);
     }
@@ -58,11 +58,11 @@ fn what_is_given_up_is_let_go_of() {
             min_position: 2,
             ..get(1)
         };
-        // Asked and cancelled in one message, nothing is ever waited for.
+        // A request that is asked and cancelled in one message never waits for anything.
         rig.send(vec![early], vec![1]);
         assert_eq!(rig.poll().replies, [(1, Code::Cancelled as u32)]);
     }
-    // A turn takes some sixty of them.
+    // One turn takes some sixty of them.
     for _ in 0..20 {
         rig.until("a turn", |_| true);
         rig.poll();

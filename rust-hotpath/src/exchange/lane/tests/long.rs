@@ -1,4 +1,4 @@
-//! What becomes of a reply that is longer than a frame.
+//! Tests what happens to a reply that is longer than a frame.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn one_that_is_cancelled_in_the_midst_ends_with_a_status() {
     assert_eq!((said[0].id, said[0].status), (1, Code::Cancelled as u32));
     assert!(said[0].body.is_empty() && !said[0].more);
     assert!(said[1].id == 2 && said[1].more, "the next one begins");
-    // Its id may be used again, that of the one under way may not.
+    // The id of an ended reply may be used again, that of a reply under way may not.
     pipe.push(framed(vec![get(1)]));
     assert_eq!(next(&mut lane)[0].id, 1);
     pipe.push(framed(vec![get(2)]));
@@ -80,7 +80,7 @@ fn a_lane_that_is_lost_gives_back_what_it_held() {
     assert_eq!((serve.buffered_bytes(), serve.in_flight()), (0, 0));
 }
 
-/// The buffered bytes are a mebibyte: three of these fit.
+/// `max_buffered_bytes` is a mebibyte here, so three of these replies fit.
 #[test]
 fn one_for_which_there_is_no_room_is_refused() {
     let (mut lane, pipe, _) = lane_over(COUNTERS);

@@ -1,11 +1,11 @@
-//! A lane over moody counters whose thread is the test's.
+//! A lane over counters whose reads the test controls, polled on the test's own thread.
 
 use super::{Pipe, replies, *};
 use crate::{counter, exchange::Exchange, moody::Moody, serve};
 use std::{rc::Rc, sync::atomic::AtomicBool, task::Wake};
 use tokio::runtime::{Builder, Runtime};
 
-/// Nothing waits this long unless it is broken.
+/// Only something broken waits this long.
 const SOON: Duration = Duration::from_secs(60);
 
 /// Whether the lane asked to be polled again.
@@ -29,7 +29,7 @@ pub(super) struct Rig {
     woken: Arc<Woken>,
 }
 
-/// What one poll brought.
+/// The result of one poll.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Polled {
     /// Ids and status codes.
@@ -47,7 +47,7 @@ impl Rig {
         Self::on(&Rc::new(runtime.expect("a runtime")))
     }
 
-    /// A rig of its own on a runtime that others have used: starting one takes longer than most tests on it.
+    /// A new rig on a runtime that other rigs have used, because starting a runtime takes longer than most tests on it.
     pub(super) fn on(runtime: &Rc<Runtime>) -> Self {
         let (mut publisher, view) = view::new::<Moody>(view::Config {
             retain_versions: 1,
@@ -85,7 +85,7 @@ impl Rig {
         self.pipe.push(framed_with(requests, cancelled));
     }
 
-    /// Polls the lane until it has nothing more to say.
+    /// Polls the lane until it has no more replies.
     pub(super) fn poll(&mut self) -> Polled {
         let mut polled = Polled::default();
         let Some(lane) = &mut self.lane else {
@@ -111,7 +111,7 @@ impl Rig {
         polled
     }
 
-    /// Lets the runtime's tasks go on until `reached`.
+    /// Runs the runtime's tasks until `reached`.
     pub(super) fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
         let began = Instant::now();
         loop {

@@ -1,5 +1,5 @@
-//! A read on another thread may end before, after or between all else that can happen to its lane. Here every order is
-//! tried, each with and without a poll in between, and compared with what the contract says of it.
+//! A read on another thread may end before, after or between all other things that can happen to its lane. These tests
+//! try every order, each with and without a poll in between, and compare the outcome with the contract.
 
 use super::{
     rig::{Polled, Rig},
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 enum Step {
     Finish,
     Cancel,
-    /// Id 2, answered at once.
+    /// The peer asks with id 2, which is answered at once.
     Ask,
     HalfClose,
     Drain,
@@ -31,7 +31,7 @@ const ONCE: [Step; 5] = [
     Step::Drain,
 ];
 
-/// The contract: what is said, and when.
+/// The contract: what the lane says, and when.
 #[derive(Default)]
 struct Expected {
     finished: bool,
@@ -44,7 +44,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// An answer that is there is told first; a drain stops the reading before anything more is read.
+    /// The lane first gives an answer that is there. A drain stops the reading before the lane reads anything more.
     fn poll(&mut self) -> Polled {
         let mut polled = Polled::default();
         if self.over {
@@ -90,7 +90,7 @@ fn step(step: Step, name: &str, rig: &mut Rig, expected: &mut Expected) {
             rig.sleep();
             release(name);
             expected.finished = true;
-            // A wake-up that is lost would be waited for in vain.
+            // The test would wait in vain for a lost wake-up.
             if expected.settled {
                 rig.until("the read ends", |rig| rig.in_flight() == 0);
             } else {
@@ -148,7 +148,7 @@ fn run(runtime: &Rc<Runtime>, steps: &[Step], number: usize) {
     assert_eq!(rig.exchange.counts().lanes(), 0);
 }
 
-/// All orders of some of `left`, after `steps`, each with and without polls.
+/// Tries all orders of some of `left`, after `steps`, each with and without polls.
 fn each_order(left: &[Step], steps: &mut Vec<Step>, visit: &mut impl FnMut(&[Step])) {
     visit(steps);
     for next in left {

@@ -25,7 +25,7 @@ type BurnRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 100,000,000.
 	WorkNs uint32 `protobuf:"varint,1,opt,name=work_ns,json=workNs,proto3" json:"work_ns,omitempty"`
-	// Comes back, so that a caller can tell its own answer from another's.
+	// Comes back in the response, so that a caller can tell its own answer from another's.
 	Ticket        uint64 `protobuf:"fixed64,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -26,9 +26,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Work of a known cost, and nothing else: what a handler's own time has to outweigh is measured with it.
+// BurnService does work of a known cost and nothing else. It measures the overhead that a handler's own time has to
+// outweigh.
 type BurnServiceClient interface {
-	// Hot. Uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most 100000000".
+	// Hot. The handler uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most
+	// 100000000".
 	Burn(ctx context.Context, in *BurnRequest, opts ...grpc.CallOption) (*BurnResponse, error)
 }
 
@@ -54,9 +56,11 @@ func (c *burnServiceClient) Burn(ctx context.Context, in *BurnRequest, opts ...g
 // All implementations must embed UnimplementedBurnServiceServer
 // for forward compatibility.
 //
-// Work of a known cost, and nothing else: what a handler's own time has to outweigh is measured with it.
+// BurnService does work of a known cost and nothing else. It measures the overhead that a handler's own time has to
+// outweigh.
 type BurnServiceServer interface {
-	// Hot. Uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most 100000000".
+	// Hot. The handler uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most
+	// 100000000".
 	Burn(context.Context, *BurnRequest) (*BurnResponse, error)
 	mustEmbedUnimplementedBurnServiceServer()
 }

@@ -31,15 +31,15 @@ type Balance struct {
 	CreditsPosted int64 `protobuf:"varint,2,opt,name=credits_posted,json=creditsPosted,proto3" json:"credits_posted,omitempty"`
 	// Sum of |amount| of POSTED debits, >= 0.
 	DebitsPosted int64 `protobuf:"varint,3,opt,name=debits_posted,json=debitsPosted,proto3" json:"debits_posted,omitempty"`
-	// Credits held less credits released. Only an `as_of` answer can be negative (through back-dating).
+	// Credits held minus credits released. Only an `as_of` answer can be negative (through back-dating).
 	CreditsPending int64 `protobuf:"varint,4,opt,name=credits_pending,json=creditsPending,proto3" json:"credits_pending,omitempty"`
-	// Debits held less debits released, as |amount|; sign as above.
+	// Debits held minus debits released, as |amount|. The sign is as above.
 	DebitsPending int64 `protobuf:"varint,5,opt,name=debits_pending,json=debitsPending,proto3" json:"debits_pending,omitempty"`
 	// credits_posted - debits_posted.
 	Posted int64 `protobuf:"varint,6,opt,name=posted,proto3" json:"posted,omitempty"`
 	// posted - debits_pending.
 	Available int64 `protobuf:"varint,7,opt,name=available,proto3" json:"available,omitempty"`
-	// Entries of every phase.
+	// Number of entries of every phase.
 	EntryCount uint64 `protobuf:"varint,8,opt,name=entry_count,json=entryCount,proto3" json:"entry_count,omitempty"`
 	// The latest occurred_at_us of the counted entries (not that of the highest position), in microseconds since
 	// the epoch. Absent if none was counted.
@@ -145,7 +145,7 @@ type GetBalanceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1-64 bytes of printable ASCII without spaces.
 	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// Absent means every asset that the account has had an entry in. Present: 1-16 bytes of printable ASCII without
+	// Absent means every asset in which the account has had an entry. If present, 1-16 bytes of printable ASCII without
 	// spaces; present but empty is INVALID_ARGUMENT.
 	Asset *string `protobuf:"bytes,2,opt,name=asset,proto3,oneof" json:"asset,omitempty"`
 	// Counts only entries with occurred_at_us < as_of_us (microseconds since the epoch, 0001-01-01 to 9999-12-31).
@@ -208,7 +208,7 @@ func (x *GetBalanceRequest) GetAsOfUs() int64 {
 
 type GetBalanceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ascending by the bytes of `asset`; with a named asset exactly one row, of zeros if the account never had it.
+	// Ascending by the bytes of `asset`. A named asset gives exactly one row, of zeros if the account never had it.
 	// The rows do not depend on as_of_us: an asset first used later is a row of zeros.
 	Balances      []*Balance `protobuf:"bytes,1,rep,name=balances,proto3" json:"balances,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -254,9 +254,10 @@ func (x *GetBalanceResponse) GetBalances() []*Balance {
 
 type BatchGetBalancesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1,000, each by the rule of GetBalanceRequest.account_id, none twice. Empty gives an empty answer.
+	// At most 1,000 ids, each by the rule of GetBalanceRequest.account_id, none twice. An empty list gives an empty
+	// answer.
 	AccountIds []string `protobuf:"bytes,1,rep,name=account_ids,json=accountIds,proto3" json:"account_ids,omitempty"`
-	// As in GetBalanceRequest.
+	// The same as in GetBalanceRequest.
 	Asset         *string `protobuf:"bytes,2,opt,name=asset,proto3,oneof" json:"asset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,11 +309,11 @@ func (x *BatchGetBalancesRequest) GetAsset() string {
 
 type AccountBalances struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As asked.
+	// The id as asked.
 	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// False if the account never had an entry; then there are no balances, even if an asset was named.
+	// False if the account never had an entry. Then there are no balances, even if an asset was named.
 	Found bool `protobuf:"varint,2,opt,name=found,proto3" json:"found,omitempty"`
-	// As in GetBalanceResponse.
+	// The same as in GetBalanceResponse.
 	Balances      []*Balance `protobuf:"bytes,3,rep,name=balances,proto3" json:"balances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

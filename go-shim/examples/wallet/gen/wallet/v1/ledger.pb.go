@@ -25,7 +25,7 @@ const (
 type Phase int32
 
 const (
-	// Never stored; INVALID_ARGUMENT in a request.
+	// Never stored, and INVALID_ARGUMENT in a request.
 	Phase_PHASE_UNSPECIFIED Phase = 0
 	// Moves money: raises credits_posted (amount > 0) or debits_posted (amount < 0) by |amount|.
 	Phase_PHASE_POSTED Phase = 1
@@ -91,7 +91,7 @@ type Entry struct {
 	Phase Phase `protobuf:"varint,4,opt,name=phase,proto3,enum=wallet.v1.Phase" json:"phase,omitempty"`
 	// A free label such as "gift": at most 32 bytes of UTF-8; empty means none.
 	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
-	// The account on the other side, by the rule of account_id; empty means none. It need not have entries.
+	// The account on the other side, by the rule of account_id. Empty means none. It need not have entries.
 	Counterparty  string `protobuf:"bytes,6,opt,name=counterparty,proto3" json:"counterparty,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -169,7 +169,7 @@ func (x *Entry) GetCounterparty() string {
 	return ""
 }
 
-// A unit of the ledger: applied whole or not at all. The encoding of this message, fields in tag order,
+// A unit of the ledger, which is applied whole or not at all. The encoding of this message, with fields in tag order,
 // is also the event that feeds a read model.
 type Transaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

@@ -29,7 +29,7 @@ const (
 	Step_STEP_UNSPECIFIED Step = 0
 	Step_STEP_HOUR        Step = 1
 	Step_STEP_DAY         Step = 2
-	// From Monday.
+	// A week begins on Monday.
 	Step_STEP_WEEK  Step = 3
 	Step_STEP_MONTH Step = 4
 )
@@ -163,9 +163,9 @@ func (x *GetStatisticsRequest) GetPercentiles() []uint32 {
 // The nearest-rank percentile p of n values: the ceil(p * n / 10,000)-th smallest.
 type Percentile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As asked.
+	// The percentile as asked.
 	BasisPoints uint32 `protobuf:"varint,1,opt,name=basis_points,json=basisPoints,proto3" json:"basis_points,omitempty"`
-	// Of |amount| over credits and debits together.
+	// The percentile of |amount| over credits and debits together.
 	Value         int64 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -234,11 +234,11 @@ type GetStatisticsResponse struct {
 	// floor(sqrt(n * sum(x^2) - sum(x)^2) / n): the population standard deviation of signed amounts, rounded down,
 	// from exact integers.
 	Stddev *int64 `protobuf:"varint,9,opt,name=stddev,proto3,oneof" json:"stddev,omitempty"`
-	// In the order asked; empty if no entry is in the window.
+	// In the order asked. Empty if no entry is in the window.
 	Percentiles []*Percentile `protobuf:"bytes,10,rep,name=percentiles,proto3" json:"percentiles,omitempty"`
-	// Counterparties named at least once; entries without one don't count.
+	// Number of counterparties named at least once. Entries without one don't count.
 	DistinctCounterparties uint64 `protobuf:"varint,11,opt,name=distinct_counterparties,json=distinctCounterparties,proto3" json:"distinct_counterparties,omitempty"`
-	// Earliest and latest occurred_at_us in the window; absent if it is empty.
+	// Earliest and latest occurred_at_us in the window. Absent if the window is empty.
 	FirstOccurredAtUs *int64 `protobuf:"varint,12,opt,name=first_occurred_at_us,json=firstOccurredAtUs,proto3,oneof" json:"first_occurred_at_us,omitempty"`
 	LastOccurredAtUs  *int64 `protobuf:"varint,13,opt,name=last_occurred_at_us,json=lastOccurredAtUs,proto3,oneof" json:"last_occurred_at_us,omitempty"`
 	unknownFields     protoimpl.UnknownFields
@@ -638,16 +638,16 @@ func (x *GetTimeSeriesRequest) GetStep() Step {
 
 type TimeBucket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The calendar start of the step; the first bucket may start before from_us.
+	// The calendar start of the step. The first bucket may start before from_us.
 	StartUs int64 `protobuf:"varint,1,opt,name=start_us,json=startUs,proto3" json:"start_us,omitempty"`
-	// Entries inside both the bucket and the window.
+	// Number of entries inside both the bucket and the window.
 	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	// >= 0.
 	CreditSum int64 `protobuf:"varint,3,opt,name=credit_sum,json=creditSum,proto3" json:"credit_sum,omitempty"`
 	// Sum of |amount| of the debits, >= 0.
 	DebitSum int64 `protobuf:"varint,4,opt,name=debit_sum,json=debitSum,proto3" json:"debit_sum,omitempty"`
-	// The posted balance over all POSTED entries with occurred_at_us < min(bucket end, to_us), those before from_us
-	// included.
+	// The posted balance over all POSTED entries with occurred_at_us < min(bucket end, to_us), including those before
+	// from_us.
 	ClosingBalance int64 `protobuf:"varint,5,opt,name=closing_balance,json=closingBalance,proto3" json:"closing_balance,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -720,7 +720,7 @@ func (x *TimeBucket) GetClosingBalance() int64 {
 
 type GetTimeSeriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ascending and without gaps, empty buckets included: from the one that holds from_us to the one that holds
+	// Ascending and without gaps, including empty buckets, from the bucket that holds from_us to the one that holds
 	// to_us - 1.
 	Buckets       []*TimeBucket `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -95,7 +95,7 @@ func (x *PostTransactionRequest) GetEntries() []*Entry {
 
 type PostTransactionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the transaction stands; taken after the commit is durable.
+	// The position of the transaction, taken after the commit is durable.
 	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// True if this transaction_id had been posted before with the same body.
 	AlreadyPosted bool `protobuf:"varint,2,opt,name=already_posted,json=alreadyPosted,proto3" json:"already_posted,omitempty"`
@@ -355,7 +355,7 @@ type ListedEntry struct {
 	TransactionId string                 `protobuf:"bytes,2,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
 	// Microseconds since the epoch.
 	OccurredAtUs int64 `protobuf:"varint,3,opt,name=occurred_at_us,json=occurredAtUs,proto3" json:"occurred_at_us,omitempty"`
-	// Of the entry in its transaction, from 0.
+	// The index of the entry in its transaction, from 0.
 	Index         uint32 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	Entry         *Entry `protobuf:"bytes,5,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -429,7 +429,7 @@ func (x *ListedEntry) GetEntry() *Entry {
 
 type ListEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By position, then index, ascending.
+	// Ascending by position, then by index.
 	Entries []*ListedEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

@@ -35,30 +35,30 @@ const (
 //
 // A double-entry wallet. Every answer is a pure function of (ledger position, request).
 //
-// Request metadata of the five reads marked hot:
+// The five reads marked hot obey this request metadata:
 //
 //	x-hotpath-position: want       report the position that answered (any value)
-//	x-hotpath-min-position: N      answer at N or later; waits within the deadline
+//	x-hotpath-min-position: N      answer at N or later, and wait within the deadline
 //	x-hotpath-at-position: N       answer exactly as of N; 0 is the empty ledger
 //
 // N is an unsigned 64-bit decimal; each key may be given once; `at` below `min` is INVALID_ARGUMENT on the `at` key.
-// A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (of an error: in header
+// A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (for an error: in header
 // or trailer) with every status that the ledger decided: OK, INVALID_ARGUMENT, NOT_FOUND and OUT_OF_RANGE. For
-// INVALID_ARGUMENT, whose text depends on no position, it is the newest position. Statuses without it come from the
-// infrastructure.
+// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. A status without the key
+// comes from the infrastructure.
 //
-// Errors: INVALID_ARGUMENT "<field>: <rule>" (checked first, fields in tag order, each field's own rule before rules
-// that compare fields, then x-hotpath-min-position, then x-hotpath-at-position); FAILED_PRECONDITION with
-// google.rpc.ErrorInfo of domain "hotpath" and reason POSITION_NOT_REACHED or POSITION_NOT_RETAINED; NOT_FOUND
-// "account_id: has no entries"; OUT_OF_RANGE "<field>: does not fit int64". In that order of checks.
+// Errors, in the order in which they are checked: INVALID_ARGUMENT "<field>: <rule>" (fields in tag order, each field's
+// own rule before rules that compare fields, then x-hotpath-min-position, then x-hotpath-at-position);
+// FAILED_PRECONDITION with google.rpc.ErrorInfo of domain "hotpath" and reason POSITION_NOT_REACHED or
+// POSITION_NOT_RETAINED; NOT_FOUND "account_id: has no entries"; OUT_OF_RANGE "<field>: does not fit int64".
 type WalletServiceClient interface {
-	// Makes a transaction durable. Posting a transaction_id again with the same body (occurred_at_us, external and
-	// all entries in order) returns the first position; with another body it is ALREADY_EXISTS. A release that makes
-	// a pending counter negative, judged after the whole transaction, is FAILED_PRECONDITION.
+	// PostTransaction makes a transaction durable. Posting a transaction_id again with the same body (occurred_at_us,
+	// external and all entries in order) returns the first position; with another body it is ALREADY_EXISTS. A release
+	// that makes a pending counter negative, judged after the whole transaction, is FAILED_PRECONDITION.
 	PostTransaction(ctx context.Context, in *PostTransactionRequest, opts ...grpc.CallOption) (*PostTransactionResponse, error)
 	// NOT_FOUND if there is no such transaction.
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
-	// Entries of one account in booking order, in pages.
+	// ListEntries returns the entries of one account in booking order, in pages.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
 	// Hot.
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
@@ -166,30 +166,30 @@ func (c *walletServiceClient) GetTimeSeries(ctx context.Context, in *GetTimeSeri
 //
 // A double-entry wallet. Every answer is a pure function of (ledger position, request).
 //
-// Request metadata of the five reads marked hot:
+// The five reads marked hot obey this request metadata:
 //
 //	x-hotpath-position: want       report the position that answered (any value)
-//	x-hotpath-min-position: N      answer at N or later; waits within the deadline
+//	x-hotpath-min-position: N      answer at N or later, and wait within the deadline
 //	x-hotpath-at-position: N       answer exactly as of N; 0 is the empty ledger
 //
 // N is an unsigned 64-bit decimal; each key may be given once; `at` below `min` is INVALID_ARGUMENT on the `at` key.
-// A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (of an error: in header
+// A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (for an error: in header
 // or trailer) with every status that the ledger decided: OK, INVALID_ARGUMENT, NOT_FOUND and OUT_OF_RANGE. For
-// INVALID_ARGUMENT, whose text depends on no position, it is the newest position. Statuses without it come from the
-// infrastructure.
+// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. A status without the key
+// comes from the infrastructure.
 //
-// Errors: INVALID_ARGUMENT "<field>: <rule>" (checked first, fields in tag order, each field's own rule before rules
-// that compare fields, then x-hotpath-min-position, then x-hotpath-at-position); FAILED_PRECONDITION with
-// google.rpc.ErrorInfo of domain "hotpath" and reason POSITION_NOT_REACHED or POSITION_NOT_RETAINED; NOT_FOUND
-// "account_id: has no entries"; OUT_OF_RANGE "<field>: does not fit int64". In that order of checks.
+// Errors, in the order in which they are checked: INVALID_ARGUMENT "<field>: <rule>" (fields in tag order, each field's
+// own rule before rules that compare fields, then x-hotpath-min-position, then x-hotpath-at-position);
+// FAILED_PRECONDITION with google.rpc.ErrorInfo of domain "hotpath" and reason POSITION_NOT_REACHED or
+// POSITION_NOT_RETAINED; NOT_FOUND "account_id: has no entries"; OUT_OF_RANGE "<field>: does not fit int64".
 type WalletServiceServer interface {
-	// Makes a transaction durable. Posting a transaction_id again with the same body (occurred_at_us, external and
-	// all entries in order) returns the first position; with another body it is ALREADY_EXISTS. A release that makes
-	// a pending counter negative, judged after the whole transaction, is FAILED_PRECONDITION.
+	// PostTransaction makes a transaction durable. Posting a transaction_id again with the same body (occurred_at_us,
+	// external and all entries in order) returns the first position; with another body it is ALREADY_EXISTS. A release
+	// that makes a pending counter negative, judged after the whole transaction, is FAILED_PRECONDITION.
 	PostTransaction(context.Context, *PostTransactionRequest) (*PostTransactionResponse, error)
 	// NOT_FOUND if there is no such transaction.
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
-	// Entries of one account in booking order, in pages.
+	// ListEntries returns the entries of one account in booking order, in pages.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
 	// Hot.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
