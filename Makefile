@@ -20,11 +20,15 @@ TARGETS := --target legacy --target best-go --target sidecar --target direct
 # Most tests wait: for a process, a socket or a deadline. As many at once as there are cores would leave the cores idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
 GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
+# The packages of all three Go modules (go-shim, its frontdoor and its examples), for commands in go-shim/examples, whose go.mod
+# names new versions of all dependencies. The others name the oldest that they work with, and this is the oldest Go.
+GO_ALL := hotpath.dev/go-shim/...
+GO_OLDEST := go1.25.10
 # Each program that is built with -race, walletd too, would sleep for a second before it exits.
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-again \
+.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -34,7 +38,7 @@ build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
 	cargo build --release --locked --bin hotpathd --bin loadtest
 	@mkdir -p $(BIN)
 	@ln -sf ../release/hotpathd ../release/loadtest $(BIN)/
-	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/demo
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/demo
 
 demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
@@ -43,7 +47,7 @@ soak: ## Five minutes of mixed load and faults, judged by metrics for leaks and 
 	cargo build --release --locked --bin hotpathd
 	@mkdir -p $(BIN)
 	@ln -sf ../release/hotpathd $(BIN)/
-	cd go-shim && go build -trimpath -o $(BIN)/ ./examples/wallet/cmd/walletd ./examples/wallet/cmd/soak
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/soak
 	@target/bin/soak --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/soak $(SOAK_FLAGS)
 
 bench: build ## Old path against new under the same load, in 3 minutes: legacy Go, best Go, sidecar, sidecar directly
@@ -57,8 +61,8 @@ stress: build ## The same, raising the load slowly until each of them breaks; Ct
 burnd:
 	cargo build --release --locked -p burner
 	@mkdir -p $(BIN) && rm -f $(BIN)/burnd
-	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/release" \
-		go build -trimpath -tags burn_cgo -o $(BIN)/ ./examples/burn/cmd/burnd
+	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/release" \
+		go build -trimpath -tags burn_cgo -o $(BIN)/ ./burn/cmd/burnd
 
 burn-sidecar:
 	cargo build --release --locked --bin burn-sidecar
@@ -82,10 +86,10 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 # What tests of one language need of the other.
 test-binaries:
 	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar --lib --bins
-	cd go-shim && go build -trimpath -o $(ROOT)/target/debug/walletd ./examples/wallet/cmd/walletd
+	cd go-shim/examples && go build -trimpath -o $(ROOT)/target/debug/walletd ./wallet/cmd/walletd
 	@rm -f target/debug/burnd
-	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
-		go build -trimpath -tags burn_cgo -o $(ROOT)/target/debug/burnd ./examples/burn/cmd/burnd
+	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
+		go build -trimpath -tags burn_cgo -o $(ROOT)/target/debug/burnd ./burn/cmd/burnd
 
 test-rust: test-binaries
 	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
@@ -94,9 +98,13 @@ test-rust: test-binaries
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
-	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
-		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) ./...
-	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
+	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
+		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
+	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./burn/...
+
+test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works with
+	cd go-shim && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
+	cd go-shim/frontdoor && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
 
 # How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).
 N ?= 3
@@ -106,20 +114,20 @@ test-again: ## Each suite N times on a machine whose cores are all busy, to find
 	.ci/test-again $(N) $(OFTEN)
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
-	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
-	cd go-shim && go test ./transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
-	cd go-shim && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
-		go test -tags datatest -count 1 -timeout 30m -v ./examples/wallet/e2e/data/
+	cd go-shim/examples && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
+		go test -tags datatest -count 1 -timeout 30m -v ./wallet/e2e/data/
 
 lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim && go vet -tags datatest ./... && $(STATICCHECK) -tags datatest ./...
-	cd go-shim && go vet -tags burn_cgo ./examples/burn/... && $(STATICCHECK) -tags burn_cgo ./examples/burn/...
+	cd go-shim/examples && go vet -tags datatest $(GO_ALL) && $(STATICCHECK) -tags datatest $(GO_ALL)
+	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 
 generate: ## Rewrite the generated Go code from proto/
@@ -129,7 +137,7 @@ check-generated: ## Fail if the committed Go code is not what proto/ generates
 	.ci/check-generated
 
 golden: ## Rewrite proto/golden/ from the legacy Go service
-	cd go-shim && go test ./examples/wallet/golden -update
+	cd go-shim/examples && go test ./wallet/golden -update
 
 package: ## The engine as cargo would publish it, in target/package
 	cargo package -p hotpath --locked --no-verify --allow-dirty

@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -18,25 +19,25 @@ import (
 // too. On a busy machine cpu-ns/op, which counts all three, tells more than the time.
 func BenchmarkForward(b *testing.B) {
 	for _, inFlight := range []int{1, 64} {
-		run := func(served string, client func(b *testing.B) walletv1.WalletServiceClient) {
+		run := func(served string, client func(b *testing.B) testpb.TestServiceClient) {
 			b.Run(fmt.Sprintf("served=%s/inflight=%d", served, inFlight), func(b *testing.B) { measure(b, client(b), inFlight) })
 		}
-		run("plain", func(b *testing.B) walletv1.WalletServiceClient {
-			server := grpc.NewServer(shim.FrontDoor()...)
-			walletv1.RegisterWalletServiceServer(server, trivial{})
-			return walletv1.NewWalletServiceClient(dial(b, server))
+		run("plain", func(b *testing.B) testpb.TestServiceClient {
+			server := grpc.NewServer(workers()...)
+			testpb.RegisterTestServiceServer(server, trivial{})
+			return testpb.NewTestServiceClient(dial(b, server))
 		})
-		run("legacy", func(b *testing.B) walletv1.WalletServiceClient {
+		run("legacy", func(b *testing.B) testpb.TestServiceClient {
 			return trivialClient(b, newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode = shim.Legacy }}))
 		})
-		run("legacy-intercepted", func(b *testing.B) walletv1.WalletServiceClient {
+		run("legacy-intercepted", func(b *testing.B) testpb.TestServiceClient {
 			r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode, c.Interceptors = shim.Legacy, shim.Raw }})
 			return trivialClient(b, r, passOn())
 		})
-		for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
-			run(hop.String(), func(b *testing.B) walletv1.WalletServiceClient {
+		for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
+			run(hop.String(), func(b *testing.B) testpb.TestServiceClient {
 				r := newRig(b, setup{hop: hop})
-				body := encode(b, balances("SIDECAR"))
+				body := encode(b, response("SIDECAR"))
 				r.sidecar.Forget()
 				r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
 				return trivialClient(b, r)
@@ -49,14 +50,14 @@ func BenchmarkForward(b *testing.B) {
 // without interceptors and one with.
 func BenchmarkCold(b *testing.B) {
 	for _, intercepted := range []bool{false, true} {
-		options := shim.FrontDoor()
+		options := workers()
 		if intercepted {
 			options = append(options, passOn())
 		}
 		b.Run(fmt.Sprintf("intercepted=%v/shim=false", intercepted), func(b *testing.B) {
 			server := grpc.NewServer(options...)
-			walletv1.RegisterWalletServiceServer(server, trivial{})
-			post(b, walletv1.NewWalletServiceClient(dial(b, server)))
+			testpb.RegisterTestServiceServer(server, trivial{})
+			post(b, testpb.NewTestServiceClient(dial(b, server)))
 		})
 		b.Run(fmt.Sprintf("intercepted=%v/shim=true", intercepted), func(b *testing.B) {
 			r := newRig(b, setup{config: func(c *shim.Config) { c.Interceptors = shim.Raw }})
@@ -65,26 +66,29 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
-func post(b *testing.B, client walletv1.WalletServiceClient) {
-	request := &walletv1.PostTransactionRequest{TransactionId: "t"}
+func post(b *testing.B, client testpb.TestServiceClient) {
+	request := &testpb.Empty{}
 	concurrently(b, 64, func() error {
-		_, err := client.PostTransaction(b.Context(), request)
+		_, err := client.EmptyCall(b.Context(), request)
 		return err
 	})
 }
 
 // trivial answers like service, but records nothing.
 type trivial struct {
-	walletv1.UnimplementedWalletServiceServer
+	testpb.UnimplementedTestServiceServer
 }
 
-func (trivial) GetBalance(context.Context, *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
-	return balances("LOCAL"), nil
+func (trivial) UnaryCall(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return response("LOCAL"), nil
 }
 
-func (trivial) PostTransaction(context.Context, *walletv1.PostTransactionRequest) (*walletv1.PostTransactionResponse, error) {
-	return &walletv1.PostTransactionResponse{Position: 7}, nil
+func (trivial) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) {
+	return &testpb.Empty{}, nil
 }
+
+// workers are what a server has that answers many cheap calls; see package frontdoor.
+func workers() []grpc.ServerOption { return []grpc.ServerOption{grpc.NumStreamWorkers(128)} }
 
 func passOn() grpc.ServerOption {
 	return grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
@@ -92,17 +96,17 @@ func passOn() grpc.ServerOption {
 	})
 }
 
-func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) walletv1.WalletServiceClient {
-	options = append(shim.FrontDoor(), options...)
-	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
-	walletv1.RegisterWalletServiceServer(r.side.Wrap(server), trivial{})
-	return walletv1.NewWalletServiceClient(dial(b, server))
+func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) testpb.TestServiceClient {
+	options = append(workers(), options...)
+	server := grpc.NewServer(r.side.ServerOptions(options)...)
+	testpb.RegisterTestServiceServer(r.side.Wrap(server), trivial{})
+	return testpb.NewTestServiceClient(dial(b, server))
 }
 
-func measure(b *testing.B, client walletv1.WalletServiceClient, inFlight int) {
-	request := &walletv1.GetBalanceRequest{AccountId: "account-1"}
+func measure(b *testing.B, client testpb.TestServiceClient, inFlight int) {
+	request := requestOf("account-1")
 	concurrently(b, inFlight, func() error {
-		_, err := client.GetBalance(b.Context(), request)
+		_, err := client.UnaryCall(b.Context(), request)
 		return err
 	})
 }

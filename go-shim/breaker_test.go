@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -44,11 +44,11 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 }
 
 // batched is another hot method. The sidecar answers it with an empty reply; the service does not implement it.
-const batched = walletv1.WalletService_BatchGetBalances_FullMethodName
+const batched = testpb.TestService_CacheableUnaryCall_FullMethodName
 
 func (r *rig) batch(t *testing.T) (bySidecar bool) {
 	t.Helper()
-	_, err := r.client.BatchGetBalances(t.Context(), &walletv1.BatchGetBalancesRequest{})
+	_, err := r.client.CacheableUnaryCall(t.Context(), &testpb.SimpleRequest{})
 	if err != nil && status.Code(err) != codes.Unimplemented {
 		t.Fatal(err)
 	}
@@ -58,11 +58,11 @@ func (r *rig) batch(t *testing.T) (bySidecar bool) {
 func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
 	var log logged
 	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.Methods, c.Logger = []string{getBalance, batched}, slog.New(slog.NewTextHandler(&log, nil))
+		c.Methods, c.Logger = []string{unaryCall, batched}, slog.New(slog.NewTextHandler(&log, nil))
 		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
 	}})
 	r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer {
-		return shimtest.Answer{Unpositioned: call.Method == getBalance}
+		return shimtest.Answer{Unpositioned: call.Method == unaryCall}
 	})
 	for range 20 {
 		if who := r.ask(t, t.Context()); who != "LOCAL" {
@@ -74,17 +74,17 @@ func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
 			t.Fatal("the other method is answered locally")
 		}
 	}
-	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{getBalance}) || r.fallbacks(t, "breaker_open") != 17 {
+	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{unaryCall}) || r.fallbacks(t, "breaker_open") != 17 {
 		t.Fatalf("open: %q, %v requests without a hop", open, r.fallbacks(t, "breaker_open"))
 	}
-	for name, want := range map[string]float64{getBalance: 1, batched: 0, "side": 0} {
+	for name, want := range map[string]float64{unaryCall: 1, batched: 0, "side": 0} {
 		open, opened := r.metric(t, "hotpath_shim_breaker_open", "breaker", name),
 			r.metric(t, "hotpath_shim_breaker_transitions_total", "breaker", name, "to", "open")
 		if open != want || opened != want {
 			t.Errorf("%s: open %v, opened %v times", name, open, opened)
 		}
 	}
-	want := "level=WARN msg=\"a breaker opened: what it guards is answered locally\" breaker=" + getBalance +
+	want := "level=WARN msg=\"a breaker opened: what it guards is answered locally\" breaker=" + unaryCall +
 		" from=closed to=open why=no_position failures=3 failed_probes=0 for="
 	if !log.has(want) {
 		t.Errorf("the log has no %s\n%s", want, log.String())
@@ -92,12 +92,12 @@ func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
 	// A new connection is a new chance for all.
 	r.sidecar.DropConnections()
 	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
-	eventually(t, "logged", func() bool { return log.has("breaker=" + getBalance + " from=open to=closed why=\"a new session\"") })
+	eventually(t, "logged", func() bool { return log.has("breaker=" + unaryCall + " from=open to=closed why=\"a new session\"") })
 }
 
 func TestAHungSidecarOpensTheSideForMethodsThatNeverAsked(t *testing.T) {
 	r := newRig(t, setup{config: func(c *shim.Config) {
-		c.Methods = []string{getBalance, batched, walletv1.WalletService_GetStatistics_FullMethodName}
+		c.Methods = []string{unaryCall, batched, testpb.TestService_UnimplementedCall_FullMethodName}
 		c.HopTimeout = 50 * time.Millisecond
 		c.Breaker = shim.Breaker{Failures: 3, MinBackoff: time.Hour, MaxBackoff: time.Hour}
 	}})
@@ -106,10 +106,10 @@ func TestAHungSidecarOpensTheSideForMethodsThatNeverAsked(t *testing.T) {
 		r.ask(t, t.Context())
 	}
 	r.batch(t)
-	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{"side", getBalance}) {
+	if open := r.side.Status().OpenBreakers; !slices.Equal(open, []string{"side", unaryCall}) {
 		t.Fatalf("open: %q", open)
 	}
-	_, err := r.client.GetStatistics(t.Context(), &walletv1.GetStatisticsRequest{})
+	_, err := r.client.UnimplementedCall(t.Context(), &testpb.Empty{})
 	if status.Code(err) != codes.Unimplemented {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package shim
 import (
 	"log/slog"
 
-	"hotpath.dev/go-shim/breaker"
+	"hotpath.dev/go-shim/internal/breaker"
 )
 
 func (s *Side) newBreakers() *breaker.Breakers {

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"hotpath.dev/go-shim/modes"
-	"hotpath.dev/go-shim/transport"
+	"google.golang.org/grpc/encoding"
+
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/metrics"
 )
 
 // Run says who starts and stops the sidecar.
@@ -71,40 +74,6 @@ const (
 	Raw
 )
 
-// Hop says how a request crosses to the sidecar.
-type Hop uint8
-
-const (
-	// Batched lets concurrent requests share messages, on one stream per connection.
-	Batched Hop = iota
-	// Unary makes a gRPC call for each request. It costs several times as much, and exists for comparison.
-	Unary
-)
-
-// ErrUnknownHop is the error of ParseHop for any other word.
-var ErrUnknownHop = errors.New("must be batched or unary")
-
-// ParseHop reads a Hop as String writes it.
-func ParseHop(text string) (Hop, error) {
-	for _, hop := range []Hop{Batched, Unary} {
-		if text == hop.String() {
-			return hop, nil
-		}
-	}
-	return Batched, ErrUnknownHop
-}
-
-func (h Hop) String() string {
-	switch h {
-	case Batched:
-		return "batched"
-	case Unary:
-		return "unary"
-	default:
-		return fmt.Sprintf("hop(%d)", uint8(h))
-	}
-}
-
 // Freshness says how old an answer may be, in positions behind the last event that this process committed.
 type Freshness uint64
 
@@ -156,10 +125,11 @@ type Config struct {
 	// SourceReady, if not nil, must be closed once the Source has loaded its ledger. Until then the shim neither feeds
 	// nor asks the sidecar, because a ledger that is still loading looks like an empty one.
 	SourceReady <-chan struct{}
+	// Codec is what the service would else have given to grpc.ForceServerCodecV2; by default the one registered for proto.
+	// The shim puts it into force (Side.ServerOptions), save that its own messages pass through undecoded.
+	Codec encoding.CodecV2
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
-	// Hop is Batched by default.
-	Hop Hop
 	// Connections is the number of connections for requests, 1-64; default 2.
 	Connections int
 	// StaleAfter is how long a sidecar that makes no progress towards the ledger's head is still asked; default 1 s.
@@ -169,10 +139,13 @@ type Config struct {
 
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is where the shim registers its metrics. With nil it registers none.
-	Metrics prometheus.Registerer
+	// Metrics is what the shim's metrics are reported to, for Prometheus shimprom.New(registerer); nobody if nil. One shim
+	// needs one of its own.
+	Metrics metrics.Meter
 
-	// newTransport makes the transport of a session. By default Hop selects it.
+	// Experiment is for measurements of this repository: its type is internal, and nothing is promised of it.
+	Experiment experiment.Config
+	// newTransport makes the transport of a session; by default Experiment.Hop says which.
 	newTransport func(transport.Peer) transport.Transport
 }
 
@@ -212,6 +185,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.Discard{}
 	}
 	return c
 }

@@ -11,11 +11,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/supervise"
 )
 
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
@@ -23,8 +24,8 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	if err := os.WriteFile(modes, []byte("default = \"sidecar\"\n\n[methods]\n\"/x.Y/Z\" = \"quick\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65, Hop: 2,
-		Methods: []string{"GetBalance", "/wallet.v1.WalletService/Nope", getBalance, getBalance,
+	cfg := shim.Config{Run: shim.Attach, ModesFile: modes, HopTimeout: -time.Second, Connections: 65, Experiment: experiment.Config{Hop: 2},
+		Methods: []string{"UnaryCall", "/grpc.testing.TestService/Nope", unaryCall, unaryCall,
 			"/grpc.health.v1.Health/Watch"}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("with space"))
 	if !errors.Is(err, shim.ErrConfig) {
@@ -32,11 +33,11 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Socket: must name the sidecar's socket to attach to",
-		"Hop: must be Batched or Unary", "HopTimeout: must be above zero", "Connections: must be 1-64",
+		"Experiment.Hop: must be Batched or Unary", "HopTimeout: must be above zero", "Connections: must be 1-64",
 		"Source.LedgerID: must be 1-64 bytes of printable ASCII without spaces",
-		`Methods[0]: "GetBalance" must be "/package.Service/Method"`,
-		`Methods[1]: "/wallet.v1.WalletService/Nope" is not in any linked .pb.go`,
-		"Methods[3]: " + getBalance + " must not repeat",
+		`Methods[0]: "UnaryCall" must be "/package.Service/Method"`,
+		`Methods[1]: "/grpc.testing.TestService/Nope" is not in any linked .pb.go`,
+		"Methods[3]: " + unaryCall + " must not repeat",
 		modes + `:4: /x.Y/Z: must be "legacy" or "sidecar"`, modes + ":4: /x.Y/Z: is not one of the hot methods",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -58,17 +59,17 @@ func TestStreamingMethodCannotBeHot(t *testing.T) {
 
 func TestMissingProgramIsAnErrorOfOpen(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	cfg := shim.Config{Run: shim.Supervise, Methods: []string{getBalance}, Metrics: registry,
+	cfg := shim.Config{Run: shim.Supervise, Methods: []string{unaryCall}, Metrics: shimprom.New(registry),
 		Supervisor: shim.Supervisor{Bin: filepath.Join(t.TempDir(), "absent")}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
-	if !errors.Is(err, supervise.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {
+	if !errors.Is(err, shim.ErrNoBinary) || !strings.Contains(err.Error(), "Supervisor.Bin: ") {
 		t.Fatalf("got %v", err)
 	}
 }
 
 func TestCheckNamesMethodsThatCannotBeForwarded(t *testing.T) {
 	open := func() *shim.Side {
-		side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance},
+		side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{unaryCall},
 			Socket: filepath.Join(t.TempDir(), "s"), Logger: slog.New(slog.DiscardHandler)}, shimtest.NewLedger("l"))
 		if err != nil {
 			t.Fatal(err)
@@ -76,46 +77,46 @@ func TestCheckNamesMethodsThatCannotBeForwarded(t *testing.T) {
 		t.Cleanup(func() { _ = side.Close() })
 		return side
 	}
-	if err := open().Check(); !errors.Is(err, shim.ErrNotRegistered) || !strings.Contains(err.Error(), getBalance) {
+	if err := open().Check(); !errors.Is(err, shim.ErrNotRegistered) || !strings.Contains(err.Error(), unaryCall) {
 		t.Errorf("unregistered: %v", err)
 	}
 	side := open()
-	walletv1.RegisterWalletServiceServer(side.Wrap(grpc.NewServer()), &service{})
+	testpb.RegisterTestServiceServer(side.Wrap(grpc.NewServer()), &service{})
 	if err := side.Check(); !errors.Is(err, shim.ErrNoOptions) {
 		t.Errorf("without options: %v", err)
 	}
 	side = open()
-	server := grpc.NewServer(side.ServerOptions()...)
-	side.Wrap(server).RegisterService(&grpc.ServiceDesc{ServiceName: "wallet.v1.WalletService",
-		Streams: []grpc.StreamDesc{{StreamName: "GetBalance"}}}, nil)
+	server := grpc.NewServer(side.ServerOptions(nil)...)
+	side.Wrap(server).RegisterService(&grpc.ServiceDesc{ServiceName: "grpc.testing.TestService",
+		Streams: []grpc.StreamDesc{{StreamName: "UnaryCall"}}}, nil)
 	if err := side.Check(); !errors.Is(err, shim.ErrStreaming) {
 		t.Errorf("streaming: %v", err)
 	}
 }
 
 func TestSharedDescriptionIsNotChanged(t *testing.T) {
-	before := walletv1.WalletService_ServiceDesc.Methods
+	before := testpb.TestService_ServiceDesc.Methods
 	r := newRig(t, setup{})
 	r.ask(t, t.Context())
 	server := grpc.NewServer()
-	walletv1.RegisterWalletServiceServer(server, &service{})
-	if &before[0] != &walletv1.WalletService_ServiceDesc.Methods[0] {
+	testpb.RegisterTestServiceServer(server, &service{})
+	if &before[0] != &testpb.TestService_ServiceDesc.Methods[0] {
 		t.Fatal("replaced")
 	}
 	plain := rig{conn: dial(t, server)}
-	plain.client = walletv1.NewWalletServiceClient(plain.conn)
+	plain.client = testpb.NewTestServiceClient(plain.conn)
 	if who := plain.ask(t, t.Context()); who != "LOCAL" {
 		t.Fatalf("a server without the shim is answered by %s", who)
 	}
 }
 
 func TestOffChangesNothing(t *testing.T) {
-	side, err := shim.Open(t.Context(), shim.Config{Methods: []string{getBalance}}, shimtest.NewLedger("l"))
+	side, err := shim.Open(t.Context(), shim.Config{Methods: []string{unaryCall}}, shimtest.NewLedger("l"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	if side.Wrap(server) != grpc.ServiceRegistrar(server) || side.ServerOptions() != nil || side.Check() != nil {
+	if side.Wrap(server) != grpc.ServiceRegistrar(server) || len(side.ServerOptions(nil)) != 0 || side.Check() != nil {
 		t.Fatal("something is changed")
 	}
 	if side.Status().Socket != "" || side.Close() != nil {
@@ -128,14 +129,6 @@ func TestWords(t *testing.T) {
 		if got, err := shim.ParseRun(run.String()); err != nil || got != run {
 			t.Errorf("%v: got %v, %v", run, got, err)
 		}
-	}
-	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
-		if got, err := shim.ParseHop(hop.String()); err != nil || got != hop {
-			t.Errorf("%v: got %v, %v", hop, got, err)
-		}
-	}
-	if _, err := shim.ParseHop("lane"); !errors.Is(err, shim.ErrUnknownHop) {
-		t.Errorf("got %v", err)
 	}
 	if _, err := shim.ParseRun("on"); !errors.Is(err, shim.ErrUnknownRun) {
 		t.Errorf("got %v", err)

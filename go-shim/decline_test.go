@@ -7,11 +7,12 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -29,12 +30,12 @@ func declining(t testing.TB, why string) shimtest.Script {
 
 func (r *rig) declined(t testing.TB, why string) float64 {
 	t.Helper()
-	return r.metric(t, "hotpath_shim_declined_total", "method", getBalance, "reason", why)
+	return r.metric(t, "hotpath_shim_declined_total", "method", unaryCall, "reason", why)
 }
 
 func TestWhatTheModelDeclinesIsAnsweredLocally(t *testing.T) { eachHop(t, declinedIsAnsweredLocally) }
 
-func declinedIsAnsweredLocally(t *testing.T, hop shim.Hop) {
+func declinedIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	const times = 50
 	var log logged
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) {
@@ -93,11 +94,11 @@ func TestADeclinedProbeClosesTheBreaker(t *testing.T) {
 // An answer with the same words is one: it names its position.
 func TestADeclineOfTheServiceItselfIsAnAnswer(t *testing.T) { eachHop(t, positionedDeclineIsAnAnswer) }
 
-func positionedDeclineIsAnAnswer(t *testing.T, hop shim.Hop) {
+func positionedDeclineIsAnAnswer(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	said := declining(t, "x")(shimtest.Call{}).Err
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Err: said, InTrailer: true} })
-	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+	_, err := r.client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
 	if status.Code(err) != codes.Unimplemented || len(r.local.served()) != 0 {
 		t.Fatalf("%v, %d local answers", err, len(r.local.served()))
 	}

@@ -4,7 +4,7 @@
 // Adopting it takes three lines: Open (and Close), the server options, and the registrar that wraps the server:
 //
 //	side, err := shim.Open(ctx, shim.Config{Run: shim.Supervise, Methods: hot}, ledger)
-//	server := grpc.NewServer(append(options, side.ServerOptions()...)...)
+//	server := grpc.NewServer(side.ServerOptions(options)...)
 //	walletv1.RegisterWalletServiceServer(side.Wrap(server), service)
 //
 // # What is an answer
@@ -23,8 +23,10 @@
 //
 // # Parts
 //
-// This package composes its sub-packages, one per technology, none of which imports this one: codec, schema, modes,
-// breaker, metrics, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise,
-// and position for the metadata that the service itself reads. Package frontdoor bounds what callers can make any
-// grpc-go server hold.
+// A service may also use package position, for the metadata that its own handlers obey; codec, for what Raw interceptors
+// see; metrics, the interface that the shim reports to, and shimprom, which implements it for Prometheus; shimtest, a
+// scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
+//
+// This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
+// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise.
 package shim

@@ -13,11 +13,11 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"hotpath.dev/go-shim/breaker"
 	"hotpath.dev/go-shim/codec"
-	"hotpath.dev/go-shim/link"
+	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/link"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/position"
-	"hotpath.dev/go-shim/transport"
 )
 
 // minHop is the least time with which a hop is tried.

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
 	"hotpath.dev/go-shim/codec"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
 )
 
 // instant answers without a hop.
@@ -37,7 +37,7 @@ func BenchmarkPolicy(b *testing.B) {
 func policy(b *testing.B, heard bool) {
 	socket := filepath.Join(b.TempDir(), "s.sock")
 	shimtest.Start(b, socket)
-	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
+	cfg := Config{Run: Attach, Socket: socket, Methods: []string{testpb.TestService_UnaryCall_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler), CallerPositions: heard,
 		newTransport: func(transport.Peer) transport.Transport {
 			return instant{transport.Reply{Position: 1, Positioned: true}}
@@ -53,9 +53,11 @@ func policy(b *testing.B, heard bool) {
 	body := []byte("request")
 	ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs(":authority", "localhost", "content-type",
 		"application/grpc", "user-agent", "grpc-go/1.85.0", "grpc-accept-encoding", "gzip"))
-	h := handler{method: side.methods[0], local: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
-		return nil, errors.New("not served by the sidecar")
-	}}
+	h := guarded{server: &server{}, handler: handler{method: side.methods[0],
+		local: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+			return nil, errors.New("not served by the sidecar")
+		}}}
+	h.server.codec.Store(codecOurs)
 	decode := func(into any) error { into.(*codec.Raw).Bytes = body; return nil }
 	b.ReportAllocs()
 	for b.Loop() {

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -18,23 +19,23 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/codec"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// odd is a GetBalanceRequest that no encoder writes: asset before account_id, an over-long varint, an unknown field.
-var odd = []byte{0x12, 0x83, 0x00, 'G', 'B', 'P', 0x0a, 0x01, 'a', 0xfa, 0x3f, 0x02, 'h', 'i'}
+// odd is a SimpleRequest that no encoder writes: payload before response_size, over-long varints, an unknown field.
+var odd = []byte{0x1a, 0x83, 0x00, 0x12, 0x01, 'a', 0x10, 0x87, 0x00, 0xfa, 0x3f, 0x02, 'h', 'i'}
 
 func (r *rig) invokeRaw(ctx context.Context, body []byte) ([]byte, error) {
 	var reply codec.Raw
-	err := r.conn.Invoke(ctx, getBalance, &codec.Raw{Bytes: body}, &reply, grpc.ForceCodecV2(codec.New(nil)))
+	err := r.conn.Invoke(ctx, unaryCall, &codec.Raw{Bytes: body}, &reply, grpc.ForceCodecV2(codec.New(nil)))
 	return reply.Bytes, err
 }
 
 func TestBytesPassUndecoded(t *testing.T) { eachHop(t, bytesPassUndecoded) }
 
-func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
+func bytesPassUndecoded(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	oddReply := []byte{0xfa, 0x3f, 0x02, 'h', 'i', 0x0a, 0x80, 0x00}
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: oddReply} })
@@ -42,20 +43,20 @@ func bytesPassUndecoded(t *testing.T, hop shim.Hop) {
 	if err != nil || !bytes.Equal(got, oddReply) {
 		t.Fatalf("reply %x, %v; want %x", got, err, oddReply)
 	}
-	if call := first(t, r.sidecar.Calls()); !bytes.Equal(call.Body, odd) || call.Method != getBalance {
+	if call := first(t, r.sidecar.Calls()); !bytes.Equal(call.Body, odd) || call.Method != unaryCall {
 		t.Fatalf("the sidecar got %s %x, want %x", call.Method, call.Body, odd)
 	}
 }
 
 func TestFallbackGetsTheSameBytes(t *testing.T) { eachHop(t, fallbackGetsTheSameBytes) }
 
-func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
+func fallbackGetsTheSameBytes(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
 	if _, err := r.invokeRaw(t.Context(), odd); err != nil {
 		t.Fatal(err)
 	}
-	var want walletv1.GetBalanceRequest
+	var want testpb.SimpleRequest
 	if err := proto.Unmarshal(odd, &want); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func fallbackGetsTheSameBytes(t *testing.T, hop shim.Hop) {
 
 func TestEveryFaultIsAnsweredLocally(t *testing.T) { eachHop(t, everyFaultIsAnsweredLocally) }
 
-func everyFaultIsAnsweredLocally(t *testing.T, hop shim.Hop) {
+func everyFaultIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	long := make([]byte, 2*shimtest.MaxMessageBytes)
 	for name, c := range map[string]struct {
 		answer shimtest.Answer
@@ -120,7 +121,7 @@ func TestNoSidecarIsAnsweredLocally(t *testing.T) {
 
 func TestVerdictsPassThrough(t *testing.T) { eachHop(t, verdictsPassThrough) }
 
-func verdictsPassThrough(t *testing.T, hop shim.Hop) {
+func verdictsPassThrough(t *testing.T, hop experiment.Hop) {
 	detailed, err := status.New(codes.OutOfRange, "net: does not fit int64").
 		WithDetails(&errdetails.ErrorInfo{Reason: "R", Domain: "d"})
 	if err != nil {
@@ -145,7 +146,7 @@ func verdictsPassThrough(t *testing.T, hop shim.Hop) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, setup{hop: hop, events: 3})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return answer })
-			_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+			_, err := r.client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
 			want := status.Convert(answer.Err).Proto()
 			if got := status.Convert(err).Proto(); !proto.Equal(got, want) {
 				t.Fatalf("got %v, want %v", got, want)
@@ -159,7 +160,7 @@ func verdictsPassThrough(t *testing.T, hop shim.Hop) {
 
 func TestCallerSeesThePositionOnlyIfAsked(t *testing.T) { eachHop(t, callerSeesThePositionOnlyIfAsked) }
 
-func callerSeesThePositionOnlyIfAsked(t *testing.T, hop shim.Hop) {
+func callerSeesThePositionOnlyIfAsked(t *testing.T, hop experiment.Hop) {
 	for _, c := range []struct {
 		key, value, want string
 	}{
@@ -183,7 +184,7 @@ func TestVerdictCarriesThePositionIfAsked(t *testing.T) {
 		return shimtest.Answer{Err: status.Error(codes.NotFound, "account_id: has no entries")}
 	})
 	var header metadata.MD
-	_, err := r.client.GetBalance(outgoing(t.Context(), position.Key, "want"), &walletv1.GetBalanceRequest{}, grpc.Header(&header))
+	_, err := r.client.UnaryCall(outgoing(t.Context(), position.Key, "want"), &testpb.SimpleRequest{}, grpc.Header(&header))
 	if status.Code(err) != codes.NotFound || !slices.Equal(header.Get(position.Key), []string{"3"}) {
 		t.Fatalf("%v, header %v", err, header)
 	}
@@ -191,7 +192,7 @@ func TestVerdictCarriesThePositionIfAsked(t *testing.T) {
 
 func TestBoundsOfTheHop(t *testing.T) { eachHop(t, boundsOfTheHop) }
 
-func boundsOfTheHop(t *testing.T, hop shim.Hop) {
+func boundsOfTheHop(t *testing.T, hop experiment.Hop) {
 	for name, c := range map[string]struct {
 		freshness shim.Freshness
 		ask       []string
@@ -210,8 +211,8 @@ func boundsOfTheHop(t *testing.T, hop shim.Hop) {
 			r := newRig(t, setup{hop: hop, events: 5, config: func(cfg *shim.Config) {
 				cfg.Freshness, cfg.CallerPositions = c.freshness, true
 			}})
-			r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: encode(t, balances("SIDECAR"))} })
-			_, _ = r.client.GetBalance(outgoing(t.Context(), c.ask...), &walletv1.GetBalanceRequest{AccountId: "a"})
+			r.sidecar.Answer(func(call shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: encode(t, response("SIDECAR"))} })
+			_, _ = r.client.UnaryCall(outgoing(t.Context(), c.ask...), requestOf("a"))
 			md := first(t, r.sidecar.Calls()).Metadata
 			if got := strings.Join(md.Get(position.MinKey), ","); got != c.min {
 				t.Errorf("min %q, want %q", got, c.min)
@@ -240,7 +241,7 @@ func TestWhatTheLedgerCannotHaveIsNotForwarded(t *testing.T) {
 
 func TestTooLargeRequestStaysLocal(t *testing.T) {
 	r := newRig(t, setup{})
-	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: strings.Repeat("x", shimtest.MaxMessageBytes)})
+	_, err := r.client.UnaryCall(t.Context(), requestOf(strings.Repeat("x", shimtest.MaxMessageBytes)))
 	if err != nil || len(r.local.served()) != 1 || r.fallbacks(t, "too_large") != 1 {
 		t.Fatalf("%v, served %d", err, len(r.local.served()))
 	}
@@ -250,10 +251,10 @@ func TestMalformedRequestGetsTheWordsOfGRPC(t *testing.T) {
 	eachHop(t, malformedRequestGetsTheWordsOfGRPC)
 }
 
-func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop shim.Hop) {
+func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop experiment.Hop) {
 	malformed := []byte{0x0a, 0x05, 'x'}
 	plainServer := grpc.NewServer()
-	walletv1.RegisterWalletServiceServer(plainServer, &service{})
+	testpb.RegisterTestServiceServer(plainServer, &service{})
 	plain := rig{conn: dial(t, plainServer)}
 	_, want := plain.invokeRaw(t.Context(), malformed)
 
@@ -272,7 +273,7 @@ func malformedRequestGetsTheWordsOfGRPC(t *testing.T, hop shim.Hop) {
 
 func TestHopGetsHalfOfTheCallersTime(t *testing.T) { eachHop(t, hopGetsHalfOfTheCallersTime) }
 
-func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
+func hopGetsHalfOfTheCallersTime(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute }})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
@@ -286,7 +287,7 @@ func hopGetsHalfOfTheCallersTime(t *testing.T, hop shim.Hop) {
 
 func TestCancelledCallerCostsNoFallback(t *testing.T) { eachHop(t, cancelledCallerCostsNoFallback) }
 
-func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
+func cancelledCallerCostsNoFallback(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop, config: func(c *shim.Config) { c.HopTimeout = time.Minute; c.Breaker.Failures = 1 }})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -294,7 +295,7 @@ func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
 		cancel()
 		return shimtest.Answer{Hang: true}
 	})
-	if _, err := r.client.GetBalance(ctx, &walletv1.GetBalanceRequest{}); status.Code(err) != codes.Canceled {
+	if _, err := r.client.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
 		t.Fatalf("got %v", err)
 	}
 	// The server notices the cancellation later than the caller.
@@ -311,7 +312,7 @@ func cancelledCallerCostsNoFallback(t *testing.T, hop shim.Hop) {
 func TestLocalErrorsAreUnchanged(t *testing.T) {
 	r := newRig(t, setup{noFake: true})
 	r.local.err = errors.New("plain")
-	_, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{})
+	_, err := r.client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
 	if status.Code(err) != codes.Unknown || status.Convert(err).Message() != "plain" {
 		t.Fatalf("got %v", err)
 	}
@@ -319,11 +320,10 @@ func TestLocalErrorsAreUnchanged(t *testing.T) {
 
 func TestOtherMethodsAreUntouched(t *testing.T) {
 	r := newRig(t, setup{})
-	reply, err := r.client.PostTransaction(t.Context(), &walletv1.PostTransactionRequest{TransactionId: "t"})
-	if err != nil || reply.GetPosition() != 7 {
-		t.Fatalf("%v, %v", reply, err)
+	if _, err := r.client.EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := r.client.ListEntries(t.Context(), &walletv1.ListEntriesRequest{}); status.Code(err) != codes.Unimplemented {
+	if _, err := r.client.UnimplementedCall(t.Context(), &testpb.Empty{}); status.Code(err) != codes.Unimplemented {
 		t.Fatalf("got %v", err)
 	}
 	if n := len(r.sidecar.Calls()); n != 0 {

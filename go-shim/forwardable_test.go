@@ -22,7 +22,7 @@ func markLocal(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next g
 
 func TestForwardableKeepsRequestsLocal(t *testing.T) {
 	byMetadata := func(ctx context.Context, method string) bool {
-		return method == getBalance && len(metadata.ValueFromIncomingContext(ctx, "stay")) == 0
+		return method == unaryCall && len(metadata.ValueFromIncomingContext(ctx, "stay")) == 0
 	}
 	byInterceptor := func(ctx context.Context, _ string) bool { return ctx.Value(localKey{}) == nil }
 	intercepted := []grpc.ServerOption{grpc.UnaryInterceptor(markLocal)}

@@ -11,13 +11,16 @@ import (
 	"hotpath.dev/go-shim/codec"
 )
 
+// methodHandler is grpc.MethodHandler, which older versions of grpc-go keep to themselves.
+type methodHandler = func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error)
+
 // handler stands in for the generated handler of one hot method.
 type handler struct {
 	*method
-	local grpc.MethodHandler
+	local methodHandler
 }
 
-// handle has the signature of grpc.MethodHandler.
+// handle is a methodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	// This comes before anyone looks at the keys, so that the effect is the same whoever answers. What an interceptor
 	// then says about positions is the service's own word, and counts.
@@ -76,7 +79,7 @@ func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, e
 	dec := func(into any) error {
 		if err := codec.Decode(h.side.codec, in.Bytes, into); err != nil {
 			// Here and below the words are grpc-go's own, so that nobody notices who decoded.
-			return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
+			return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
 		}
 		return nil
 	}

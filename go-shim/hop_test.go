@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
 
 func TestRequestsCrossAsConfigured(t *testing.T) {
-	eachHop(t, func(t *testing.T, hop shim.Hop) {
+	eachHop(t, func(t *testing.T, hop experiment.Hop) {
 		r := newRig(t, setup{hop: hop})
 		if who := r.ask(t, t.Context()); who != "SIDECAR" {
 			t.Fatalf("answered by %s", who)
 		}
-		batched := hop == shim.Batched
+		batched := hop == experiment.Batched
 		if got := first(t, r.sidecar.Calls()).Batched; got != batched {
 			t.Fatalf("batched: %v", got)
 		}
@@ -74,7 +75,7 @@ func TestBusyLanesBlameNobody(t *testing.T) {
 	defer callers.Wait()
 	defer r.side.Close() // ends their wait
 	for range slots {
-		callers.Go(func() { _, _ = r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{}) })
+		callers.Go(func() { _, _ = r.client.UnaryCall(t.Context(), &testpb.SimpleRequest{}) })
 	}
 	eventually(t, "full", func() bool { return r.metric(t, "hotpath_shim_lane_in_flight") == slots })
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "busy") != 1 || r.side.Status().BreakerOpen {

@@ -3,7 +3,7 @@ package shim
 import (
 	"testing"
 
-	"hotpath.dev/go-shim/transport"
+	"hotpath.dev/go-shim/internal/transport"
 )
 
 // A request that was never sent says nothing about the sidecar.

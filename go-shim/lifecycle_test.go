@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	shim "hotpath.dev/go-shim"
-	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/internal/schema"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -25,7 +25,7 @@ func TestEveryConnectionIsGreetedBeforeTraffic(t *testing.T) {
 	if len(hellos) != 3 {
 		t.Fatalf("%d hellos, want one for each of 2 connections and the feed's", len(hellos))
 	}
-	method, err := schema.Find(getBalance)
+	method, err := schema.Find(unaryCall)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestRefusedMethodStaysLocal(t *testing.T) {
 	// The sidecar is ready first, so that the refusal does not come in the middle of a session's Hellos. The next
 	// session shows it.
 	r := newRig(t, setup{})
-	r.sidecar.RefuseMethod(getBalance, "another schema")
+	r.sidecar.RefuseMethod(unaryCall, "another schema")
 	r.sidecar.DropConnections()
 	eventually(t, "the refusal is shown", func() bool { return r.metric(t, "hotpath_shim_method_refused") == 1 })
 	r.awaitReady(t)
@@ -59,9 +59,9 @@ func TestRefusedMethodStaysLocal(t *testing.T) {
 func TestRefusedMethodIsLogged(t *testing.T) {
 	var log logged
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }})
-	shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) { s.RefuseMethod(getBalance, "another schema") })
+	shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) { s.RefuseMethod(unaryCall, "another schema") })
 	eventually(t, "the refusal is logged", func() bool {
-		return log.has("refused a method") && log.has(getBalance) && log.has("another schema")
+		return log.has("refused a method") && log.has(unaryCall) && log.has("another schema")
 	})
 }
 
@@ -199,11 +199,11 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	}
 	write(`default = "legacy"`)
 	r := newRig(t, setup{config: func(c *shim.Config) { c.ModesFile, c.ModesPoll = file, 2*time.Millisecond }})
-	mode := func() shim.Mode { return r.side.Status().Modes[getBalance] }
+	mode := func() shim.Mode { return r.side.Status().Modes[unaryCall] }
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.metric(t, "hotpath_shim_fallbacks_total") != 0 {
 		t.Fatalf("answered by %s", who)
 	}
-	write(fmt.Sprintf("default = \"legacy\"\n[methods]\n%q = \"sidecar\"\n", getBalance))
+	write(fmt.Sprintf("default = \"legacy\"\n[methods]\n%q = \"sidecar\"\n", unaryCall))
 	eventually(t, "sidecar", func() bool { return mode() == shim.Sidecar })
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {
 		t.Fatalf("answered by %s", who)
@@ -222,7 +222,7 @@ func TestModesFileIsReadAgain(t *testing.T) {
 	eventually(t, "legacy", func() bool { return mode() == shim.Legacy })
 	// A mode takes effect before the metric shows it.
 	eventually(t, "the metric shows it", func() bool {
-		return r.metric(t, "hotpath_shim_mode", "method", getBalance, "mode", "legacy") == 1
+		return r.metric(t, "hotpath_shim_mode", "method", unaryCall, "mode", "legacy") == 1
 	})
 	write("# default = \"legacy\"\n")
 	eventually(t, "counted", func() bool { return errorsSeen() == 3 })
@@ -236,7 +236,7 @@ func TestAModesFileThatSaysNothingIsAnErrorOfOpen(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{getBalance}, ModesFile: file}
+	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{unaryCall}, ModesFile: file}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
 	if !errors.Is(err, shim.ErrConfig) || !strings.Contains(err.Error(), "ModesFile: "+file+": says nothing: it must name a default") {
 		t.Fatalf("got %v", err)

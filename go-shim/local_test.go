@@ -71,7 +71,7 @@ func TestMetadataOfTheLocalHandlerIsToldOf(t *testing.T) {
 				if !slices.Equal(header["local-header"], []string{"yes"}) || !slices.Equal(trailer["local-trailer"], []string{"yes"}) {
 					t.Fatalf("header %v, trailer %v", header, trailer)
 				}
-				if n := r.metric(t, told, "method", getBalance); n != 3 {
+				if n := r.metric(t, told, "method", unaryCall); n != 3 {
 					t.Fatalf("%v answers counted", n)
 				}
 				if !log.has("in=header key=local-header") || !log.has("in=trailer key=local-trailer") ||
@@ -103,7 +103,7 @@ func TestKeysThatAreToldOfAreBounded(t *testing.T) {
 		_ = grpc.SendHeader(ctx, metadata.Pairs("made-up-"+strconv.Itoa(n), "x"))
 	}
 	for range 100 {
-		_, _ = r.client.GetBalance(t.Context(), nil) // the handler's own SetHeader comes too late
+		_, _ = r.client.UnaryCall(t.Context(), nil) // the handler's own SetHeader comes too late
 	}
 	if lines := strings.Count(log.String(), "sets response metadata"); lines != 32 || r.metric(t, told) != 100 {
 		t.Fatalf("%d lines, %v answers counted", lines, r.metric(t, told))
@@ -128,7 +128,7 @@ func TestTheLocalHandlerFindsItsStream(t *testing.T) {
 			if who := r.ask(t, t.Context(), grpc.Header(&header)); who != "LOCAL" {
 				t.Fatalf("answered by %s", who)
 			}
-			if failed[0] != nil || failed[1] != nil || !slices.Contains(compressors, "gzip") || method != getBalance {
+			if failed[0] != nil || failed[1] != nil || !slices.Contains(compressors, "gzip") || method != unaryCall {
 				t.Fatalf("%v, compressors %q, method %q", failed, compressors, method)
 			}
 			if n := r.metric(t, told); n != 1 {

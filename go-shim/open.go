@@ -13,19 +13,21 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"hotpath.dev/go-shim/breaker"
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/feed"
+	"hotpath.dev/go-shim/internal/link"
+	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/rundir"
-	"hotpath.dev/go-shim/link"
-	"hotpath.dev/go-shim/metrics"
-	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/internal/schema"
+	"hotpath.dev/go-shim/internal/supervise"
+	"hotpath.dev/go-shim/internal/telemetry"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/lane"
+	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/position"
-	"hotpath.dev/go-shim/schema"
-	"hotpath.dev/go-shim/supervise"
-	"hotpath.dev/go-shim/transport"
-	"hotpath.dev/go-shim/transport/lane"
-	"hotpath.dev/go-shim/transport/unary"
 )
 
 // headEvery leaves a margin below the second that feed.proto allows.
@@ -42,7 +44,7 @@ type Side struct {
 	source  Source
 	codec   encoding.CodecV2
 	methods []*method
-	metrics *metrics.Set
+	metrics *telemetry.Set
 	breaker *breaker.Breakers
 	link    *link.Link
 	// positions reads what callers ask about positions.
@@ -62,27 +64,22 @@ type Side struct {
 }
 
 // Open starts to feed and watch a sidecar in the background. It never waits for the sidecar: until that is ready, the
-// local handlers answer hot methods. The error lists every mistake of cfg. ctx bounds Open alone; Close ends what Open
-// began.
+// local handlers answer hot methods. The error lists every mistake of cfg. If ctx ends while
+// Open runs, Open undoes what it did and returns the cause. Once Open has returned, the end of ctx has no effect: Close
+// ends what Open began.
 func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	cfg = cfg.withDefaults()
 	descriptors, table, err := cfg.validate(source)
 	if err != nil {
 		return nil, err
 	}
-	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(nil), stop: func() {}}
+	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(cfg.Codec), stop: func() {}}
 	if cfg.Run == Off {
 		return s, nil
 	}
 	s.quiet = ratelog.New(s.log, time.Second)
 	s.breaker = s.newBreakers()
-	s.metrics = metrics.New(cfg.Methods, reasonNames(), metrics.Gauges{
-		BreakerOpen: s.breaker.IsOpen,
-		Ready:       func() bool { return s.link.Serving() != nil },
-
-		SidecarPosition: func() uint64 { return s.link.Position() },
-		HeadPosition:    source.Head,
-	})
+	s.metrics = s.newTelemetry()
 	s.makeMethods(descriptors)
 	s.setModes(table)
 	makeLink := func() error {
@@ -90,7 +87,13 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return nil
 	}
 	// The metrics come last, because a scrape may follow at once and reads everything else.
-	for _, step := range []func() error{s.prepareSocket, s.prepareSupervisor, makeLink, s.registerMetrics} {
+	ended := func() error {
+		if ctx.Err() == nil {
+			return nil
+		}
+		return fmt.Errorf("shim: Open was given up: %w", context.Cause(ctx))
+	}
+	for _, step := range []func() error{ended, s.prepareSocket, ended, s.prepareSupervisor, makeLink, s.registerMetrics, ended} {
 		if err := step(); err != nil {
 			s.unwind()
 			return nil, err
@@ -145,14 +148,27 @@ func (s *Side) keepFolder() error {
 	return s.folder.Keep()
 }
 
-func (s *Side) registerMetrics() error {
-	if s.cfg.Metrics == nil {
-		return nil
+func (s *Side) newTelemetry() *telemetry.Set {
+	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons()}
+	for _, mode := range modes.All() {
+		names.Modes = append(names.Modes, mode.String())
 	}
-	if err := s.cfg.Metrics.Register(s.metrics); err != nil {
+	return telemetry.New(s.cfg.Metrics, names, telemetry.Gauges{
+		BreakerOpen: s.breaker.IsOpen,
+		Ready:       func() bool { return s.link.Serving() != nil },
+		Mode:        func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
+
+		SidecarPosition: func() uint64 { return s.link.Position() },
+		HeadPosition:    s.source.Head,
+	})
+}
+
+func (s *Side) registerMetrics() error {
+	unregister, err := s.cfg.Metrics.Register()
+	if err != nil {
 		return fmt.Errorf("shim: register metrics: %w", err)
 	}
-	s.undo = append(s.undo, func() { s.cfg.Metrics.Unregister(s.metrics) })
+	s.undo = append(s.undo, unregister)
 	return nil
 }
 
@@ -185,7 +201,7 @@ func (s *Side) newTransport(peer transport.Peer) transport.Transport {
 	switch single := unary.New(peer); {
 	case s.cfg.newTransport != nil:
 		return s.cfg.newTransport(peer)
-	case s.cfg.Hop == Unary:
+	case s.cfg.Experiment.Hop == experiment.Unary:
 		return single
 	default:
 		return lane.New(lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log})

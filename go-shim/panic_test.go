@@ -2,15 +2,15 @@ package shim
 
 import (
 	"context"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"log/slog"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/shimtest"
-	"hotpath.dev/go-shim/transport"
 )
 
 type panicking struct{}
@@ -21,7 +21,7 @@ func (panicking) Close()                                                        
 func TestPanicOfTheForwardingCodeEndsInTheLocalHandler(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s.sock")
 	shimtest.Start(t, socket)
-	cfg := Config{Run: Attach, Socket: socket, Methods: []string{walletv1.WalletService_GetBalance_FullMethodName},
+	cfg := Config{Run: Attach, Socket: socket, Methods: []string{testpb.TestService_UnaryCall_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler), Breaker: Breaker{Failures: 1},
 		newTransport: func(transport.Peer) transport.Transport { return panicking{} }}
 	side, err := Open(t.Context(), cfg, shimtest.NewLedger("l"))

@@ -42,6 +42,8 @@ const (
 	badReply
 	// panicked: the forwarding code panicked.
 	panicked
+	// foreignCodec: the server has another codec than the shim's.
+	foreignCodec
 
 	reasonCount
 	// none: the request was, or may be, answered by the sidecar.
@@ -50,8 +52,8 @@ const (
 
 func reasonNames() []string {
 	return []string{"not_ready", "method_refused", "breaker_open", "deadline_short", "too_large", "bad_bounds",
-		"ahead_of_head", "unencodable", "not_forwardable", "declined", "busy", "hop_timeout", "unavailable", "not_reached", "not_retained", "no_position",
-		"wrong_position", "bad_reply", "panic"}
+		"ahead_of_head", "unencodable", "not_forwardable", "declined", "busy", "hop_timeout", "unavailable", "not_reached",
+		"not_retained", "no_position", "wrong_position", "bad_reply", "panic", "foreign_codec"}
 }
 
 func (r reason) String() string {

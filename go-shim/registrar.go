@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"hotpath.dev/go-shim/internal/backoff"
-	"hotpath.dev/go-shim/metrics"
-	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/telemetry"
 )
 
 // checkAfter is how long after Open the shim logs what Check finds, in case nobody calls Check.
@@ -27,6 +27,9 @@ var (
 	ErrNoOptions     = errors.New("hot methods are not forwarded: give Side.ServerOptions to grpc.NewServer, " +
 		"before the service is registered")
 	ErrStreaming = errors.New("the hot method is registered as streaming: only unary methods can be forwarded")
+	// ErrForeignCodec is found out by the first request.
+	ErrForeignCodec = errors.New("the server has a codec that is not the shim's, so its requests are answered locally: give all " +
+		"its options to Side.ServerOptions, and its own codec as Config.Codec instead of by grpc.ForceServerCodecV2 or the like")
 )
 
 // method is what the swapped handler needs to know about one hot method.
@@ -37,7 +40,7 @@ type method struct {
 	// newReply makes an empty reply, to show to interceptors. newRequest makes a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
-	metrics              *metrics.Method
+	metrics              *telemetry.Method
 	// told are the keys of response metadata that the log has been told of.
 	told once
 
@@ -50,6 +53,7 @@ const (
 	registered
 	withoutOptions
 	streaming
+	foreign
 )
 
 func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
@@ -74,38 +78,37 @@ func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
 }
 
 func (s *Side) setModes(table modes.Table) {
-	var names []string
-	for _, mode := range modes.All() {
-		names = append(names, mode.String())
-	}
 	for i, mode := range table {
 		s.methods[i].mode.Store(uint32(mode))
-		s.metrics.SetMode(i, mode.String(), names)
 	}
 }
 
-// ServerOptions returns options for grpc.NewServer. They install a codec that differs from the one registered for proto
-// only in that it hands the shim raw bytes. Like every forced codec, it serves requests of any content-subtype.
-func (s *Side) ServerOptions() []grpc.ServerOption {
+// ServerOptions returns the options for grpc.NewServer: the service's own, with the shim's before them. The shim's option
+// is a codec that differs from Config.Codec only in that it hands the shim raw bytes. Like every forced codec, it serves
+// requests of any content-subtype. grpc-go obeys the last codec that it gets, so the shim never replaces a codec among the
+// service's own options: that one stays in force, the service answers the requests, and Check and the log say so.
+func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 	if s.cfg.Run == Off {
-		return nil
+		return own
 	}
 	s.optionsTaken.Store(true)
-	return []grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}
+	return append([]grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}, own...)
 }
 
 // Wrap returns a registrar that swaps the handlers of the hot methods and registers with inner. Everything else stays
-// as it is. Each wrapped server needs ServerOptions; Check notices only if no server got them.
+// as it is. Each wrapped server needs ServerOptions. If one server has none while another has, only the first request
+// shows it.
 func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner
 	}
-	return registrar{inner, s}
+	return registrar{inner, s, &server{}}
 }
 
 type registrar struct {
-	inner grpc.ServiceRegistrar
-	side  *Side
+	inner  grpc.ServiceRegistrar
+	side   *Side
+	server *server
 }
 
 // RegisterService implements grpc.ServiceRegistrar. The description may be shared, so it is copied.
@@ -114,7 +117,7 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 	swapped.Methods = slices.Clone(desc.Methods)
 	for i := range swapped.Methods {
 		if m := r.side.hot(desc.ServiceName, swapped.Methods[i].MethodName); m != nil {
-			r.side.swap(&swapped.Methods[i], m)
+			r.swap(&swapped.Methods[i], m)
 		}
 	}
 	for i := range desc.Streams {
@@ -133,19 +136,20 @@ func (s *Side) hot(service, name string) *method {
 	return s.methods[i]
 }
 
-func (s *Side) swap(desc *grpc.MethodDesc, m *method) {
-	if !s.optionsTaken.Load() {
+func (r registrar) swap(desc *grpc.MethodDesc, m *method) {
+	if !r.side.optionsTaken.Load() {
 		m.state.Store(withoutOptions)
-		s.log.Error(ErrNoOptions.Error(), "method", m.name)
+		r.side.log.Error(ErrNoOptions.Error(), "method", m.name)
 		return
 	}
 	m.state.Store(registered)
-	h := &handler{method: m, local: desc.Handler}
+	h := &guarded{handler: handler{method: m, local: desc.Handler}, server: r.server}
 	desc.Handler = h.handle
 }
 
 // Check says which hot methods can't be forwarded because of how the server was put together. Call it after the last
-// registration if the service should fail at the start. The shim logs the same a few seconds after Open.
+// registration if the service should fail at the start. The shim logs the same a few seconds after Open. Only a request
+// shows ErrForeignCodec, so Check reports that one once there was a request.
 func (s *Side) Check() error {
 	var found []error
 	for _, m := range s.methods {
@@ -156,6 +160,8 @@ func (s *Side) Check() error {
 			found = append(found, fmt.Errorf("%s: %w", m.name, ErrNoOptions))
 		case streaming:
 			found = append(found, fmt.Errorf("%s: %w", m.name, ErrStreaming))
+		case foreign:
+			found = append(found, fmt.Errorf("%s: %w", m.name, ErrForeignCodec))
 		}
 	}
 	return errors.Join(found...)

@@ -14,32 +14,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
 )
 
 const (
-	getBalance = walletv1.WalletService_GetBalance_FullMethodName
+	unaryCall = testpb.TestService_UnaryCall_FullMethodName
 	// patience bounds waits that end as soon as something happens.
 	patience = time.Minute
 )
 
-// service is the local handler: it answers with the asset LOCAL.
+// service is the local handler: it answers with the user name LOCAL.
 type service struct {
-	walletv1.UnimplementedWalletServiceServer
+	testpb.UnimplementedTestServiceServer
 	mu       sync.Mutex
-	requests []*walletv1.GetBalanceRequest
+	requests []*testpb.SimpleRequest
 	metadata []metadata.MD
 	err      error
 	// within is called by the handler, if it is not nil.
 	within func(context.Context)
 }
 
-func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
+func (s *service) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	s.mu.Lock()
 	s.requests = append(s.requests, in)
@@ -58,17 +60,17 @@ func (s *service) GetBalance(ctx context.Context, in *walletv1.GetBalanceRequest
 	if err != nil {
 		return nil, err
 	}
-	return balances("LOCAL"), nil
+	return response("LOCAL"), nil
 }
 
-func (s *service) PostTransaction(context.Context, *walletv1.PostTransactionRequest) (*walletv1.PostTransactionResponse, error) {
-	return &walletv1.PostTransactionResponse{Position: 7}, nil
+func (s *service) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) {
+	return &testpb.Empty{}, nil
 }
 
-func (s *service) served() []*walletv1.GetBalanceRequest {
+func (s *service) served() []*testpb.SimpleRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*walletv1.GetBalanceRequest(nil), s.requests...)
+	return append([]*testpb.SimpleRequest(nil), s.requests...)
 }
 
 func (s *service) told(t testing.TB) metadata.MD {
@@ -87,9 +89,11 @@ func first[T any](t testing.TB, of []T) T {
 	return of[0]
 }
 
-func balances(asset string) *walletv1.GetBalanceResponse {
-	return &walletv1.GetBalanceResponse{Balances: []*walletv1.Balance{{Asset: asset, Posted: 5}}}
+func requestOf(text string) *testpb.SimpleRequest {
+	return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(text)}}
 }
+
+func response(by string) *testpb.SimpleResponse { return &testpb.SimpleResponse{Username: by} }
 
 func encode(t testing.TB, m proto.Message) []byte {
 	t.Helper()
@@ -107,13 +111,13 @@ type rig struct {
 	ledger  *shimtest.Ledger
 	local   *service
 	conn    *grpc.ClientConn
-	client  walletv1.WalletServiceClient
+	client  testpb.TestServiceClient
 	metrics *prometheus.Registry
 	config  shim.Config
 }
 
 type setup struct {
-	hop    shim.Hop
+	hop    experiment.Hop
 	config func(*shim.Config)
 	server []grpc.ServerOption
 	events int
@@ -124,8 +128,8 @@ type setup struct {
 func heeded(c *shim.Config) { c.CallerPositions = true }
 
 // eachHop runs a test whose result must not depend on how requests cross.
-func eachHop(t *testing.T, test func(t *testing.T, hop shim.Hop)) {
-	for _, hop := range []shim.Hop{shim.Batched, shim.Unary} {
+func eachHop(t *testing.T, test func(t *testing.T, hop experiment.Hop)) {
+	for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
 		t.Run(hop.String(), func(t *testing.T) { test(t, hop) })
 	}
 }
@@ -137,8 +141,8 @@ func newRig(t testing.TB, s setup) *rig {
 		r.ledger.Append([]byte("event"))
 	}
 	r.config = shim.Config{
-		Run: shim.Attach, Methods: []string{getBalance}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Hop: s.hop, HopTimeout: patience, StaleAfter: patience, Metrics: r.metrics, Logger: slog.New(slog.DiscardHandler),
+		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
+		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: patience, StaleAfter: patience, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)
@@ -160,19 +164,19 @@ func newRig(t testing.TB, s setup) *rig {
 }
 
 func sidecarAnswers(t testing.TB) shimtest.Script {
-	body := encode(t, balances("SIDECAR"))
+	body := encode(t, response("SIDECAR"))
 	return func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} }
 }
 
 func (r *rig) serve(t testing.TB, options []grpc.ServerOption) {
 	t.Helper()
-	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
-	walletv1.RegisterWalletServiceServer(r.side.Wrap(server), r.local)
+	server := grpc.NewServer(r.side.ServerOptions(options)...)
+	testpb.RegisterTestServiceServer(r.side.Wrap(server), r.local)
 	if err := r.side.Check(); err != nil {
 		t.Fatal(err)
 	}
 	r.conn = dial(t, server)
-	r.client = walletv1.NewWalletServiceClient(r.conn)
+	r.client = testpb.NewTestServiceClient(r.conn)
 }
 
 // dial serves on a socket of its own and connects.
@@ -195,7 +199,7 @@ func dial(t testing.TB, server *grpc.Server) *grpc.ClientConn {
 func (r *rig) awaitReady(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sidecar is ready", func() bool { return r.side.Status().Ready })
-	if r.config.Hop == shim.Batched {
+	if r.config.Experiment.Hop == experiment.Batched {
 		eventually(t, "a lane is open", func() bool { return r.metric(t, "hotpath_shim_lanes") > 0 })
 	}
 }
@@ -232,11 +236,11 @@ func (l *logged) has(text string) bool { return strings.Contains(l.String(), tex
 // ask says who answered.
 func (r *rig) ask(t testing.TB, ctx context.Context, options ...grpc.CallOption) string {
 	t.Helper()
-	reply, err := r.client.GetBalance(ctx, &walletv1.GetBalanceRequest{AccountId: "a"}, options...)
+	reply, err := r.client.UnaryCall(ctx, requestOf("a"), options...)
 	if err != nil {
-		t.Fatalf("GetBalance: %v", err)
+		t.Fatalf("UnaryCall: %v", err)
 	}
-	return first(t, reply.GetBalances()).GetAsset()
+	return reply.GetUsername()
 }
 
 // metric sums the samples of a family whose labels include these.
@@ -270,7 +274,7 @@ func (r *rig) metric(t testing.TB, name string, labels ...string) float64 {
 
 func (r *rig) fallbacks(t testing.TB, reason string) float64 {
 	t.Helper()
-	return r.metric(t, "hotpath_shim_fallbacks_total", "method", getBalance, "reason", reason)
+	return r.metric(t, "hotpath_shim_fallbacks_total", "method", unaryCall, "reason", reason)
 }
 
 func outgoing(ctx context.Context, pairs ...string) context.Context {

@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/stats"
 
 	shim "hotpath.dev/go-shim"
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/internal/experiment"
 )
 
 // halt stops the first request that reaches it until the test lets it go on.
@@ -56,31 +57,31 @@ func TestMethodThatIsRefusedMeanwhileStaysLocal(t *testing.T) {
 	eachHop(t, methodThatIsRefusedMeanwhileStaysLocal)
 }
 
-func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop shim.Hop) {
+func methodThatIsRefusedMeanwhileStaysLocal(t *testing.T, hop experiment.Hop) {
 	for where, option := range map[string]func(*halt) grpc.ServerOption{
 		"while it is read": (*halt).read, "among interceptors": (*halt).intercepted,
 	} {
 		t.Run(where, func(t *testing.T) {
 			halt := newHalt()
 			r := newRig(t, setup{hop: hop, server: []grpc.ServerOption{option(halt)}, config: func(c *shim.Config) {
-				c.Methods = append(c.Methods, walletv1.WalletService_GetStatistics_FullMethodName)
+				c.Methods = append(c.Methods, testpb.TestService_UnimplementedCall_FullMethodName)
 			}})
 			who := make(chan string, 1)
 			go func() {
-				reply, err := r.client.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "a"})
-				if err != nil || len(reply.GetBalances()) == 0 {
+				reply, err := r.client.UnaryCall(t.Context(), requestOf("a"))
+				if err != nil {
 					who <- "nobody"
 					t.Errorf("got %v, %v", reply, err)
 					return
 				}
-				who <- reply.GetBalances()[0].GetAsset()
+				who <- reply.GetUsername()
 			}()
 			select {
 			case <-halt.came:
 			case by := <-who:
 				t.Fatalf("answered by %s, and never came to the halt", by)
 			}
-			r.sidecar.RefuseMethod(getBalance, "another schema")
+			r.sidecar.RefuseMethod(unaryCall, "another schema")
 			r.sidecar.DropConnections()
 			eventually(t, "the refusal is shown", func() bool { return r.metric(t, "hotpath_shim_method_refused") == 1 })
 			r.awaitReady(t)

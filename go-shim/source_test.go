@@ -54,7 +54,7 @@ func TestCloseDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
 			ledger.Append(past...)
 			socket := filepath.Join(t.TempDir(), "s.sock")
 			shimtest.Start(t, socket, func(s *shimtest.Sidecar) { s.Seed("l", past...) })
-			side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{getBalance}, Socket: socket,
+			side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Methods: []string{unaryCall}, Socket: socket,
 				Logger: slog.New(slog.NewTextHandler(&log, nil))}, ledger)
 			if err != nil {
 				t.Fatal(err)

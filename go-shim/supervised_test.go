@@ -46,7 +46,7 @@ func actAsSidecar(ledger string) {
 	} else {
 		ledger = ""
 	}
-	body, err := proto.Marshal(balances("SIDECAR"))
+	body, err := proto.Marshal(response("SIDECAR"))
 	if err != nil {
 		panic(err)
 	}
@@ -132,7 +132,7 @@ func TestFoldersOfDeadProcessesAreSwept(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(left, "sidecar.sock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Supervise, Methods: []string{getBalance},
+	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Supervise, Methods: []string{unaryCall},
 		Logger: slog.New(slog.DiscardHandler), Supervisor: shim.Supervisor{Bin: "true"}}, shimtest.NewLedger("l"))
 	if err != nil {
 		t.Fatal(err)

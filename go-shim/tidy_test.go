@@ -22,26 +22,31 @@ const (
 )
 
 // layers says which packages of this module each package may use outside its tests. The root composes; none may use the
-// root, and none but tests may use examples/: the shim is blind to the messages that it carries.
+// root. Nothing here can use examples/, a module of its own: the shim is blind to the messages that it carries.
 var layers = map[string][]string{
-	".":                {"breaker", "codec", "frontdoor", "internal/backoff", "internal/ratelog", "internal/rundir", "link", "metrics", "modes", "position", "schema", "supervise", "transport", "transport/lane", "transport/unary"},
-	"breaker":          {"internal/backoff"},
-	"codec":            {},
-	"feed":             {generatedCode, "position"},
-	"frontdoor":        {"codec", "internal/ratelog"},
-	"internal/backoff": {},
-	"internal/ratelog": {},
-	"internal/rundir":  {},
-	"link":             {"codec", "feed", generatedCode, "internal/backoff", "internal/ratelog", "transport"},
-	"metrics":          {},
-	"modes":            {},
-	"position":         {},
-	"schema":           {},
-	"shimtest":         {"codec", generatedCode, "position"},
-	"supervise":        {"internal/backoff"},
-	"transport":        {},
-	"transport/lane":   {"codec", generatedCode, "internal/backoff", "internal/ratelog", "transport"},
-	"transport/unary":  {"codec", "position", "transport"},
+	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
+		"internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
+		"internal/transport/lane", "internal/transport/unary", "metrics", "position"},
+	"codec":                    {},
+	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
+	"internal/backoff":         {},
+	"internal/breaker":         {"internal/backoff"},
+	"internal/experiment":      {},
+	"internal/feed":            {generatedCode, "position"},
+	"internal/link":            {"codec", generatedCode, "internal/backoff", "internal/feed", "internal/ratelog", "internal/transport"},
+	"internal/modes":           {},
+	"internal/ratelog":         {},
+	"internal/rundir":          {},
+	"internal/schema":          {},
+	"internal/supervise":       {"internal/backoff"},
+	"internal/telemetry":       {"metrics"},
+	"internal/transport":       {},
+	"internal/transport/lane":  {"codec", generatedCode, "internal/backoff", "internal/ratelog", "internal/transport"},
+	"internal/transport/unary": {"codec", "internal/transport", "position"},
+	"metrics":                  {},
+	"position":                 {},
+	"shimprom":                 {"metrics"},
+	"shimtest":                 {"codec", generatedCode, "position"},
 }
 
 // source is one file that people write.
@@ -84,10 +89,29 @@ func TestPackagesUseOnlyThoseBeneathThem(t *testing.T) {
 		}
 		for _, spec := range s.syntax.Imports {
 			used := strings.Trim(spec.Path.Value, `"`)
+			if strings.HasPrefix(used, "github.com/prometheus/") && path.Dir(s.path) != "shimprom" {
+				t.Errorf("%s: must not import %s: only shimprom knows Prometheus", s.path, used)
+			}
 			if used != module && !strings.HasPrefix(used, module+"/") {
 				continue
 			}
 			if inner := strings.TrimPrefix(used, module+"/"); !slices.Contains(may, inner) {
+				t.Errorf("%s: must not import %s", s.path, used)
+			}
+		}
+	}
+}
+
+// The examples adopt the shim as anybody does, but that they compare the ways to the sidecar. Go would let
+// them use all of internal/, whose path theirs begins with.
+func TestExamplesUseOnlyWhatIsPublic(t *testing.T) {
+	for _, s := range sources(t) {
+		if !strings.HasPrefix(s.path, "examples/") || strings.HasSuffix(s.path, "_test.go") {
+			continue
+		}
+		for _, spec := range s.syntax.Imports {
+			used := strings.Trim(spec.Path.Value, `"`)
+			if strings.HasPrefix(used, module+"/internal/") && used != module+"/internal/experiment" {
 				t.Errorf("%s: must not import %s", s.path, used)
 			}
 		}

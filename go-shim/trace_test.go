@@ -6,14 +6,14 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
 )
 
 func TestOnlyTheTraceContextIsForwarded(t *testing.T) { eachHop(t, onlyTheTraceContextIsForwarded) }
 
-func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
+func onlyTheTraceContextIsForwarded(t *testing.T, hop experiment.Hop) {
 	r := newRig(t, setup{hop: hop})
 	r.ask(t, outgoing(t.Context(), "authorization", "secret", "traceparent", "00-a-b-01", "tracestate", "x=y",
 		position.Prefix+"other", "1"))
@@ -30,7 +30,7 @@ func onlyTheTraceContextIsForwarded(t *testing.T, hop shim.Hop) {
 
 func TestTraceContextInAllItsForms(t *testing.T) { eachHop(t, traceContextInAllItsForms) }
 
-func traceContextInAllItsForms(t *testing.T, hop shim.Hop) {
+func traceContextInAllItsForms(t *testing.T, hop experiment.Hop) {
 	binary := "\x00\x00" + "0123456789abcdef" + "\x01" + "ghijklmn" + "\x02\x01"
 	const same = "00-30313233343536373839616263646566-6768696a6b6c6d6e-01"
 	for name, c := range map[string]struct {

@@ -8,8 +8,10 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"hotpath.dev/go-shim/modes"
-	"hotpath.dev/go-shim/schema"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/schema"
+	"hotpath.dev/go-shim/internal/supervise"
 )
 
 // MaxSocketBytes is the longest path of a Unix socket that every system accepts.
@@ -17,6 +19,9 @@ const MaxSocketBytes = 103
 
 // ErrConfig is wrapped by the error of Open if the Config is wrong. The error's text lists every mistake.
 var ErrConfig = errors.New("shim: the configuration must be corrected")
+
+// ErrNoBinary is wrapped by the error of Open if the sidecar's program cannot be found.
+var ErrNoBinary = supervise.ErrNoBinary
 
 type mistakes []error
 
@@ -39,7 +44,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(c.Run <= Attach, "Run", "must be Off, Supervise or Attach")
 	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
-	m.check(c.Hop <= Unary, "Hop", "must be Batched or Unary")
+	m.check(c.Experiment.Hop <= experiment.Unary, "Experiment.Hop", "must be Batched or Unary")
 	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
 	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))
 	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")
@@ -97,4 +102,11 @@ func printable(id string) bool {
 		}
 	}
 	return len(id) >= 1 && len(id) <= 64
+}
+
+// CheckModesFile says what Open would say of a Config.ModesFile for these methods: a service can check its command line
+// by it before it opens anything.
+func CheckModesFile(path string, methods []string) error {
+	_, err := modes.Load(path, methods, Sidecar)
+	return err
 }

@@ -23,7 +23,8 @@ type passThrough struct {
 	encoding.CodecV2
 }
 
-// New wraps base, or the codec that is registered for proto if base is nil. Only *Raw, *Shared and *Watched are treated differently.
+// New wraps base, or the codec that is registered for proto if base is nil. Only the messages of this
+// package are treated differently.
 func New(base encoding.CodecV2) encoding.CodecV2 {
 	if base == nil {
 		base = encoding.GetCodecV2(proto.Name)
@@ -52,6 +53,9 @@ func (c passThrough) Unmarshal(data mem.BufferSlice, v any) error {
 		return nil
 	case *Shared:
 		message.Buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+		return nil
+	case *Probe:
+		message.Raw.Bytes, message.taker = data.Materialize(), c.CodecV2
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/shimprom"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -42,7 +43,7 @@ type rig struct {
 
 func newRig(t *testing.T, limits Limits) *rig {
 	t.Helper()
-	limits.Logger, limits.Metrics = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	limits.Logger, limits.Metrics = slog.New(slog.DiscardHandler), shimprom.New(prometheus.NewRegistry())
 	limits.Arrival, limits.Stall = 1000*time.Hour, 1000*time.Hour
 	r := &rig{New(limits), filepath.Join(t.TempDir(), "s.sock")}
 	listener, err := net.Listen("unix", r.socket)

@@ -33,7 +33,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil || l.door.admit(conn) {
 			return conn, err
 		}
-		l.door.metrics.refused.WithLabelValues(limitConnections).Inc()
+		l.door.metrics.connections.Inc()
 		l.door.warn.Warn(limitConnections, "a connection was closed at once: there are as many as may be", "limit", l.door.limits.Connections)
 		_ = conn.Close()
 	}

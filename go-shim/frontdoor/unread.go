@@ -64,7 +64,7 @@ func (d *Door) owe(ctx context.Context, message any) (any, error) {
 	// An empty reply still takes a few bytes in HTTP/2.
 	size = max(size, 1)
 	if !c.take(int64(size)) {
-		d.metrics.refused.WithLabelValues(limitUnread).Inc()
+		d.metrics.unread.Inc()
 		return nil, status.Errorf(codes.ResourceExhausted, "replies that are not read fill the %d bytes that there are for them", d.limits.UnreadBytes)
 	}
 	r := &reply{to: c}

@@ -31,11 +31,14 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 	r.inner.RegisterService(&wrapped, implementation)
 }
 
-func (d *Door) unary(handler grpc.MethodHandler) grpc.MethodHandler {
+// methodHandler is grpc.MethodHandler, which older versions of grpc-go keep to themselves.
+type methodHandler = func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error)
+
+func (d *Door) unary(handler methodHandler) methodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		call, err := d.arrivals.begin(ctx, dec)
 		if err != nil {
-			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			d.metrics.waiting.Inc()
 			return nil, err
 		}
 		reply, err := handler(srv, ctx, call.decode, interceptor)
@@ -51,7 +54,7 @@ func (d *Door) streaming(handler grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, stream grpc.ServerStream) error {
 		call, err := d.arrivals.begin(stream.Context(), stream.RecvMsg)
 		if err != nil {
-			d.metrics.refused.WithLabelValues(limitWaiting).Inc()
+			d.metrics.waiting.Inc()
 			return err
 		}
 		defer d.arrivals.end(call)

@@ -25,6 +25,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 const (
@@ -117,7 +119,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 	t.Helper()
 	r := &rig{metrics: prometheus.NewRegistry()}
 	config := shim.Config{Methods: []string{emptyCall, unaryCall}, HopTimeout: patience, StaleAfter: patience,
-		Forwardable: forwardable, Metrics: r.metrics, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		Forwardable: forwardable, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		config.Run, config.Supervisor.Bin = shim.Supervise, sidecar(t)
 		change(&config)
@@ -127,7 +129,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.side.Close() })
-	server := grpc.NewServer(append(options, r.side.ServerOptions()...)...)
+	server := grpc.NewServer(r.side.ServerOptions(options)...)
 	grpc_testing.RegisterTestServiceServer(r.side.Wrap(server), interop.NewTestServer())
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "front.sock"))
 	if err != nil {
@@ -151,7 +153,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 func (r *rig) await(t *testing.T, config shim.Config) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if r.side.Status().Ready && (config.Hop != shim.Batched || r.metric(t, "hotpath_shim_lanes") > 0) {
+		if r.side.Status().Ready && (config.Experiment.Hop != experiment.Batched || r.metric(t, "hotpath_shim_lanes") > 0) {
 			return
 		}
 		if time.Now().After(end) {
@@ -202,7 +204,7 @@ func TestEveryCasePasses(t *testing.T) {
 		{"alone", nil, []grpc.ServerOption{reports}, 0},
 		{"with a sidecar", func(*shim.Config) {}, []grpc.ServerOption{reports}, 1},
 		{"with a sidecar, raw interceptors", func(c *shim.Config) { c.Interceptors = shim.Raw }, []grpc.ServerOption{reports}, 1},
-		{"with a sidecar, unary hop, no interceptors", func(c *shim.Config) { c.Hop = shim.Unary }, nil, 0},
+		{"with a sidecar, unary hop, no interceptors", func(c *shim.Config) { c.Experiment.Hop = experiment.Unary }, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, c.change, c.options...)
@@ -230,7 +232,7 @@ func TestEveryCasePasses(t *testing.T) {
 
 func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 	for name, change := range map[string]func(*shim.Config){
-		"batched": func(*shim.Config) {}, "unary": func(c *shim.Config) { c.Hop = shim.Unary },
+		"batched": func(*shim.Config) {}, "unary": func(c *shim.Config) { c.Experiment.Hop = experiment.Unary },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, change)

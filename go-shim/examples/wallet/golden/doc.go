@@ -6,5 +6,5 @@
 //
 // and is written anew, from the service's answers, by
 //
-//	go test ./examples/wallet/golden -update
+//	go test ./wallet/golden -update
 package golden

@@ -62,7 +62,7 @@ func TestGolden(t *testing.T) {
 			for _, model := range readmodel.Names() {
 				if made := s.document(t, model); !bytes.Equal(encode(t, made), encode(t, stored)) {
 					t.Errorf("%s is not what the service answers now with read model %s; if that is meant: "+
-						"go test ./examples/wallet/golden -update", path, model)
+						"go test ./wallet/golden -update", path, model)
 				}
 			}
 			checkOracle(t, stored)

@@ -11,10 +11,11 @@ import (
 	"strings"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
 )
 
 // answers are who may answer: this process, the sidecar by one of the two hops, or Rust inside this process.
-var answers = []string{"local", shim.Unary.String(), shim.Batched.String(), "cgo"}
+var answers = []string{"local", experiment.Unary.String(), experiment.Batched.String(), "cgo"}
 
 // maxStreamWorkers: each takes a few kilobytes whether it has work or not.
 const maxStreamWorkers = 1 << 16
@@ -62,15 +63,15 @@ func parse(args []string) (config, error) {
 }
 
 func (c config) run() shim.Run {
-	if _, err := shim.ParseHop(c.answer); err != nil {
+	if _, err := experiment.ParseHop(c.answer); err != nil {
 		return shim.Off
 	}
 	return shim.Supervise
 }
 
 // hop is Batched, which then nothing uses, if there is no hop.
-func (c config) hop() shim.Hop {
-	hop, _ := shim.ParseHop(c.answer)
+func (c config) hop() experiment.Hop {
+	hop, _ := experiment.ParseHop(c.answer)
 	return hop
 }
 

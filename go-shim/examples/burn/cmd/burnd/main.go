@@ -26,6 +26,8 @@ import (
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/examples/burn/burner"
 	burnv1 "hotpath.dev/go-shim/examples/burn/gen/burn/v1"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 // gcSeconds is the CPU time of the collector, which is not among the collector's default metrics.
@@ -86,9 +88,10 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(gcSeconds)))
 	side, err := shim.Open(ctx, shim.Config{
-		Run: c.run(), Hop: c.hop(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
+		Run: c.run(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
 		// A request that goes back to the local handler is one that the sidecar is not measured by: rather wait.
-		HopTimeout: time.Second, Logger: log, Metrics: registry,
+		HopTimeout: time.Second, Logger: log, Metrics: shimprom.New(registry),
+		Experiment: experiment.Config{Hop: c.hop()},
 		// A test learns by the position who answered.
 		CallerPositions: true,
 	}, emptyLedger{})
@@ -96,7 +99,7 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 		return err
 	}
 	defer side.Close()
-	server := grpc.NewServer(append(side.ServerOptions(), grpc.NumStreamWorkers(uint32(c.streamWorkers)))...)
+	server := grpc.NewServer(side.ServerOptions([]grpc.ServerOption{grpc.NumStreamWorkers(uint32(c.streamWorkers))})...)
 	burnv1.RegisterBurnServiceServer(side.Wrap(server), handler)
 	if err := side.Check(); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/service"
 	"hotpath.dev/go-shim/examples/wallet/store"
 	"hotpath.dev/go-shim/frontdoor"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 const serveUsage = `usage: walletd serve --db PATH [flags]
@@ -86,7 +87,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")
 	calls := f.number("max-streams", frontdoor.DefaultStreams, 1, 1<<16, "calls of one connection at once; well-behaved clients wait")
 	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has a quarter")
-	workers := f.number("stream-workers", shim.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
+	workers := f.number("stream-workers", frontdoor.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
 	f.required = []string{"db"}
@@ -168,7 +169,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	defer side.Close()
-	c.door.Logger, c.door.Metrics = log, telemetry.registry
+	c.door.Logger, c.door.Metrics = log, shimprom.New(telemetry.registry)
 	door := frontdoor.New(c.door)
 	server := newServer(service.New(ledger, model), side, door, serverOptions(c, telemetry, log)...)
 	healthpb.RegisterHealthServer(door.Wrap(server), checks)
@@ -212,7 +213,7 @@ func listen(flag, address string) (net.Listener, error) {
 
 // newServer is where the wallet meets gRPC.
 func newServer(wallet *service.Service, side *shim.Side, door *frontdoor.Door, options ...grpc.ServerOption) *grpc.Server {
-	server := grpc.NewServer(slices.Concat(door.ServerOptions(), options, side.ServerOptions())...)
+	server := grpc.NewServer(side.ServerOptions(append(door.ServerOptions(), options...))...)
 	walletv1.RegisterWalletServiceServer(side.Wrap(door.Wrap(server)), wallet)
 	return server
 }

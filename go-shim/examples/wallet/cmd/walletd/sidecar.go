@@ -11,7 +11,8 @@ import (
 	shim "hotpath.dev/go-shim"
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/store"
-	"hotpath.dev/go-shim/modes"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimprom"
 )
 
 // hotMethods are the reads that the sidecar takes over.
@@ -29,7 +30,7 @@ type sidecarConfig struct {
 	hopTimeoutMS                 *int64
 	// run is who, and hop is how, parsed.
 	run shim.Run
-	hop shim.Hop
+	hop experiment.Hop
 }
 
 func (c *sidecarConfig) flags(f *flags) {
@@ -37,7 +38,7 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
 	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
 		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
-	f.StringVar(&c.how, "hop", shim.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
+	f.StringVar(&c.how, "hop", experiment.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
 		"milliseconds that a read waits for the sidecar before Go answers; long ones in numbers need more")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
@@ -51,7 +52,7 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--sidecar %q: %v", c.who, err)
 	}
 	var unknown error
-	if c.hop, unknown = shim.ParseHop(c.how); unknown != nil {
+	if c.hop, unknown = experiment.ParseHop(c.how); unknown != nil {
 		f.mistake("--hop %q: %v", c.how, unknown)
 	}
 	if !f.given("sidecar") {
@@ -83,7 +84,7 @@ func (c *sidecarConfig) check(f *flags) {
 }
 
 func (c *sidecarConfig) checkModes(f *flags) {
-	if _, err := modes.Load(c.modes, hotMethods, shim.Sidecar); err != nil {
+	if err := shim.CheckModesFile(c.modes, hotMethods); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			f.mistake("--modes: %s", strings.TrimSpace(line))
 		}
@@ -95,11 +96,12 @@ func openSidecar(
 	ctx context.Context, c sidecarConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
 ) (*shim.Side, error) {
 	return shim.Open(ctx, shim.Config{
-		Run: c.run, Hop: c.hop, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
+		Run: c.run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
 		// The service's own reads obey them too.
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
-		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: t.registry,
+		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: shimprom.New(t.registry),
+		Experiment: experiment.Config{Hop: c.hop},
 	}, ledger)
 }

@@ -65,8 +65,8 @@ func FindWalletd(dir string, flags ...string) (string, error) {
 	}
 	bin := filepath.Join(dir, "walletd")
 	arguments := append([]string{"build", "-o", bin}, flags...)
-	build := exec.Command("go", append(arguments, "./examples/wallet/cmd/walletd")...)
-	build.Dir = filepath.Join(root, "go-shim")
+	build := exec.Command("go", append(arguments, "./wallet/cmd/walletd")...)
+	build.Dir = filepath.Join(root, "go-shim", "examples")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build walletd: %w\n%s", err, output)
 	}

@@ -1,0 +1,55 @@
+package telemetry
+
+import (
+	"sync"
+
+	"hotpath.dev/go-shim/metrics"
+)
+
+const (
+	// maxDeclines bounds the reasons that are told apart: they come from the sidecar, and a label costs memory for ever.
+	maxDeclines    = 64
+	maxReasonBytes = 64
+	otherReason    = "other"
+)
+
+// declines counts requests that the sidecar's model left to the service, by the reasons that the model names.
+type declines struct {
+	counter func(method, reason string) metrics.Counter
+
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+func newDeclines(meter metrics.Meter) *declines {
+	family := metrics.Family{Name: "hotpath_shim_declined_total", Labels: []string{"method", "reason"},
+		Help: "Requests that the sidecar's model left to the local handler, by its reason."}
+	counter := func(method, reason string) metrics.Counter { return meter.Counter(family, method, reason) }
+	return &declines{known: map[string]bool{}, counter: counter}
+}
+
+func (d *declines) count(method, reason string) { d.counter(method, d.label(reason)).Inc() }
+
+// label is the reason if it is one that may be shown.
+func (d *declines) label(reason string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known[reason] {
+		return reason
+	}
+	if len(d.known) == maxDeclines || !isReason(reason) {
+		return otherReason
+	}
+	d.known[reason] = true
+	return reason
+}
+
+// isReason is the rule that hotpathd checks a model's reasons by.
+func isReason(text string) bool {
+	for _, b := range []byte(text) {
+		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') && b != '_' {
+			return false
+		}
+	}
+	return len(text) >= 1 && len(text) <= maxReasonBytes
+}

@@ -1,0 +1,185 @@
+// Package telemetry counts what the shim does. Nothing is global: each shim has a Set of its own.
+package telemetry
+
+import (
+	"sync/atomic"
+	"time"
+
+	"hotpath.dev/go-shim/metrics"
+)
+
+// side is how the label calls the breaker of the whole side; the others are called as their methods.
+const side = "side"
+
+// Names are those of labels' values that are known from the start.
+type Names struct {
+	Methods, Modes []string
+	// Fallbacks, LaneFailures and FeedRefusals are reasons.
+	Fallbacks, LaneFailures, FeedRefusals []string
+}
+
+// Gauges are read when the metrics are.
+type Gauges struct {
+	// BreakerOpen is asked for the side, which is 0, and for the methods, which follow.
+	BreakerOpen     func(i int) bool
+	Ready           func() bool
+	SidecarPosition func() uint64
+	HeadPosition    func() uint64
+	// Mode is that of the i-th method.
+	Mode func(i int) string
+}
+
+// Set holds the metrics of one shim.
+type Set struct {
+	methods []Method
+
+	Lanes *Lanes
+
+	SidecarRestarts  metrics.Counter
+	FeedReconnects   metrics.Counter
+	ModeReloadErrors metrics.Counter
+
+	sidecarGivenUp atomic.Bool
+	feedRefused    func(reason string) metrics.Counter
+	transitions    func(breaker, to string) metrics.Counter
+}
+
+// Method holds those of one hot method, looked up once: the way of a request looks up no labels.
+type Method struct {
+	name            string
+	servedBySidecar metrics.Counter
+	servedByLegacy  metrics.Counter
+	fallbacks       []metrics.Counter
+	hop             metrics.Histogram
+	declines        *declines
+	localMetadata   metrics.Counter
+	refused         atomic.Bool
+}
+
+// New makes a set, the gauges of which are not read before the meter is registered.
+func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
+	s := &Set{
+		Lanes: newLanes(meter, names.LaneFailures), methods: make([]Method, len(names.Methods)),
+		SidecarRestarts: counter(meter, "hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
+		FeedReconnects:  counter(meter, "hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
+		ModeReloadErrors: counter(meter, "hotpath_shim_modes_reload_errors_total",
+			"Times the modes file could not be used after a change."),
+		feedRefused: byReason(meter, metrics.Family{Name: "hotpath_shim_feed_refusals_total",
+			Help: "Connections or feeds that the sidecar refused, by reason.", Labels: []string{"reason"}}, names.FeedRefusals),
+	}
+	s.makeMethods(meter, names, gauges)
+	s.makeBreakers(meter, names, gauges)
+	gauge(meter, "hotpath_shim_sidecar_given_up",
+		"1 while the supervised sidecar is not started again, because it could not start as it is set.", s.sidecarGivenUp.Load)
+	gauge(meter, "hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.", gauges.Ready)
+	position := func(name, help string, read func() uint64) {
+		meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return float64(read()) })
+	}
+	position("hotpath_shim_sidecar_position", "The newest position that the sidecar published, as last heard.", gauges.SidecarPosition)
+	position("hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
+	return s
+}
+
+func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
+	served := metrics.Family{Name: "hotpath_shim_requests_total", Help: "Requests of hot methods by who answered them.",
+		Labels: []string{"method", "served_by"}}
+	fallbacks := metrics.Family{Name: "hotpath_shim_fallbacks_total",
+		Help: "Requests in mode sidecar that the local handler answered, by reason.", Labels: []string{"method", "reason"}}
+	hop := metrics.Family{Name: "hotpath_shim_hop_seconds", Help: "Time from sending a request to the sidecar to its outcome.",
+		Labels: []string{"method"}}
+	bounds := []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, .1, .2, .5, 1}
+	mode := metrics.Family{Name: "hotpath_shim_mode", Help: "1 for the mode that the method is in, 0 for the others.",
+		Labels: []string{"method", "mode"}}
+	refused := metrics.Family{Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
+		Labels: []string{"method"}}
+	localMetadata := metrics.Family{Name: "hotpath_shim_local_metadata_total", Labels: []string{"method"},
+		Help: "Answers of the local handler with response headers or trailers, which one of the sidecar would not have."}
+	declines := newDeclines(meter)
+	for i, name := range names.Methods {
+		m := &s.methods[i]
+		m.name, m.declines, m.localMetadata = name, declines, meter.Counter(localMetadata, name)
+		m.servedBySidecar, m.servedByLegacy = meter.Counter(served, name, "sidecar"), meter.Counter(served, name, "legacy")
+		m.hop = meter.Histogram(hop, bounds, name)
+		for _, reason := range names.Fallbacks {
+			m.fallbacks = append(m.fallbacks, meter.Counter(fallbacks, name, reason))
+		}
+		for _, one := range names.Modes {
+			meter.Gauge(mode, func() float64 { return truth(gauges.Mode(i) == one) }, name, one)
+		}
+		meter.Gauge(refused, func() float64 { return truth(m.refused.Load()) }, name)
+	}
+}
+
+func (s *Set) makeBreakers(meter metrics.Meter, names Names, gauges Gauges) {
+	open := metrics.Family{Name: "hotpath_shim_breaker_open",
+		Help: "1 while a breaker, of the whole side or of a method, is not closed.", Labels: []string{"breaker"}}
+	changes := metrics.Family{Name: "hotpath_shim_breaker_transitions_total",
+		Help: "Transitions of breakers, by the state that they came to.", Labels: []string{"breaker", "to"}}
+	s.transitions = func(breaker, to string) metrics.Counter { return meter.Counter(changes, breaker, to) }
+	for i, name := range append([]string{side}, names.Methods...) {
+		meter.Gauge(open, func() float64 { return truth(gauges.BreakerOpen(i)) }, name)
+		for _, to := range []string{"closed", "open", "half_open"} {
+			s.transitions(name, to)
+		}
+	}
+}
+
+// byReason shows the known reasons from the start; a sidecar may name another.
+func byReason(meter metrics.Meter, f metrics.Family, known []string) func(string) metrics.Counter {
+	of := func(reason string) metrics.Counter { return meter.Counter(f, reason) }
+	for _, reason := range known {
+		of(reason)
+	}
+	return of
+}
+
+func counter(meter metrics.Meter, name, help string) metrics.Counter {
+	return meter.Counter(metrics.Family{Name: name, Help: help})
+}
+
+func gauge(meter metrics.Meter, name, help string, read func() bool) {
+	meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return truth(read()) })
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Method is that of the i-th method given to New.
+func (s *Set) Method(i int) *Method { return &s.methods[i] }
+
+// SetRefused shows whether the sidecar refused the i-th method.
+func (s *Set) SetRefused(i int, refused bool) { s.methods[i].refused.Store(refused) }
+
+// BreakerChanged counts one transition.
+func (s *Set) BreakerChanged(name, to string) { s.transitions(name, to).Inc() }
+
+// SetGivenUp shows whether the supervised sidecar is not to be started again.
+func (s *Set) SetGivenUp(givenUp bool) { s.sidecarGivenUp.Store(givenUp) }
+
+// FeedRefused counts one refusal.
+func (s *Set) FeedRefused(reason string) { s.feedRefused(reason).Inc() }
+
+// Sidecar counts a request that the sidecar answered.
+func (m *Method) Sidecar() { m.servedBySidecar.Inc() }
+
+// Legacy counts a request that was left to the local handler by its mode.
+func (m *Method) Legacy() { m.servedByLegacy.Inc() }
+
+// Fallback counts a request that the local handler answered for this reason, by its index.
+func (m *Method) Fallback(reason int) {
+	m.servedByLegacy.Inc()
+	m.fallbacks[reason].Inc()
+}
+
+// Declined counts a request that the sidecar's model left to the local handler, for this reason of its own.
+func (m *Method) Declined(reason string) { m.declines.count(m.name, reason) }
+
+// LocalMetadata counts an answer of the local handler with headers or trailers.
+func (m *Method) LocalMetadata() { m.localMetadata.Inc() }
+
+// Hop records how long the sidecar took.
+func (m *Method) Hop(took time.Duration) { m.hop.Observe(took.Seconds()) }
