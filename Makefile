@@ -24,8 +24,8 @@ GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd break-even results check-results test test-rust test-go test-binaries test-again \
-	fuzz data-test lint generate check-generated golden deny clean
+.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-again \
+	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,10 +60,12 @@ burnd:
 	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/release" \
 		go build -trimpath -tags burn_cgo -o $(BIN)/ ./examples/burn/cmd/burnd
 
-break-even: burnd ## From which handler on a sidecar pays, in 4 minutes (BREAK_EVEN_SECONDS shortens it, KEEP=1 keeps it)
-	cargo build --release --locked -p hotpath --example burn
+burn-sidecar:
+	cargo build --release --locked --bin burn-sidecar
+	@mkdir -p $(BIN) && ln -sf ../release/burn-sidecar $(BIN)/
+
+break-even: burnd burn-sidecar ## From which handler on a sidecar pays, in 4 minutes (BREAK_EVEN_SECONDS shortens it, KEEP=1 keeps it)
 	cargo build --release --locked --bin loadtest
-	@ln -sf ../release/examples/burn $(BIN)/burn-sidecar
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
@@ -79,7 +81,7 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 
 # What tests of one language need of the other.
 test-binaries:
-	cargo build --locked -p hotpath -p burner --lib --bin hotpathd --example burn --example interop
+	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar --lib --bins
 	cd go-shim && go build -trimpath -o $(ROOT)/target/debug/walletd ./examples/wallet/cmd/walletd
 	@rm -f target/debug/burnd
 	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
@@ -87,12 +89,12 @@ test-binaries:
 
 test-rust: test-binaries
 	TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
-		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/examples/burn BROWSER_BIN="$$(.ci/browser)" \
+		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/burn-sidecar BROWSER_BIN="$$(.ci/browser)" \
 		cargo test --workspace --locked --all-targets $(CARGO_TEST_FLAGS)
 	cargo test --workspace --locked --doc
 
 test-go: test-binaries
-	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/examples/interop \
+	cd go-shim && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) ./...
 	cd go-shim && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./examples/burn/...
 
@@ -128,6 +130,9 @@ check-generated: ## Fail if the committed Go code is not what proto/ generates
 
 golden: ## Rewrite proto/golden/ from the legacy Go service
 	cd go-shim && go test ./examples/wallet/golden -update
+
+package: ## The engine as cargo would publish it, in target/package
+	cargo package -p hotpath --locked --no-verify --allow-dirty
 
 deny: ## Licences, sources and known vulnerabilities of the dependencies
 	.ci/deny

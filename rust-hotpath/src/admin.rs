@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Kind},
     exchange::Exchange,
     feed::Feeds,
-    limits,
+    frame_pointers, limits,
     model::Model,
     readiness::Readiness,
     serve::Serve,
@@ -27,8 +27,6 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{net::TcpListener, sync::Semaphore};
-
-pub(crate) use status::json_text;
 
 /// Where operators look.
 #[derive(Clone, Debug)]
@@ -163,7 +161,7 @@ async fn route<M: Model>(
     if !known {
         return text(
             StatusCode::NOT_FOUND,
-            format!("no such path; there are:\n{PATHS}"),
+            format!("no such path; there are:\n{}", paths()),
         );
     }
     if request.method() != Method::GET {
@@ -180,6 +178,13 @@ async fn route<M: Model>(
         "/debug/memory" => status::memory(status),
         "/debug/pprof/profile" => pprof::profile(query).await,
         _ => pprof::flamegraph(query).await,
+    }
+}
+
+fn paths() -> String {
+    match frame_pointers::missing() {
+        Some(warning) => format!("{PATHS}\n{warning}\n"),
+        None => PATHS.to_owned(),
     }
 }
 

@@ -1,6 +1,9 @@
-//! The one composition root: what a process of this engine consists of.
+//! The one composition root: what a process of this engine consists of. A program of its own calls [`main`]; one that has
+//! more to do than to serve reads a [`Config`](config::Config) and calls [`start`].
 
 mod dispatch;
+
+pub use crate::{program::Program, ready_file::Addresses};
 
 use crate::{
     admin,
@@ -9,49 +12,23 @@ use crate::{
     error::{Error, Kind},
     exchange::Exchange,
     feed::{Feeds, Ledger, push::Push},
-    health, ingest,
+    frame_pointers, health, ingest,
     listen::{self, Listener},
     model::{self, Model},
     readiness::Readiness,
+    ready_file::ReadyFile,
     runtime::{self, Cores},
     serve::{self, Serve},
-    settings::{Group, Setting, Settings},
     shutdown::{self, Shutdown},
     view::{self, View},
 };
 use dispatch::Dispatch;
-use std::{
-    env, fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{env, process::ExitCode, sync::Arc, thread, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
 };
 use tonic::service::Routes;
-
-/// What belongs to no module.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// File that says where the process listens, once it does.
-    pub ready_file: Option<PathBuf>,
-}
-
-/// Where a running process can be reached.
-#[derive(Clone, Debug)]
-pub struct Addresses {
-    /// The Unix socket.
-    pub socket: PathBuf,
-    /// TCP for direct callers.
-    pub listen: Option<SocketAddr>,
-    /// For operators.
-    pub admin: SocketAddr,
-}
 
 /// A running engine.
 pub struct Running {
@@ -72,6 +49,7 @@ struct Engine<M: Model> {
     reporter: health::Reporter,
     shutdown: Shutdown,
     config: serve::Config,
+    program: Program,
     max_header_bytes: u32,
 }
 
@@ -84,30 +62,16 @@ struct Connections {
     bounds: listen::Bounds,
 }
 
-impl Config {
-    /// What can be set.
-    pub const SETTINGS: Group = Group {
-        title: "Launchers",
-        settings: &[Setting::new(
-            "ready-file",
-            "PATH",
-            "",
-            "Written once listening: JSON of pid, socket, listen and admin",
-        )],
-    };
-
-    /// Reads the settings.
-    pub fn resolve(settings: &mut Settings) -> Self {
-        Self {
-            ready_file: settings.text("ready-file").map(PathBuf::from),
-        }
-    }
-}
-
 /// A whole process that serves `M`: reads its command line, serves until told to stop, returns its exit code.
+///
+/// ```ignore
+/// fn main() -> std::process::ExitCode {
+///     hotpath::app::main::<MyModel>(hotpath::program!())
+/// }
+/// ```
 #[must_use]
-pub fn main<M: Model>() -> ExitCode {
-    let ended = match config::read(env::args_os().skip(1), env::vars_os()) {
+pub fn main<M: Model>(program: Program) -> ExitCode {
+    let ended = match config::read(program, env::args_os().skip(1), env::vars_os()) {
         Ok(Asked::Print(text)) => print(&text),
         Ok(Asked::Run(config)) => run::<M>(*config),
         Err(error) => Err(error),
@@ -115,7 +79,7 @@ pub fn main<M: Model>() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain(program, &error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -164,11 +128,9 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         readiness: Arc::clone(&engine.readiness),
     };
     let operators = tokio::spawn(operators.run(status));
-    let ready_file = config.app.ready_file;
-    if let Some(path) = &ready_file {
-        write_ready_file(path, &addresses).inspect_err(|_| engine.shutdown.end())?;
-    }
-    announce::<M>(&addresses);
+    let ready_file = ReadyFile::write(&config.ready_file, &addresses);
+    let ready_file = ready_file.inspect_err(|_| engine.shutdown.end())?;
+    announce::<M>(config.program, &addresses);
 
     let shutdown = engine.shutdown.clone();
     let drain = config.shutdown.drain;
@@ -180,9 +142,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         while accepting.join_next().await.is_some() {}
         connections.stop().await;
         drop(socket);
-        if let Some(path) = ready_file {
-            let _ = fs::remove_file(path);
-        }
+        ready_file.remove();
         // The writer ends with the last feed; it holds nothing that must be saved.
         drop(writer);
         tracing::info!("stopped");
@@ -230,6 +190,7 @@ impl<M: Model> Engine<M> {
             reporter: health::Reporter::default(),
             shutdown,
             config: config.serve.clone(),
+            program: config.program,
             max_header_bytes: config.listen.bounds.header_bytes,
             view,
             ledger,
@@ -247,7 +208,8 @@ impl<M: Model> Engine<M> {
     /// What the shim reaches.
     fn private(&self) -> Result<Dispatch<M>, Error> {
         let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
-        let control = Control::service(view, ledger, self.config.max_message_bytes)?;
+        let most = self.config.max_message_bytes;
+        let control = Control::service(view, ledger, most, self.program)?;
         let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
         let feed = Push::service(self.feeds.clone(), view, ledger, self.shutdown.clone());
         let others = Routes::new(self.reporter.service())
@@ -355,33 +317,21 @@ fn check<M: Model>() -> Result<(), Error> {
     control::check::<M>()
 }
 
-fn announce<M: Model>(addresses: &Addresses) {
+fn announce<M: Model>(program: Program, addresses: &Addresses) {
     let socket = addresses.socket.display();
     let listen = addresses
         .listen
         .map_or_else(|| "none".to_owned(), |address| address.to_string());
     tracing::info!(
-        "serving {}: socket {socket}, listen {listen}, admin http://{}/",
+        "{} {} serves {}: socket {socket}, listen {listen}, admin http://{}/",
+        program.name,
+        program.version,
         M::SERVICE,
         addresses.admin
     );
-}
-
-fn write_ready_file(path: &Path, addresses: &Addresses) -> Result<(), Error> {
-    let listen = addresses
-        .listen
-        .map_or_else(|| "null".to_owned(), |address| format!("\"{address}\""));
-    let json = format!(
-        "{{\"pid\":{},\"socket\":\"{}\",\"listen\":{listen},\"admin\":\"{}\"}}\n",
-        std::process::id(),
-        admin::json_text(&addresses.socket.to_string_lossy()),
-        addresses.admin,
-    );
-    let mut unready = path.as_os_str().to_owned();
-    unready.push(".new");
-    let written = fs::write(&unready, json).and_then(|()| fs::rename(&unready, path));
-    let text = format!("the ready file {} cannot be written", path.display());
-    written.map_err(|error| Error::new(Kind::CannotCreate, text).because(error))
+    if let Some(mistake) = frame_pointers::missing() {
+        tracing::warn!("{mistake}");
+    }
 }
 
 /// The one use of standard output.
@@ -392,8 +342,8 @@ fn print(text: &str) -> Result<(), Error> {
     written.map_err(|error| Error::new(Kind::Io, "standard output failed").because(error))
 }
 
-fn complain(error: &Error) {
+fn complain(program: Program, error: &Error) {
     use std::io::Write as _;
     // Nobody is left to tell if this fails.
-    let _ = writeln!(std::io::stderr(), "hotpathd: {error}");
+    let _ = writeln!(std::io::stderr(), "{}: {error}", program.name);
 }

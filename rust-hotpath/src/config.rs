@@ -1,9 +1,11 @@
 //! The whole configuration: nests what the modules define, and says it in `--help`.
 
 use crate::{
-    admin, app,
+    admin,
     error::{Error, Kind},
-    ingest, listen, readiness, runtime, serve,
+    ingest, listen,
+    program::Program,
+    readiness, ready_file, runtime, serve,
     settings::{Group, Limit, Setting, Settings, Source},
     shutdown, view,
 };
@@ -12,6 +14,8 @@ use std::{ffi::OsString, fmt::Write as _};
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Whose configuration it is.
+    pub program: Program,
     /// Where to listen.
     pub listen: listen::Config,
     /// For operators.
@@ -28,8 +32,8 @@ pub struct Config {
     pub shutdown: shutdown::Config,
     /// Threads and logs.
     pub runtime: runtime::Config,
-    /// What is left.
-    pub app: app::Config,
+    /// For launchers.
+    pub ready_file: ready_file::Config,
 }
 
 /// What a command line asks for.
@@ -64,7 +68,7 @@ const GROUPS: [Group; 10] = [
     readiness::Config::SETTINGS,
     shutdown::Config::SETTINGS,
     runtime::Config::SETTINGS,
-    app::Config::SETTINGS,
+    ready_file::Config::SETTINGS,
     OWN,
 ];
 
@@ -73,33 +77,36 @@ const GROUPS: [Group; 10] = [
 /// # Errors
 /// One message with all mistakes: [`Kind::Config`] if all are in the file, else [`Kind::Usage`].
 pub fn read(
+    program: Program,
     args: impl IntoIterator<Item = OsString>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Asked, Error> {
     let mut settings = Settings::record(&GROUPS, args, env);
     if settings.switch("help") {
-        return Ok(Asked::Print(help()));
+        return Ok(Asked::Print(help(program)));
     }
     if settings.switch("version") {
-        return Ok(Asked::Print(format!(
-            "hotpathd {}\n",
-            env!("CARGO_PKG_VERSION")
-        )));
+        let Program { name, version, .. } = program;
+        return Ok(Asked::Print(format!("{name} {version}\n")));
     }
-    let config = Config::resolve(&mut settings);
+    let config = Config::resolve(program, &mut settings);
     if settings.mistakes().is_empty() {
         Ok(Asked::Run(Box::new(config)))
     } else {
-        Err(complaint(&settings))
+        Err(complaint(program, &settings))
     }
 }
 
 /// The text of `--help`.
 #[must_use]
-pub fn help() -> String {
-    let mut text = String::from(
-        "hotpathd answers the CPU-heavy reads of a gRPC service from memory, as its sidecar.\n\n\
-         Usage: hotpathd --socket PATH [OPTIONS]\n\n\
+pub fn help(program: Program) -> String {
+    let Program { name, about, .. } = program;
+    let purpose = match about {
+        "" => String::new(),
+        about => format!("{about}\n\n"),
+    };
+    let mut text = format!(
+        "{purpose}Usage: {name} --socket PATH [OPTIONS]\n\n\
          Each option is also a variable (HOTPATHD_RETAIN_MS) and a key of the --config file (retain_ms).\n\
          A flag wins over a variable, a variable over the file.\n",
     );
@@ -121,19 +128,21 @@ pub fn help() -> String {
             text.push('\n');
         }
     }
-    text.push_str(
+    let _ = write!(
+        text,
         "\nExit codes: 0 drained, 64 usage, 69 another process owns the socket, 70 a mistake in the model (a name that\n\
          metrics cannot show, descriptors that lack a method), 73 a socket or file cannot be created, 74 input or output\n\
          failed, 78 bad configuration file, 130 or 143 a second signal while draining.\n\n\
-         Example:\n  hotpathd --socket /tmp/wallet.sock --admin 127.0.0.1:9000 &\n  \
-         curl http://127.0.0.1:9000/readyz\n",
+         Example:\n  {name} --socket /tmp/{name}.sock --admin 127.0.0.1:9000 &\n  \
+         curl http://127.0.0.1:9000/readyz\n"
     );
     text
 }
 
 impl Config {
-    fn resolve(settings: &mut Settings) -> Self {
+    fn resolve(program: Program, settings: &mut Settings) -> Self {
         Self {
+            program,
             listen: listen::Config::resolve(settings),
             admin: admin::Config::resolve(settings),
             serve: serve::Config::resolve(settings),
@@ -142,12 +151,12 @@ impl Config {
             readiness: readiness::Config::resolve(settings),
             shutdown: shutdown::Config::resolve(settings),
             runtime: runtime::Config::resolve(settings),
-            app: app::Config::resolve(settings),
+            ready_file: ready_file::Config::resolve(settings),
         }
     }
 }
 
-fn complaint(settings: &Settings) -> Error {
+fn complaint(program: Program, settings: &Settings) -> Error {
     let mistakes = settings.mistakes();
     let in_file = |source: &Source| matches!(source, Source::File(..));
     let kind = if mistakes.iter().all(|mistake| in_file(&mistake.source)) {
@@ -164,7 +173,7 @@ fn complaint(settings: &Settings) -> Error {
     for mistake in mistakes {
         let _ = write!(text, "\n  {mistake}");
     }
-    text.push_str("\nhotpathd --help shows every option.");
+    let _ = write!(text, "\n{} --help shows every option.", program.name);
     Error::new(kind, text)
 }
 
@@ -174,10 +183,12 @@ mod tests {
     use crate::limits;
     use std::{fs, time::Duration};
 
+    const PROGRAM: Program = Program::new("counterd", "7.1", "Counts.");
+
     fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
         let args = args.iter().map(OsString::from);
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        match read(args, env) {
+        match read(PROGRAM, args, env) {
             Ok(Asked::Run(config)) => Ok(*config),
             Ok(Asked::Print(text)) => Err(text),
             Err(error) => Err(format!("{} {error}", error.exit_code())),
@@ -248,7 +259,7 @@ mod tests {
   flag --admin: \"0.0.0.0:1\" must be a loopback address: it shows memory and profiles to anyone
   flag --drain-ms: \"x\" must be a whole number from 0 to 600000
   file {file}:4: \"0\" must be a whole number from 1 to 1024
-hotpathd --help shows every option."
+counterd --help shows every option."
             )
         );
     }
@@ -339,10 +350,17 @@ hotpathd --help shows every option."
             assert_eq!(text.contains(&setting.env()), setting.has_env());
         }
         assert!(text.lines().all(|line| line.len() <= 120), "{text}");
-        assert!(
-            run(&["--version"], &[])
-                .expect_err("printed")
-                .starts_with("hotpathd 0.")
-        );
+    }
+
+    #[test]
+    fn the_program_goes_by_its_own_name() {
+        let text = run(&["--help"], &[]).expect_err("printed");
+        let top = "Counts.\n\nUsage: counterd --socket PATH [OPTIONS]\n";
+        assert!(text.starts_with(top), "{text}");
+        assert!(text.contains("\n  counterd --socket /tmp/counterd.sock"));
+        assert!(!text.contains("hotpathd"), "only variables: {text}");
+        let version = run(&["--version"], &[]).expect_err("printed");
+        assert_eq!(version, "counterd 7.1\n");
+        assert!(help(Program::new("bare", "1", "")).starts_with("Usage: bare"));
     }
 }

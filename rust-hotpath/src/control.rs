@@ -5,6 +5,7 @@ use crate::{
     feed::{self, Ledger},
     limits,
     model::Model,
+    program::Program,
     proto::hotpath::{
         HelloRequest, HelloResponse, HotMethod, MethodVerdict,
         control_service_server::{ControlService, ControlServiceServer},
@@ -21,6 +22,7 @@ pub struct Control<M: Model> {
     ledger: Arc<Ledger>,
     methods: HashMap<String, (u32, Hash)>,
     max_message_bytes: u64,
+    program: Program,
 }
 
 impl<M: Model> Control<M> {
@@ -32,12 +34,14 @@ impl<M: Model> Control<M> {
         view: View<M>,
         ledger: Arc<Ledger>,
         max_message_bytes: usize,
+        program: Program,
     ) -> Result<ControlServiceServer<Self>, Error> {
         Ok(ControlServiceServer::new(Self {
             view,
             ledger,
             methods: methods::<M>()?,
             max_message_bytes: u64::try_from(max_message_bytes).unwrap_or(u64::MAX),
+            program,
         }))
     }
 
@@ -53,7 +57,7 @@ impl<M: Model> Control<M> {
             ledger_id: self.ledger.id().to_owned(),
             methods: verdicts.collect(),
             position: self.view.position(),
-            build: format!("hotpathd {}", env!("CARGO_PKG_VERSION")),
+            build: format!("{} {}", self.program.name, self.program.version),
             max_message_bytes: self.max_message_bytes,
         })
     }

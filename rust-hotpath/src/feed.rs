@@ -109,7 +109,7 @@ impl Ledger {
             return Ok(());
         }
         let text =
-            format!("ledger {held} is held here, not {id}; restart hotpathd to change ledgers");
+            format!("ledger {held} is held here, not {id}; restart the sidecar to change ledgers");
         Err(Error::new(Kind::LedgerMismatch, text))
     }
 }

@@ -1,40 +1,63 @@
 //! A sidecar that answers the CPU-heavy reads of a gRPC service from immutable versions of a ledger.
 //!
-//! Start at [`model`]: it is all that a team writes to have its own reads served. [`app`] composes the rest:
-//! events come in through [`feed`], are applied by the single writer in [`ingest`], published in [`view`], and read
-//! by [`serve`], one by one, or many at a time through [`exchange`]. [`control`] is the handshake with the shim, [`admin`] is for operators.
+//! Start at [`model`]: it is all that a team writes to have its own reads served. [`app`] runs it as a program of the
+//! team's own. These two, [`config`], [`error`] and [`schema`] are the public API; the crate's README says what goes into
+//! `Cargo.toml`.
+//!
+//! Behind them, [`app`] composes the engine: events come in through `feed`, are applied by the single writer in `ingest`,
+//! published in `view`, and read by `serve`, one by one, or many at a time through `exchange`. `control` is the handshake
+//! with the shim, `admin` is for operators. Modules that the documentation does not list can be reached only by the
+//! benches, fuzz targets and tests of the engine's own repository, and may change with any version.
 
 #[cfg(test)]
 extern crate self as hotpath;
 
+#[doc(hidden)]
 pub mod admin;
 pub mod app;
 pub mod config;
+#[doc(hidden)]
 pub mod control;
 pub mod error;
+#[doc(hidden)]
 pub mod exchange;
+#[doc(hidden)]
 pub mod feed;
+mod frame_pointers;
+#[doc(hidden)]
 pub mod health;
+#[doc(hidden)]
 pub mod ingest;
-pub mod ledger;
+mod json;
+#[doc(hidden)]
 pub mod limits;
+#[doc(hidden)]
 pub mod listen;
 pub mod model;
+mod program;
+#[doc(hidden)]
 pub mod proto;
+#[doc(hidden)]
 pub mod readiness;
+#[doc(hidden)]
+pub mod ready_file;
+#[doc(hidden)]
 pub mod runtime;
 pub mod schema;
+#[doc(hidden)]
 pub mod serve;
+#[doc(hidden)]
 pub mod settings;
+#[doc(hidden)]
 pub mod shutdown;
+#[doc(hidden)]
 pub mod socket;
-pub mod stats;
+#[doc(hidden)]
 pub mod view;
-pub mod wallet;
 
 /// The tutorial's model, so that the engine's unit tests have something to serve.
 #[cfg(test)]
-#[path = "../examples/counter/model.rs"]
+#[path = "../examples/counter/src/model.rs"]
 mod counter;
 
 #[cfg(test)]

@@ -10,26 +10,39 @@ use std::{
 const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
 
-/// Where the other crates of the workspace are, from this one.
+/// Where the crates of the workspace are, from this one.
+const ENGINE: &str = ".";
+const WALLET: &str = "wallet";
+const COUNTER: &str = "examples/counter";
+const BURN: &str = "examples/burn";
+const INTEROP: &str = "examples/interop";
 const LOADTEST: &str = "../loadtest";
 /// Its properties are tests, so they may panic.
 const FUZZ: &str = "fuzz";
 const BURNER: &str = "burner";
-const CRATES: &[&str] = &[".", BURNER, FUZZ, LOADTEST];
+const CRATES: &[&str] = &[
+    ENGINE, WALLET, COUNTER, BURN, INTEROP, BURNER, FUZZ, LOADTEST,
+];
+/// Each has a model that the engine serves.
+const ADOPTERS: [&str; 4] = [WALLET, COUNTER, BURN, INTEROP];
+/// What the engine's documentation lists: all that an adopter may use.
+const PUBLIC: [&str; 6] = ["app", "config", "error", "model", "program!", "schema"];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 
 /// Each part and all that it may use of ours. A part that is not listed must be added here and in ARCHITECTURE.md.
 const MAY_USE: Table = &[
     ("error", &[]),
+    ("frame_pointers", &[]),
+    ("json", &[]),
     ("limits", &[]),
     ("model", &[]),
+    // Where its macro finds it.
+    ("program", &["app"]),
     ("proto", &[]),
     ("schema", &[]),
     ("settings", &[]),
-    ("ledger", &[]),
-    ("stats", &["ledger"]),
-    ("wallet", &["ledger", "stats", "proto", "model"]),
+    ("ready_file", &["error", "json", "settings"]),
     ("runtime", &["error", "limits", "settings"]),
     ("shutdown", &["limits", "settings"]),
     ("socket", &["error"]),
@@ -61,7 +74,7 @@ const MAY_USE: Table = &[
     (
         "control",
         &[
-            "error", "feed", "limits", "model", "proto", "schema", "view",
+            "error", "feed", "limits", "model", "program", "proto", "schema", "view",
         ],
     ),
     (
@@ -74,6 +87,8 @@ const MAY_USE: Table = &[
             "error",
             "exchange",
             "feed",
+            "frame_pointers",
+            "json",
             "limits",
             "model",
             "readiness",
@@ -86,11 +101,12 @@ const MAY_USE: Table = &[
         "config",
         &[
             "admin",
-            "app",
             "error",
             "ingest",
             "listen",
+            "program",
             "readiness",
+            "ready_file",
             "runtime",
             "serve",
             "settings",
@@ -98,6 +114,14 @@ const MAY_USE: Table = &[
             "view",
         ],
     ),
+];
+
+/// The same for the wallet; what it may use of the engine is [`PUBLIC`].
+const WALLET_MAY_USE: Table = &[
+    ("proto", &[]),
+    ("ledger", &[]),
+    ("stats", &["ledger"]),
+    ("wallet", &["ledger", "stats", "proto"]),
 ];
 
 /// The same for `loadtest`, which uses nothing of the other crate: it measures every target alike. Each part uses only those
@@ -219,8 +243,8 @@ impl File {
         &self.lines[..end.unwrap_or(self.lines.len())]
     }
 
-    /// Parts named by `crate::…`, also within braces that span lines.
-    fn uses(&self) -> BTreeSet<String> {
+    /// Parts named by `krate::…`, also within braces that span lines.
+    fn uses_of(&self, krate: &str) -> BTreeSet<String> {
         // Links in comments are no dependencies.
         let code = self.code().iter();
         let lines: Vec<_> = code
@@ -229,11 +253,12 @@ impl File {
             .collect();
         let text = lines.join("\n");
         let mut used = BTreeSet::new();
-        for (at, _) in text.match_indices("crate::") {
+        let prefix = format!("{krate}::");
+        for (at, _) in text.match_indices(&prefix) {
             if text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
                 continue;
             }
-            let rest = &text[at + "crate::".len()..];
+            let rest = &text[at + prefix.len()..];
             match rest.strip_prefix('{') {
                 Some(group) => used.extend(group_heads(group)),
                 None => used.extend(head(rest)),
@@ -269,14 +294,15 @@ fn group_heads(group: &str) -> Vec<String> {
 
 #[test]
 fn who_may_depend_on_whom() {
-    let of_hotpath = misused(".", MAY_USE, &["lib", "main", "app"]);
+    let of_hotpath = misused(ENGINE, MAY_USE, &["lib", "app"]);
+    let of_wallet = misused(WALLET, WALLET_MAY_USE, &["lib", "main"]);
     // `run` drives all the others, on behalf of `cli` and `app`.
     let of_loadtest = misused(
         LOADTEST,
         LOADTEST_MAY_USE,
         &["lib", "main", "app", "cli", "run"],
     );
-    let broken = [of_hotpath, of_loadtest].concat();
+    let broken = [of_hotpath, of_wallet, of_loadtest].concat();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     for (at, (part, uses)) in LOADTEST_MAY_USE.iter().enumerate() {
         let above = &LOADTEST_MAY_USE[..at];
@@ -308,7 +334,7 @@ fn misused(krate: &'static str, table: Table, composing: &[&str]) -> Vec<String>
             ));
             continue;
         };
-        for used in file.uses() {
+        for used in file.uses_of("crate") {
             if used != part && !allowed.contains(&used.as_str()) {
                 broken.push(format!("{}: `{part}` must not use `{used}`", file.name()));
             }
@@ -318,18 +344,39 @@ fn misused(krate: &'static str, table: Table, composing: &[&str]) -> Vec<String>
 }
 
 #[test]
-fn the_engine_is_blind_to_the_wallet_and_the_ledger_is_pure() {
-    for (part, allowed) in MAY_USE {
-        let engine = !["ledger", "stats", "wallet"].contains(part);
-        let wallet = allowed
-            .iter()
-            .any(|used| ["ledger", "stats", "wallet"].contains(used));
-        assert!(!(engine && wallet), "{part}");
+fn adopters_use_the_public_api_only() {
+    let lib = fs::read_to_string(crate_dir(ENGINE).join("src/lib.rs")).unwrap();
+    let mut listed = vec!["program!"];
+    let mut hidden = false;
+    for line in lib.lines() {
+        let name = line.strip_prefix("pub mod ");
+        listed.extend(
+            name.filter(|_| !hidden)
+                .map(|name| name.trim_end_matches(';')),
+        );
+        hidden = line == "#[doc(hidden)]";
     }
-    for file in files_of(".", &["src"])
+    listed.sort_unstable();
+    assert_eq!(listed, PUBLIC);
+    let mut broken = Vec::new();
+    let files = ADOPTERS.iter().flat_map(|krate| files_of(krate, &["src"]));
+    for file in files.filter(|file| !file.is_test()) {
+        for used in file.uses_of("hotpath") {
+            if !PUBLIC.iter().any(|part| part.trim_end_matches('!') == used) {
+                broken.push(format!("{}: hotpath::{used} is not public", file.name()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_ledger_is_pure() {
+    for file in files_of(WALLET, &["src"])
         .iter()
         .filter(|file| ["ledger", "stats"].contains(&file.part().as_str()))
     {
+        assert_eq!(file.uses_of("hotpath"), BTreeSet::new(), "{}", file.name());
         for (line, text) in (1..).zip(file.code()) {
             let code = text.split("//").next().unwrap_or_default();
             let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -347,7 +394,7 @@ fn the_engine_is_blind_to_the_wallet_and_the_ledger_is_pure() {
 #[test]
 fn files_and_functions_stay_short() {
     let mut broken = Vec::new();
-    for file in files(&["src", "tests", "examples", "benches"]) {
+    for file in files(&["src", "tests", "benches"]) {
         if file.lines.len() > FILE_LINES {
             broken.push(format!("{}: {} lines", file.name(), file.lines.len()));
         }
@@ -394,7 +441,7 @@ fn functions(lines: &[String]) -> Vec<(usize, usize)> {
 
 #[test]
 fn modules_lie_beside_their_folders() {
-    for file in files(&["src", "tests", "examples"]) {
+    for file in files(&["src", "tests"]) {
         let path = file.name();
         assert_ne!(
             file.path.file_name().unwrap(),
@@ -402,7 +449,7 @@ fn modules_lie_beside_their_folders() {
             "{path}: `foo.rs` beside `foo/` instead"
         );
         let parent = file.path.parent().unwrap();
-        let top = ["src", "tests", "tests/it", "examples"]
+        let top = ["src", "tests", "tests/it"]
             .iter()
             .any(|top| parent == Path::new(top));
         let beside = crate_dir(file.krate).join(parent).with_extension("rs");

@@ -105,10 +105,10 @@ func sidecar(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(sidecarVariable)
 	if path == "" {
-		path = filepath.Join("..", "..", "..", "target", "debug", "examples", "interop")
+		path = filepath.Join("..", "..", "..", "target", "debug", "interop-sidecar")
 	}
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		t.Fatalf("no sidecar at %s: run `cargo build -p hotpath --example interop`, or name a built one in %s", path, sidecarVariable)
+		t.Fatalf("no sidecar at %s: run `cargo build -p interop-sidecar`, or name a built one in %s", path, sidecarVariable)
 	}
 	return path
 }

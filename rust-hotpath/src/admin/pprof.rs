@@ -1,9 +1,13 @@
 //! CPU profiles of the running process. Sampling is by signal and process-wide, so there is one at a time.
 
 use super::{Reply, reply, text};
-use crate::limits;
-use hyper::StatusCode;
-use pprof::{ProfilerGuard, ProfilerGuardBuilder, Report, protos::Message as _};
+use crate::{frame_pointers, limits};
+use hyper::{StatusCode, header::HeaderValue};
+use pprof::{
+    ProfilerGuard, ProfilerGuardBuilder, Report,
+    flamegraph::Options,
+    protos::{Message as _, Profile},
+};
 use std::{
     ops::RangeInclusive,
     sync::atomic::{
@@ -12,6 +16,8 @@ use std::{
     },
     time::Duration,
 };
+
+const WARNING: &str = "x-hotpath-warning";
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -25,7 +31,8 @@ struct Wanted {
 
 pub(super) async fn profile(query: &str) -> Reply {
     run(query, "application/octet-stream", |report| {
-        let profile = report.pprof().map_err(|error| error.to_string())?;
+        let mut profile = report.pprof().map_err(|error| error.to_string())?;
+        comment(&mut profile, frame_pointers::missing());
         Ok(profile.encode_to_vec())
     })
     .await
@@ -34,8 +41,9 @@ pub(super) async fn profile(query: &str) -> Reply {
 pub(super) async fn flamegraph(query: &str) -> Reply {
     run(query, "image/svg+xml", |report| {
         let mut svg = Vec::new();
+        let mut options = options(frame_pointers::missing());
         report
-            .flamegraph(&mut svg)
+            .flamegraph_with_options(&mut svg, &mut options)
             .map_err(|error| error.to_string())?;
         if svg.is_empty() {
             return Err("no CPU was used, so there is nothing to draw".to_owned());
@@ -62,9 +70,33 @@ async fn run(
     };
     let taken = take(&wanted, render, claim).await;
     match taken {
-        Ok(body) => reply(StatusCode::OK, kind, body),
+        Ok(body) => warn(reply(StatusCode::OK, kind, body), frame_pointers::missing()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
+}
+
+/// `go tool pprof -comments` shows it.
+fn comment(profile: &mut Profile, warning: Option<&str>) {
+    if let Some(warning) = warning {
+        let index = i64::try_from(profile.string_table.len()).unwrap_or_default();
+        profile.string_table.push(warning.to_owned());
+        profile.comment.push(index);
+    }
+}
+
+fn options(warning: Option<&str>) -> Options<'static> {
+    let mut options = Options::default();
+    options.subtitle = warning.map(str::to_owned);
+    options
+}
+
+/// `curl -i` shows it.
+fn warn(mut reply: Reply, warning: Option<&'static str>) -> Reply {
+    if let Some(warning) = warning {
+        let value = HeaderValue::from_static(warning);
+        reply.headers_mut().insert(WARNING, value);
+    }
+    reply
 }
 
 async fn take(
@@ -149,5 +181,24 @@ mod tests {
             rule("debug=1"),
             Err("debug: is unknown; there are seconds and hz".to_owned())
         );
+    }
+
+    #[test]
+    fn a_warning_is_in_the_profile_the_picture_and_the_reply() {
+        let reply_of = |warning| warn(text(StatusCode::OK, String::new()), warning);
+        let mut profile = Profile {
+            string_table: vec![String::new(), "samples".to_owned()],
+            ..Profile::default()
+        };
+        comment(&mut profile, None);
+        assert!(profile.comment.is_empty() && options(None).subtitle.is_none());
+        assert!(!reply_of(None).headers().contains_key(WARNING));
+
+        let warning = frame_pointers::MISSING;
+        comment(&mut profile, Some(warning));
+        let index = usize::try_from(profile.comment[0]).expect("an index");
+        assert_eq!(profile.string_table[index], warning);
+        assert_eq!(options(Some(warning)).subtitle.as_deref(), Some(warning));
+        assert_eq!(reply_of(Some(warning)).headers()[WARNING], warning);
     }
 }

@@ -1,7 +1,7 @@
 //! `/debug/memory`, and what the operating system says about this process.
 
 use super::{Reply, Status, reply};
-use crate::model::Model;
+use crate::{json, model::Model};
 use hyper::StatusCode;
 use std::{fmt::Write as _, fs};
 
@@ -60,35 +60,15 @@ pub(super) fn memory<M: Model>(status: &Status<M>) -> Reply {
     for (index, (name, _, value)) in status.view.gauges().iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         // Writing to a `String` cannot fail.
-        let _ = write!(json, "{comma}\n    \"{}\": {value}", json_text(name));
+        let _ = write!(json, "{comma}\n    \"{}\": {value}", json::escape(name));
     }
     json.push_str("\n  }\n}\n");
     reply(StatusCode::OK, "application/json", json.into_bytes())
 }
 
-/// Escapes what JSON forbids within quotes.
-pub(crate) fn json_text(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => escaped.extend(['\\', character]),
-            control if u32::from(control) < 0x20 => {
-                let _ = write!(escaped, "\\u{:04x}", u32::from(control));
-            }
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(json_text("a\"b\\c\nü"), "a\\\"b\\\\c\\u000aü");
-    }
 
     #[test]
     fn the_process_is_seen() {

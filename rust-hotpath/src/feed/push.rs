@@ -155,7 +155,7 @@ async fn converse<M: Model>(
     tokio::select! {
         ended = session.run(&mut pushed) => ended,
         () = watermarks => Ok(()),
-        () = shutdown.ending() => Err(Error::new(Kind::Draining, "hotpathd is shutting down")),
+        () = shutdown.ending() => Err(Error::new(Kind::Draining, "the sidecar is shutting down")),
     }
 }
 

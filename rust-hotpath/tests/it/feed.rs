@@ -261,7 +261,7 @@ async fn draining_ends_the_feed_with_a_reason_to_try_elsewhere() {
     let (code, _, text) = feed.refusal().await;
     assert_eq!(
         (code, text.as_str()),
-        (Unavailable, "hotpathd is shutting down")
+        (Unavailable, "the sidecar is shutting down")
     );
     engine.stop().await;
 }
@@ -317,6 +317,7 @@ async fn hello_judges_method_by_method() {
     assert!(refusals[2].ends_with(" here, 07070707 there"));
     assert_eq!((answer.position, answer.max_message_bytes), (2, 65_536));
     assert_eq!(answer.ledger_id, LEDGER);
+    assert_eq!(answer.build, "tester 1.2.3", "the program's own name");
 }
 
 #[tokio::test]

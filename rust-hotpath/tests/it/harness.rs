@@ -1,45 +1,28 @@
 //! An engine in this process, its clients, and a feed to drive it with.
 
+pub use crate::client::*;
 use crate::{
     counter::proto::{
         Added, GetRequest, GetResponse, counter_service_client::CounterServiceClient,
     },
     moody::Moody,
 };
-pub use hotpath::feed::PROTOCOL_VERSION;
 use hotpath::{
-    app::{self, Running},
+    app::{self, Program, Running},
     config::{self, Asked},
-    proto::hotpath::{
-        EventBatch, FeedOpen, FeedRequest, Head, Watermark, feed_request::Kind,
-        feed_service_client::FeedServiceClient,
-    },
+    proto::hotpath::{EventBatch, FeedRequest, feed_request::Kind},
 };
 use prost::Message as _;
-use std::{ffi::OsString, ops::RangeInclusive, path::Path, time::Duration};
+use std::{ffi::OsString, ops::RangeInclusive, path::Path};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Code, Request, Response, Status, Streaming,
-    transport::{Channel, Endpoint},
-};
-use tonic_types::StatusExt as _;
+use tonic::{Request, Response, Status, transport::Channel};
 
-/// Long enough for any machine; nothing waits this long unless it is broken.
-pub const SOON: Duration = Duration::from_secs(30);
 pub const LEDGER: &str = "ledger-1";
+pub const PROGRAM: Program = Program::new("tester", "1.2.3", "");
 
 pub struct Engine {
     pub running: Running,
     pub dir: TempDir,
-}
-
-/// An open feed.
-pub struct Feed {
-    requests: mpsc::Sender<FeedRequest>,
-    pub watermarks: Streaming<Watermark>,
-    pub first: Watermark,
 }
 
 impl Engine {
@@ -53,7 +36,7 @@ impl Engine {
         let socket = dir.path().join("s").into_os_string();
         let mut all: Vec<OsString> = vec!["--socket".into(), socket];
         all.extend(args.iter().map(OsString::from));
-        let Asked::Run(config) = config::read(all, []).unwrap() else {
+        let Asked::Run(config) = config::read(PROGRAM, all, []).unwrap() else {
             panic!("help was asked for");
         };
         let running = app::start::<Moody>(*config).await?;
@@ -107,77 +90,6 @@ impl Engine {
     }
 }
 
-impl Feed {
-    pub async fn open(channel: Channel, first: FeedRequest) -> Result<Self, Status> {
-        let (requests, stream) = mpsc::channel(64);
-        requests.send(first).await.unwrap();
-        let mut client = FeedServiceClient::new(channel);
-        let mut watermarks = client.feed(ReceiverStream::new(stream)).await?.into_inner();
-        let first = watermarks.message().await?.expect("a first watermark");
-        Ok(Self {
-            requests,
-            watermarks,
-            first,
-        })
-    }
-
-    pub async fn send(&mut self, request: FeedRequest) {
-        self.requests.send(request).await.expect("an open feed");
-    }
-
-    /// Waits until readers see `position`.
-    pub async fn reached(&mut self, position: u64) {
-        let mut seen = self.first.position;
-        while seen < position {
-            let next = tokio::time::timeout(SOON, self.watermarks.message());
-            seen = next
-                .await
-                .expect("in time")
-                .expect("no refusal")
-                .expect("no end")
-                .position;
-        }
-    }
-
-    /// How the feed ends: code, reason, text.
-    pub async fn refusal(mut self) -> (Code, String, String) {
-        let end = async {
-            loop {
-                match self.watermarks.message().await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => panic!("the feed ended without a refusal"),
-                    Err(status) => return reason(&status),
-                }
-            }
-        };
-        tokio::time::timeout(SOON, end)
-            .await
-            .expect("a refusal in time")
-    }
-}
-
-pub async fn connect(socket: &Path) -> Channel {
-    let uri = format!("unix:{}", socket.to_str().unwrap());
-    Endpoint::from_shared(uri)
-        .unwrap()
-        .connect()
-        .await
-        .expect("a connection")
-}
-
-pub fn reason(status: &Status) -> (Code, String, String) {
-    let info = status.get_details_error_info();
-    let reason = info.map(|info| {
-        assert_eq!(info.domain, "hotpath");
-        info.reason
-    });
-    (
-        status.code(),
-        reason.unwrap_or_default(),
-        status.message().to_owned(),
-    )
-}
-
 pub fn get(name: &str, metadata: &[(&'static str, &str)]) -> Request<GetRequest> {
     let mut request = Request::new(GetRequest {
         name: name.to_owned(),
@@ -204,19 +116,6 @@ pub fn position<T>(outcome: &Result<Response<T>, Status>) -> Option<u64> {
     )
 }
 
-pub fn open(protocol_version: u32, ledger: &str, head_position: u64) -> FeedRequest {
-    let ledger_id = ledger.to_owned();
-    kind(Kind::Open(FeedOpen {
-        protocol_version,
-        ledger_id,
-        head_position,
-    }))
-}
-
-pub fn head(position: u64) -> FeedRequest {
-    kind(Kind::Head(Head { position }))
-}
-
 /// One event a position, each adding 1 to `a`.
 pub fn plain(positions: RangeInclusive<u64>) -> FeedRequest {
     let first = *positions.start();
@@ -234,30 +133,11 @@ pub fn batch(first_position: u64, events: impl IntoIterator<Item = Added>) -> Fe
     }))
 }
 
-pub fn kind(kind: Kind) -> FeedRequest {
-    FeedRequest { kind: Some(kind) }
-}
-
 pub fn added(position: u64, name: &str, delta: i64) -> Added {
     let name = name.to_owned();
     Added {
         position,
         name,
         delta,
-    }
-}
-
-/// Polls until `check` gives something.
-pub async fn until<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut check: impl FnMut() -> F,
-) -> T {
-    let deadline = tokio::time::Instant::now() + SOON;
-    loop {
-        if let Some(found) = check().await {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

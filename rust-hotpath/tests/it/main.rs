@@ -1,4 +1,4 @@
-//! The engine over real sockets, with the tutorial's model; and the real `hotpathd` where the process matters.
+//! The engine over real sockets, with the tutorial's model. Where the process matters, see the wallet's tests.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -11,6 +11,7 @@
 
 mod admin;
 mod backlog;
+mod client;
 mod cores;
 mod decline;
 mod draining;
@@ -21,15 +22,13 @@ mod gzip;
 mod harness;
 mod health;
 mod lane;
-mod log;
 mod long;
 mod models;
 mod moody;
 mod opening;
 mod positions;
-mod process;
 mod requests;
 mod wire;
 
-#[path = "../../examples/counter/model.rs"]
+#[path = "../../examples/counter/src/model.rs"]
 mod counter;

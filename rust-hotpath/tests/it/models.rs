@@ -152,7 +152,9 @@ impl<const CASE: usize> Model for Named<CASE> {
 
 async fn start<const CASE: usize>(dir: &tempfile::TempDir) -> Result<app::Running, (u8, String)> {
     let socket = dir.path().join("s").into_os_string();
-    let Asked::Run(config) = config::read(["--socket".into(), socket], []).unwrap() else {
+    let Asked::Run(config) =
+        config::read(harness::PROGRAM, ["--socket".into(), socket], []).unwrap()
+    else {
         panic!("help was asked for");
     };
     let started = app::start::<Named<CASE>>(*config).await;

@@ -39,7 +39,7 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7460", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7461", "host:port for /metrics; port 0 takes a free one")
 	f.StringVar(&c.readyFile, "ready-file", "", "written once it serves: JSON of pid, listen and admin")
-	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/examples/burn", "the program to supervise, for unary and batched")
+	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/burn-sidecar", "the program to supervise, for unary and batched")
 	f.StringVar(&c.socket, "sidecar-socket", "", "its Unix socket; a private one without it")
 	f.UintVar(&c.streamWorkers, "stream-workers", 512, fmt.Sprintf("goroutines kept to run calls on, 0 to %d; 0 starts a new one for each call", maxStreamWorkers))
 	f.UintVar(&c.heapMiB, "heap-mib", 64, fmt.Sprintf("live heap in MiB, as a service has that keeps something; 0 to %d", maxHeapMiB))

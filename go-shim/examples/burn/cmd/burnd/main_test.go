@@ -32,10 +32,10 @@ func sidecarBin(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("TEST_BURN_SIDECAR")
 	if path == "" {
-		path = filepath.Join("..", "..", "..", "..", "..", "target", "debug", "examples", "burn")
+		path = filepath.Join("..", "..", "..", "..", "..", "target", "debug", "burn-sidecar")
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run `cargo build -p hotpath --example burn`, or name a built one in TEST_BURN_SIDECAR", err)
+		t.Fatalf("%v: run `cargo build --bin burn-sidecar`, or name a built one in TEST_BURN_SIDECAR", err)
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 // Errors of Root and Hotpathd.
 var (
 	ErrNoRoot     = errors.New("not inside the repository: no directory above holds Cargo.toml and go-shim")
-	ErrNoHotpathd = errors.New("no hotpathd: run `cargo build -p hotpath`, or name a built one in " + HotpathdVariable)
+	ErrNoHotpathd = errors.New("no hotpathd: run `cargo build --bin hotpathd`, or name a built one in " + HotpathdVariable)
 )
 
 // Root is the top of the repository that the working directory is in.

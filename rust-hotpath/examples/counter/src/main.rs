@@ -1,0 +1,17 @@
+//! A sidecar for another model, as another team would write it: a crate of its own that uses the engine's public API.
+//! The model is in `model.rs`.
+//!
+//! ```text
+//! cargo run -p counter -- --socket /tmp/counter.sock
+//! ```
+//!
+//! Everything else (feed, versions, history, health, metrics, profiles, drain) comes with `app::main`.
+
+mod model;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    hotpath::app::main::<model::Counter>(hotpath::program!())
+}

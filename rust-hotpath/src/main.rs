@@ -1,8 +1,0 @@
-//! `hotpathd`: see `hotpath::app`.
-
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn main() -> std::process::ExitCode {
-    hotpath::app::main::<hotpath::wallet::Wallet>()
-}

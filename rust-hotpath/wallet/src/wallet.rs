@@ -1,0 +1,268 @@
+//! The first model: the hot reads of `wallet.v1.WalletService`.
+//!
+//! One file per method, each with the same three functions: `parse` decodes and checks the request by itself, `cost`
+//! estimates the work, `answer` looks things up and appends the reply.
+
+mod balance;
+mod batch;
+mod check;
+mod codec;
+mod counterparties;
+mod event;
+mod lookup;
+mod row;
+mod series;
+mod statistics;
+
+use crate::ledger::{Ledger, Transaction};
+use crate::proto;
+use hotpath::model::{Model, Refusal};
+
+/// Answers balances and statistics of a double-entry wallet.
+#[derive(Clone, Copy, Debug)]
+pub struct Wallet;
+
+/// A checked request.
+#[derive(Debug)]
+pub enum Query<'a> {
+    /// One account.
+    Balance(balance::Query<'a>),
+    /// Many accounts at one position.
+    Batch(batch::Query<'a>),
+    /// Figures over a window.
+    Statistics(statistics::Query),
+    /// The other sides of a window.
+    Counterparties(counterparties::Query),
+    /// A window by calendar steps.
+    Series(series::Query),
+}
+
+impl Model for Wallet {
+    const SERVICE: &'static str = "wallet.v1.WalletService";
+    const METHODS: &'static [&'static str] = &[
+        "GetBalance",
+        "BatchGetBalances",
+        "GetStatistics",
+        "GetTopCounterparties",
+        "GetTimeSeries",
+    ];
+    const DESCRIPTORS: &'static [u8] = proto::DESCRIPTORS;
+
+    type State = Ledger;
+    type Event = Transaction;
+    type Query<'a> = Query<'a>;
+
+    fn decode_event(bytes: &[u8]) -> Result<Transaction, String> {
+        event::decode(bytes)
+    }
+
+    fn position(event: &Transaction) -> u64 {
+        event.position()
+    }
+
+    fn apply(state: &mut Ledger, event: &Transaction) -> Result<(), String> {
+        state.apply(event).map_err(|refusal| refusal.to_string())
+    }
+
+    fn parse(method: usize, request: &[u8]) -> Result<Query<'_>, Refusal> {
+        match method {
+            0 => balance::parse(request).map(Query::Balance),
+            1 => batch::parse(request).map(Query::Batch),
+            2 => statistics::parse(request).map(Query::Statistics),
+            3 => counterparties::parse(request).map(Query::Counterparties),
+            4 => series::parse(request).map(Query::Series),
+            _ => Err(Refusal::Malformed(format!("no hot method {method}"))),
+        }
+    }
+
+    fn answer(ledger: &Ledger, query: &Query<'_>, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+        match query {
+            Query::Balance(query) => balance::answer(ledger, query, reply),
+            Query::Batch(query) => batch::answer(ledger, query, reply),
+            Query::Statistics(query) => statistics::answer(ledger, query, reply),
+            Query::Counterparties(query) => counterparties::answer(ledger, query, reply),
+            Query::Series(query) => series::answer(ledger, query, reply),
+        }
+    }
+
+    fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
+        match query {
+            Query::Balance(query) => balance::cost(ledger, query),
+            Query::Batch(query) => batch::cost(ledger, query),
+            Query::Statistics(query) => statistics::cost(ledger, query),
+            Query::Counterparties(query) => counterparties::cost(ledger, query),
+            Query::Series(query) => series::cost(ledger, query),
+        }
+    }
+
+    fn gauges(ledger: &Ledger) -> Vec<(&'static str, &'static str, u64)> {
+        vec![
+            ("accounts", "Accounts with entries", ledger.account_count()),
+            (
+                "assets",
+                "Assets that occur in entries",
+                ledger.assets().len() as u64,
+            ),
+            ("entries", "Entries of all accounts", ledger.entry_count()),
+            (
+                "ids",
+                "Ids of accounts and counterparties",
+                ledger.ids().len() as u64,
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Draft, DraftEntry};
+
+    const YEAR_US: i64 = 31_536_000_000_000;
+
+    /// A ledger in which "a" has so many entries in GBP.
+    fn ledger(entries: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for position in 1..=entries {
+            let draft = Draft {
+                position,
+                transaction_id: "t".into(),
+                external: true,
+                entries: vec![DraftEntry {
+                    account_id: "a".into(),
+                    asset: "GBP".into(),
+                    amount: 1,
+                    phase: 1,
+                    ..DraftEntry::default()
+                }],
+                ..Draft::default()
+            };
+            let transaction = draft.check().expect("a good transaction");
+            ledger.apply(&transaction).expect("a good transaction");
+        }
+        ledger
+    }
+
+    /// A ledger in which "many" has so many assets, one entry each, and "b" the first of them.
+    fn assets(count: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        let pairs = (0..count).map(|n| ("many", n)).chain([("b", 0)]);
+        for (position, (account, n)) in (1..).zip(pairs) {
+            let draft = Draft {
+                position,
+                transaction_id: "t".into(),
+                external: true,
+                entries: vec![DraftEntry {
+                    account_id: account.into(),
+                    asset: format!("A{n}"),
+                    amount: 1,
+                    phase: 1,
+                    ..DraftEntry::default()
+                }],
+                ..Draft::default()
+            };
+            let transaction = draft.check().expect("a good transaction");
+            ledger.apply(&transaction).expect("a good transaction");
+        }
+        ledger
+    }
+
+    #[test]
+    fn cost_grows_with_the_assets_that_are_shown() {
+        let ledger = assets(2_000);
+        let balance = |account: &str, asset: Option<&str>, as_of_us| {
+            let request = proto::GetBalanceRequest {
+                account_id: account.to_owned(),
+                asset: asset.map(str::to_owned),
+                as_of_us,
+            };
+            cost(&ledger, 0, &request)
+        };
+        assert!(
+            balance("many", None, None) > 20_000,
+            "beyond what is answered at once"
+        );
+        assert!(balance("many", None, Some(0)) > balance("many", None, None));
+        assert!(balance("b", None, None) < 100);
+        assert_eq!(balance("nobody", None, None), 0);
+        assert_eq!(balance("many", Some("A7"), None), 0, "by key");
+        assert_eq!(balance("many", Some("A7"), Some(0)), 1);
+        let batch = |ids: &[&str], asset: Option<&str>| {
+            let request = proto::BatchGetBalancesRequest {
+                account_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+                asset: asset.map(str::to_owned),
+            };
+            cost(&ledger, 1, &request)
+        };
+        assert!(batch(&["b", "many"], None) > 20_000);
+        assert_eq!(batch(&["b", "many"], Some("A7")), 100);
+        assert_eq!(batch(&["b", "nobody"], None), 100);
+        assert_eq!(
+            cost(
+                &assets(20),
+                1,
+                &proto::BatchGetBalancesRequest {
+                    account_ids: vec!["many".to_owned()],
+                    asset: None,
+                }
+            ),
+            50,
+            "few rows at the most"
+        );
+    }
+
+    fn cost(ledger: &Ledger, method: usize, request: &impl prost::Message) -> usize {
+        let bytes = request.encode_to_vec();
+        let query = Wallet::parse(method, &bytes).expect("a good request");
+        Wallet::cost(ledger, &query)
+    }
+
+    #[test]
+    fn cost_grows_with_what_is_looked_at() {
+        let ledger = ledger(100);
+        let [account_id, asset] = ["a", "GBP"].map(str::to_owned);
+        let now = proto::GetBalanceRequest {
+            account_id: account_id.clone(),
+            ..proto::GetBalanceRequest::default()
+        };
+        let past = proto::GetBalanceRequest {
+            as_of_us: Some(0),
+            ..now.clone()
+        };
+        assert_eq!((cost(&ledger, 0, &now), cost(&ledger, 0, &past)), (0, 140));
+        let batch = proto::BatchGetBalancesRequest {
+            account_ids: vec!["a".to_owned(), "b".to_owned()],
+            asset: None,
+        };
+        assert_eq!(cost(&ledger, 1, &batch), 100);
+        let mut statistics = proto::GetStatisticsRequest {
+            account_id: account_id.clone(),
+            asset: asset.clone(),
+            to_us: YEAR_US,
+            ..proto::GetStatisticsRequest::default()
+        };
+        assert_eq!(cost(&ledger, 2, &statistics), 100);
+        statistics.percentiles = vec![5_000];
+        assert_eq!(cost(&ledger, 2, &statistics), 200);
+        statistics.asset = "EUR".to_owned();
+        assert_eq!(cost(&ledger, 2, &statistics), 0);
+        statistics.account_id = "nobody".to_owned();
+        assert_eq!(cost(&ledger, 2, &statistics), 0);
+        let top = proto::GetTopCounterpartiesRequest {
+            account_id: account_id.clone(),
+            asset: asset.clone(),
+            to_us: YEAR_US,
+            limit: 3,
+            ..proto::GetTopCounterpartiesRequest::default()
+        };
+        assert_eq!(cost(&ledger, 3, &top), 300);
+        let series = proto::GetTimeSeriesRequest {
+            account_id,
+            asset,
+            to_us: YEAR_US,
+            step: proto::Step::Day.into(),
+            ..proto::GetTimeSeriesRequest::default()
+        };
+        assert_eq!(cost(&ledger, 4, &series), 100 + 3_650, "buckets count too");
+    }
+}

@@ -1,0 +1,52 @@
+//! `GetTopCounterparties`.
+
+use super::{check, codec, lookup};
+use crate::ledger::Ledger;
+use crate::proto::{CounterpartyTotal, GetTopCounterpartiesRequest};
+use crate::stats::Window;
+use crate::stats::counterparties::{Total, top};
+use hotpath::model::Refusal;
+
+/// A checked request.
+#[derive(Debug)]
+pub struct Query {
+    request: GetTopCounterpartiesRequest,
+    window: Window,
+    limit: usize,
+}
+
+pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
+    let request: GetTopCounterpartiesRequest = codec::decode(request)?;
+    check::account_id(&request.account_id)?;
+    check::asset(&request.asset)?;
+    let window = check::window(request.from_us, request.to_us)?;
+    let limit = check::limit(request.limit)?;
+    Ok(Query {
+        request,
+        window,
+        limit,
+    })
+}
+
+/// Grouping an entry takes three times as long as adding it up.
+pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
+    3 * lookup::entries(ledger, &query.request.account_id, &query.request.asset)
+}
+
+pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+    let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
+    let totals = log.map(|log| top(log, query.window, query.limit, ledger.ids()));
+    for total in totals.into_iter().flatten() {
+        codec::append_row(&row(total)?, reply);
+    }
+    Ok(())
+}
+
+fn row((id, total): (&str, Total)) -> Result<CounterpartyTotal, Refusal> {
+    Ok(CounterpartyTotal {
+        counterparty: id.to_owned(),
+        count: total.count,
+        credit_sum: check::fit("credit_sum", total.credit_sum)?,
+        debit_sum: check::fit("debit_sum", total.debit_sum)?,
+    })
+}
