@@ -1,4 +1,4 @@
-//! Compiles `interop.proto` with protox, so that building needs no protoc.
+//! Makes the messages of `interop.proto` and the descriptors that the engine compares with those of the Go service.
 
 use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};
