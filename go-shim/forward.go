@@ -137,7 +137,7 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	return none
 }
 
-// keptHere asks Config.Forwardable, as late as it can: its context is the one that the service's handler gets.
+// keptHere asks Config.Forwardable, with the context that the service's handler gets.
 func (m *method) keptHere(ctx context.Context) (kept bool) {
 	if m.side.cfg.Forwardable == nil {
 		return false
@@ -221,7 +221,7 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
 	if why == declined {
-		// As it should be: nothing to warn of, and the sidecar is well.
+		// This is normal: the sidecar works, and there is nothing to warn about.
 		m.metrics.Declined(whyDeclined(err))
 		m.handBack(h, blameRequest, why)
 		return

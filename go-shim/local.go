@@ -11,22 +11,23 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// maxTold bounds the keys that are told of, for each method: a handler may make them up.
+// maxTold bounds the keys that the log names for each method, because a handler may invent keys.
 const maxTold = 32
 
-// readable is what grpc-go's own stream is besides a grpc.ServerTransportStream: its metadata can be read back. So it need
-// not be wrapped, which would break grpc.SetSendCompressor and grpc.ClientSupportedCompressors: both want that very type.
+// readable is implemented by grpc-go's own stream: its metadata can be read back. So the shim need not wrap the stream. A
+// wrapper would break grpc.SetSendCompressor and grpc.ClientSupportedCompressors, which look for that type.
 type readable interface {
 	Header() (metadata.MD, error)
 	Trailer() metadata.MD
 }
 
-// compressing is that type too, should a grpc-go take readable from it. It is then left alone.
+// compressing is implemented by the same type. If a later grpc-go no longer implements readable, the shim leaves its stream
+// alone.
 type compressing interface {
 	SetSendCompress(name string) error
 }
 
-// outgoing is a response's metadata so far.
+// outgoing is the metadata of a response so far.
 type outgoing struct{ header, trailer metadata.MD }
 
 func read(stream readable) (o outgoing) {
@@ -35,7 +36,8 @@ func read(stream readable) (o outgoing) {
 	return o
 }
 
-// watched runs the local handler and tells of the headers and trailers that it sets: the answer of a sidecar has none.
+// watched runs the local handler and reports the headers and trailers that it sets, because an answer of the sidecar has
+// none.
 func (h *handler) watched(ctx context.Context, run func(context.Context) (any, error)) (any, error) {
 	switch stream := grpc.ServerTransportStreamFromContext(ctx).(type) {
 	case nil, compressing:
@@ -47,7 +49,7 @@ func (h *handler) watched(ctx context.Context, run func(context.Context) (any, e
 		}
 		return run(ctx)
 	default:
-		// Somebody's wrapper, through which nobody finds that type anyway.
+		// Someone else has wrapped grpc-go's stream, so its type cannot be found anyway.
 		seen := &recorder{ServerTransportStream: stream}
 		reply, err := run(grpc.NewContextWithServerTransportStream(ctx, seen))
 		h.tellOfMetadata(ctx, outgoing{}, seen.all())
@@ -110,14 +112,14 @@ func (m *method) forwardable(ctx context.Context) (may bool) {
 		return true
 	}
 	defer func() {
-		if recover() != nil { // told of when it decides
+		if recover() != nil { // keptHere logs it
 			may = false
 		}
 	}()
 	return m.side.cfg.Forwardable(ctx, m.name)
 }
 
-// added are the keys that got values. Those of positions the sidecar's answers have too.
+// added returns the keys that got values. It leaves out position keys, because the sidecar's answers have them too.
 func added(before, after metadata.MD) (keys []string) {
 	for key, values := range after {
 		if len(values) > len(before[key]) && !strings.HasPrefix(key, position.Prefix) {
@@ -137,7 +139,7 @@ func (m *method) tellOfKeys(where string, keys []string) {
 	}
 }
 
-// once is a set of what was told of.
+// once is the set of keys that the log has named.
 type once struct {
 	mu   sync.Mutex
 	told map[string]bool

@@ -41,7 +41,7 @@ type method struct {
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
 	metrics              *telemetry.Method
-	// told are the keys of response metadata that the log has been told of.
+	// told are the keys of response metadata that the log has named.
 	told once
 
 	// state is one of the constants below.

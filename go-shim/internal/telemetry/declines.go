@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// maxDeclines bounds the reasons that are told apart: they come from the sidecar, and a label costs memory for ever.
+	// maxDeclines bounds the distinct reasons, because the sidecar sends them and each label costs memory for ever.
 	maxDeclines    = 64
 	maxReasonBytes = 64
 	otherReason    = "other"

@@ -45,7 +45,7 @@ pub(crate) struct Core<M: Model> {
     pub(super) queued: AtomicUsize,
     /// Unary calls that moved to such a place.
     pub(super) moved: AtomicU64,
-    /// Whether a reason that the model did not name was told of.
+    /// Whether the log has named a reason that the model did not list.
     stray_decline: Once,
 }
 
@@ -302,8 +302,8 @@ impl<M: Model> Core<M> {
         })
     }
 
-    /// What `parse` refused. It is so at every position, but a verdict must name one that was asked for, or the shim would
-    /// not believe it; only of bad arguments does it believe any.
+    /// Answers what `parse` refused. The refusal is the same at every position, but a verdict must name a position that the
+    /// request allows, or the shim would not believe it. Only for bad arguments does the shim believe any position.
     #[cold]
     fn refused(&self, newest: u64, asked: &Asked<'_>, refusal: Refusal) -> Turn {
         let bounds = match (&refusal, asked.bounds) {
