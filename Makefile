@@ -28,7 +28,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again \
+.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -112,6 +112,9 @@ OFTEN ?= $(shell expr 9 '*' $(N))
 
 test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
 	.ci/test-again $(N) $(OFTEN)
+
+adopting: ## Follow docs/adopting.md to the letter, from an empty folder
+	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
 
 fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s

@@ -1,0 +1,34 @@
+package adopting
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+)
+
+func TestBlocksAreWhatTheirFencesSay(t *testing.T) {
+	page := "text\n```sh\na\nb\n```\n```sh background\nc\n```\n```text\nd\n```\n```go x/y.go\n```\n```diff z\ne\n```\n"
+	want := []block{{run, "", "a\nb\n", 2}, {serve, "", "c\n", 6}, {output, "", "d\n", 9}, {file, "x/y.go", "\n", 12},
+		{patch, "z", "e\n", 14}}
+	if got, err := blocks(page); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v", err, got)
+	}
+	for _, bad := range []string{"```\n```\n", "```go\n```\n", "```sh\n", "```diff\n```\n"} {
+		if got, err := blocks(bad); !errors.Is(err, errPage) {
+			t.Errorf("%q: %v, %v", bad, got, err)
+		}
+	}
+}
+
+func TestAnEllipsisStandsForTheRestOfItsLine(t *testing.T) {
+	for _, c := range []struct {
+		shown, printed string
+		want           bool
+	}{
+		{"a …\nb", "a 1.5\nb\n", true}, {"a …\nb", "a 1\n2\nb", false}, {"a.c", "abc", false}, {"", "x", false}, {"a", "a\na", false},
+	} {
+		if got := matches(c.shown, c.printed); got != c.want {
+			t.Errorf("%q shows %q: %v", c.shown, c.printed, got)
+		}
+	}
+}
