@@ -72,13 +72,13 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	if why != none {
 		// The caller has left: nobody waits for a fallback, and this says nothing about the sidecar.
 		if cause := ctx.Err(); cause != nil {
-			m.handBack(&h, blameNobody, none)
+			m.handBack(&h, noOutcome, none)
 			return answer{err: status.FromContextError(cause).Err(), served: true}
 		}
 		m.fail(&h, why, err)
 		return answer{declined: why == declined}
 	}
-	m.handBack(&h, blameRequest, none)
+	m.handBack(&h, success, none)
 	m.metrics.Sidecar()
 	if h.tell {
 		// This fails only if an interceptor sent the header already. Then there is no place for the position.
@@ -97,7 +97,7 @@ func (m *method) survive(h *hop, out *answer) {
 	m.metrics.Fallback(int(panicked))
 	m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
 		"panic", cause, "stack", string(debug.Stack()))
-	m.handBack(h, blameMethod, panicked)
+	m.handBack(h, methodFailure, panicked)
 }
 
 // route is the policy. It alone decides whether and how a request is forwarded.
@@ -223,79 +223,79 @@ func (m *method) fail(h *hop, why reason, err error) {
 	if why == declined {
 		// This is normal: the sidecar works, and there is nothing to warn about.
 		m.metrics.Declined(whyDeclined(err))
-		m.handBack(h, blameRequest, why)
+		m.handBack(h, success, why)
 		return
 	}
 	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
 		"method", m.name, "reason", why.String(), "error", err)
-	m.handBack(h, m.blame(h, why, err), why)
+	m.handBack(h, m.outcome(h, why, err), why)
 }
 
 // handBack returns the ticket, if there is one, to the breaker, once.
-func (m *method) handBack(h *hop, b blame, why reason) {
+func (m *method) handBack(h *hop, o outcome, why reason) {
 	if !h.admitted {
 		return
 	}
 	h.admitted = false
-	switch b {
-	case blameMethod:
+	switch o {
+	case methodFailure:
 		m.side.breaker.Failure(h.ticket, why.String())
-	case blameSide:
+	case sideFailure:
 		m.side.breaker.Lost(h.ticket, why.String())
-	case blameEither:
+	case doubt:
 		m.side.breaker.Doubt(h.ticket, why.String())
-	case blameNobody:
+	case noOutcome:
 		m.side.breaker.Abandon(h.ticket)
-	case blameRequest:
+	case success:
 		m.side.breaker.Success(h.ticket)
 	}
 }
 
-type blame uint8
+type outcome uint8
 
 const (
-	// blameMethod: the sidecar may be broken, for this method or for all. Package breaker decides which.
-	blameMethod blame = iota
-	// blameSide: the way to the sidecar is broken, for every method.
-	blameSide
-	// blameEither: the sidecar may be broken, or only this request was too much for it.
-	blameEither
-	// blameNobody: this hop taught nothing, or another request has already told the breaker.
-	blameNobody
-	// blameRequest: the sidecar is well. If it didn't answer, it can't answer this request only. If such requests
+	// methodFailure: the sidecar may be broken, for this method or for all. Package breaker decides which.
+	methodFailure outcome = iota
+	// sideFailure: the way to the sidecar is broken, for every method.
+	sideFailure
+	// doubt: the sidecar may be broken, or only this request was too much for it.
+	doubt
+	// noOutcome: this hop taught nothing, or another request has already told the breaker.
+	noOutcome
+	// success: the sidecar is well. If it didn't answer, it can't answer this request only. If such requests
 	// counted, one caller could open the breaker for all.
-	blameRequest
+	success
 )
 
-func (m *method) blame(h *hop, why reason, err error) blame {
+func (m *method) outcome(h *hop, why reason, err error) outcome {
 	switch why {
 	case busy, methodRefused:
-		return blameNobody
+		return noOutcome
 	case unavailable:
 		if errors.Is(err, transport.ErrCollateral) {
-			return blameNobody
+			return noOutcome
 		}
-		return blameSide
+		return sideFailure
 	case hopTimeout, notReached:
 		if h.budget < m.side.cfg.HopTimeout/10 {
-			return blameEither
+			return doubt
 		}
 	case notRetained:
-		return blameRequest
+		return success
 	case noPosition:
 		switch status.Code(err) {
 		// The sidecar can't decode the request, finds it too long or doesn't know it. OK without a position means a
 		// broken sidecar.
 		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
-			return blameRequest
+			return success
 		case codes.Internal:
 			// The sidecar says INTERNAL of bytes that are no such message. It also says so of a defect of its own: a
 			// panic over this request, after which it is as well as before, or over every request.
 			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
-				return blameRequest
+				return success
 			}
-			return blameEither
+			return doubt
 		}
 	}
-	return blameMethod
+	return methodFailure
 }

@@ -74,7 +74,7 @@ func everyFaultIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 		reason string
 	}{
 		"hung":                {shimtest.Answer{Hang: true}, "hop_timeout"},
-		"slow":                {shimtest.Answer{Delay: patience}, "hop_timeout"},
+		"slow":                {shimtest.Answer{Delay: testTimeout}, "hop_timeout"},
 		"ok without position": {shimtest.Answer{Unpositioned: true}, "no_position"},
 		"garbled position":    {shimtest.Answer{Garbled: true, Position: 9}, "no_position"},
 		"older than written":  {shimtest.Answer{Position: 2}, "wrong_position"},
@@ -97,7 +97,7 @@ func everyFaultIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 			}})
 			r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return c.answer })
 			var header, trailer metadata.MD
-			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*testTimeout)
 			defer cancel()
 			if who := r.ask(t, ctx, grpc.Header(&header), grpc.Trailer(&trailer)); who != "LOCAL" {
 				t.Fatalf("answered by %s", who)

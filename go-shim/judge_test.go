@@ -10,7 +10,7 @@ import (
 func TestWhatTheTransportDoesNotTakeBlamesNobody(t *testing.T) {
 	for want, err := range map[reason]error{busy: transport.ErrBusy, methodRefused: transport.ErrRefused} {
 		why := judge(&transport.Request{}, transport.Reply{}, err)
-		if why != want || (&method{}).blame(&hop{}, why, err) != blameNobody {
+		if why != want || (&method{}).outcome(&hop{}, why, err) != noOutcome {
 			t.Errorf("%v: the reason is %v", err, why)
 		}
 	}

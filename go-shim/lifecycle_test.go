@@ -182,7 +182,7 @@ func TestSidecarThatGreetsNobody(t *testing.T) {
 		t.Fatalf("answered by %s", who)
 	}
 	began := time.Now()
-	if err := r.side.Close(); err != nil || time.Since(began) > patience {
+	if err := r.side.Close(); err != nil || time.Since(began) > testTimeout {
 		t.Fatalf("Close took %v: %v", time.Since(began), err)
 	}
 }

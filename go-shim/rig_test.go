@@ -26,8 +26,8 @@ import (
 
 const (
 	unaryCall = testpb.TestService_UnaryCall_FullMethodName
-	// patience bounds waits that end as soon as something happens.
-	patience = time.Minute
+	// testTimeout bounds waits that end as soon as something happens.
+	testTimeout = time.Minute
 )
 
 // service is the local handler: it answers with the user name LOCAL.
@@ -142,7 +142,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: patience, StaleAfter: patience, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
+		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: testTimeout, StaleAfter: testTimeout, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.config != nil {
 		s.config(&r.config)
@@ -206,7 +206,7 @@ func (r *rig) awaitReady(t testing.TB) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never true: %s", what)
 		}

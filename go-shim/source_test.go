@@ -64,7 +64,7 @@ func TestCloseDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
 			go func() { closed <- side.Close() }()
 			select {
 			case err = <-closed:
-			case <-time.After(patience):
+			case <-time.After(testTimeout):
 				t.Fatal("Close waits for the Source")
 			}
 			if err != nil || !log.has("heed the context") {

@@ -78,7 +78,7 @@ func supervised(t *testing.T, ledger string) *rig {
 	t.Setenv(asSidecar, ledger)
 	t.Setenv("TMPDIR", t.TempDir())
 	return newRig(t, setup{noFake: true, events: 100, config: func(c *shim.Config) {
-		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], patience
+		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], testTimeout
 	}})
 }
 
@@ -153,7 +153,7 @@ func TestASidecarThatCannotStartIsGivenUpUntilItCan(t *testing.T) {
 	t.Setenv(asSidecar, "")
 	t.Setenv("TMPDIR", t.TempDir())
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) {
-		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], patience
+		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], testTimeout
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	}})
 	eventually(t, "given up", func() bool { return r.metric(t, "hotpath_shim_sidecar_given_up") == 1 })

@@ -22,8 +22,8 @@ import (
 
 const (
 	method = "/test.Echo/Repeat"
-	// patience bounds waits that end as soon as something happens.
-	patience = time.Minute
+	// testTimeout bounds waits that end as soon as something happens.
+	testTimeout = time.Minute
 )
 
 // repeat answers with as many bytes as the request says.
@@ -90,7 +90,7 @@ func outcome(t *testing.T, c *shimtest.Caller) shimtest.Outcome {
 			t.Fatal("the connection has ended")
 		}
 		return o
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("no call ended")
 	}
 	return shimtest.Outcome{}
@@ -104,7 +104,7 @@ func (r *rig) sweep(times int) {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

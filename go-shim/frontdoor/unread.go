@@ -139,14 +139,14 @@ func (d *Door) sweep() {
 	if n := d.arrivals.sweep(); n > 0 {
 		d.metrics.late.Add(float64(n))
 	}
-	patience := max(1, int((d.limits.Stall*ticks+d.limits.Arrival-1)/d.limits.Arrival))
+	mostStill := max(1, int((d.limits.Stall*ticks+d.limits.Arrival-1)/d.limits.Arrival))
 	d.forgetClosed()
 	suspected := false
 	d.callers.Range(func(_, value any) bool {
 		c := value.(*caller)
 		still := c.stillness()
-		suspected = suspected || still == patience
-		if still > patience {
+		suspected = suspected || still == mostStill
+		if still > mostStill {
 			d.cutOff(c)
 		}
 		return true

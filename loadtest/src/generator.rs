@@ -229,11 +229,11 @@ impl Generator {
     }
 
     /// Waits until the target is done with reads that were given up: until one that is sent alone is answered about as quickly
-    /// as the quickest ever. Tells whether that came to pass within `patience`.
+    /// as the quickest ever. Tells whether that came to pass within `limit`.
     ///
     /// A target may go on with what nobody waits for any more, and the next window's reads would queue behind it.
-    pub fn drain(&mut self, seed: u64, patience: Duration, stop: &AtomicBool) -> Result<bool> {
-        let give_up_at = self.clock.now().saturating_add(ns(patience));
+    pub fn drain(&mut self, seed: u64, limit: Duration, stop: &AtomicBool) -> Result<bool> {
+        let give_up_at = self.clock.now().saturating_add(ns(limit));
         let method = self.workload.read(seed, 0).method;
         let window = Window {
             from_qps: 0.0,

@@ -33,7 +33,7 @@ const MAX_CONNECTIONS: u32 = 1_000_000;
 /// Longest path of a Unix socket, with some room for what is made of it.
 const SOCKET_PATH_BYTES: usize = 100;
 /// Longest start of a server with an empty ledger.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// More of it, for each byte of the ledger: a minute for 256 MiB.
 const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 
@@ -224,7 +224,7 @@ impl Server {
         let mut child = Child::spawn(&spec.name, "walletd", command, &log, &rig.server_cores)?;
         let waiting = ready::Waiting {
             folder: &folder,
-            deadline: patience(ledger),
+            deadline: start_timeout(ledger),
             stop,
         };
         let walletd = ready::service(&mut child, &waiting)?;
@@ -326,9 +326,9 @@ fn program(path: &Path) -> PathBuf {
     }
 }
 
-fn patience(ledger: &Path) -> Duration {
+fn start_timeout(ledger: &Path) -> Duration {
     let bytes = fs::metadata(ledger).map_or(0, |metadata| metadata.len());
-    PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND)
+    START_TIMEOUT + Duration::from_secs(bytes / BYTES_PER_SECOND)
 }
 
 fn fresh_folder(folder: &Path) -> Result<()> {

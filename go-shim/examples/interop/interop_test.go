@@ -35,8 +35,8 @@ const (
 	emptyCall       = grpc_testing.TestService_EmptyCall_FullMethodName
 	echoedHeader    = "x-grpc-test-echo-initial"
 	echoedTrailer   = "x-grpc-test-echo-trailing-bin"
-	// patience bounds waits that end as soon as something happens.
-	patience = time.Minute
+	// testTimeout bounds waits that end as soon as something happens.
+	testTimeout = time.Minute
 )
 
 // failing is told of what the interop client finds wrong: it would end the process.
@@ -118,7 +118,7 @@ func sidecar(t *testing.T) string {
 func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption) *rig {
 	t.Helper()
 	r := &rig{metrics: prometheus.NewRegistry()}
-	config := shim.Config{Methods: []string{emptyCall, unaryCall}, HopTimeout: patience, StaleAfter: patience,
+	config := shim.Config{Methods: []string{emptyCall, unaryCall}, HopTimeout: testTimeout, StaleAfter: testTimeout,
 		Forwardable: forwardable, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		config.Run, config.Supervisor.Bin = shim.Supervise, sidecar(t)
@@ -152,7 +152,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 
 func (r *rig) await(t *testing.T, config shim.Config) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
 		if r.side.Status().Ready && (config.Experiment.Hop != experiment.Batched || r.metric(t, "hotpath_shim_lanes") > 0) {
 			return
 		}
@@ -186,7 +186,7 @@ func (r *rig) metric(t *testing.T, name string, value ...string) (sum float64) {
 func (r *rig) pass(t *testing.T, name string) {
 	t.Run(name, func(t *testing.T) {
 		failing.Store(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 		defer cancel()
 		cases()[name](ctx, r.conn)
 	})

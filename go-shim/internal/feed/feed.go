@@ -58,8 +58,8 @@ type Feed struct {
 	HeadEvery time.Duration
 }
 
-// patience is how long a Source.Read may go on after its context has ended.
-const patience = time.Second
+// readGrace is how long a Source.Read may go on after its context has ended.
+const readGrace = time.Second
 
 type batch struct {
 	first  uint64
@@ -100,7 +100,7 @@ func outlast(ctx context.Context, read <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(readGrace)
 	defer timer.Stop()
 	select {
 	case <-read:

@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-const patience = time.Minute
+const testTimeout = time.Minute
 
 // watcher records what a feed reports.
 type watcher struct {
@@ -52,7 +52,7 @@ func connect(t *testing.T) (*shimtest.Sidecar, *grpc.ClientConn) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never true: %s", what)
 		}
@@ -74,7 +74,7 @@ func outcome(t *testing.T, end <-chan error) error {
 	select {
 	case err := <-end:
 		return err
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the feed goes on")
 		return nil
 	}

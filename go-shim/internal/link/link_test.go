@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-const patience = time.Minute
+const testTimeout = time.Minute
 
 // up runs a link to the socket. When the link calls the sidecar unusable, the reason arrives on the channel.
 func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan string) {
@@ -45,7 +45,7 @@ func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan str
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never true: %s", what)
 		}
@@ -61,7 +61,7 @@ func TestSilentSidecarIsUnusable(t *testing.T) {
 		if !strings.Contains(why, "does not answer") {
 			t.Fatalf("got %q", why)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("nobody noticed")
 	}
 }

@@ -142,7 +142,7 @@ func (s *Supervisor) try(ctx context.Context) (gaveUp bool, err error) {
 	before, out := s.configuration(), &lines{log: s.cfg.Log}
 	err = s.once(ctx, out)
 	said := out.flush()
-	if code, yes := hopeless(err); yes && ctx.Err() == nil {
+	if code, yes := permanent(err); yes && ctx.Err() == nil {
 		return s.giveUp(ctx, code, before, said), err
 	}
 	return false, err

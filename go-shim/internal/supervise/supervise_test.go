@@ -24,8 +24,8 @@ import (
 
 const (
 	// role makes this test binary something else: a sidecar, or a service that supervises one.
-	role     = "HOTPATH_TEST_ROLE"
-	patience = time.Minute
+	role        = "HOTPATH_TEST_ROLE"
+	testTimeout = time.Minute
 )
 
 func TestMain(m *testing.M) {
@@ -46,15 +46,15 @@ func TestMain(m *testing.M) {
 		service()
 	case "answering":
 		answering()
-	case "hopeless":
-		hopelessly()
+	case "permanent":
+		endForGood()
 	default:
 		sidecar(true)
 	}
 }
 
-// hopelessly ends with the code that the file of --extra holds, if any, and is a sidecar otherwise.
-func hopelessly() {
+// endForGood ends with the code that the file of --extra holds, if any, and is a sidecar otherwise.
+func endForGood() {
 	text, err := os.ReadFile(os.Args[len(os.Args)-1])
 	code, noNumber := strconv.Atoi(string(text))
 	if errors.Join(err, noNumber) != nil {
@@ -155,7 +155,7 @@ func startWith(t *testing.T, clock clock, as string, change func(*Config)) *Supe
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never true: %s", what)
 		}

@@ -125,7 +125,7 @@ impl Writes {
             return Ok(());
         };
         if now.saturating_sub(current.first_tried) >= GIVE_UP_NS {
-            return Err(self.hopeless(links));
+            return Err(self.never_succeeds(links));
         }
         if !matches!(current.attempt, Attempt::NotBefore(at) if at <= now) {
             return Ok(());
@@ -207,7 +207,7 @@ impl Writes {
         }
     }
 
-    fn hopeless(&self, links: &Links) -> Error {
+    fn never_succeeds(&self, links: &Links) -> Error {
         let why = match &self.observed.last_failure {
             Some((status, message)) => format!("status {status} `{message}`"),
             None => match links.failure(self.plan.link) {

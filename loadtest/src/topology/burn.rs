@@ -1,7 +1,7 @@
 //! The servers of the break-even report: `burnd`, which answers by itself, by its sidecar, or by Rust that is linked in.
 
 use super::{
-    PATIENCE, child::Child, fresh_folder, program, ready, ready_file, socket, socket_fits,
+    START_TIMEOUT, child::Child, fresh_folder, program, ready, ready_file, socket, socket_fits,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -137,7 +137,7 @@ impl Server {
         let mut child = Child::spawn(answer.name(), "burnd", command, &log, &rig.server_cores)?;
         let waiting = ready::Waiting {
             folder: &folder,
-            deadline: PATIENCE,
+            deadline: START_TIMEOUT,
             stop,
         };
         let service = ready::service(&mut child, &waiting)?;

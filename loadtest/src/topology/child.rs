@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Between asking a server to end and insisting.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A server that ends when this program does: its standard input is a pipe that only this program holds.
@@ -93,7 +93,7 @@ impl Child {
         // Each step fails only if the process is gone already.
         let _ = kill_process(pid, Signal::TERM);
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < STOP_TIMEOUT {
             if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;
             }

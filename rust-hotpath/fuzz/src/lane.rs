@@ -140,7 +140,7 @@ fn admit(
 /// The reply to a request that need not wait.
 fn prompt(frame: &RequestFrame<'_>) -> Option<ReplyFrame> {
     let bounded = frame.at_position.is_some() || frame.min_position > HEAD;
-    if bounded || frame.method == model::DEAR {
+    if bounded || frame.method == model::EXPENSIVE {
         return None;
     }
     let reply = ReplyFrame {

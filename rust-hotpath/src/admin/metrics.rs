@@ -129,7 +129,7 @@ impl<M: Model> Source<M> {
         gauge(
             out,
             "hotpathd_queued",
-            "Dear requests that wait for a thread at this moment: as many run as there are cores",
+            "Expensive requests that wait for a thread at this moment: as many run as there are cores",
             size(self.status.serve.queued()),
         )?;
         gauge(

@@ -32,7 +32,7 @@ struct Gathered {
     /// How many of these bytes have left.
     sent: usize,
     /// A timer that runs while nothing leaves.
-    patience: Option<Pin<Box<Sleep>>>,
+    stall: Option<Pin<Box<Sleep>>>,
     most_unread: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Outbox {
             resets,
             bytes: Vec::new(),
             sent: 0,
-            patience: None,
+            stall: None,
             most_unread: limits::UNREAD,
         })))
     }
@@ -90,13 +90,13 @@ impl Gathered {
         while self.sent < self.bytes.len() {
             let unsent = &self.bytes[self.sent..];
             let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, unsent) else {
-                return self.poll_patience(cx).map(Err);
+                return self.poll_stall(cx).map(Err);
             };
             match written? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.sent += written,
             }
-            self.patience = None;
+            self.stall = None;
         }
         self.sent = 0;
         self.bytes.clear();
@@ -108,11 +108,11 @@ impl Gathered {
 impl Gathered {
     /// Ends a connection whose peer reads nothing. HTTP/2's keepalive cannot do that, because its last frame would have
     /// to leave first.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let most = self.most_unread;
         let begin = || Box::pin(sleep(most));
-        let patience = self.patience.get_or_insert_with(begin);
-        ready!(patience.as_mut().poll(cx));
+        let stall = self.stall.get_or_insert_with(begin);
+        ready!(stall.as_mut().poll(cx));
         let text = format!("the peer read nothing for {most:?}");
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, text))
     }
@@ -238,12 +238,12 @@ mod tests {
                 .poll_gather(cx, &[IoSlice::new(&[7; 4_096])])
                 .is_ready()
             {}
-            Poll::Ready(outbox.gathered().patience.is_some())
+            Poll::Ready(outbox.gathered().stall.is_some())
         });
         assert!(stuck.await);
         let reader = tokio::spawn(async move { far.read_to_end(&mut Vec::new()).await });
         poll_fn(|cx| outbox.poll_send(cx)).await.unwrap();
-        assert!(outbox.gathered().patience.is_none());
+        assert!(outbox.gathered().stall.is_none());
         drop(outbox);
         reader.await.unwrap().unwrap();
     }

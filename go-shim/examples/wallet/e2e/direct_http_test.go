@@ -72,7 +72,7 @@ func plainHTTP2(t *testing.T) *http.Client {
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience}
+	return &http.Client{Transport: transport, Timeout: testTimeout}
 }
 
 func exchanged(t *testing.T, client *http.Client, request *http.Request) wire {

@@ -127,7 +127,7 @@ func TestDirectGenericClient(t *testing.T) {
 // of the protocol have the same messages.
 func described(t *testing.T, conn *grpc.ClientConn, version string) ([]string, *descriptorpb.FileDescriptorSet) {
 	t.Helper()
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	path := "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo"
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, path)
@@ -190,7 +190,7 @@ func parsed(t *testing.T, reply *reflectionv1.ServerReflectionResponse) []*descr
 func TestDirectHealth(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t)
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	health := healthv1.NewHealthClient(d.conn)
 	for _, name := range []string{"", "wallet.v1.WalletService"} {
@@ -209,7 +209,7 @@ func TestDirectHealth(t *testing.T) {
 	if reply, err := watch.Recv(); err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 		t.Fatalf("watch: %v, %v", reply, err)
 	}
-	d.Stop(patience)
+	d.Stop(testTimeout)
 	for {
 		reply, err := watch.Recv()
 		if err != nil {
@@ -247,7 +247,7 @@ func TestDirectRefusals(t *testing.T) {
 		{"private: feed", "/hotpath.v1.FeedService/Feed", nil, nil, codes.Unimplemented, ""},
 	}
 	for _, c := range cases {
-		ctx, cancel := patiently()
+		ctx, cancel := withTimeout()
 		var reply []byte
 		err := d.conn.Invoke(ctx, c.method, &c.request, &reply, append(c.options, grpc.ForceCodec(opaque{}))...)
 		cancel()

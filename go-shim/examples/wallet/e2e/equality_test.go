@@ -108,7 +108,7 @@ func (e *equality) post() {
 	for name, conn := range map[string]*grpc.ClientConn{
 		"legacy": e.legacy.conn, "best": e.best.conn, "with the shim": e.shimmed.conn,
 	} {
-		ctx, cancel := patiently()
+		ctx, cancel := withTimeout()
 		got := ask.Call(ctx, conn, walletv1.WalletService_PostTransaction_FullMethodName, encoded, nil)
 		cancel()
 		if got.Code != want.Code || got.Message != want.Message || string(got.Reply) != string(want.Response) {

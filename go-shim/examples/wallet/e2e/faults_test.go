@@ -102,7 +102,7 @@ func TestASidecarThatRestartsEmptyIsRefilled(t *testing.T) {
 	s.caughtUp()
 	l := s.busy("refilled", callers)
 	l.more(300)
-	first.Stop(patience)
+	first.Stop(testTimeout)
 	l.more(100)
 	second := p.hotpathd()
 	if first.Pid() == second.Pid() {
@@ -163,7 +163,7 @@ func TestASidecarOfAnotherLedgerIsRefused(t *testing.T) {
 	}
 	first.caughtUp()
 	first.mustServe("shared")
-	first.Stop(patience)
+	first.Stop(testTimeout)
 
 	ours.socket = theirs.socket
 	second := ours.walletd(rig.Attach)

@@ -17,8 +17,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// patience is for waits that only a broken program reaches.
-const patience = 3 * time.Minute
+// testTimeout is for waits that only a broken program reaches.
+const testTimeout = 3 * time.Minute
 
 // place is a directory with a ledger and a socket; services come and go in it.
 type place struct {
@@ -101,7 +101,7 @@ func dial(t *testing.T, target string) *grpc.ClientConn {
 
 func (s *service) caughtUp() {
 	s.t.Helper()
-	if _, err := s.AwaitCaughtUp(patience); err != nil {
+	if _, err := s.AwaitCaughtUp(testTimeout); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -117,7 +117,7 @@ func (s *service) shim() rig.Shim {
 
 func (s *service) await(what string, good func(rig.Shim) bool) {
 	s.t.Helper()
-	if _, err := s.AwaitShim(what, patience, good); err != nil {
+	if _, err := s.AwaitShim(what, testTimeout, good); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -133,7 +133,7 @@ func (s *service) post(id, account string, amount int64) uint64 {
 }
 
 func (s *service) tryPost(id, account string, amount int64) (uint64, error) {
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	reply, err := s.wallet.PostTransaction(ctx, &walletv1.PostTransactionRequest{
 		TransactionId: id, External: true, OccurredAtUs: amount * 1000, Entries: []*walletv1.Entry{{
@@ -151,12 +151,12 @@ func (s *service) balance(account string) ask.Answer {
 	return put(s.conn, ask.New(0, &walletv1.GetBalanceRequest{AccountId: account}), false, 0)
 }
 
-func patiently() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), patience)
+func withTimeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), testTimeout)
 }
 
 func put(conn *grpc.ClientConn, q ask.Question, exact bool, at uint64) ask.Answer {
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	if exact {
 		return ask.Put(ctx, conn, q, ask.At(at))

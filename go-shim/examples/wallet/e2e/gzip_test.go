@@ -67,7 +67,7 @@ func TestCompressedCallsAreAnsweredCompressed(t *testing.T) {
 					t.Errorf("%s: %d of 20 long replies came compressed", name, n)
 				}
 				bomb := &walletv1.GetBalanceRequest{AccountId: strings.Repeat("x", 128<<10)}
-				ctx, cancel := patiently()
+				ctx, cancel := withTimeout()
 				_, err := client.GetBalance(ctx, bomb)
 				cancel()
 				if status.Code(err) != codes.ResourceExhausted {
@@ -83,7 +83,7 @@ func TestCompressedCallsAreAnsweredCompressed(t *testing.T) {
 
 func sameAnswer(t *testing.T, name string, client, plain walletv1.WalletServiceClient) {
 	t.Helper()
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	balance := &walletv1.GetBalanceRequest{AccountId: "acc"}
 	got, err := client.GetBalance(ctx, balance)

@@ -25,7 +25,7 @@ func TestManyLongRepliesAtOnceComeFromTheSidecar(t *testing.T) {
 	var all sync.WaitGroup
 	for range many {
 		all.Go(func() {
-			ctx, cancel := patiently()
+			ctx, cancel := withTimeout()
 			defer cancel()
 			reply, err := s.wallet.GetTimeSeries(ctx, request)
 			if err != nil || len(reply.GetBuckets()) != 10_000 {
@@ -38,7 +38,7 @@ func TestManyLongRepliesAtOnceComeFromTheSidecar(t *testing.T) {
 	if served := now.Served[rig.SidecarMode] - before.Served[rig.SidecarMode]; served != many || now.Fallbacks != before.Fallbacks {
 		t.Errorf("%d of %d by the sidecar; fallbacks %v, before %v", served, many, now.Reasons, before.Reasons)
 	}
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	page, err := probe.Scrape(ctx, sidecar.Addresses.Admin)
 	if err != nil {

@@ -29,7 +29,7 @@ func (opaque) Unmarshal(data []byte, v any) error {
 // observe makes a call and writes down all that a caller can see of it, metadata included.
 func observe(t *testing.T, conn *grpc.ClientConn, method string, request []byte, md metadata.MD) string {
 	t.Helper()
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	var header, trailer metadata.MD
 	var reply []byte

@@ -76,7 +76,7 @@ func (l *load) report(format string, a ...any) {
 func (l *load) more(n int64) {
 	l.s.t.Helper()
 	until := l.asked.Load() + n
-	err := l.s.Await(fmt.Sprintf("%d more questions", n), patience, func() bool {
+	err := l.s.Await(fmt.Sprintf("%d more questions", n), testTimeout, func() bool {
 		return l.asked.Load() >= until || l.wrong.Load() != nil
 	})
 	if err != nil {

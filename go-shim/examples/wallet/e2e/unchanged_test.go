@@ -184,7 +184,7 @@ func TestHealthAndReflectionAreUnchanged(t *testing.T) {
 
 func reflected(t *testing.T, conn *grpc.ClientConn) string {
 	t.Helper()
-	ctx, cancel := patiently()
+	ctx, cancel := withTimeout()
 	defer cancel()
 	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
 	if err != nil {

@@ -31,7 +31,7 @@ type request struct {
 	outcomes int
 }
 
-const slots, patience = 8, 50
+const slots, testTimeout = 8, 50
 
 func newModel(t *testing.T, r *rand.Rand) *model {
 	m := &model{t: t, r: r, slab: newSlab(slots), live: map[uint64]*request{}, seen: map[uint64]bool{}}
@@ -50,7 +50,7 @@ func (m *model) send() {
 		return
 	}
 	gone := make(chan struct{})
-	q := &request{waiter: &waiter{gone: gone}, gone: gone, due: m.now + 1 + m.r.Int64N(patience), waiting: true}
+	q := &request{waiter: &waiter{gone: gone}, gone: gone, due: m.now + 1 + m.r.Int64N(testTimeout), waiting: true}
 	q.id = m.slab.take(q.waiter, q.due)
 	if m.seen[q.id] || q.id>>32 == 0 {
 		m.t.Fatalf("id %#x is used again, or has no generation", q.id)
@@ -110,7 +110,7 @@ func (m *model) retire(q *request) {
 func (m *model) cancel() {
 	id := m.pick()
 	q := m.live[id]
-	due := m.now + 10*patience
+	due := m.now + 10*testTimeout
 	if got, want := m.slab.abandon(id, due), q != nil && q.waiting; got != want {
 		m.t.Fatalf("cancellation of %#x: %v, want %v", id, got, want)
 	} else if want {
@@ -127,7 +127,7 @@ func (m *model) leave() {
 	}
 	close(q.gone)
 	others := m.slab.desert(func(id uint64, w *waiter) {
-		left, due := m.live[id], m.now+10*patience
+		left, due := m.live[id], m.now+10*testTimeout
 		m.finish(left, w)
 		if left.due = due; left != q || !m.slab.abandon(id, due) {
 			m.t.Fatalf("%#x did not leave", id)
@@ -143,9 +143,9 @@ func (m *model) leave() {
 }
 
 func (m *model) timeout() {
-	m.now += m.r.Int64N(patience)
+	m.now += m.r.Int64N(testTimeout)
 	late := map[uint64]*waiter{}
-	next, overdue := m.slab.lapse(m.now, 10*patience, func(id uint64, w *waiter) { late[id] = w })
+	next, overdue := m.slab.lapse(m.now, 10*testTimeout, func(id uint64, w *waiter) { late[id] = w })
 	wantNext, wantOverdue := int64(never), false
 	for id, q := range m.live {
 		if q.due <= m.now && !q.waiting {
@@ -154,7 +154,7 @@ func (m *model) timeout() {
 		}
 		if q.due <= m.now {
 			m.finish(q, late[id])
-			q.due = m.now + 10*patience
+			q.due = m.now + 10*testTimeout
 			delete(late, id)
 		}
 		wantNext = min(wantNext, q.due)

@@ -96,7 +96,7 @@ pub struct BreakEven {
     pub faster: f64,
     /// From this CPU cost of the handler on; `null` if it can't be told.
     pub handler_us: Option<f64>,
-    /// Beyond the dearest handler that was measured: told from the overhead there.
+    /// Beyond the most expensive handler that was measured: told from the overhead there.
     pub extrapolated: bool,
     /// The same with one request in flight, when nothing shares a message or a wake-up.
     pub one_in_flight_us: Option<f64>,

@@ -13,7 +13,7 @@ const GIVEN_UP: u32 = 4;
 const PERIOD: Duration = Duration::from_millis(100);
 const AT_REST: Duration = Duration::from_millis(20);
 /// Longest wait for that, in periods.
-const PATIENCE: u32 = 50;
+const MOST_PERIODS: u32 = 50;
 
 /// The write that all windows of a round begin with.
 ///
@@ -63,7 +63,7 @@ pub(super) fn settle(meter: &Meter, stop: &AtomicBool) {
 
 /// `used` waits for a period and gives the CPU time used in it; `None`: there is nothing to wait for.
 fn until_at_rest(mut used: impl FnMut() -> Option<Duration>) {
-    for _ in 0..PATIENCE {
+    for _ in 0..MOST_PERIODS {
         if used().is_none_or(|used| used <= AT_REST) {
             return;
         }
@@ -124,7 +124,7 @@ mod tests {
             waited += 1;
             Some(busy)
         });
-        assert_eq!(waited, PATIENCE);
+        assert_eq!(waited, MOST_PERIODS);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use hotpath::model::{Model, Refusal, VerdictCode};
 /// Where the ledger stands.
 pub(crate) const HEAD: u64 = 5;
 /// The method that takes long, or says so.
-pub(crate) const DEAR: u32 = 1;
+pub(crate) const EXPENSIVE: u32 = 1;
 
 pub(crate) enum Echo {}
 
@@ -21,7 +21,7 @@ pub(crate) fn reply(method: u32, body: &[u8], reply: &mut Vec<u8>) -> Option<Str
 
 impl Model for Echo {
     const SERVICE: &'static str = "echo.v1.EchoService";
-    const METHODS: &'static [&'static str] = &["Echo", "Dear", "Verdict", "Long"];
+    const METHODS: &'static [&'static str] = &["Echo", "Expensive", "Verdict", "Long"];
     const DESCRIPTORS: &'static [u8] = &[];
     type State = u64;
     type Event = u64;
@@ -55,7 +55,7 @@ impl Model for Echo {
 
     fn cost(_: &u64, query: &Self::Query<'_>) -> usize {
         match query.0 {
-            DEAR => usize::MAX,
+            EXPENSIVE => usize::MAX,
             _ => 0,
         }
     }

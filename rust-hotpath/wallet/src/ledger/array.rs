@@ -10,7 +10,7 @@
 use std::array;
 use std::sync::Arc;
 
-/// Children to an inner node. An update counts a reference to each child of what it copies, so wide is dear.
+/// Children to an inner node. An update counts a reference to each child of what it copies, so wide nodes are expensive.
 const FAN: usize = 32;
 
 type Leaf<T, const LEAF: usize> = Option<Arc<[T; LEAF]>>;

@@ -30,15 +30,15 @@ pub(super) fn entries(ledger: &Ledger, account_id: &str, asset: &str) -> usize {
 /// The row of one asset among many (its name, sorting, encoding) takes about as long as scanning so many entries.
 pub(super) const ENTRIES_PER_ASSET: usize = 40;
 
-/// From here on a question is moved away from cheap ones, so it need not be known how dear it is.
-pub(super) const DEAR: usize = 100_000;
+/// From here on a question is moved away from cheap ones, so it need not be known how expensive it is.
+pub(super) const EXPENSIVE: usize = 100_000;
 
-/// What the rows of all assets of an account cost, each `row` at least; up to about [`DEAR`].
+/// What the rows of all assets of an account cost, each `row` at least; up to about [`EXPENSIVE`].
 pub(super) fn all_assets(account: &Account, row: impl Fn(&Log) -> usize) -> usize {
     let mut cost = 0;
     for holding in account.holdings() {
         cost += ENTRIES_PER_ASSET + row(holding.log);
-        if cost > DEAR {
+        if cost > EXPENSIVE {
             break;
         }
     }

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// patience decides no test: what is waited for comes, or never would.
-	patience    = time.Minute
+	// testTimeout decides no test: what is waited for comes, or never would.
+	testTimeout = time.Minute
 	positionKey = "x-hotpath-position"
 )
 
@@ -68,7 +68,7 @@ func start(t *testing.T, args ...string) burnv1.BurnServiceClient {
 
 func address(t *testing.T, ready string, ended chan error) string {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- nil
@@ -92,7 +92,7 @@ func address(t *testing.T, ready string, ended chan error) string {
 // ask also says whether the sidecar answered: only it names a position.
 func ask(t *testing.T, client burnv1.BurnServiceClient, request *burnv1.BurnRequest) (*burnv1.BurnResponse, bool, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), positionKey, "want"), patience)
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), positionKey, "want"), testTimeout)
 	defer cancel()
 	var header, trailer metadata.MD
 	response, err := client.Burn(ctx, request, grpc.Header(&header), grpc.Trailer(&trailer))
@@ -103,7 +103,7 @@ func ask(t *testing.T, client burnv1.BurnServiceClient, request *burnv1.BurnRequ
 func check(t *testing.T, client burnv1.BurnServiceClient, fromSidecar bool) {
 	t.Helper()
 	good := &burnv1.BurnRequest{WorkNs: 20_000, Ticket: 7}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(10 * time.Millisecond) {
 		response, sidecar, err := ask(t, client, good)
 		if err != nil || !proto.Equal(response, &burnv1.BurnResponse{WorkNs: 20_000, Ticket: 7}) {
 			t.Fatalf("got %v, %v", response, err)

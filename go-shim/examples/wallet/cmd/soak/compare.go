@@ -13,7 +13,7 @@ const comparers = 8
 
 // compare has Go alone answer what was answered under load, each question at the position of its answer.
 func (s *soak) compare(ctx context.Context) error {
-	if err := s.walletd.Switch(rig.Legacy, patience); err != nil {
+	if err := s.walletd.Switch(rig.Legacy, waitLimit); err != nil {
 		return err
 	}
 	queue := make(chan ask.Sample)
@@ -36,14 +36,14 @@ func (s *soak) compare(ctx context.Context) error {
 	}
 	close(queue)
 	group.Wait()
-	if err := s.walletd.Switch(rig.SidecarMode, patience); err != nil {
+	if err := s.walletd.Switch(rig.SidecarMode, waitLimit); err != nil {
 		return err
 	}
 	return ctx.Err()
 }
 
 func (s *soak) again(one ask.Sample, n int) (again ask.Answer, what string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	again = ask.Put(ctx, s.traffic.conns[n%connections], one.Question, ask.At(one.Answer.Position))
 	return again, ask.Differ(one.Answer, again)

@@ -49,7 +49,7 @@ func (s *soak) kill(ctx context.Context, pid int, before rig.Shim) error {
 		return fmt.Errorf("SIGKILL to the sidecar: %w", err)
 	}
 	s.counted.kills++
-	_, err := s.walletd.AwaitShim("a new sidecar has caught up", patience, func(now rig.Shim) bool {
+	_, err := s.walletd.AwaitShim("a new sidecar has caught up", waitLimit, func(now rig.Shim) bool {
 		return ctx.Err() != nil || now.Ready && now.Restarts > before.Restarts && now.Position >= before.Head
 	})
 	return err
@@ -75,7 +75,7 @@ func (s *soak) awaitServing(ctx context.Context, what string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.walletd.AwaitShim(what, patience, func(now rig.Shim) bool {
+	_, err = s.walletd.AwaitShim(what, waitLimit, func(now rig.Shim) bool {
 		return ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode]
 	})
 	return err

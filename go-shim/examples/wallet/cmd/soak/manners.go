@@ -30,8 +30,8 @@ const (
 	hurried
 	// ahead asks for a position that is about to be reached.
 	ahead
-	// hopeless asks for a position far off, with little time.
-	hopeless
+	// expiring asks for a position far off, with little time.
+	expiring
 	// malformed sends bytes or metadata against the rules.
 	malformed
 	// cold asks what the sidecar has no part in.
@@ -41,7 +41,7 @@ const (
 )
 
 var mannerNames = [manners]string{
-	"patient", "large", "cancelling", "hurried", "ahead", "hopeless", "malformed", "cold",
+	"patient", "large", "cancelling", "hurried", "ahead", "expiring", "malformed", "cold",
 }
 
 func (m manner) String() string { return mannerNames[m] }
@@ -62,7 +62,7 @@ func anyManner(random *rand.Rand) manner {
 const (
 	cancelWithin = 3 * time.Millisecond
 	hurryWithin  = 4 * time.Millisecond
-	hopelessTime = 30 * time.Millisecond
+	expiringTime = 30 * time.Millisecond
 )
 
 // request is one question and how it is put.
@@ -85,10 +85,10 @@ func (r request) context(random *rand.Rand) (context.Context, context.CancelFunc
 		return ctx, func() { timer.Stop(); cancel() }
 	case hurried:
 		return context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(hurryWithin))))
-	case hopeless:
-		return context.WithTimeout(context.Background(), hopelessTime)
+	case expiring:
+		return context.WithTimeout(context.Background(), expiringTime)
 	default:
-		return context.WithTimeout(context.Background(), patience)
+		return context.WithTimeout(context.Background(), waitLimit)
 	}
 }
 
@@ -103,9 +103,9 @@ func (r request) wrong(a ask.Answer) string {
 		return ""
 	case r.manner == cancelling && a.Code == codes.Canceled:
 		return ""
-	case (r.manner == hurried || r.manner == hopeless) && a.Code == codes.DeadlineExceeded:
+	case (r.manner == hurried || r.manner == expiring) && a.Code == codes.DeadlineExceeded:
 		return ""
-	case (r.manner == ahead || r.manner == hopeless) && a.Code == codes.FailedPrecondition:
+	case (r.manner == ahead || r.manner == expiring) && a.Code == codes.FailedPrecondition:
 		// Nobody posted in time.
 		if bytes.Contains(a.Details, fmt.Appendf(nil, "%x", position.ReasonNotReached)) {
 			return ""

@@ -52,8 +52,8 @@ func TestOnlyWhoWentAwayGoesWithoutAnAnswer(t *testing.T) {
 		{ahead, notReached, true},
 		{ahead, bare(codes.FailedPrecondition), false},
 		{ahead, at(6, codes.OK), false},
-		{hopeless, bare(codes.DeadlineExceeded), true},
-		{hopeless, at(6, codes.OK), false},
+		{expiring, bare(codes.DeadlineExceeded), true},
+		{expiring, at(6, codes.OK), false},
 		{malformed, bare(codes.Internal), true},
 		{malformed, bare(codes.Unavailable), false},
 	} {

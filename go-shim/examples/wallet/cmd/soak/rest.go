@@ -62,7 +62,7 @@ func (s *soak) rest(ctx context.Context, stretch int) error {
 	if s.base == nil {
 		s.awaitSteady(ctx)
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -17,8 +17,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// patience is for waits that only a broken program reaches.
-const patience = 3 * time.Minute
+// waitLimit is for waits that only a broken program reaches.
+const waitLimit = 3 * time.Minute
 
 const (
 	stopGrace = 10 * time.Second
@@ -106,13 +106,13 @@ func (s *soak) serve(ctx context.Context) error {
 	var err error
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: c.Walletd, Dir: c.Out, DB: s.config.Path(command.LedgerFile), Sidecar: rig.Supervise, SidecarBin: c.Hotpathd,
-		Socket: s.config.Path("hotpathd.sock"), Modes: s.config.Path("modes.toml"), StartWithin: patience,
+		Socket: s.config.Path("hotpathd.sock"), Modes: s.config.Path("modes.toml"), StartWithin: waitLimit,
 		Env: []string{fmt.Sprintf("HOTPATHD_RETAIN_MS=%d", retain.Milliseconds()), promptPurge},
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.walletd.AwaitShim("the sidecar has loaded the ledger", patience, func(now rig.Shim) bool {
+	_, err = s.walletd.AwaitShim("the sidecar has loaded the ledger", waitLimit, func(now rig.Shim) bool {
 		return ctx.Err() != nil || now.Head > 0 && now.CaughtUp()
 	})
 	return errors.Join(err, ctx.Err())
@@ -147,13 +147,13 @@ func (s *soak) prepare(ctx context.Context) error {
 	}
 	makes := &poster.Transactions{Mix: t.mix, Random: random, NowUs: t.mix.LastUs()}
 	t.poster = &poster.Poster{
-		Wallet: wallet, Next: makes.Next, Every: time.Second / time.Duration(s.config.postRate), Timeout: patience,
+		Wallet: wallet, Next: makes.Next, Every: time.Second / time.Duration(s.config.postRate), Timeout: waitLimit,
 	}
 	for _, bad := range malformedRequests() {
 		bad.reference = ask.Put(ctx, t.conns[0], bad.question, bad.md)
 		t.bad = append(t.bad, bad)
 	}
-	return errors.Join(s.walletd.Switch(rig.SidecarMode, patience), ctx.Err())
+	return errors.Join(s.walletd.Switch(rig.SidecarMode, waitLimit), ctx.Err())
 }
 
 // stretches are load, comparison, rest, again and again.
@@ -192,7 +192,7 @@ func (s *soak) load(ctx context.Context, n int, what fault) error {
 	if err == nil {
 		// Whatever the fault took, there is some load after it.
 		pause(ctx, max(s.plan.load-time.Since(began), s.plan.load/4))
-		err = s.walletd.Await("every kind of request and a post", patience, func() bool {
+		err = s.walletd.Await("every kind of request and a post", waitLimit, func() bool {
 			return ctx.Err() != nil || s.traffic.complete()
 		})
 	}
@@ -249,7 +249,7 @@ func (s *soak) closeBreakers(ctx context.Context, random *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.walletd.AwaitShim("the sidecar answers and no breaker is open", patience, func(now rig.Shim) bool {
+	_, err = s.walletd.AwaitShim("the sidecar answers and no breaker is open", waitLimit, func(now rig.Shim) bool {
 		if ctx.Err() != nil || now.Served[rig.SidecarMode] > before.Served[rig.SidecarMode] && now.BreakersOpen == 0 {
 			return true
 		}

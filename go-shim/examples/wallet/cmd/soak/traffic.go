@@ -144,7 +144,7 @@ func (t *traffic) request(random *rand.Rand, m manner) request {
 	case ahead:
 		r.least += 1 + random.Uint64N(4)
 		r.md = atLeast(r.least)
-	case hopeless:
+	case expiring:
 		r.least += 1_000_000
 		r.md = atLeast(r.least)
 	}
@@ -187,7 +187,7 @@ func (t *traffic) count(random *rand.Rand, r request, answer ask.Answer, compara
 
 // askCold reads the store, which holds every position that was posted.
 func (t *traffic) askCold(random *rand.Rand, conn *grpc.ClientConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	wallet := walletv1.NewWalletServiceClient(conn)
 	var err error

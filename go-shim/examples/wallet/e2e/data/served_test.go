@@ -29,9 +29,9 @@ import (
 )
 
 const (
-	// patience is for waits that only a broken program reaches.
-	patience = 5 * time.Minute
-	askers   = 16
+	// testTimeout is for waits that only a broken program reaches.
+	testTimeout = 5 * time.Minute
+	askers      = 16
 )
 
 // served is an imported ledger, served by walletd with an attached sidecar that retains every version.
@@ -102,14 +102,14 @@ func serve(t *testing.T, dir string, want uint64) *served {
 	start := time.Now()
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: found.walletd, Dir: dir, DB: filepath.Join(dir, "ledger.db"), Sidecar: rig.Attach, Socket: socket,
-		Modes: modes, StartWithin: patience,
+		Modes: modes, StartWithin: testTimeout,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.walletd.Stop(10 * time.Second) })
 	listening := time.Since(start)
-	shim, err := s.walletd.AwaitShim("the sidecar has the whole ledger", patience, func(now rig.Shim) bool {
+	shim, err := s.walletd.AwaitShim("the sidecar has the whole ledger", testTimeout, func(now rig.Shim) bool {
 		return now.CaughtUp() && now.Head >= want
 	})
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *served) each(n int, what string, check func(n, asker int) string) {
 }
 
 func put(conn *grpc.ClientConn, q ask.Question, md metadata.MD) ask.Answer {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	return ask.Put(ctx, conn, q, md)
 }
@@ -238,7 +238,7 @@ func (s *served) finalBalances(expected map[string]int64) {
 	s.t.Helper()
 	s.balances("legacy", s.legacy, expected)
 	s.balances("sidecar", s.direct, expected)
-	if err := s.walletd.Switch(rig.SidecarMode, patience); err != nil {
+	if err := s.walletd.Switch(rig.SidecarMode, testTimeout); err != nil {
 		s.t.Fatal(err)
 	}
 	s.balances("sidecar through the shim", s.legacy, expected)

@@ -15,10 +15,10 @@ import (
 // settings is the prefix of the sidecar's settings in the environment.
 const settings = "HOTPATHD_"
 
-// hopeless is true if the exit code says that the same program with the same settings would end in the same way again.
+// permanent is true if the exit code says that the same program with the same settings would end in the same way again.
 // These are the codes of sysexits.h, 64 to 78, except 69 (the socket or a port is taken), 71 (the system) and 75 (try
 // again).
-func hopeless(err error) (code int, yes bool) {
+func permanent(err error) (code int, yes bool) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return 0, false

@@ -26,7 +26,7 @@ func ending(t *testing.T, code int) *given {
 	t.Helper()
 	g := &given{fakeClock: newFakeClock(), file: filepath.Join(t.TempDir(), "settings")}
 	g.write(t, fmt.Sprint(code))
-	g.Supervisor = startWith(t, g.fakeClock, "hopeless", func(c *Config) {
+	g.Supervisor = startWith(t, g.fakeClock, "permanent", func(c *Config) {
 		c.Args, c.Log = []string{"--config", g.file}, slog.New(&g.log)
 		c.GaveUp, c.Restarted = g.gaveUp.Store, func() { g.restarts.Add(1) }
 	})
@@ -106,8 +106,8 @@ func TestTheCodesThatCannotHeal(t *testing.T) {
 	for code := range 256 {
 		err := exec.Command("sh", "-c", fmt.Sprint("exit ", code)).Run()
 		want := code >= 64 && code <= 78 && code != 69 && code != 71 && code != 75
-		if got, hopeless := hopeless(err); hopeless != want || want && got != code {
-			t.Errorf("%d: %d, %v", code, got, hopeless)
+		if got, permanent := permanent(err); permanent != want || want && got != code {
+			t.Errorf("%d: %d, %v", code, got, permanent)
 		}
 	}
 }
