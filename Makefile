@@ -129,7 +129,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim/examples && go vet -tags datatest $(GO_ALL) && $(STATICCHECK) -tags datatest $(GO_ALL)
+	cd go-shim/examples && go vet -tags datatest,adopting $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting $(GO_ALL)
 	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 

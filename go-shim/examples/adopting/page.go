@@ -3,7 +3,6 @@ package adopting
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -81,10 +80,4 @@ func begun(fence string) (block, error) {
 	default:
 		return block{}, fmt.Errorf("a fence %q says neither a file nor a command nor an output", fence)
 	}
-}
-
-// matches says whether a command printed what the page shows. "…" stands for anything within a line.
-func matches(shown, printed string) bool {
-	pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(shown)), "…", "[^\n]*")
-	return regexp.MustCompile("^" + pattern + "$").MatchString(strings.TrimSpace(printed))
 }

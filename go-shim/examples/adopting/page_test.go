@@ -19,16 +19,3 @@ func TestBlocksAreWhatTheirFencesSay(t *testing.T) {
 		}
 	}
 }
-
-func TestAnEllipsisStandsForTheRestOfItsLine(t *testing.T) {
-	for _, c := range []struct {
-		shown, printed string
-		want           bool
-	}{
-		{"a …\nb", "a 1.5\nb\n", true}, {"a …\nb", "a 1\n2\nb", false}, {"a.c", "abc", false}, {"", "x", false}, {"a", "a\na", false},
-	} {
-		if got := matches(c.shown, c.printed); got != c.want {
-			t.Errorf("%q shows %q: %v", c.shown, c.printed, got)
-		}
-	}
-}
