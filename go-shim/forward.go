@@ -95,9 +95,13 @@ func (m *method) survive(h *hop, out *answer) {
 	}
 	*out = answer{}
 	m.metrics.Fallback(int(panicked))
+	m.tellOfPanic(cause)
+	m.handBack(h, methodFailure, panicked)
+}
+
+func (m *method) tellOfPanic(cause any) {
 	m.side.quiet.Warn("panic", "forwarding panicked; the request is answered locally", "method", m.name,
 		"panic", cause, "stack", string(debug.Stack()))
-	m.handBack(h, methodFailure, panicked)
 }
 
 // route is the policy. It alone decides whether and how a request is forwarded.
@@ -137,19 +141,30 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	return none
 }
 
-// keptHere asks Config.Forwardable, with the context that the service's handler gets.
-func (m *method) keptHere(ctx context.Context) (kept bool) {
+// keptHere counts a request that Config.Forwardable leaves to the local handler.
+func (m *method) keptHere(ctx context.Context) bool {
+	why := m.forwardable(ctx)
+	if why != none {
+		m.metrics.Fallback(int(why))
+	}
+	return why != none
+}
+
+// forwardable asks Config.Forwardable, with the context that the service's handler gets. A panic keeps the request local.
+func (m *method) forwardable(ctx context.Context) (why reason) {
 	if m.side.cfg.Forwardable == nil {
-		return false
+		return none
 	}
-	var never hop
-	var out answer
-	kept = true // if it panics
-	defer m.survive(&never, &out)
-	if kept = !m.side.cfg.Forwardable(ctx, m.name); kept {
-		m.metrics.Fallback(int(notForwardable))
+	defer func() {
+		if cause := recover(); cause != nil {
+			m.tellOfPanic(cause)
+			why = panicked
+		}
+	}()
+	if !m.side.cfg.Forwardable(ctx, m.name) {
+		return notForwardable
 	}
-	return kept
+	return none
 }
 
 // budget leaves the local handler at least half of the caller's time.

@@ -99,24 +99,12 @@ func (r *recorder) SetTrailer(md metadata.MD) error {
 func (m *method) tellOfMetadata(ctx context.Context, before, after outgoing) {
 	headers, trailers := added(before.header, after.header), added(before.trailer, after.trailer)
 	// A request that is never forwarded loses nothing.
-	if len(headers)+len(trailers) == 0 || !m.forwardable(ctx) {
+	if len(headers)+len(trailers) == 0 || m.forwardable(ctx) != none {
 		return
 	}
 	m.metrics.LocalMetadata()
 	m.tellOfKeys("header", headers)
 	m.tellOfKeys("trailer", trailers)
-}
-
-func (m *method) forwardable(ctx context.Context) (may bool) {
-	if m.side.cfg.Forwardable == nil {
-		return true
-	}
-	defer func() {
-		if recover() != nil { // keptHere logs it
-			may = false
-		}
-	}()
-	return m.side.cfg.Forwardable(ctx, m.name)
 }
 
 // added returns the keys that got values. It leaves out position keys, because the sidecar's answers have them too.

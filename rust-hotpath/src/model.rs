@@ -261,3 +261,26 @@ fn is_identifier(name: &str) -> bool {
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shim has a copy of the rule, and checks it against the same file.
+    #[test]
+    fn reasons_to_decline_follow_the_rule_of_both_languages() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../proto/golden/decline-reasons.txt"
+        );
+        let golden = std::fs::read_to_string(path).expect(path);
+        let mut cases = [0, 0];
+        for line in golden.lines().filter(|line| !line.starts_with('#')) {
+            let (allowed, text) = line.split_once(' ').expect(line);
+            let text: String = serde_json::from_str(text).expect(line);
+            assert_eq!(check_declines(&[&text]).is_ok(), allowed == "yes", "{line}");
+            cases[usize::from(allowed == "yes")] += 1;
+        }
+        assert!(cases[0] >= 10 && cases[1] >= 5, "{cases:?}");
+    }
+}

@@ -44,7 +44,7 @@ func (d *declines) label(reason string) string {
 	return reason
 }
 
-// isReason is the rule that hotpathd checks a model's reasons by.
+// isReason is the rule that hotpathd checks a model's reasons by: see proto/golden/decline-reasons.txt.
 func isReason(text string) bool {
 	for _, b := range []byte(text) {
 		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') && b != '_' {

@@ -1,28 +1,52 @@
 package telemetry
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"hotpath.dev/go-shim/metrics"
 )
 
-func TestReasonsOfDeclinesAreBounded(t *testing.T) {
-	d := newDeclines(metrics.Discard{})
-	for text, want := range map[string]string{
-		"a": "a", "Too_new_2": "Too_new_2", strings.Repeat("r", 64): strings.Repeat("r", 64), strings.Repeat("r", 65): "other",
-		"": "other", "two words": "other", "quote\"": "other", "ü": "other", "line\n": "other", "other": "other",
-	} {
-		if got := d.label(text); got != want {
+// The sidecar checks its model's reasons against the same file.
+func TestReasonsFollowTheRuleOfBothLanguages(t *testing.T) {
+	golden, err := os.ReadFile("../../../proto/golden/decline-reasons.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]int{}
+	for line := range strings.Lines(string(golden)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		allowed, quoted, _ := strings.Cut(line, " ")
+		var text string
+		if err := json.Unmarshal([]byte(quoted), &text); err != nil || allowed != "yes" && allowed != "no" {
+			t.Fatalf("%q: %v", line, err)
+		}
+		cases[allowed]++
+		want := text
+		if allowed == "no" {
+			want = "other"
+		}
+		if got := newDeclines(metrics.Discard{}).label(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
-	shown := map[string]bool{}
+	if cases["yes"] < 5 || cases["no"] < 10 {
+		t.Fatalf("%v cases", cases)
+	}
+}
+
+func TestReasonsOfDeclinesAreBounded(t *testing.T) {
+	d := newDeclines(metrics.Discard{})
+	shown := map[string]bool{d.label("a"): true}
 	for i := range 1000 {
 		shown[d.label(fmt.Sprint("reason_", i))] = true
 	}
-	if len(shown) > maxDeclines || !shown["other"] || d.label("reason_0") != "reason_0" || d.label("a") != "a" {
+	if len(shown) > maxDeclines+1 || !shown["other"] || d.label("reason_0") != "reason_0" || d.label("a") != "a" {
 		t.Fatalf("%d reasons are told apart", len(shown))
 	}
 }
