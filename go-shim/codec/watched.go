@@ -12,6 +12,7 @@ import (
 const pieceBytes = 16 << 10
 
 // pooledBytes is the smallest capacity of a buffer that grpc-go gives back; see mem.IsBelowBufferPoolingThreshold.
+// (grpc-go 1.67 and older go by the length instead. Package frontdoor, which watches messages, needs a later one.)
 const pooledBytes = 1<<10 + 1
 
 // Watcher is told what becomes of the bytes of a message.
