@@ -1,5 +1,6 @@
 # The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
-# Needs Rust (by rustup), Go and a C compiler (`fuzz` also one for C++); every other tool is fetched by version through cargo or go.
+# It needs Rust (from rustup), Go and a C compiler; `fuzz` also needs a C++ compiler. Cargo or go fetches every other tool, each
+# at a fixed version.
 
 BUF        := go run github.com/bufbuild/buf/cmd/buf@v1.57.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -10,21 +11,22 @@ BIN        := $(ROOT)/target/bin
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
 FUZZ_SECONDS ?= 10
-# All of `make break-even`, from the first server's start to the report.
+# How long all of `make break-even` may take, from the start of the first server to the report.
 BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
 TARGETS := --target legacy --target best-go --target sidecar --target direct
 
-# Most tests wait: for a process, a socket or a deadline. As many at once as there are cores would leave the cores idle.
+# Most tests wait for a process, a socket or a deadline. If only as many ran at once as there are cores, the cores would be idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
 GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
-# The packages of all three Go modules (go-shim, its frontdoor and its examples), for commands in go-shim/examples, whose go.mod
-# names new versions of all dependencies. The others name the oldest that they work with, and this is the oldest Go.
+# GO_ALL names the packages of all three Go modules: go-shim, its frontdoor and its examples. Use it in go-shim/examples, whose
+# go.mod names new versions of all dependencies. The other two go.mod files name the oldest versions that these modules work
+# with, and GO_OLDEST is the oldest Go that they work with.
 GO_ALL := hotpath.dev/go-shim/...
 GO_OLDEST := go1.25.10
-# Each program that is built with -race, walletd too, would sleep for a second before it exits.
+# By default each program that is built with -race, walletd included, sleeps for a second before it exits.
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
@@ -56,8 +58,8 @@ bench: build ## Old path against new under the same load, in 3 minutes: legacy G
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
 
-# The service of the break-even report, with the Rust static library in it: the one build that needs cgo. The library is
-# no input that go knows of, so the old program is removed.
+# The service of the break-even report, with the Rust static library linked in. This is the only build that needs cgo. Go does
+# not notice when the library changes, so the old program is removed.
 burnd:
 	cargo build --release --locked -p burner
 	@mkdir -p $(BIN) && rm -f $(BIN)/burnd
@@ -83,7 +85,7 @@ check-results: build ## Fail if README.md's tables are not what those reports sa
 
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 
-# What tests of one language need of the other.
+# Programs and libraries of each language that the tests of the other need.
 test-binaries:
 	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar --lib --bins
 	cd go-shim/examples && go build -trimpath -o $(ROOT)/target/debug/walletd ./wallet/cmd/walletd
@@ -106,7 +108,8 @@ test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works wi
 	cd go-shim && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
 	cd go-shim/frontdoor && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
 
-# How often each whole suite runs; those with clocks, processes or sockets run ten times as often (OFTEN).
+# N is how often each whole suite runs. OFTEN is how often the tests with clocks, processes or sockets run besides: with the
+# default, ten times as often in all.
 N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
 

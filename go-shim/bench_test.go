@@ -87,7 +87,7 @@ func (trivial) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) 
 	return &testpb.Empty{}, nil
 }
 
-// workers are what a server has that answers many cheap calls; see package frontdoor.
+// workers returns the options of a server that answers many cheap calls; see package frontdoor.
 func workers() []grpc.ServerOption { return []grpc.ServerOption{grpc.NumStreamWorkers(128)} }
 
 func passOn() grpc.ServerOption {

@@ -30,13 +30,13 @@ func TestBreakerOpensOnAHungSidecarAndHeals(t *testing.T) {
 	}
 	// Requests that nobody waits for any more still arrive sooner or later.
 	eventually(t, "three hops", func() bool { return len(r.sidecar.Calls()) == 3 })
-	// A new connection is a new chance.
+	// A new connection closes the breakers.
 	r.sidecar.Answer(sidecarAnswers(t))
 	r.sidecar.DropConnections()
 	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
 	r.awaitReady(t)
 	eventually(t, "the sidecar answers", func() bool {
-		if r.side.Status().BreakerOpen { // a slow machine: not in time, three times
+		if r.side.Status().BreakerOpen { // on a slow machine, three answers came too late
 			r.sidecar.DropConnections()
 		}
 		return r.ask(t, t.Context()) == "SIDECAR"
@@ -89,7 +89,7 @@ func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
 	if !log.has(want) {
 		t.Errorf("the log has no %s\n%s", want, log.String())
 	}
-	// A new connection is a new chance for all.
+	// A new connection closes all breakers.
 	r.sidecar.DropConnections()
 	eventually(t, "closed", func() bool { return !r.side.Status().BreakerOpen })
 	eventually(t, "logged", func() bool { return log.has("breaker=" + unaryCall + " from=open to=closed why=\"a new session\"") })

@@ -125,8 +125,9 @@ type Config struct {
 	// SourceReady, if not nil, must be closed once the Source has loaded its ledger. Until then the shim neither feeds
 	// nor asks the sidecar, because a ledger that is still loading looks like an empty one.
 	SourceReady <-chan struct{}
-	// Codec is what the service would else have given to grpc.ForceServerCodecV2; by default the one registered for proto.
-	// The shim puts it into force (Side.ServerOptions), save that its own messages pass through undecoded.
+	// Codec is the codec that the service would otherwise give to grpc.ForceServerCodecV2. The default is the one that
+	// is registered for proto. Side.ServerOptions puts it into force, except that the shim's own messages pass through
+	// undecoded.
 	Codec encoding.CodecV2
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
@@ -139,11 +140,11 @@ type Config struct {
 
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is what the shim's metrics are reported to, for Prometheus shimprom.New(registerer); nobody if nil. One shim
-	// needs one of its own.
+	// Metrics receives the shim's metrics. For Prometheus, use shimprom.New(registerer). Nil means that nobody gets
+	// them. Each shim needs a Meter of its own.
 	Metrics metrics.Meter
 
-	// Experiment is for measurements of this repository: its type is internal, and nothing is promised of it.
+	// Experiment is for measurements of this repository. Its type is internal, and it may change in any release.
 	Experiment experiment.Config
 	// newTransport makes the transport of a session; by default Experiment.Hop says which.
 	newTransport func(transport.Peer) transport.Transport

@@ -7,14 +7,14 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// reasonDeclined is the reason of google.rpc.ErrorInfo, in the sidecar's domain, of a request that its model leaves to the
-// service. Its metadata says by whyKey which of the model's own reasons it was.
+// reasonDeclined is the reason of google.rpc.ErrorInfo, in position.Domain, for a request that the sidecar's model
+// leaves to the service. In the metadata of the ErrorInfo, whyKey holds the model's own reason.
 const (
 	reasonDeclined = "DECLINED"
 	whyKey         = "why"
 )
 
-// whyDeclined is the model's reason; "" if the sidecar does not say.
+// whyDeclined returns the model's reason, or "" if the sidecar does not name it.
 func whyDeclined(err error) string {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == position.Domain {

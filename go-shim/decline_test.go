@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// declining is a sidecar whose model leaves every request to the service.
+// declining is the script of a sidecar whose model leaves every request to the service.
 func declining(t testing.TB, why string) shimtest.Script {
 	t.Helper()
 	info := &errdetails.ErrorInfo{Reason: "DECLINED", Domain: position.Domain, Metadata: map[string]string{"why": why}}
@@ -52,7 +52,7 @@ func declinedIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	if len(header["local-header"]) != 1 || len(trailer["local-trailer"]) != 1 {
 		t.Fatalf("the local handler's header %v or trailer %v is lost", header, trailer)
 	}
-	// Each was asked, though one failure would have opened a breaker.
+	// The sidecar was asked each time, though one failure would have opened a breaker.
 	if calls := len(r.sidecar.Calls()); calls != times || r.fallbacks(t, "declined") != times || r.declined(t, "too_new") != times {
 		t.Fatalf("%d calls, %v fallbacks, %v declined", calls, r.fallbacks(t, "declined"), r.declined(t, "too_new"))
 	}
@@ -62,7 +62,7 @@ func declinedIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	if log.has("the sidecar gave no answer") {
 		t.Fatalf("a declined request is warned of:\n%s", &log)
 	}
-	// No sidecar would answer them, so nothing is lost when one answers others.
+	// No sidecar answers such requests, so none of their metadata can get lost.
 	if told := r.metric(t, "hotpath_shim_local_metadata_total"); told != 0 {
 		t.Fatalf("%v answers count as ones that a sidecar would have given without metadata", told)
 	}
@@ -73,7 +73,7 @@ func declinedIsAnsweredLocally(t *testing.T, hop experiment.Hop) {
 	}
 }
 
-// It proves the sidecar alive as every answer does: a breaker that is open closes.
+// A declined request shows that the sidecar works, as every answer does. So it closes a breaker that is open.
 func TestADeclinedProbeClosesTheBreaker(t *testing.T) {
 	r := newRig(t, setup{config: func(c *shim.Config) { c.Breaker.Failures = 1 }})
 	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
@@ -91,7 +91,7 @@ func TestADeclinedProbeClosesTheBreaker(t *testing.T) {
 	}
 }
 
-// An answer with the same words is one: it names its position.
+// A status with the same words that names its position is an answer.
 func TestADeclineOfTheServiceItselfIsAnAnswer(t *testing.T) { eachHop(t, positionedDeclineIsAnAnswer) }
 
 func positionedDeclineIsAnAnswer(t *testing.T, hop experiment.Hop) {

@@ -13,7 +13,8 @@ import (
 	"hotpath.dev/go-shim/codec"
 )
 
-// server is what is known of one server. grpc-go shows nobody which codec is in force, so the first message tells.
+// server holds what is known about one server. grpc-go does not reveal which codec is in force, so the first message
+// has to show it.
 type server struct {
 	codec atomic.Uint32
 }
@@ -24,7 +25,8 @@ const (
 	codecForeign
 )
 
-// guarded asks a server for bytes only if its codec hands them out.
+// guarded is a handler that reads bytes from a server only if the server's codec hands them out. Otherwise it leaves
+// requests to the service.
 type guarded struct {
 	handler
 	server *server
@@ -33,7 +35,7 @@ type guarded struct {
 // handle is a methodHandler.
 func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	known := g.server.codec.Load()
-	// What interceptors see decoded, any codec may have decoded.
+	// If interceptors see decoded messages, any codec may decode them.
 	if known == codecOurs || interceptor != nil && g.side.cfg.Interceptors == Decoded {
 		return g.handler.handle(srv, ctx, dec, interceptor)
 	}
@@ -68,7 +70,8 @@ type attempt struct {
 	foreign *codec.Probe
 }
 
-// decode returns an error, which the caller does not show to anybody, if the message is in foreign.
+// decode takes the place of grpc-go's decoder. If another codec has decoded the message, decode keeps the message in
+// foreign and returns an error, which guarded.handle discards.
 func (a *attempt) decode(into any) error {
 	raw, ok := into.(*codec.Raw)
 	if !ok {
@@ -85,8 +88,8 @@ func (a *attempt) decode(into any) error {
 		a.foreign = probe
 		return ErrForeignCodec
 	default:
-		// Ours takes every message. That of another may take none but its own, or this one is malformed; grpc-go words
-		// that otherwise than what happens before there is a message.
+		// The shim's codec accepts any bytes. So if the codec failed, it is another one. Either it accepts no Probe, or
+		// the bytes are malformed. "unmarshal" tells this from failures that come before grpc-go asks the codec.
 		if !probe.Taken() && status.Code(err) == codes.Internal && strings.Contains(err.Error(), "unmarshal") {
 			a.handler.found("error", err)
 		}
@@ -94,7 +97,7 @@ func (a *attempt) decode(into any) error {
 	}
 }
 
-// found says once of each server that its codec is foreign.
+// found records that the server's codec is foreign. It logs this once for each server.
 func (g *guarded) found(details ...any) {
 	if g.server.codec.Swap(codecForeign) != codecForeign {
 		g.side.log.Error(ErrForeignCodec.Error(), append(details, "method", g.name)...)
@@ -102,7 +105,7 @@ func (g *guarded) found(details ...any) {
 	g.state.Store(foreign)
 }
 
-// unmarshalWords are those of grpc-go for bytes that are no such message. They changed with 1.84.
+// unmarshalWords returns how grpc-go words its error for bytes that it can't decode. The words changed with 1.84.
 func unmarshalWords(version string) string {
 	var minor int
 	if _, err := fmt.Sscanf(version, "1.%d.", &minor); err == nil && minor < 84 {

@@ -17,7 +17,7 @@ import (
 	shim "hotpath.dev/go-shim"
 )
 
-// ownCodec is a service's own. A strict one takes no messages but the service's.
+// ownCodec is a service's own codec. A strict one accepts only messages of the service.
 type ownCodec struct {
 	encoding.CodecV2
 	strict           bool
@@ -58,7 +58,8 @@ func TestOwnCodecGivenToTheShimIsKept(t *testing.T) {
 	}
 }
 
-// Options are the one place where the two may meet; the service's stay behind the shim's, and grpc-go obeys the last.
+// A codec of the service can stand beside the shim's only among the server options. It comes after the shim's, and
+// grpc-go obeys the last.
 func TestOwnCodecAmongTheOptionsIsKeptAndTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		options      []grpc.ServerOption
@@ -91,7 +92,7 @@ func TestOwnCodecAmongTheOptionsIsKeptAndTold(t *testing.T) {
 	}
 }
 
-// Typed messages are what interceptors see, and any codec makes them.
+// Interceptors see typed messages, and any codec can make them.
 func TestOwnCodecWithDecodedInterceptorsForwards(t *testing.T) {
 	own := newOwnCodec()
 	r := newRig(t, setup{server: []grpc.ServerOption{grpc.ForceServerCodecV2(own), passOn()}})
@@ -115,7 +116,7 @@ func TestStrictCodecCostsOneRequest(t *testing.T) {
 	}
 }
 
-// One server that has the options does not vouch for another.
+// One server may lack the options that another has.
 func TestServerWithoutOptionsIsAnsweredLocally(t *testing.T) {
 	r := newRig(t, setup{})
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {

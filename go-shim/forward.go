@@ -196,7 +196,8 @@ func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transpor
 	return reply, why, err
 }
 
-// judge tells an answer, whose reason is none, from a failure. An answer has a position that the request allows.
+// judge returns none if the outcome is an answer, and otherwise why it is a failure. An answer has a position that the
+// request allows.
 func judge(request *transport.Request, reply transport.Reply, err error) reason {
 	code := status.Code(err)
 	if reply.Positioned {
@@ -277,7 +278,7 @@ const (
 	doubt
 	// noOutcome: this hop taught nothing, or another request has already told the breaker.
 	noOutcome
-	// success: the sidecar is well. If it didn't answer, it can't answer this request only. If such requests
+	// success: the sidecar works. If it gave no answer, the reason lies in this request alone. If such requests
 	// counted, one caller could open the breaker for all.
 	success
 )
@@ -304,8 +305,8 @@ func (m *method) outcome(h *hop, why reason, err error) outcome {
 		case codes.InvalidArgument, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
 			return success
 		case codes.Internal:
-			// The sidecar says INTERNAL of bytes that are no such message. It also says so of a defect of its own: a
-			// panic over this request, after which it is as well as before, or over every request.
+			// The sidecar says INTERNAL if it can't decode the bytes. It also says so after a panic. Either only this
+			// request causes the panic, and the sidecar works on as before, or every request does.
 			if codec.Decode(m.side.codec, h.request.Body, m.newRequest()) != nil {
 				return success
 			}

@@ -279,7 +279,7 @@ func hopGetsHalfOfTheCallersTime(t *testing.T, hop experiment.Hop) {
 	defer cancel()
 	r.ask(t, ctx)
 	caller, _ := ctx.Deadline()
-	// A frame's time starts again where it arrives, so a slow machine takes some of this half.
+	// The time of a frame starts when the frame arrives, so a slow machine uses up some of the local handler's half.
 	if left := caller.Sub(first(t, r.sidecar.Calls()).Deadline); left < 10*time.Second || left > 60*time.Second {
 		t.Fatalf("the local handler is left %v of 100 s", left)
 	}

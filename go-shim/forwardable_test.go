@@ -12,7 +12,7 @@ import (
 
 type localKey struct{}
 
-// markLocal is an interceptor that says by a value in the context that the request is to stay.
+// markLocal is an interceptor that marks requests that have to stay local, by a value in the context.
 func markLocal(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if len(metadata.ValueFromIncomingContext(ctx, "stay")) > 0 {
 		ctx = context.WithValue(ctx, localKey{}, true)
@@ -53,7 +53,7 @@ func TestForwardableKeepsRequestsLocal(t *testing.T) {
 			if n := r.fallbacks(t, "not_forwardable"); n != 1 || legacy != 1 {
 				t.Fatalf("%v fallbacks, %v served by the service", n, legacy)
 			}
-			// The handler's headers are not lost: a sidecar never answers this one.
+			// The handler's headers can't get lost, because a sidecar never answers this request.
 			if told := r.metric(t, "hotpath_shim_local_metadata_total"); told != 0 {
 				t.Fatalf("%v answers counted", told)
 			}

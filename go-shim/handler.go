@@ -22,8 +22,8 @@ type handler struct {
 
 // handle is a methodHandler.
 func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-	// This comes before anyone looks at the keys, so that the effect is the same whoever answers. What an interceptor
-	// then says about positions is the service's own word, and counts.
+	// This comes before anyone looks at the keys, so that the effect is the same whoever answers. Keys that an
+	// interceptor adds later come from the service itself, so they count.
 	if !h.side.cfg.CallerPositions {
 		ctx = h.side.positions.Without(ctx)
 	}
@@ -153,7 +153,7 @@ func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, int
 	return h.local(srv, ctx, dec, between)
 }
 
-// forwardDecoded returns the reply apart, which the answer holds as bytes.
+// forwardDecoded returns the decoded reply beside the answer, which holds the reply as bytes.
 func (h *handler) forwardDecoded(ctx context.Context, request any) (proto.Message, answer) {
 	body, err := codec.Encode(h.side.codec, request)
 	if err != nil {

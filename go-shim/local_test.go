@@ -19,7 +19,8 @@ import (
 
 const told = "hotpath_shim_local_metadata_total"
 
-// setting is an interceptor whose own headers are no news: it sets them whoever answers.
+// setting is an interceptor that sets headers whoever answers. So callers never miss them, and the shim must not report
+// them.
 func setting(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	_ = grpc.SetHeader(ctx, metadata.Pairs("of-interceptor", "before"))
 	reply, err := next(ctx, request)
@@ -59,7 +60,7 @@ func TestMetadataOfTheLocalHandlerIsToldOf(t *testing.T) {
 					r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
 				}
 				r.local.within = func(ctx context.Context) {
-					// The sidecar's answers have it too.
+					// The sidecar's answers have this key too.
 					_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, "1"))
 				}
 				var header, trailer metadata.MD
@@ -93,7 +94,7 @@ func TestWithoutMetadataNothingIsTold(t *testing.T) {
 	}
 }
 
-// A handler that makes up keys fills neither memory nor log.
+// A handler that makes up keys must fill neither the memory nor the log.
 func TestKeysThatAreToldOfAreBounded(t *testing.T) {
 	var log logged
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }})
@@ -110,7 +111,7 @@ func TestKeysThatAreToldOfAreBounded(t *testing.T) {
 	}
 }
 
-// These look for grpc-go's own stream in the context: to be looked at must not hide it.
+// These functions look for grpc-go's own stream in the context, so the shim must not hide it.
 func TestTheLocalHandlerFindsItsStream(t *testing.T) {
 	for name, server := range map[string][]grpc.ServerOption{"bytes": nil, "intercepted": {grpc.UnaryInterceptor(setting)}} {
 		t.Run(name, func(t *testing.T) {

@@ -86,13 +86,13 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		s.link = link.New(s.linkConfig(descriptors))
 		return nil
 	}
-	// The metrics come last, because a scrape may follow at once and reads everything else.
 	ended := func() error {
 		if ctx.Err() == nil {
 			return nil
 		}
 		return fmt.Errorf("shim: Open was given up: %w", context.Cause(ctx))
 	}
+	// The metrics come last, because a scrape may follow at once and reads everything else.
 	for _, step := range []func() error{ended, s.prepareSocket, ended, s.prepareSupervisor, makeLink, s.registerMetrics, ended} {
 		if err := step(); err != nil {
 			s.unwind()

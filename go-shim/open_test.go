@@ -16,7 +16,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// registering calls back while Open registers its metrics, its last step.
+// registering is a Meter that calls back when Open registers its metrics, which is Open's last step.
 type registering struct {
 	metrics.Meter
 	then func()

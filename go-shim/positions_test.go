@@ -14,7 +14,7 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// everyKey holds every key about positions. The ledger has reached none of these positions.
+// everyKey adds every key about positions to the request. The ledger has reached none of these positions.
 func everyKey(ctx context.Context) context.Context {
 	return outgoing(ctx, position.Key, "want", position.MinKey, "98", position.AtKey, "99", position.Prefix+"later", "x", "other", "kept")
 }
@@ -37,7 +37,7 @@ func overhear(heard *[]metadata.MD) grpc.ServerOption {
 	})
 }
 
-// This holds whoever answers, and whatever interceptors come first.
+// Callers can choose no position, whoever answers, and whatever interceptors come first.
 func TestCallersHaveNoSayInPositionsByDefault(t *testing.T) {
 	for state, s := range map[string]setup{
 		"forwarded":  {},
@@ -117,7 +117,7 @@ func TestCallersHaveTheirSayIfConfigured(t *testing.T) {
 	}
 }
 
-// A key that the service's own interceptor adds is not the caller's, and counts.
+// A key that the service's own interceptor adds does not come from the caller, so it counts.
 func TestInterceptorsHaveTheirSay(t *testing.T) {
 	for name, interceptors := range map[string]shim.Interceptors{"decoded": shim.Decoded, "raw": shim.Raw} {
 		t.Run(name, func(t *testing.T) {

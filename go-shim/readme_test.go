@@ -57,7 +57,7 @@ func TestReadmeNamesEveryMetricAndReason(t *testing.T) {
 	}
 }
 
-// told are the names of all that a shim reports.
+// told returns the names of all metrics that a shim reports.
 func told(t *testing.T) []string {
 	t.Helper()
 	meter := namesOf{families: make(map[string]bool)}
@@ -76,7 +76,7 @@ func told(t *testing.T) []string {
 	return names
 }
 
-// namesOf is a Meter that keeps names.
+// namesOf is a Meter that keeps the names of its families.
 type namesOf struct {
 	metrics.Discard
 	families map[string]bool

@@ -80,7 +80,7 @@ func (s *service) told(t testing.TB) metadata.MD {
 	return first(t, s.metadata)
 }
 
-// first returns the first element. If there is none, it fails this test, where an index would end all tests.
+// first returns the first element. If there is none, it fails this test. An index out of range would end all tests.
 func first[T any](t testing.TB, of []T) T {
 	t.Helper()
 	if len(of) == 0 {
@@ -233,7 +233,7 @@ func (l *logged) String() string {
 
 func (l *logged) has(text string) bool { return strings.Contains(l.String(), text) }
 
-// ask says who answered.
+// ask sends a request and returns who answered it.
 func (r *rig) ask(t testing.TB, ctx context.Context, options ...grpc.CallOption) string {
 	t.Helper()
 	reply, err := r.client.UnaryCall(ctx, requestOf("a"), options...)

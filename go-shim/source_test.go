@@ -16,7 +16,8 @@ func TestNothingIsFedBeforeTheSourceIsReady(t *testing.T) {
 	loaded := make(chan struct{})
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.SourceReady = loaded }})
 	sidecar := shimtest.Start(t, r.config.Socket, func(s *shimtest.Sidecar) {
-		s.Seed("ledger-1", []byte("1"), []byte("2")) // of the service's life before: ahead of a ledger that is still empty
+		// The sidecar holds events from before the service restarted. It is ahead of a ledger that is still empty.
+		s.Seed("ledger-1", []byte("1"), []byte("2"))
 		s.Answer(sidecarAnswers(t))
 	})
 	if who := r.ask(t, t.Context()); who != "LOCAL" || r.fallbacks(t, "not_ready") != 1 {

@@ -16,7 +16,8 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// asSidecar makes this test binary a sidecar. Its value is the ledger with which the sidecar starts, if any.
+// asSidecar is the environment variable that makes this test binary a sidecar. Its value is the ledger with which the
+// sidecar starts, if any.
 const asSidecar = "HOTPATH_TEST_SIDECAR"
 
 func TestMain(m *testing.M) {
@@ -62,10 +63,11 @@ func actAsSidecar(ledger string) {
 	sidecar.Stop()
 }
 
-// asHopeless makes this test binary a sidecar that cannot start while the file that it names exists.
+// asHopeless is the environment variable that makes this test binary a sidecar that cannot start while the file that it
+// names exists.
 const asHopeless = "HOTPATHD_TEST_OBSTACLE"
 
-// endHopelessly ends as hotpathd does with a bad setting.
+// endHopelessly ends the process as hotpathd does with a bad setting, if that file exists.
 func endHopelessly() {
 	if _, err := os.Stat(os.Getenv(asHopeless)); err == nil {
 		fmt.Fprintln(os.Stderr, "hotpathd: 1 mistake, nothing was started:")

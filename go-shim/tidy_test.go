@@ -21,8 +21,9 @@ const (
 	generatedCode    = "internal/gen/hotpath/v1"
 )
 
-// layers says which packages of this module each package may use outside its tests. The root composes; none may use the
-// root. Nothing here can use examples/, a module of its own: the shim is blind to the messages that it carries.
+// layers says which packages of this module each package may use outside its tests. The root puts the others together,
+// and none of them may use the root. Nothing here can use examples/, which is a module of its own, because the shim
+// does not know the messages that it carries.
 var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
@@ -49,7 +50,7 @@ var layers = map[string][]string{
 	"shimtest":                 {"codec", generatedCode, "position"},
 }
 
-// source is one file that people write.
+// source is one Go file that is not generated.
 type source struct {
 	path    string // slash-separated, from this directory
 	content []byte
@@ -102,8 +103,8 @@ func TestPackagesUseOnlyThoseBeneathThem(t *testing.T) {
 	}
 }
 
-// The examples adopt the shim as anybody does, but that they compare the ways to the sidecar. Go would let
-// them use all of internal/, whose path theirs begins with.
+// The examples use the shim as any adopter does, except that they compare the ways to the sidecar. Go would let them
+// use all of internal/, because the path of their module begins with its parent's.
 func TestExamplesUseOnlyWhatIsPublic(t *testing.T) {
 	for _, s := range sources(t) {
 		if !strings.HasPrefix(s.path, "examples/") || strings.HasSuffix(s.path, "_test.go") {
@@ -148,7 +149,7 @@ func TestNothingIsLeftForLater(t *testing.T) {
 	}
 }
 
-// Registries of a package would be shared by shims that know nothing of each other.
+// Package-level state would be shared by shims that know nothing of each other.
 func TestNoPackageLevelState(t *testing.T) {
 	for _, s := range sources(t) {
 		if strings.HasPrefix(s.path, "examples/") || strings.HasSuffix(s.path, "_test.go") {

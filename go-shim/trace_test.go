@@ -54,7 +54,7 @@ func traceContextInAllItsForms(t *testing.T, hop experiment.Hop) {
 	}
 }
 
-// The trace context crosses whichever way a request goes in the end.
+// The trace context is forwarded whichever way a request takes.
 func TestTraceContextOfWhatNoFrameHolds(t *testing.T) {
 	long := bytes.Repeat([]byte{0xfa, 0x3f, 0x02, 'h', 'i'}, 20_000) // unknown fields
 	r := newRig(t, setup{})

@@ -1,4 +1,12 @@
 // Package codec lets chosen messages pass through grpc-go without being decoded.
+//
+// New wraps the codec of a service. The result treats four types in its own way, and leaves all other messages to the
+// service's codec:
+//
+//   - Raw holds the bytes of a message.
+//   - Shared holds them in a buffer that goes back to its pool.
+//   - Watched reports when the bytes of a sent message have left grpc-go.
+//   - Probe finds out whether a server has a codec of this package.
 package codec
 
 import (
@@ -7,24 +15,25 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Raw is an encoded message. Handed to grpc-go where a message is due, its bytes go in and out as they are.
+// Raw is an encoded message. Give it to grpc-go in place of a typed message, and grpc-go sends its bytes, or stores the
+// received bytes in it, as they are.
 type Raw struct {
 	Bytes []byte
 }
 
-// Shared is Raw for senders that use their buffers again, and receivers that read in place.
+// Shared is like Raw, for senders that reuse their buffers and for receivers that read in place.
 type Shared struct {
-	// Buffer is given up when the message is sent, and must be freed by whoever received it.
+	// Buffer belongs to grpc-go once the message is sent. Whoever receives a message must free its Buffer.
 	Buffer mem.Buffer
 }
 
-// passThrough must bear the name of the codec that it wraps: grpc-go finds codecs by the name in the content type.
+// passThrough keeps the name of the codec that it wraps, because grpc-go finds codecs by the name in the content type.
 type passThrough struct {
 	encoding.CodecV2
 }
 
-// New wraps base, or the codec that is registered for proto if base is nil. Only the messages of this
-// package are treated differently.
+// New wraps base, or the codec that is registered for proto if base is nil. Only the types of this package are treated
+// differently.
 func New(base encoding.CodecV2) encoding.CodecV2 {
 	if base == nil {
 		base = encoding.GetCodecV2(proto.Name)
@@ -32,7 +41,8 @@ func New(base encoding.CodecV2) encoding.CodecV2 {
 	return passThrough{base}
 }
 
-// Marshal hands out the bytes themselves: a SliceBuffer is never pooled, so that the Free of grpc-go leaves them alone.
+// Marshal returns the bytes of a Raw without a copy. A SliceBuffer belongs to no pool, so grpc-go's Free leaves the
+// bytes alone.
 func (c passThrough) Marshal(v any) (mem.BufferSlice, error) {
 	switch message := v.(type) {
 	case *Raw:
@@ -45,7 +55,8 @@ func (c passThrough) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
-// Unmarshal copies into a Raw: grpc-go frees data when it returns, and the bytes must outlive a failed hop.
+// Unmarshal copies the bytes into a Raw, because grpc-go frees data when Unmarshal returns, and the bytes must outlive
+// a failed hop.
 func (c passThrough) Unmarshal(data mem.BufferSlice, v any) error {
 	switch message := v.(type) {
 	case *Raw:
@@ -61,7 +72,7 @@ func (c passThrough) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.CodecV2.Unmarshal(data, v)
 }
 
-// Encode is Marshal into bytes that belong to the caller.
+// Encode is like Marshal, but returns bytes that belong to the caller.
 func Encode(c encoding.CodecV2, v any) ([]byte, error) {
 	data, err := c.Marshal(v)
 	if err != nil {
@@ -76,7 +87,7 @@ func Encode(c encoding.CodecV2, v any) ([]byte, error) {
 	return data.Materialize(), nil
 }
 
-// Decode is Unmarshal from bytes that stay the caller's.
+// Decode is like Unmarshal, for bytes that stay the caller's.
 func Decode(c encoding.CodecV2, body []byte, v any) error {
 	return c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(body)}, v)
 }

@@ -7,27 +7,30 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// pieceBytes is how much of a message leaves between two words to its Watcher: what one HTTP/2 frame carries.
+// pieceBytes is the length of the pieces into which a message is cut, except the last. A Watcher is told of each piece
+// that leaves. One HTTP/2 frame carries that much.
 const pieceBytes = 16 << 10
 
-// pooledBytes is the shortest buffer that grpc-go gives back, see mem.IsBelowBufferPoolingThreshold.
+// pooledBytes is the smallest capacity of a buffer that grpc-go gives back; see mem.IsBelowBufferPoolingThreshold.
+// (grpc-go 1.67 and older go by the length instead. Package frontdoor, which watches messages, needs a later one.)
 const pooledBytes = 1<<10 + 1
 
-// Watcher hears what becomes of the bytes of a message.
+// Watcher is told what becomes of the bytes of a message.
 type Watcher interface {
-	// Left says that grpc-go holds so many fewer of them. It is called from any goroutine.
+	// Left is called, from any goroutine, when grpc-go holds this many bytes fewer.
 	Left(bytes int)
-	// Gone says that it holds none, whatever Left has said. It may be called more than once.
+	// Gone is called when grpc-go holds none of the bytes any more, whatever Left has reported. It may be called more
+	// than once.
 	Gone()
 }
 
-// Watched is a message to send, once, of which Watcher wants to know when it has left.
+// Watched is a message to be sent once. Its Watcher is told when it has left.
 type Watched struct {
 	Message any
 	Watcher Watcher
 }
 
-// Size is how long a message will be once it is encoded, or -1 if this package does not know its kind.
+// Size returns the length of a message once it is encoded, or -1 if this package does not know the message's type.
 func Size(v any) int {
 	switch message := v.(type) {
 	case *Raw:
@@ -42,7 +45,8 @@ func Size(v any) int {
 }
 
 func (c passThrough) marshalWatched(w *Watched) (mem.BufferSlice, error) {
-	// If a call is reset in the moment in which its reply is queued, grpc-go drops the reply without giving it back.
+	// If a call is reset at the moment when its reply is queued, grpc-go drops the reply without giving it back. Then
+	// the garbage collector finds it and calls Gone.
 	runtime.AddCleanup(w, Watcher.Gone, w.Watcher)
 	data, err := c.Marshal(w.Message)
 	if err != nil {
@@ -51,6 +55,7 @@ func (c passThrough) marshalWatched(w *Watched) (mem.BufferSlice, error) {
 	}
 	defer data.Free()
 	if data.Len() < pooledBytes {
+		// The capacity makes grpc-go give back even a short buffer.
 		short := make([]byte, data.Len(), pooledBytes)
 		data.CopyTo(short)
 		return mem.BufferSlice{w.piece(short, mem.SliceBuffer(nil))}, nil
@@ -70,11 +75,11 @@ func (c passThrough) marshalWatched(w *Watched) (mem.BufferSlice, error) {
 	return pieces, nil
 }
 
-// piece stands for some bytes of a message. To grpc-go it is the pool that they go back to.
+// piece is a part of a message. It is also the pool to which grpc-go gives that part back.
 type piece struct {
 	of    *Watched
 	bytes []byte
-	// whole is what holds them.
+	// whole is the buffer that holds the bytes.
 	whole mem.Buffer
 }
 
@@ -83,13 +88,13 @@ func (w *Watched) piece(bytes []byte, whole mem.Buffer) mem.Buffer {
 	return mem.NewBuffer(&p.bytes, p)
 }
 
-// Get is for pools that buffers are taken from.
+// Get implements mem.BufferPool.
 func (p *piece) Get(length int) *[]byte {
 	bytes := make([]byte, length)
 	return &bytes
 }
 
-// Put is called once, when grpc-go has no more use for the piece.
+// Put implements mem.BufferPool. It is called once, when grpc-go has no more use for the piece.
 func (p *piece) Put(*[]byte) {
 	p.whole.Free()
 	p.of.Watcher.Left(len(p.bytes))

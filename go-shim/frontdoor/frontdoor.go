@@ -60,13 +60,14 @@ type Limits struct {
 	// Stall is how long a caller may take nothing of what it is owed. Then the door closes its connection.
 	Stall time.Duration
 
-	// Codec is what the server would else have given to grpc.ForceServerCodecV2; by default the one registered for proto. Give
-	// it here, and to a shim's Config too: among the options behind the door's it would not know what the door gives it.
+	// Codec is the codec that the server would otherwise get by grpc.ForceServerCodecV2. The default is the one that is
+	// registered for proto. Name it here, and in a shim's Config too. Do not give it among the options that follow the
+	// door's, because it does not know the messages that the door makes.
 	Codec encoding.CodecV2
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Metrics is what the door's metrics are reported to, for Prometheus shimprom.New(registerer); nobody if nil. One door needs
-	// one of its own.
+	// Metrics receives the door's metrics. For Prometheus, use shimprom.New(registerer). Nil means that nobody gets
+	// them. Each door needs a Meter of its own.
 	Metrics metrics.Meter
 }
 

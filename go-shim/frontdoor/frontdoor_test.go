@@ -111,7 +111,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// The defect: one connection with a window of 0 and 3,000 calls of 1.7 MB made the server hold 5.4 GB.
+// Without this bound, one connection with a window of 0 and 3,000 calls of 1.7 MB made a server hold 5.4 GB.
 func TestRepliesThatNobodyReadsAreBounded(t *testing.T) {
 	r := newRig(t, Limits{UnreadBytes: 4 << 20})
 	greedy := r.dial(t, 0)
@@ -120,7 +120,7 @@ func TestRepliesThatNobodyReadsAreBounded(t *testing.T) {
 	for range calls {
 		streams = append(streams, ask(t, greedy, length))
 	}
-	// 4 MiB / 4 has room for ten of them.
+	// One connection may be owed 4 MiB / 4, which has room for ten of the replies.
 	for range calls - 10 {
 		if o := outcome(t, greedy); o.Code != codes.ResourceExhausted {
 			t.Fatalf("got %+v", o)
@@ -191,7 +191,7 @@ func TestACallerThatTakesNothingIsCutOff(t *testing.T) {
 		if err := slow.Take(0, 1<<20); err != nil {
 			t.Fatal(err)
 		}
-		// A sweep sees what has left since the sweep before. The first one may see that a reply was begun.
+		// A sweep sees what has left since the sweep before. The first sweep may see the beginning of a reply.
 		for range ticks + 1 {
 			owed := r.door.unread.Load()
 			if err := slow.Take(stream, 20_000); err != nil {
@@ -227,7 +227,7 @@ func (r *rig) owing() (n int) {
 	return n
 }
 
-// The defect: 100,000 calls without a message made the server hold 1 GB, for ever.
+// Without this bound, 100,000 calls without a message made a server hold 1 GB, for ever.
 func TestCallsWithoutAMessageAreBoundedAndEnd(t *testing.T) {
 	r := newRig(t, Limits{Waiting: 10})
 	c := r.dial(t, 1<<20)

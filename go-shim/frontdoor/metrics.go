@@ -13,13 +13,14 @@ const (
 	limitUnread      = "unread"
 )
 
-// counters are those of a door, by the limit of each.
+// counters holds the counters of a door. The first three are named after the limit that was reached.
 type counters struct {
 	connections, waiting, unread metrics.Counter
 	late, stalled                metrics.Counter
 }
 
-// newCounters registers the metrics with meter, unless it is nil. A second door on one meter is a mistake of the program.
+// newCounters registers the metrics with meter, unless it is nil. A second door on the same meter is a mistake in the
+// program, so newCounters then panics.
 func newCounters(d *Door, meter metrics.Meter) *counters {
 	if meter == nil {
 		meter = metrics.Discard{}

@@ -31,7 +31,8 @@ type caller struct {
 	mu     sync.Mutex
 	owed   int64
 	closed bool
-	// took is true if some of it left since the last sweep. still counts the sweeps in a row in which nothing left.
+	// took is true if some of what is owed has left since the last sweep. still counts the sweeps in a row in which
+	// nothing left.
 	took  bool
 	still int
 }
@@ -51,7 +52,7 @@ type reply struct {
 	rest atomic.Int64
 }
 
-// owe makes a reply a watched one if necessary, or refuses it.
+// owe returns the reply, as a watched one if necessary, or refuses it.
 func (d *Door) owe(ctx context.Context, message any) (any, error) {
 	size := codec.Size(message)
 	if size < 0 {

@@ -1,39 +1,42 @@
-// Package metrics is how the shim and the front door report: a small interface to whatever collects a service's metrics.
-// Package shimprom implements it for Prometheus.
+// Package metrics is the interface through which the shim and the front door report to whatever collects a service's
+// metrics. Package shimprom implements it for Prometheus.
 package metrics
 
-// Meter makes instruments. They are made when a shim opens or a door is made, and kept: no request looks one up. A shim and a
-// door need one each. It may be used from any goroutine.
+// Meter makes instruments. A shim or a door makes and keeps most of them when it starts. Later, only rare events and
+// requests that the sidecar's model declines look one up. Each shim and each door needs a Meter of its own. A Meter may
+// be used from any goroutine.
 type Meter interface {
-	// Counter counts up. Values are those of the labels of f, in their order; the same ones get the same counter.
+	// Counter returns a counter. values are the values of f's labels, in their order. The same values get the same
+	// counter.
 	Counter(f Family, values ...string) Counter
-	// Gauge shows what read returns whenever metrics are read, from Register on.
+	// Gauge adds a gauge that shows what read returns. read is called whenever metrics are read, but not before
+	// Register.
 	Gauge(f Family, read func() float64, values ...string)
-	// Histogram counts observations by these upper bounds, which ascend.
+	// Histogram returns a histogram with these upper bounds, which ascend.
 	Histogram(f Family, bounds []float64, values ...string) Histogram
-	// Register shows what was made, and what will be, until unregister is called.
+	// Register shows all instruments, also those made later, until unregister is called.
 	Register() (unregister func(), err error)
 }
 
 // Family is what instruments with the same name have in common.
 type Family struct {
 	Name, Help string
-	// Labels are names.
+	// Labels are the names of the labels.
 	Labels []string
 }
 
-// Counter never goes down. It may be called from any goroutine, as requests do.
+// Counter never goes down. Its methods may be called from any goroutine.
 type Counter interface {
 	Inc()
 	Add(float64)
 }
 
-// Histogram may be called from any goroutine, as requests do.
+// Histogram counts observations. Its method may be called from any goroutine.
 type Histogram interface {
 	Observe(float64)
 }
 
-// Discard reports to nobody.
+// Discard is a Meter that reports to nobody.
 type Discard struct{}
 
 // Counter implements Meter.

@@ -1,6 +1,6 @@
 // Package position reads and writes the request metadata that ties an answer to a ledger position.
 //
-// It is the part of the contract that the Go service and the sidecar share; wallet_service.proto states it.
+// The metadata is part of the contract that the Go service and the sidecar share; wallet_service.proto states it.
 package position
 
 import (
@@ -17,9 +17,9 @@ import (
 
 // Metadata keys.
 const (
-	// Prefix is common to all keys; a request with any of them gets Key in its response header.
+	// Prefix begins every key. A request with any such key gets Key in its response header.
 	Prefix = "x-hotpath-"
-	// Key asks for, and in a response is, the position that answered.
+	// Key in a request asks which position answers. In a response it is that position.
 	Key = "x-hotpath-position"
 	// MinKey asks for an answer at this position or later.
 	MinKey = "x-hotpath-min-position"
@@ -27,7 +27,7 @@ const (
 	AtKey = "x-hotpath-at-position"
 )
 
-// Reasons of google.rpc.ErrorInfo in domain Domain.
+// Domain is the domain of google.rpc.ErrorInfo. The others are reasons in it.
 const (
 	Domain            = "hotpath"
 	ReasonNotReached  = "POSITION_NOT_REACHED"
@@ -36,7 +36,7 @@ const (
 
 // Want is what a request says about positions.
 type Want struct {
-	// Asked is true if the request carried any x-hotpath-* key: the response then says its position.
+	// Asked is true if the request carried any x-hotpath-* key. The response then names its position.
 	Asked bool
 	// Min is the lowest position that may answer; 0 if any may.
 	Min uint64
@@ -53,14 +53,14 @@ type wantError struct{ key, rule string }
 func (e *wantError) Error() string { return e.key + ": " + e.rule }
 func (e *wantError) Unwrap() error { return ErrBadWant }
 
-// FromIncoming reads the keys of an incoming request. Its error is "<key>: <rule>", to be sent as INVALID_ARGUMENT;
-// Asked is right even then.
+// FromIncoming reads the keys of an incoming request. The text of its error is "<key>: <rule>", to be sent as
+// INVALID_ARGUMENT. Want.Asked is right even with an error.
 func FromIncoming(ctx context.Context) (Want, error) {
 	w, _, err := Read(ctx)
 	return w, err
 }
 
-// FromMetadata is FromIncoming over metadata already at hand.
+// FromMetadata is like FromIncoming, for metadata that the caller has already.
 func FromMetadata(md metadata.MD) (Want, error) {
 	w := Want{}
 	w.Asked, _ = scan(md)
@@ -100,18 +100,19 @@ func parse(md metadata.MD, key string) (uint64, bool, error) {
 	return n, true, nil
 }
 
-// FromAnswer is the position in the header or trailer of an answer; false if there is none, or none that is a number.
+// FromAnswer returns the position in the header or trailer of an answer. It returns false if there is none, more than
+// one, or one that is not a number.
 func FromAnswer(md metadata.MD) (uint64, bool) {
 	n, ok, err := parse(md, Key)
 	return n, ok && err == nil
 }
 
-// NotReached is the status of a bound that lies ahead of the ledger.
+// NotReached returns the status for a request that asks for a position ahead of the ledger's head.
 func NotReached(asked, head uint64) error {
 	return refusal(ReasonNotReached, fmt.Sprintf("position %d is not reached: the ledger is at %d", asked, head))
 }
 
-// NotRetained is the status of a position whose version is gone.
+// NotRetained returns the status for a request that asks for a position whose version is no longer kept.
 func NotRetained(asked uint64) error {
 	return refusal(ReasonNotRetained, fmt.Sprintf("position %d is no longer retained", asked))
 }
@@ -125,7 +126,7 @@ func refusal(reason, message string) error {
 	return st.Err()
 }
 
-// Reason is the ErrorInfo reason of an error in domain Domain, or "".
+// Reason returns the ErrorInfo reason of an error in domain Domain, or "" if there is none.
 func Reason(err error) string {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {

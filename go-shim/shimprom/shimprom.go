@@ -12,7 +12,7 @@ import (
 	"hotpath.dev/go-shim/metrics"
 )
 
-// New makes a Meter whose metrics are registered with registerer. Each shim and each door needs one of its own.
+// New makes a Meter whose metrics are registered with registerer. Each shim and each door needs a Meter of its own.
 func New(registerer prometheus.Registerer) metrics.Meter {
 	return &meter{registerer: registerer, families: make(map[string]prometheus.Collector)}
 }
@@ -22,12 +22,13 @@ type meter struct {
 
 	mu       sync.Mutex
 	families map[string]prometheus.Collector
-	// order is that in which they were made.
+	// order holds the families in the order in which they were made.
 	order      []prometheus.Collector
 	registered bool
 }
 
-// family returns that of this name, or makes it. One that is made late, and clashes with another's, is not shown.
+// family returns the family of this name, or makes it. If it is made after Register and clashes with a collector that
+// is registered already, it is not shown.
 func family[C prometheus.Collector](m *meter, name string, newFamily func() C) C {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -63,7 +64,7 @@ func (m *meter) Gauge(f metrics.Family, read func() float64, values ...string) {
 	}).set(gauge{read, values})
 }
 
-// Register implements metrics.Meter: all or nothing.
+// Register implements metrics.Meter. It registers all families or none.
 func (m *meter) Register() (unregister func(), err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// ProcessTime is the CPU time that this process has used, in nanoseconds, of user and system together.
+// ProcessTime returns the CPU time that this process has used, user and system together, in nanoseconds.
 func ProcessTime(tb testing.TB) int64 {
 	tb.Helper()
 	var usage syscall.Rusage

@@ -13,9 +13,10 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Caller is a gRPC client with bad manners, on one connection: it sends and takes exactly what it is told to.
+// Caller is a gRPC client that can misbehave. On its one connection it sends and accepts exactly what it is told to.
 type Caller struct {
-	// Outcomes are how its calls end, in that order. Settings are the server's. Both end with the connection.
+	// Outcomes receives how each call ended, in the order of the ends. Settings receives the server's settings. Both
+	// are closed when the connection ends.
 	Outcomes chan Outcome
 	Settings chan map[http2.SettingID]uint32
 
@@ -32,14 +33,14 @@ type Outcome struct {
 	Stream uint32
 	Code   codes.Code
 	Reset  http2.ErrCode
-	// Bytes of the reply that came before.
+	// Bytes is the number of bytes of the reply that came before the end.
 	Bytes int
 }
 
 // manyOutcomes is more than any test waits for.
 const manyOutcomes = 1 << 16
 
-// Dial connects. Of each reply the caller takes so many bytes until it is told to take more.
+// Dial connects. The caller accepts window bytes of each reply until Take is called.
 func Dial(network, address string, window uint32) (*Caller, error) {
 	conn, err := net.Dial(network, address)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *Caller) Send(stream uint32, message []byte) error {
 	return c.framer.WriteData(stream, true, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...))
 }
 
-// Call is Begin and Send.
+// Call is Begin, followed by Send.
 func (c *Caller) Call(method string, message []byte) (uint32, error) {
 	stream, err := c.Begin(method)
 	if err != nil {
@@ -96,14 +97,14 @@ func (c *Caller) Call(method string, message []byte) (uint32, error) {
 	return stream, c.Send(stream, message)
 }
 
-// Take lets so many bytes more come: of one call, or over all calls if stream is 0.
+// Take accepts this many more bytes: of one call, or of all calls together if stream is 0.
 func (c *Caller) Take(stream, bytes uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.framer.WriteWindowUpdate(stream, bytes)
 }
 
-// Reset gives a call up.
+// Reset cancels a call.
 func (c *Caller) Reset(stream uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,7 +133,7 @@ func (c *Caller) listen() {
 		case *http2.DataFrame:
 			taken[stream] += len(frame.Data())
 		case *http2.RSTStreamFrame:
-			// A reset without an error only follows a status.
+			// A reset without an error comes only after a status, which is reported already.
 			if frame.ErrCode != http2.ErrCodeNo {
 				c.Outcomes <- Outcome{Stream: stream, Reset: frame.ErrCode, Bytes: taken[stream]}
 			}

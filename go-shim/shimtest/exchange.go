@@ -27,12 +27,12 @@ type exchange struct {
 	working sync.WaitGroup
 
 	mu sync.Mutex
-	// callers are those of the requests that are worked on in the background.
+	// callers holds what cancels each request that is answered in the background, by the request's id.
 	callers map[uint64]context.CancelFunc
 }
 
-// Exchange implements the exchange service. What a script lets wait is answered in the background; the rest, at once and
-// in one message for each that came.
+// Exchange implements the exchange service. It answers requests that have to wait in the background. It answers all
+// others at once, in one message for each message that came.
 func (s *Sidecar) Exchange(stream hotpathv1.ExchangeService_ExchangeServer) error {
 	x := &exchange{sidecar: s, stream: stream, callers: map[uint64]context.CancelFunc{}}
 	defer x.working.Wait()
@@ -83,7 +83,7 @@ func (x *exchange) cancel(ids []uint64) {
 	}
 }
 
-// later answers when the script lets it.
+// later answers in the background, once the script allows it.
 func (x *exchange) later(frame *hotpathv1.RequestFrame, call Call, answer Answer) {
 	ctx, cancel := context.WithDeadline(x.stream.Context(), call.Deadline)
 	x.mu.Lock()
@@ -99,7 +99,7 @@ func (x *exchange) later(frame *hotpathv1.RequestFrame, call Call, answer Answer
 	})
 }
 
-// callOf shows a frame as if it were a unary call, so that scripts and checks serve for both.
+// callOf returns a frame as the Call that a unary call would have been, so that the same scripts and checks serve both.
 func (s *Sidecar) callOf(ctx context.Context, frame *hotpathv1.RequestFrame) (Call, error) {
 	call := Call{Body: frame.GetBody(), Batched: true, Metadata: metadata.MD{}, Want: position.Want{Asked: true},
 		Deadline: time.Now().Add(time.Duration(frame.GetBudgetUs()) * time.Microsecond)}
@@ -131,7 +131,7 @@ func (s *Sidecar) callOf(ctx context.Context, frame *hotpathv1.RequestFrame) (Ca
 	return call, ctx.Err()
 }
 
-// reached says whether the answer's position is there already.
+// reached says whether the call can be answered without waiting for a position.
 func (s *Sidecar) reached(answer Answer, call Call) bool {
 	if answer.Position != 0 || call.Want.HasAt {
 		return true
@@ -141,7 +141,7 @@ func (s *Sidecar) reached(answer Answer, call Call) bool {
 	return s.state.position() >= call.Want.Min
 }
 
-// frameOf waits as the script says, and makes the reply.
+// frameOf waits as the script says, and then returns the reply.
 func (s *Sidecar) frameOf(ctx context.Context, id uint64, call Call, answer Answer) *hotpathv1.ReplyFrame {
 	if answer.Drop {
 		s.DropConnections()

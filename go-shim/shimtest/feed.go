@@ -20,11 +20,11 @@ import (
 type state struct {
 	ledgerID string
 	events   [][]byte
-	// held keeps the watermark where it is.
+	// held keeps the watermark at published.
 	held      bool
 	published uint64
-	opened    []uint64 // the heads of the feeds so far
-	heads     []uint64 // those of Head messages
+	opened    []uint64 // the head that each feed named when it opened
+	heads     []uint64 // the positions of the Head messages
 	busy      bool
 	refusal   error
 }
@@ -36,7 +36,7 @@ func (s *state) position() uint64 {
 	return uint64(len(s.events))
 }
 
-// Refusal is a status as hotpathd refuses with.
+// Refusal returns a status such as those with which hotpathd refuses a Hello or a feed.
 func Refusal(code codes.Code, reason string) error {
 	st, err := status.New(code, "refused by the script").
 		WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: position.Domain})
@@ -46,7 +46,7 @@ func Refusal(code codes.Code, reason string) error {
 	return st.Err()
 }
 
-// Hold stops publishing, or goes on.
+// Hold stops publishing, until it is called with false.
 func (s *Sidecar) Hold(held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,8 @@ func (s *Sidecar) Hold(held bool) {
 	s.changed.Broadcast()
 }
 
-// RefuseFeed ends the feed at its next message, and later ones at once, until it is called with nil.
+// RefuseFeed makes the sidecar refuse feeds with err, until it is called with nil. A feed that is open ends at its next
+// message.
 func (s *Sidecar) RefuseFeed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,21 +64,21 @@ func (s *Sidecar) RefuseFeed(err error) {
 	s.changed.Broadcast()
 }
 
-// Seed gives it a past: a ledger and its events so far.
+// Seed gives the sidecar a past: a ledger and the events applied so far.
 func (s *Sidecar) Seed(ledgerID string, events ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.ledgerID, s.state.events = ledgerID, events
 }
 
-// Events are those applied so far.
+// Events returns the events applied so far.
 func (s *Sidecar) Events() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([][]byte(nil), s.state.events...)
 }
 
-// Heads are those of the feeds opened so far, and of the Head messages.
+// Heads returns the heads that feeds named when they opened, and those of the Head messages since.
 func (s *Sidecar) Heads() (opened, later []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +95,8 @@ func (s *Sidecar) Feed(stream hotpathv1.FeedService_FeedServer) error {
 		return err
 	}
 	defer s.close()
-	// As in the real one, watermarks are sent while batches come in; none after the end, when grpc-go forbids it.
+	// As in hotpathd, watermarks are sent while batches come in. None may be sent after the end, because grpc-go
+	// forbids that.
 	ctx, cancel := context.WithCancel(stream.Context())
 	var announcing sync.WaitGroup
 	announcing.Go(func() { s.announce(ctx, stream) })
@@ -167,7 +169,7 @@ func (s *Sidecar) apply(request *hotpathv1.FeedRequest) error {
 	return nil
 }
 
-// announce sends the newest watermark after each change, the first at once.
+// announce sends the newest watermark at once, and again after each change.
 func (s *Sidecar) announce(ctx context.Context, stream hotpathv1.FeedService_FeedServer) {
 	stop := context.AfterFunc(ctx, s.wake)
 	defer stop()
@@ -189,14 +191,15 @@ func (s *Sidecar) announce(ctx context.Context, stream hotpathv1.FeedService_Fee
 	}
 }
 
-// wake holds the lock, so that no waiter can be between its look and its wait.
+// wake holds the lock, because otherwise a waiter between its check and its Wait would miss the broadcast.
 func (s *Sidecar) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changed.Broadcast()
 }
 
-// reach waits like the real one, until the minimum is reached or the deadline has passed.
+// reach waits, as hotpathd does, until the minimum is reached or the deadline has passed. It returns the position at
+// which to answer.
 func (s *Sidecar) reach(ctx context.Context, want position.Want) uint64 {
 	if want.HasAt {
 		return want.At

@@ -1,4 +1,10 @@
-// Package shimtest has a ledger and a sidecar to test services and the shim with: real sockets, scripted answers.
+// Package shimtest has what tests of services and of the shim need. Its servers and clients use real sockets.
+//
+//   - Ledger is a shim.Source in memory.
+//   - Sidecar acts as hotpathd, and a script decides on its answers.
+//   - Peer is a bare server of the exchange, for tests of lanes.
+//   - Deaf and Babbling are sockets on which no sidecar answers.
+//   - Caller is a gRPC client that can misbehave.
 package shimtest
 
 import (
@@ -30,7 +36,7 @@ func (l *Ledger) Append(events ...[]byte) uint64 {
 	return uint64(len(l.events))
 }
 
-// Truncate goes back to a head, as restoring a backup does.
+// Truncate drops all events after head, as restoring a backup does.
 func (l *Ledger) Truncate(head uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

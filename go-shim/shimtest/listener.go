@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// tracking remembers its connections, to cut them.
+// tracking is a listener that remembers its connections, so that it can cut them.
 type tracking struct {
 	net.Listener
 	mu    sync.Mutex
@@ -33,10 +33,10 @@ func (l *tracking) drop() {
 	l.conns = nil
 }
 
-// Deaf listens and takes connections but never says a word, like a stopped process.
+// Deaf listens and accepts connections but never sends anything, like a stopped process.
 func Deaf(t testing.TB, socket string) { listen(t, socket, nil) }
 
-// Babbling is like Deaf, but says something that is no HTTP/2. It returns how often it was dialled so far.
+// Babbling is like Deaf, but sends something that is not HTTP/2. dialled returns the number of connections so far.
 func Babbling(t testing.TB, socket string) (dialled func() int64) {
 	t.Helper()
 	return listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))

@@ -20,8 +20,8 @@ type Peer struct {
 	cut      atomic.Bool
 }
 
-// NewPeer serves lanes by one function and, if unary is not nil, all other methods by another. Both get messages by
-// package codec.
+// NewPeer starts a peer. lane handles the lanes and, if unary is not nil, unary handles all other methods. Both get
+// their messages through package codec.
 func NewPeer(t testing.TB, lane, unary grpc.StreamHandler) *Peer {
 	t.Helper()
 	p := &Peer{socket: filepath.Join(t.TempDir(), "peer.sock")}
@@ -42,7 +42,8 @@ func NewPeer(t testing.TB, lane, unary grpc.StreamHandler) *Peer {
 	return p
 }
 
-// Connect makes a connection that uses package codec. Unlike those of package link it comes back when it is lost.
+// Connect makes a connection that uses package codec. Unlike the connections of package link, it is dialled again when
+// it is lost.
 func (p *Peer) Connect(t testing.TB) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("unix:"+p.socket, grpc.WithTransportCredentials(insecure.NewCredentials()),

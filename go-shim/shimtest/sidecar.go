@@ -19,39 +19,39 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// MaxMessageBytes is what the sidecar says in its Hello.
+// MaxMessageBytes is the limit that the sidecar names in its Hello.
 const MaxMessageBytes = 1 << 20
 
 // Call is one forwarded request.
 type Call struct {
 	Method string
 	Body   []byte
-	// Metadata is what a unary call carried, or would have, of what a frame did.
+	// Metadata is the metadata of a unary call. For a frame it is what a unary call would have carried.
 	Metadata metadata.MD
 	Want     position.Want
-	// Deadline is what the shim gave.
+	// Deadline is the deadline that the shim set.
 	Deadline time.Time
-	// Batched is true if it came in a frame.
+	// Batched is true if the request came in a frame.
 	Batched bool
 }
 
-// Answer is what the script says of a Call. Its zero value is an empty reply at the sidecar's own position.
+// Answer is the script's answer to a Call. The zero value is an empty reply at the sidecar's own position.
 type Answer struct {
 	Body []byte
 	Err  error
-	// Position is said instead of the sidecar's own if it is not 0.
+	// Position, unless it is 0, is sent instead of the sidecar's own.
 	Position uint64
-	// Unpositioned says no position at all. InTrailer says it in the trailer, Garbled says one that is no number; a frame
-	// knows neither: there the one changes nothing, and the other is no position.
+	// Unpositioned leaves the position out. InTrailer sends it in the trailer. Garbled sends one that is not a number.
+	// A frame can do neither of the last two: InTrailer changes nothing there, and Garbled leaves the position out.
 	Unpositioned, InTrailer, Garbled bool
-	// Delay is waited first; Hang waits until the shim gives up.
+	// Delay is the time to wait before the answer. Hang waits until the shim gives up.
 	Delay time.Duration
 	Hang  bool
 	// Drop closes every connection instead of answering.
 	Drop bool
 }
 
-// Script decides on answers; it is called from many goroutines.
+// Script decides on answers. It is called from many goroutines, one at a time.
 type Script func(Call) Answer
 
 // Sidecar is a scripted hotpathd without a model.
@@ -72,12 +72,12 @@ type Sidecar struct {
 	verdicts map[string]string
 	hellos   []*hotpathv1.HelloRequest
 	helloErr error
-	// methods are those that the last Hello accepted, by index.
+	// methods holds the methods that the last Hello accepted, by index.
 	methods map[uint32]string
 }
 
-// Start serves on the socket until the test ends. What it must be like from its first connection on is said in before:
-// a shim that waits for it may be faster than the test.
+// Start serves on the socket until the test ends. Use before for what the sidecar must be like from its first
+// connection on, because a shim that waits for it may connect before the test does anything else.
 func Start(t testing.TB, socket string, before ...func(*Sidecar)) *Sidecar {
 	t.Helper()
 	s, err := Listen(socket, before...)
@@ -88,9 +88,9 @@ func Start(t testing.TB, socket string, before ...func(*Sidecar)) *Sidecar {
 	return s
 }
 
-// Listen is Start for programs that are no test.
+// Listen is like Start, for programs that are not tests. Such a program has to call Stop.
 func Listen(socket string, before ...func(*Sidecar)) (*Sidecar, error) {
-	// The sidecar before was killed, and could not remove it.
+	// A sidecar that was killed left its socket behind.
 	_ = os.Remove(socket)
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -101,7 +101,7 @@ func Listen(socket string, before ...func(*Sidecar)) (*Sidecar, error) {
 	s.script = func(Call) Answer { return Answer{} }
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(codec.New(nil)), grpc.UnknownServiceHandler(s.serve),
 		grpc.MaxRecvMsgSize(64<<20),
-		// grpc-go servers resent the shim's pings; hotpathd does not.
+		// By default a grpc-go server disconnects clients that ping as often as the shim does. hotpathd does not.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	hotpathv1.RegisterControlServiceServer(s.server, s)
 	hotpathv1.RegisterFeedServiceServer(s.server, s)
@@ -113,10 +113,10 @@ func Listen(socket string, before ...func(*Sidecar)) (*Sidecar, error) {
 	return s, nil
 }
 
-// Stop is a sudden death: connections are cut.
+// Stop ends the sidecar suddenly: its connections are cut.
 func (s *Sidecar) Stop() { s.server.Stop() }
 
-// DropConnections cuts them, and goes on listening.
+// DropConnections cuts all connections. The sidecar goes on listening.
 func (s *Sidecar) DropConnections() { s.listener.drop() }
 
 // Answer sets the script.
@@ -140,21 +140,21 @@ func (s *Sidecar) RefuseHello(err error) {
 	s.helloErr = err
 }
 
-// Forget stops recording calls, for benchmarks.
+// Forget stops the recording of calls, for benchmarks.
 func (s *Sidecar) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgets = true
 }
 
-// Calls are the forwarded requests so far.
+// Calls returns the forwarded requests so far.
 func (s *Sidecar) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Call(nil), s.calls...)
 }
 
-// Hellos are those received so far.
+// Hellos returns the Hello requests so far.
 func (s *Sidecar) Hellos() []*hotpathv1.HelloRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *Sidecar) Hello(_ context.Context, request *hotpathv1.HelloRequest) (*ho
 		verdict := &hotpathv1.MethodVerdict{FullMethod: method.GetFullMethod()}
 		refusal, refused := s.verdicts[method.GetFullMethod()]
 		if verdict.Accepted, verdict.Refusal = !refused, refusal; !refused {
-			// Not the shim's own indices. One of them is 0, which is also what a refused method has.
+			// These differ from the shim's own indices. One of them is 0, which is also the index of a refused method.
 			verdict.Index = 300 * uint32(len(request.GetMethods())-1-i)
 			s.methods[verdict.GetIndex()] = method.GetFullMethod()
 		}
@@ -223,7 +223,8 @@ func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) erro
 	if answer.Position == 0 && ctx.Err() == nil {
 		answer.Position = s.reach(ctx, call.Want)
 	}
-	// Nothing that came of waiting is an answer once the time is over: it could still win against the caller's own deadline.
+	// After the deadline nothing is answered. Such an answer could still reach the caller before the caller's own
+	// deadline takes effect.
 	if err := ctx.Err(); err != nil {
 		return status.FromContextError(err).Err()
 	}

@@ -14,7 +14,7 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// left is a call whose caller has gone. It counts what is sent to it all the same.
+// left is the stream of a call whose caller has gone. It counts the messages that are sent all the same.
 type left struct {
 	grpc.ServerStream
 	ctx  context.Context
@@ -26,7 +26,7 @@ func (l *left) SetHeader(metadata.MD) error { return nil }
 func (l *left) SetTrailer(metadata.MD)      {}
 func (l *left) SendMsg(any) error           { l.sent++; return nil }
 
-// An answer that comes with the deadline may win against it in the caller.
+// An answer that is sent at the deadline may reach the caller before the caller's own deadline takes effect.
 func TestNobodyIsAnsweredAfterHisTime(t *testing.T) {
 	sidecar := Start(t, filepath.Join(t.TempDir(), "s"))
 	ended, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))

@@ -1,4 +1,4 @@
-// Package backoff spaces out attempts: exponential between two bounds, with jitter.
+// Package backoff spaces out attempts. The waits grow exponentially between two bounds, with jitter.
 package backoff
 
 import (
@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Backoff is for one goroutine. Its zero value never waits.
+// Backoff computes the waits between attempts. It is for one goroutine. The zero value never waits.
 type Backoff struct {
 	Min, Max time.Duration
-	// Jitter returns 0 to just below its argument; nil means at random.
+	// Jitter returns a duration from 0 to just below its argument. Nil means a random one.
 	Jitter func(time.Duration) time.Duration
 	next   time.Duration
 }
 
-// Next is the time to wait before the next attempt: half to all of Min, then twice as long each time, up to Max.
+// Next returns the time to wait before the next attempt: half to all of Min, then twice as long each time, up to Max.
 func (b *Backoff) Next() time.Duration {
 	if b.next == 0 {
 		b.next = b.Min
@@ -34,7 +34,7 @@ func (b *Backoff) Next() time.Duration {
 // Reset starts over at Min.
 func (b *Backoff) Reset() { b.next = 0 }
 
-// Sleep waits; it returns early, with the error of ctx, if that ends.
+// Sleep waits. If ctx ends first, Sleep returns early, with the error of ctx.
 func Sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Package experiment is what this repository's own measurements change in a shim, and nobody else should: walletd and
-// burnd compare the ways to the sidecar with it. Nothing outside the repository can import it.
+// Package experiment holds the settings of a shim that only this repository's own measurements change: walletd and
+// burnd compare the ways to the sidecar with them. Nothing outside the repository can import it.
 package experiment
 
 import (
@@ -7,23 +7,23 @@ import (
 	"fmt"
 )
 
-// Config is part of shim.Config. The zero value is what everybody has.
+// Config is part of shim.Config. Every other user has the zero value.
 type Config struct {
 	// Hop is Batched by default.
 	Hop Hop
 }
 
-// Hop is how a request crosses to the sidecar.
+// Hop says how a request crosses to the sidecar.
 type Hop uint8
 
 const (
-	// Batched sends what is under way at once in common messages, on one stream a connection.
+	// Batched sends concurrent requests in common messages, on one stream per connection.
 	Batched Hop = iota
-	// Unary makes a gRPC call of each request. It costs several times as much; it is there to compare with.
+	// Unary makes a gRPC call for each request. It costs several times as much, and is there for comparison.
 	Unary
 )
 
-// ErrUnknownHop is what ParseHop says of any other word.
+// ErrUnknownHop is the error of ParseHop for any other word.
 var ErrUnknownHop = errors.New("must be batched or unary")
 
 // ParseHop reads a Hop as String writes it.

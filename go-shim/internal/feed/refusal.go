@@ -16,7 +16,7 @@ const (
 	Busy       = "FEED_BUSY"
 )
 
-// Reasons are all of them.
+// Reasons returns all of these reasons.
 func Reasons() []string {
 	return []string{ProtocolMismatch, LedgerMismatch, Behind, Forked, Gap, Repeat, BadMessage, BadEvent, Busy}
 }

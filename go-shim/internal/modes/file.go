@@ -9,10 +9,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxFileBytes keeps a wrong path, such as a device, from being read for ever.
+// maxFileBytes bounds what is read if the path names a wrong file.
 const maxFileBytes = 1 << 20
 
-// file takes values of any type: the decoder's own errors of type name no line.
+// file accepts values of any type, because the decoder's own type errors name no line.
 type file struct {
 	Default any `toml:"default"`
 	Methods any `toml:"methods"`
@@ -24,8 +24,9 @@ type file struct {
 //	[methods]
 //	"/wallet.v1.WalletService/GetBalance" = "legacy"
 //
-// fallback is the default of a file that names none. A file that names neither a default nor a method is a mistake: it is
-// what `: > FILE` and a crash leave behind, and must not undo what was in force. The error joins every Mistake.
+// fallback is the default of a file that names none. A file that names neither a default nor a method is a mistake:
+// `: > FILE` or a crash leaves such a file behind, and it must not undo the modes in force. The error joins all
+// Mistakes.
 func Load(path string, methods []string, fallback Mode) (Table, error) {
 	content, err := read(path)
 	if err != nil {
@@ -114,7 +115,7 @@ func syntaxMistake(path string, err error) error {
 	return &Mistake{Path: path, Rule: err.Error()}
 }
 
-// lineOf finds a key again, because the decoder keeps no positions of keys.
+// lineOf searches for the line of a key, because the decoder does not keep it. It returns 0 if it finds none.
 func lineOf(content []byte, key string) int {
 	for i, line := range bytes.Split(content, []byte("\n")) {
 		name, _, found := bytes.Cut(line, []byte("="))

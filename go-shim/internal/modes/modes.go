@@ -1,4 +1,4 @@
-// Package modes says, per hot method, who answers it, from a file that may change while the service runs.
+// Package modes reads a file that says who answers each hot method. The file may change while the service runs.
 package modes
 
 import (
@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Mode is who answers a method. The zero value is not a mode.
+// Mode says who answers a method. The zero value is not a mode.
 type Mode uint8
 
 const (
 	// Legacy leaves the method to the local handler, exactly as without the shim.
 	Legacy Mode = iota + 1
-	// Sidecar forwards it, with the local handler as the fallback.
+	// Sidecar forwards the method, with the local handler as the fallback.
 	Sidecar
 )
 
-// All lists every mode; the metrics show each.
+// All returns every mode. The metrics show each of them.
 func All() []Mode { return []Mode{Legacy, Sidecar} }
 
-// ErrUnknownMode is what Parse says of anything else.
+// ErrUnknownMode is the error of Parse for any other word.
 var ErrUnknownMode = errors.New(`must be "legacy" or "sidecar"`)
 
 // Parse reads a mode as String writes it.
@@ -44,10 +44,10 @@ func (m Mode) String() string {
 	}
 }
 
-// Table is one version of the file, resolved: a mode for each hot method, in their order.
+// Table holds a mode for each hot method, in the order of the methods.
 type Table []Mode
 
-// Count is how many methods are in a mode.
+// Count returns the number of methods in a mode.
 func (t Table) Count(mode Mode) int {
 	n := 0
 	for _, m := range t {

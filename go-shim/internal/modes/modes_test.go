@@ -74,7 +74,7 @@ func TestMissingAndUnfitFiles(t *testing.T) {
 	}
 }
 
-// watched is a watcher of a file that says legacy, and what it reported.
+// watched is a Watcher of a file that says legacy, and what the Watcher reported.
 type watched struct {
 	*Watcher
 	tables   []Table
@@ -97,7 +97,7 @@ func watch(t *testing.T) *watched {
 
 const legacy = `default = "legacy"`
 
-// put changes what is at the path; an empty text is an empty file.
+// put replaces what is at the path by a file with this text.
 func (w *watched) put(t *testing.T, text string) {
 	t.Helper()
 	if err := errors.Join(os.RemoveAll(w.Path), os.WriteFile(w.Path, []byte(text), 0o600)); err != nil {
@@ -152,7 +152,7 @@ func TestAFileThatSaysNothingLeavesTheLastGoodModes(t *testing.T) {
 	}
 }
 
-// An editor that writes in place shows, for a moment, the beginning of a file: that may well be good TOML.
+// An editor that writes in place shows the beginning of a file for a moment, and that may be valid TOML.
 func TestWhatIsStillBeingWrittenIsNotTaken(t *testing.T) {
 	w := watch(t)
 	rewritten := "default = \"sidecar\"\n[methods]\n\"/a.B/C\" = \"legacy\"\n\"/a.B/D\" = \"legacy\"\n"

@@ -9,27 +9,29 @@ import (
 	"time"
 )
 
-// Watcher polls a modes file. It reads the content each time: a modification time can stay the same across two edits,
-// and notifications don't survive the atomic renames by which configuration is commonly replaced. A change counts once two
-// polls have seen the same.
+// Watcher polls a modes file. It reads the content each time, because a modification time can stay the same across two
+// edits, and notifications don't survive the atomic renames by which configuration is commonly replaced. A change
+// counts once two polls in a row have seen the same content.
 type Watcher struct {
 	Path     string
 	Methods  []string
 	Fallback Mode
 	Every    time.Duration
-	// Table is the one in force, as Load gave it.
+	// Table is the table in force, at first the one that Load returned.
 	Table Table
-	// Changed is told each good table that differs from the one in force, and each that ends a failure.
+	// Changed is called with each good table that differs from the one in force, or that ends a failure.
 	Changed func(Table)
-	// Failed is told once of each bad content, and of each other reason why there is none. The last good table stays.
+	// Failed is called once for each bad content, and for each other reason why the file can't be used. The last good
+	// table stays in force.
 	Failed func(error)
 
-	// seen is what the last poll saw, and judged what was last told about.
+	// seen is what the last poll saw. judged is what was last judged.
 	seen, judged sight
 	failing      bool
 }
 
-// sight is what a poll saw: the file's content, or why it can't be read. Its zero value is like none.
+// sight is what a poll saw: the file's content, or why the file can't be read. The zero value equals no other, not even
+// itself.
 type sight struct {
 	taken   bool
 	content []byte
@@ -57,7 +59,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// poll judges what two polls saw alike: one alone may see a file that is just being written, or replaced.
+// poll judges what two polls in a row saw alike. A single poll may see a file that is just being written or replaced.
 func (w *Watcher) poll() {
 	now := sight{taken: true}
 	now.content, now.err = read(w.Path)

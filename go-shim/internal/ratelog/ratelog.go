@@ -1,4 +1,4 @@
-// Package ratelog logs what could happen with every request without flooding the log.
+// Package ratelog logs events that could happen with every request, without flooding the log.
 package ratelog
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Limiter passes one record per key and Every, and says in the next how many it held back.
+// Limiter logs one record per key and interval. The next record of the key says how many were held back.
 type Limiter struct {
 	log   *slog.Logger
 	every time.Duration
@@ -23,17 +23,17 @@ type window struct {
 	held  int
 }
 
-// New makes a limiter. Keys are never forgotten: take them from a fixed set.
+// New makes a limiter whose interval is every. It never forgets a key, so take keys from a fixed set.
 func New(log *slog.Logger, every time.Duration) *Limiter {
 	return &Limiter{log: log, every: every, now: time.Now, keys: map[string]*window{}}
 }
 
-// Warn logs at level warn, unless a record of this key was logged within the last Every.
+// Warn logs at level warn, unless a record of this key was logged within the interval before.
 func (l *Limiter) Warn(key, message string, args ...any) {
 	l.Log(slog.LevelWarn, key, message, args...)
 }
 
-// Log is Warn at another level.
+// Log is like Warn, at another level.
 func (l *Limiter) Log(level slog.Level, key, message string, args ...any) {
 	held, ok := l.admit(key)
 	if !ok {

@@ -1,6 +1,8 @@
-// Package rundir keeps a private folder for as long as this process lives: it is made again if it is removed, and those of
-// processes that died are swept. The proof of life is a lock on the folder itself, which the system drops with the process,
-// however that ends; it also tells systemd-tmpfiles to leave the folder alone.
+// Package rundir keeps a private folder for as long as this process lives. It makes the folder again if something
+// removes it, and it sweeps the folders of processes that died.
+//
+// A lock on the folder itself shows that its process is alive. The system drops the lock when the process ends, in
+// whatever way. The lock also tells systemd-tmpfiles to leave the folder alone.
 package rundir
 
 import (
@@ -16,20 +18,20 @@ import (
 
 const (
 	prefix = "hotpath-run-"
-	// Socket is the file to listen on. What whoever listens needs beside it must have a name that begins so.
+	// Socket is the name of the file to listen on. The names of all other files in the folder must begin with it.
 	Socket = "sidecar.sock"
 )
 
-// A sweeper may hold a new folder, for as long as it takes to remove it.
+// A sweeper may lock a new folder, for as long as it takes to remove it. Keep then tries again, with this pause.
 const (
 	attempts = 100
 	pause    = 10 * time.Millisecond
 )
 
-// ErrForeign is wrapped by errors about something else that has the folder's name.
+// ErrForeign is wrapped by the error of Make or Keep if something else has the folder's name.
 var ErrForeign = errors.New("must be a folder of this user alone (mode 0700)")
 
-// Folder is held by this process.
+// Folder is a folder that this process holds.
 type Folder struct {
 	path string
 	held *os.File
@@ -45,10 +47,10 @@ func Make(parent string) (*Folder, error) {
 	return f, f.Keep()
 }
 
-// Socket is the path to listen on.
+// Socket returns the path to listen on.
 func (f *Folder) Socket() string { return filepath.Join(f.path, Socket) }
 
-// Keep makes the folder again, under its name, if it is gone. It is not for use by several goroutines.
+// Keep makes the folder again, under its name, if it is gone. Only one goroutine may use it.
 func (f *Folder) Keep() error {
 	if f.held != nil && same(f.held, f.path) {
 		return nil
@@ -65,7 +67,7 @@ func (f *Folder) Keep() error {
 		if err != nil {
 			return err
 		}
-		// A file system without locks has no sweepers either.
+		// On a file system without locks, no sweeper removes anything either.
 		if !errors.Is(lock(held), syscall.EWOULDBLOCK) && same(held, f.path) {
 			f.held = held
 			return nil
@@ -86,13 +88,14 @@ func (f *Folder) Remove() {
 
 func (f *Folder) letGo() {
 	if f.held != nil {
-		_ = f.held.Close() // and with it goes the lock
+		_ = f.held.Close() // this also drops the lock
 		f.held = nil
 	}
 }
 
-// Sweep removes the folders in parent that processes of this user left when they died, and returns them. A folder that is
-// locked, or in which something is, or whose contents Make's user did not put there, is left alone.
+// Sweep removes the folders in parent that dead processes of this user left behind, and returns their paths. It leaves
+// a folder alone if the folder is locked, if it holds a file that is in use, or if it holds a file with another name
+// than this package allows.
 func Sweep(parent string) []string {
 	var swept []string
 	found, _ := filepath.Glob(filepath.Join(parent, prefix+"*")) // the pattern is well formed
@@ -130,7 +133,8 @@ func sweep(path string) bool {
 	return os.Remove(path) == nil
 }
 
-// inUse is true of a file that somebody has locked, as hotpathd does while it lives: it may outlive its parent by a moment.
+// inUse is true for a file that some process has locked. hotpathd locks a file for as long as it lives, and may outlive
+// its parent by a moment. inUse is also true if it can't find out.
 func inUse(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -144,7 +148,7 @@ func inUse(path string) bool {
 	return lock(file) != nil
 }
 
-// open opens a folder that belongs to this user alone. Others may make what they like in a folder such as /tmp.
+// open opens a folder that belongs to this user alone. In a folder such as /tmp, others may make what they like.
 func open(path string) (*os.File, error) {
 	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -175,7 +179,7 @@ func lock(file *os.File) error {
 	}
 }
 
-// same says whether the folder is still the one that has the name.
+// same says whether the open folder is still the one at the path.
 func same(dir *os.File, path string) bool {
 	opened, err := dir.Stat()
 	if err != nil {

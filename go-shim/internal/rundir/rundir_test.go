@@ -32,7 +32,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// die drops what the system drops when a process ends.
+// die drops the lock, as the system does when a process ends.
 func (f *Folder) die() { f.letGo() }
 
 func TestAFolderIsPrivateAndIsRemoved(t *testing.T) {
@@ -137,7 +137,7 @@ func TestFoldersOfDeadProcessesAreSweptAndNoOthers(t *testing.T) {
 	}
 }
 
-// A folder is not locked from the moment that it is made.
+// A new folder is not locked yet, so a sweeper may take it before its maker locks it.
 func TestSweepersNeverTakeAFolderThatIsInUse(t *testing.T) {
 	parent := t.TempDir()
 	done := make(chan struct{})

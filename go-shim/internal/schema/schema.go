@@ -35,7 +35,7 @@ func Find(fullMethod string) (protoreflect.MethodDescriptor, error) {
 	if !ok {
 		return nil, ErrUnknown
 	}
-	// A descriptor without its Go type can't be shown to anyone.
+	// The shim makes messages of both types, so their Go types must be linked too.
 	for _, message := range []protoreflect.MessageDescriptor{method.Input(), method.Output()} {
 		if _, err := protoregistry.GlobalTypes.FindMessageByName(message.FullName()); err != nil {
 			return nil, ErrUnknown
@@ -44,12 +44,12 @@ func Find(fullMethod string) (protoreflect.MethodDescriptor, error) {
 	return method, nil
 }
 
-// Hash is the SHA-256 of Text.
+// Hash returns the SHA-256 of Text.
 func Hash(method protoreflect.MethodDescriptor) [sha256.Size]byte {
 	return sha256.Sum256([]byte(Text(method)))
 }
 
-// Text is the canonical description of the method and of everything reachable from its messages.
+// Text returns the canonical description of the method and of everything reachable from its messages.
 func Text(method protoreflect.MethodDescriptor) string {
 	r := reachable{
 		messages: map[protoreflect.FullName]protoreflect.MessageDescriptor{},

@@ -9,7 +9,7 @@ import (
 	"hotpath.dev/go-shim/internal/schema"
 )
 
-// Every kind of field is in the tests of examples/wallet/golden, which also compare hashes with the sidecar's.
+// The tests of examples/wallet/golden cover every kind of field. They also compare hashes with the sidecar's.
 func TestText(t *testing.T) {
 	descriptor, err := schema.Find(testpb.TestService_EmptyCall_FullMethodName)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// given is a supervised sidecar that ends with the code that a file of its settings holds.
+// given is a supervised sidecar that exits with the code in a file that its arguments name.
 type given struct {
 	*Supervisor
 	*fakeClock

@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// endForGood ends with the code that the file of --extra holds, if any, and is a sidecar otherwise.
+// endForGood exits with the code in the file that the last argument names. Without a code there, it is a sidecar.
 func endForGood() {
 	text, err := os.ReadFile(os.Args[len(os.Args)-1])
 	code, noNumber := strconv.Atoi(string(text))
@@ -370,7 +370,7 @@ func TestProgramThatIsNowhere(t *testing.T) {
 	}
 }
 
-// A sidecar that reads its lifeline must end when that closes, a deaf one by the kernel's signal.
+// A sidecar that reads its lifeline must end when the lifeline closes. A deaf one must be ended by the kernel's signal.
 func TestSidecarDiesWithItsParent(t *testing.T) {
 	for _, child := range withoutParents() {
 		dir := t.TempDir()

@@ -30,7 +30,7 @@ func newDeclines(meter metrics.Meter) *declines {
 
 func (d *declines) count(method, reason string) { d.counter(method, d.label(reason)).Inc() }
 
-// label is the reason if it is one that may be shown.
+// label returns the reason if the metrics may show it, and otherReason if not.
 func (d *declines) label(reason string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -44,7 +44,7 @@ func (d *declines) label(reason string) string {
 	return reason
 }
 
-// isReason is the rule that hotpathd checks a model's reasons by: see proto/golden/decline-reasons.txt.
+// isReason applies the rule by which hotpathd checks a model's reasons: see proto/golden/decline-reasons.txt.
 func isReason(text string) bool {
 	for _, b := range []byte(text) {
 		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') && b != '_' {

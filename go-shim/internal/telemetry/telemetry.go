@@ -8,24 +8,24 @@ import (
 	"hotpath.dev/go-shim/metrics"
 )
 
-// side is how the label calls the breaker of the whole side; the others are called as their methods.
+// side is the label value of the breaker for the whole side. The other breakers have the names of their methods.
 const side = "side"
 
-// Names are those of labels' values that are known from the start.
+// Names holds the values of labels that are known from the start.
 type Names struct {
 	Methods, Modes []string
 	// Fallbacks, LaneFailures and FeedRefusals are reasons.
 	Fallbacks, LaneFailures, FeedRefusals []string
 }
 
-// Gauges are read when the metrics are.
+// Gauges holds functions that are called whenever the metrics are read.
 type Gauges struct {
-	// BreakerOpen is asked for the side, which is 0, and for the methods, which follow.
+	// BreakerOpen says whether the i-th breaker is not closed. Breaker 0 is the side's; those of the methods follow.
 	BreakerOpen     func(i int) bool
 	Ready           func() bool
 	SidecarPosition func() uint64
 	HeadPosition    func() uint64
-	// Mode is that of the i-th method.
+	// Mode returns the mode of the i-th method.
 	Mode func(i int) string
 }
 
@@ -44,7 +44,8 @@ type Set struct {
 	transitions    func(breaker, to string) metrics.Counter
 }
 
-// Method holds those of one hot method, looked up once: the way of a request looks up no labels.
+// Method holds the metrics of one hot method. They are looked up once, so that a request looks up none, unless the
+// sidecar's model declines it.
 type Method struct {
 	name            string
 	servedBySidecar metrics.Counter
@@ -56,7 +57,7 @@ type Method struct {
 	refused         atomic.Bool
 }
 
-// New makes a set, the gauges of which are not read before the meter is registered.
+// New makes a set. Its gauges are not read before the meter is registered.
 func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	s := &Set{
 		Lanes: newLanes(meter, names.LaneFailures), methods: make([]Method, len(names.Methods)),
@@ -124,7 +125,7 @@ func (s *Set) makeBreakers(meter metrics.Meter, names Names, gauges Gauges) {
 	}
 }
 
-// byReason shows the known reasons from the start; a sidecar may name another.
+// byReason shows the known reasons from the start. A sidecar may name others.
 func byReason(meter metrics.Meter, f metrics.Family, known []string) func(string) metrics.Counter {
 	of := func(reason string) metrics.Counter { return meter.Counter(f, reason) }
 	for _, reason := range known {
@@ -148,7 +149,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// Method is that of the i-th method given to New.
+// Method returns the metrics of the i-th method given to New.
 func (s *Set) Method(i int) *Method { return &s.methods[i] }
 
 // SetRefused shows whether the sidecar refused the i-th method.
@@ -169,13 +170,13 @@ func (m *Method) Sidecar() { m.servedBySidecar.Inc() }
 // Legacy counts a request that was left to the local handler by its mode.
 func (m *Method) Legacy() { m.servedByLegacy.Inc() }
 
-// Fallback counts a request that the local handler answered for this reason, by its index.
+// Fallback counts a request that the local handler answered. reason is the index of the reason in Names.Fallbacks.
 func (m *Method) Fallback(reason int) {
 	m.servedByLegacy.Inc()
 	m.fallbacks[reason].Inc()
 }
 
-// Declined counts a request that the sidecar's model left to the local handler, for this reason of its own.
+// Declined counts a request that the sidecar's model left to the local handler. reason is the model's own reason.
 func (m *Method) Declined(reason string) { m.declines.count(m.name, reason) }
 
 // LocalMetadata counts an answer of the local handler with headers or trailers.

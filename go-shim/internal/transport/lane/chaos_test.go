@@ -84,7 +84,7 @@ func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 	return nil
 }
 
-// caller asks until it is told to stop. Every outcome must be its own.
+// caller makes 300 requests. Each outcome must belong to its own request.
 func caller(t *testing.T, r *rig, n int, random *rand.Rand) {
 	for i := range 300 {
 		body := fmt.Sprintf("%d/%d %s", n, i, strings.Repeat("x", random.IntN(2000)*random.IntN(2)))

@@ -17,7 +17,7 @@ import (
 
 const rounds = 20_000
 
-// source prints its seed if the test fails.
+// source returns a source of random numbers. It prints the seed if the test fails.
 func source(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64()
@@ -157,7 +157,8 @@ func appendUnknown(b []byte, r *rand.Rand) []byte {
 	}
 }
 
-// sameAsGenerated compares the parser with the generated types, and checks the rules that those don't know.
+// sameAsGenerated compares the parser with the generated types. It also checks the rules that the generated types don't
+// know.
 func sameAsGenerated(t *testing.T, message []byte) {
 	t.Helper()
 	want := &hotpathv1.ExchangeResponse{}

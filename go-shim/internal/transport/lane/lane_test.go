@@ -378,7 +378,7 @@ func TestLossOfALaneIsOneFailureAndTheOthersGoOn(t *testing.T) {
 		return nil
 	})
 	outcomes := make(chan error, callers)
-	for range callers { // few go by the first lane
+	for range callers { // so few all go by the first lane
 		go func() {
 			_, err := r.ask(t.Context(), "wait", longEnough)
 			outcomes <- err
@@ -396,7 +396,7 @@ func TestLossOfALaneIsOneFailureAndTheOthersGoOn(t *testing.T) {
 			alone++
 		}
 	}
-	if alone > 1 { // none if the one that broke it stands for the loss
+	if alone > 1 { // none if the call that broke the lane stands for the loss
 		t.Errorf("%d failures", alone)
 	}
 	r.follow(honest)
@@ -409,7 +409,7 @@ func TestPanicCostsTheLaneOnly(t *testing.T) {
 	r := newRig(t, 1, honest)
 	for i, armed := range []func(bool){r.watch.panicSent.Store, r.watch.panicDone.Store} {
 		armed(true)
-		_, _ = r.ask(t.Context(), "x", longEnough) // the reader's comes after the reply
+		_, _ = r.ask(t.Context(), "x", longEnough) // the reader panics after the reply
 		eventually(t, "counted", func() bool { return r.watch.failures(Panicked) == i+1 })
 		eventually(t, "open again", func() bool { _, err := r.ask(t.Context(), "x", longEnough); return err == nil })
 	}

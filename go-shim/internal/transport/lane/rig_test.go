@@ -192,7 +192,7 @@ func (r *rig) ask(ctx context.Context, body string, budget time.Duration) (strin
 	return string(reply.Body), err
 }
 
-// inFlight returns what the lanes' own tables say.
+// inFlight returns the number of requests in flight by the lanes' own tables.
 func (r *rig) inFlight() int {
 	n := 0
 	for _, l := range r.lanes {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// model says what a slab must do, without slots: it keeps ids and their waiters.
+// model says what a slab must do. It has no slots: it keeps ids and their waiters.
 type model struct {
 	t    *testing.T
 	r    *rand.Rand
@@ -36,7 +36,7 @@ const slots, testTimeout = 8, 50
 func newModel(t *testing.T, r *rand.Rand) *model {
 	m := &model{t: t, r: r, slab: newSlab(slots), live: map[uint64]*request{}, seen: map[uint64]bool{}}
 	for i := range m.slab.slots {
-		// Generations begin near their end, because ids must differ when they start over too.
+		// Generations begin near their end, because ids must stay different when generations start over.
 		m.slab.slots[i].generation = math.MaxUint32 - uint32(r.IntN(40))
 	}
 	return m
@@ -119,7 +119,7 @@ func (m *model) cancel() {
 	}
 }
 
-// leave makes a caller leave, which only a look at the slots shows.
+// leave makes a caller leave. The slab notices it only by a look at its slots.
 func (m *model) leave() {
 	q := m.live[m.pick()]
 	if q == nil || !q.waiting {
