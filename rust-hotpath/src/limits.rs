@@ -18,7 +18,7 @@ pub const BATCH_EVENTS: usize = 10_000;
 pub const BATCH_BYTES: usize = 4 << 20;
 /// Longest message of the feed. A single event must fit.
 pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
-/// Batches that may wait for the writer. Then the feed has to wait.
+/// Batches that may wait for the writer. With more, the feed has to wait.
 pub const BATCHES_QUEUED: usize = 2;
 /// Events decoded in a row. Then other tasks of the same thread get their turn.
 pub const EVENTS_PER_TURN: usize = 256;

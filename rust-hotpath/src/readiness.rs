@@ -1,4 +1,5 @@
-//! Judges whether the data may be served and whether it is fresh. Health, `/readyz` and refusals all use this verdict.
+//! Judges whether the data may be served and whether it is fresh. Health and `/readyz` report this verdict. Hot methods
+//! are refused until the head that the first feed named is published.
 
 use crate::{
     limits,
@@ -133,8 +134,8 @@ impl Readiness {
         });
     }
 
-    /// Records that the feed said something. While it serves, this sends no signal, because the verdict is looked at
-    /// again anyway before silence would matter.
+    /// Records that the feed said something. While health is good, this sends no signal: the verdict is looked at again
+    /// anyway when silence would matter.
     pub fn heard(&self) {
         let serving = {
             let mut feed = self.feed();

@@ -36,7 +36,7 @@ const SHORT_BYTES: usize = 22;
 ///
 /// Ids come from callers, who could choose them so that they all meet in one bucket. So the seed of the hash is a
 /// secret of the ledger (slots do not depend on it). And even if the seed were known, no chain gets longer than
-/// [`CHAIN`]: further names go into a tree.
+/// `CHAIN`: further names go into a tree.
 #[derive(Clone, Default)]
 pub struct Names {
     seeds: ahash::RandomState,
