@@ -3,9 +3,10 @@
 use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};
 
-/// In this repository `proto/hotpath` is a link to the files that both languages share; a package has copies.
+/// The root of the private `.proto` files. In this repository `proto/hotpath` is a link to the files that both
+/// languages share. A package has copies.
 const PROTO_ROOT: &str = "proto";
-/// What the engine's own tests serve. A package does not have it.
+/// The tutorial, which the engine's own tests serve. A package does not have it.
 const TUTORIAL: &str = "examples/counter";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,8 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes the Rust types and the encoded `FileDescriptorSet` of one package. Clients are for tests and tools; hot methods
-/// are served as raw bytes, so their services need no server.
+/// Writes the Rust types and the encoded `FileDescriptorSet` of one package. The clients are for tests and tools. Hot
+/// methods are served as raw bytes, so their services need no generated server.
 fn compile(root: &str, package: &str, files: &[&str], server: bool) -> Result<(), Box<dyn Error>> {
     for file in files {
         println!("cargo::rerun-if-changed={root}/{file}");

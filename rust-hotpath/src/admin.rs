@@ -28,14 +28,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-/// Where operators look.
+/// Where the HTTP server for operators listens.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Loopback only.
+    /// A loopback address.
     pub admin: SocketAddr,
 }
 
-/// What they see.
+/// The parts of the process that operators see.
 pub struct Status<M: Model> {
     /// Versions.
     pub view: View<M>,
@@ -45,7 +45,7 @@ pub struct Status<M: Model> {
     pub serve: Serve<M>,
     /// Lanes.
     pub exchange: Exchange<M>,
-    /// The judgement.
+    /// The verdict on the data.
     pub readiness: Arc<Readiness>,
 }
 
@@ -111,7 +111,7 @@ impl Admin {
         self.address
     }
 
-    /// Answers for ever.
+    /// Answers requests. It never ends by itself.
     pub async fn run<M: Model>(self, status: Status<M>) {
         let status = Arc::new(status);
         let metrics = Arc::new(metrics::registry(&status));

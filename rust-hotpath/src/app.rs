@@ -1,5 +1,5 @@
-//! The one composition root: what a process of this engine consists of. A program of its own calls [`main`]; one that has
-//! more to do than to serve reads a [`Config`](config::Config) and calls [`start`].
+//! Composes a whole process from the parts of the engine. Nothing else does that. A plain program calls [`main`]. A
+//! program that does more than serve reads a [`Config`](config::Config) and calls [`start`].
 
 mod dispatch;
 
@@ -32,13 +32,13 @@ use tonic::service::Routes;
 
 /// A running engine.
 pub struct Running {
-    /// Where it can be reached.
+    /// Where the engine can be reached.
     pub addresses: Addresses,
     shutdown: Shutdown,
     main: JoinHandle<()>,
 }
 
-/// Everything that a model's requests and events pass through.
+/// All parts through which requests and events of a model pass.
 struct Engine<M: Model> {
     view: View<M>,
     feeds: Feeds<M>,
@@ -53,7 +53,7 @@ struct Engine<M: Model> {
     max_header_bytes: u32,
 }
 
-/// Connections of both listeners.
+/// The connections of both listeners.
 #[derive(Clone)]
 struct Connections {
     cores: Arc<Cores>,
@@ -62,7 +62,7 @@ struct Connections {
     bounds: listen::Bounds,
 }
 
-/// A whole process that serves `M`: reads its command line, serves until told to stop, returns its exit code.
+/// Runs a whole process that serves `M`: reads its command line, serves until told to stop, and returns the exit code.
 ///
 /// ```ignore
 /// fn main() -> std::process::ExitCode {
@@ -88,7 +88,7 @@ pub fn main<M: Model>(program: Program) -> ExitCode {
 /// Starts an engine on the current runtime.
 ///
 /// # Errors
-/// If the model has a mistake, or a socket or port cannot be had; nothing is left behind then.
+/// If the model has a mistake, or a socket or port is not available. Then nothing is left behind.
 pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
     check::<M>()?;
     let room = Arc::new(Semaphore::new(config.listen.max_connections));
@@ -143,7 +143,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         connections.stop().await;
         drop(socket);
         ready_file.remove();
-        // The writer ends with the last feed; it holds nothing that must be saved.
+        // The writer ends with the last feed. It holds nothing that must be saved.
         drop(writer);
         tracing::info!("stopped");
     });
@@ -155,7 +155,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
 }
 
 impl Running {
-    /// Drains and ends, as SIGTERM does.
+    /// Drains and ends, as on SIGTERM.
     pub fn stop(&self) {
         self.shutdown.drain();
     }
@@ -166,7 +166,7 @@ impl Running {
         &self.shutdown
     }
 
-    /// Waits for the end.
+    /// Waits until everything has ended.
     pub async fn ended(self) {
         let _ = self.main.await;
     }
@@ -199,13 +199,13 @@ impl<M: Model> Engine<M> {
         Ok((engine, writer))
     }
 
-    /// What direct callers reach.
+    /// The services that direct callers reach.
     fn public(&self) -> Result<Dispatch<M>, Error> {
         let others = Routes::new(self.reporter.service());
         Ok(self.dispatch(health::with_reflection::<M>(others, false)?, None))
     }
 
-    /// What the shim reaches.
+    /// The services that the shim reaches.
     fn private(&self) -> Result<Dispatch<M>, Error> {
         let (view, ledger) = (self.view.clone(), Arc::clone(&self.ledger));
         let most = self.config.max_message_bytes;
@@ -224,7 +224,7 @@ impl<M: Model> Engine<M> {
         Dispatch::new(self.serve.clone(), exchange, others, most)
     }
 
-    /// Until told to stop; then gives requests in flight and `connections` up to `drain`.
+    /// Waits until told to stop. Then gives requests in flight and `connections` up to `drain` to end.
     async fn live(self, connections: impl Future<Output = ()>, drain: Duration) {
         let (readiness, view) = (Arc::clone(&self.readiness), self.view.clone());
         let health = tokio::spawn(self.reporter.clone().follow(
@@ -273,14 +273,14 @@ impl Connections {
         }
     }
 
-    /// Waits until none of at most `most` is left. First for whoever accepts them: it must not be told that there is no
-    /// room.
+    /// Waits until all connections have ended; `most` is the number of places for them. It first waits for the tasks
+    /// that accept connections: these must not find that all places are taken.
     async fn ended(&self, accepting: &mut JoinSet<()>, most: u32) {
         while accepting.join_next().await.is_some() {}
         let _ = self.room.acquire_many(most).await;
     }
 
-    /// Cuts what is left. Whoever accepted them has ended.
+    /// Cuts the connections that are left. The tasks that accept connections have ended by then.
     async fn stop(self) {
         if let Some(cores) = Arc::into_inner(self.cores) {
             cores.stop().await;
@@ -303,12 +303,12 @@ fn run<M: Model>(config: config::Config) -> Result<(), Error> {
         running.ended().await;
         Ok(())
     });
-    // What is still running had its time.
+    // Whatever still runs had its time.
     runtime.shutdown_background();
     ended
 }
 
-/// Whether the model can be served at all: no operator can mend it.
+/// Checks that the model can be served at all. If not, no setting can correct that.
 fn check<M: Model>() -> Result<(), Error> {
     model::check::<M>().map_err(|mistake| {
         let text = format!("the model of {:?} has a mistake", M::SERVICE);
@@ -334,7 +334,7 @@ fn announce<M: Model>(program: Program, addresses: &Addresses) {
     }
 }
 
-/// The one use of standard output.
+/// Prints. Nothing else uses standard output.
 #[allow(clippy::print_stdout)]
 fn print(text: &str) -> Result<(), Error> {
     use std::io::Write as _;
@@ -344,6 +344,6 @@ fn print(text: &str) -> Result<(), Error> {
 
 fn complain(program: Program, error: &Error) {
     use std::io::Write as _;
-    // Nobody is left to tell if this fails.
+    // If this fails, there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "{}: {error}", program.name);
 }

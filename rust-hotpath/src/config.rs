@@ -1,4 +1,4 @@
-//! The whole configuration: nests what the modules define, and says it in `--help`.
+//! The whole configuration. It contains the configuration of each module, and shows all settings in `--help`.
 
 use crate::{
     admin,
@@ -14,25 +14,25 @@ use std::{ffi::OsString, fmt::Write as _};
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whose configuration it is.
+    /// The program that is configured.
     pub program: Program,
     /// Where to listen.
     pub listen: listen::Config,
-    /// For operators.
+    /// HTTP for operators.
     pub admin: admin::Config,
     /// Limits of requests.
     pub serve: serve::Config,
-    /// History.
+    /// The history.
     pub view: view::Config,
     /// The writer.
     pub ingest: ingest::Config,
     /// Health.
     pub readiness: readiness::Config,
-    /// The end.
+    /// The end of the process.
     pub shutdown: shutdown::Config,
     /// Threads and logs.
     pub runtime: runtime::Config,
-    /// For launchers.
+    /// The ready file, for launchers.
     pub ready_file: ready_file::Config,
 }
 
@@ -72,10 +72,10 @@ const GROUPS: [Group; 10] = [
     OWN,
 ];
 
-/// Reads flags, variables and the file that they name.
+/// Reads the flags, the variables, and the file that they name.
 ///
 /// # Errors
-/// One message with all mistakes: [`Kind::Config`] if all are in the file, else [`Kind::Usage`].
+/// One message with all mistakes. Its kind is [`Kind::Config`] if all are in the file, else [`Kind::Usage`].
 pub fn read(
     program: Program,
     args: impl IntoIterator<Item = OsString>,
@@ -315,7 +315,7 @@ counterd --help shows every option."
                 let named = refused.is_none_or(|text| text.contains(&rule));
                 assert!(named, "--{} takes {value:?}", setting.name);
             }
-            // Two of them bound each other too.
+            // Two of the settings also bound each other.
             for value in [low, high] {
                 let refused = outcome(setting, &value.to_string());
                 let taken = refused.is_none_or(|text| text.contains("max-message-bytes"));

@@ -1,4 +1,4 @@
-//! The handshake: which protocol, which ledger, and which methods mean the same to both sides.
+//! The handshake. Shim and sidecar compare the protocol, the ledger, and the schema of each hot method.
 
 use crate::{
     error::{Error, Kind},
@@ -92,15 +92,15 @@ impl<M: Model> ControlService for Control<M> {
     }
 }
 
-/// Whether the model's descriptors describe its methods.
+/// Checks that the model's descriptors describe its methods.
 ///
 /// # Errors
-/// What they lack.
+/// The first method that they lack.
 pub fn check<M: Model>() -> Result<(), Error> {
     methods::<M>().map(drop)
 }
 
-/// By full name: what exchange frames call the method, and what its schema hashes to.
+/// Returns the index in exchange frames and the schema hash of each method, by full name.
 fn methods<M: Model>() -> Result<HashMap<String, (u32, Hash)>, Error> {
     let broken = |what: String| Error::new(Kind::BadModel, format!("{}: {what}", M::SERVICE));
     let schema = Schema::decode(M::DESCRIPTORS);
@@ -114,7 +114,7 @@ fn methods<M: Model>() -> Result<HashMap<String, (u32, Hash)>, Error> {
     methods.collect()
 }
 
-/// Enough of a hash to tell two apart in a log.
+/// The first bytes of a hash. They suffice to tell two hashes apart in a log.
 fn short(hash: &[u8]) -> String {
     hash.iter()
         .take(4)

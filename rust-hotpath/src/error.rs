@@ -1,4 +1,4 @@
-//! The one error type: what went wrong, whose doing it is, and whether trying again can help.
+//! The engine's one error type. A kind says what went wrong, where the cause lies, and whether trying again can help.
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 use tonic::{Code, Status};
@@ -10,9 +10,9 @@ pub const DOMAIN: &str = "hotpath";
 /// Where the cause lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Who asked, or who started the process.
+    /// The caller, or whoever started the process.
     Caller,
-    /// Who feeds events.
+    /// The feed.
     Feed,
     /// Files, sockets and ports of this machine.
     Disk,
@@ -33,9 +33,9 @@ pub enum Kind {
     CannotCreate,
     /// Input or output failed.
     Io,
-    /// What the model says of itself cannot be served.
+    /// The model's names or descriptors have a mistake, so it cannot be served.
     BadModel,
-    /// Too little was fed so far.
+    /// Too few events were fed so far.
     NotReady,
     /// The process is about to end.
     Draining,
@@ -43,15 +43,15 @@ pub enum Kind {
     Overloaded,
     /// A message is longer than allowed.
     TooLong,
-    /// Something that is not served here.
+    /// The peer asked for something that is not served here.
     Unsupported,
     /// Bytes that are no gRPC message, or no message of this method.
     Malformed,
     /// An argument breaks a rule.
     Argument,
-    /// A bound lies ahead of the ledger.
+    /// The request asks for a position that the ledger has not reached.
     NotReached,
-    /// The version asked for is gone.
+    /// The version asked for is no longer retained.
     NotRetained,
     /// The model leaves the request to the caller's own service.
     Declined,
@@ -65,13 +65,13 @@ pub enum Kind {
     ProtocolMismatch,
     /// The peer has another ledger.
     LedgerMismatch,
-    /// The fed ledger is behind what is already held.
+    /// The fed ledger is behind what this sidecar already holds.
     FeedBehind,
     /// A position was skipped.
     FeedGap,
     /// A position came again or out of order.
     FeedRepeat,
-    /// Not the message that is due.
+    /// The feed sent a message that is not allowed there.
     FeedBadMessage,
     /// An event cannot be decoded or breaks a rule.
     FeedBadEvent,
@@ -91,13 +91,13 @@ pub struct Error {
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What follows from a [`Kind`].
+/// The properties of a [`Kind`].
 struct Row {
     origin: Origin,
     retryable: bool,
     code: Code,
     reason: Option<&'static str>,
-    /// As in sysexits.h.
+    /// The exit code, as in sysexits.h.
     exit: u8,
 }
 
@@ -168,7 +168,7 @@ impl Kind {
                 70,
             ),
             Kind::NotRetained => (Caller, false, C::FailedPrecondition, gone, 70),
-            // A code that clients do not retry, and that an older shim takes for no failure.
+            // Clients do not retry this code, and an older shim does not take it for a failure.
             Kind::Declined => (Caller, false, C::Unimplemented, Some("DECLINED"), 70),
             Kind::TooLate => (Caller, true, C::DeadlineExceeded, None, 70),
             Kind::Cancelled => (Caller, false, C::Cancelled, None, 70),
@@ -222,7 +222,7 @@ impl Error {
         }
     }
 
-    /// What a model declined, for one of its reasons, which is all that the error says by itself.
+    /// The error for a request that a model declined. Its message is the model's reason.
     #[must_use]
     pub fn declined(why: &str) -> Self {
         Self::new(Kind::Declined, why)
@@ -241,7 +241,7 @@ impl Error {
         self.kind
     }
 
-    /// Whose doing it is.
+    /// Where the cause lies.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.kind.row().origin
@@ -265,8 +265,8 @@ impl Error {
         self.kind.row().exit
     }
 
-    /// The gRPC status; a kind with a reason carries it as `google.rpc.ErrorInfo`, whose metadata says `why` a request was
-    /// declined.
+    /// The gRPC status. A kind with a reason carries it as `google.rpc.ErrorInfo`. For a declined request, the
+    /// metadata's `why` has the model's reason.
     #[must_use]
     pub fn status(&self) -> Status {
         let row = self.kind.row();
@@ -308,7 +308,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))

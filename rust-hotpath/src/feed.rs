@@ -1,4 +1,9 @@
-//! Feeds: who may feed, what is known of the ledger, and the way of events from a source to the writer.
+//! Feeds: checks who may feed, keeps what is known of the ledger, and carries events from a source to the writer.
+//!
+//! ```text
+//!  Source ──> Session (one at a time) ── decoded batches ──> ingest::Line ──> the writer
+//!                     └── head, signs of life ──> Readiness
+//! ```
 
 pub mod push;
 
@@ -23,32 +28,32 @@ use std::{
 /// Version of the private protocol.
 pub const PROTOCOL_VERSION: u32 = 3;
 
-/// The only ledger that this process will hold: the one that its first feed named.
+/// The only ledger that this process will ever hold. The first feed names it.
 #[derive(Debug, Default)]
 pub struct Ledger(OnceLock<String>);
 
-/// Where events come from: pushed over the socket, or some day pulled from a log. A source that keeps offsets takes
-/// them from `View::positions`.
+/// Where events come from. Today they are pushed over the socket; another source might pull them from a log. A source
+/// that keeps offsets takes them from `View::positions`.
 pub trait Source: Send {
-    /// What comes next; `None` at a regular end.
+    /// What comes next. `None` at a regular end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Said>, Error>> + Send;
 }
 
-/// What a source says.
+/// One message of a source.
 #[derive(Debug)]
 pub enum Said {
-    /// Events as the model encodes them, the first of them at `first_position`.
+    /// Events as the model encodes them. The first is at `first_position`, and there are no gaps.
     Events {
-        /// >= 1.
+        /// At least 1.
         first_position: u64,
-        /// Without gaps.
+        /// One element per event.
         events: Vec<Vec<u8>>,
     },
     /// The ledger's last durable position.
     Head(u64),
 }
 
-/// How a feed introduces itself.
+/// The first message of a feed.
 #[derive(Clone, Debug)]
 pub struct Opening {
     /// See [`PROTOCOL_VERSION`].
@@ -64,15 +69,15 @@ pub struct Feeds<M: Model> {
     shared: Arc<Shared<M>>,
 }
 
-/// An open feed. Dropping it lets in the next.
+/// An open feed. Dropping it lets in the next one.
 pub struct Session<M: Model> {
     line: Line<M>,
     claim: Claim<M>,
-    /// The source must send from the position after this one.
+    /// The source must send the events after this position.
     pub start: Start,
 }
 
-/// The right to feed.
+/// The right to feed. Dropping it gives the right back.
 struct Claim<M: Model> {
     feeds: Feeds<M>,
     opened: bool,
@@ -88,16 +93,16 @@ struct Shared<M: Model> {
 }
 
 impl Ledger {
-    /// Its id; empty before the first feed.
+    /// The ledger's id. Empty before the first feed.
     #[must_use]
     pub fn id(&self) -> &str {
         self.0.get().map_or("", String::as_str)
     }
 
-    /// Whether a peer speaks of this ledger.
+    /// Checks that `id`, which a peer names, is this ledger.
     ///
     /// # Errors
-    /// [`Kind::LedgerMismatch`], or [`Kind::Argument`] if it is no ledger id.
+    /// [`Kind::LedgerMismatch`], or [`Kind::Argument`] if `id` is no ledger id.
     pub fn accepts(&self, id: &str) -> Result<(), Error> {
         let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
         if id.is_empty() || id.len() > limits::LEDGER_ID_BYTES || !printable {
@@ -139,7 +144,7 @@ impl<M: Model> Feeds<M> {
     /// Lets a feed in.
     ///
     /// # Errors
-    /// Why not, as `feed.proto` says.
+    /// Why the feed may not come in, as listed in `feed.proto`.
     pub async fn open(&self, opening: &Opening) -> Result<Session<M>, Error> {
         let opened = self.try_open(opening).await;
         if let Err(error) = &opened {
@@ -154,7 +159,7 @@ impl<M: Model> Feeds<M> {
         self.shared.ingest.counts()
     }
 
-    /// How often feeds were refused or ended, by reason.
+    /// How many feeds were refused or ended, by reason.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let reasons = Kind::FEED.iter().map(|kind| kind.reason());
         reasons.zip(self.shared.refusals.iter().map(|count| count.load(Relaxed)))
@@ -187,7 +192,7 @@ impl<M: Model> Feeds<M> {
             );
             return Err(Error::new(Kind::FeedBehind, text));
         }
-        // Under the claim nobody else can have set another.
+        // While this holds the claim, no other feed can set a ledger.
         let _ = shared.ledger.0.set(opening.ledger_id.clone());
         shared.readiness.opened(opening.head);
         claim.opened = true;
@@ -209,10 +214,10 @@ impl<M: Model> Feeds<M> {
 }
 
 impl<M: Model> Session<M> {
-    /// Carries what `source` says to the writer until either ends.
+    /// Carries the messages of `source` to the writer until either ends.
     ///
     /// # Errors
-    /// Why the feed is over, unless the source simply ended.
+    /// Why the feed is over. `Ok` if the source simply ended.
     pub async fn run(mut self, source: &mut impl Source) -> Result<(), Error> {
         let ended = self.carry(source).await;
         match &ended {
@@ -262,7 +267,7 @@ impl<M: Model> Drop for Claim<M> {
     }
 }
 
-/// Whether a peer speaks this private protocol.
+/// Checks that a peer speaks this version of the private protocol.
 pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
     if version == PROTOCOL_VERSION {
         return Ok(());
@@ -271,7 +276,7 @@ pub(crate) fn check_protocol(version: u32) -> Result<(), Error> {
     Err(Error::new(Kind::ProtocolMismatch, text))
 }
 
-/// Decodes up to the first bad event; the writer refuses it in its turn, after all that came before.
+/// Decodes up to the first bad event. The writer refuses that event in its turn, after all events before it.
 async fn decode<M: Model>(
     first_position: u64,
     encoded: Vec<Vec<u8>>,

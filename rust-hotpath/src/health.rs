@@ -1,4 +1,4 @@
-//! grpc.health.v1 and reflection: what callers can find out about this process by standard means.
+//! grpc.health.v1 and reflection: the standard ways in which callers find out about this process.
 
 use crate::{
     error::{Error, Kind},
@@ -24,15 +24,16 @@ use tonic_health::{
 };
 use tonic_reflection::server::Builder;
 
-/// Services whose health is that of the data; the empty name is the whole process.
+/// Services whose health is that of the data. The empty name stands for the whole process.
 const fn data_services<M: Model>() -> [&'static str; 3] {
     ["", M::SERVICE, EXCHANGE]
 }
 
-/// Services that work as long as the process does: a sidecar that is not ready must still be fed.
+/// Services that work as long as the process does. They also work while the data is not ready, because the sidecar must
+/// still be fed.
 const LIVE: [&str; 2] = [CONTROL, FEED];
 
-/// Says what [`Readiness`] judges.
+/// Reports the verdict of [`Readiness`] as health.
 pub struct Reporter {
     reporter: HealthReporter,
 }
@@ -51,14 +52,14 @@ impl Reporter {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 
-    /// Sets what is true before the first connection.
+    /// Sets the health before the first connection.
     pub async fn prepare<M: Model>(&self) {
         self.say(&data_services::<M>(), ServingStatus::NotServing)
             .await;
         self.say(&LIVE, ServingStatus::Serving).await;
     }
 
-    /// Keeps health true until the process is about to end.
+    /// Keeps the health up to date until the process is about to end.
     pub async fn follow<M: Model>(
         self,
         readiness: Arc<Readiness>,
@@ -80,7 +81,7 @@ impl Reporter {
             tokio::select! {
                 () = shutdown.ending() => break,
                 _ = changes.changed() => {}
-                // Once serving, mere progress changes nothing.
+                // Once it serves, progress alone changes nothing.
                 _ = positions.changed(), if !serving => {}
                 () = tokio::time::sleep(verdict.look_again.unwrap_or(NEVER)) => {}
             }
@@ -88,7 +89,7 @@ impl Reporter {
         self.forget::<M>().await;
     }
 
-    /// Says that nothing is served any more.
+    /// Reports that nothing is served any more.
     pub async fn drain<M: Model>(&self) {
         self.say(&data_services::<M>(), ServingStatus::NotServing)
             .await;
@@ -118,8 +119,8 @@ impl Clone for Reporter {
     }
 }
 
-/// Adds reflection over the model's service and, for the shim's socket, the private ones. In both versions of the
-/// protocol, as grpc-go does: many tools know only the older one.
+/// Adds reflection of the model's service and, on the shim's socket, of the private services. It speaks both versions
+/// of the protocol, as grpc-go does, because many tools speak only the older one.
 ///
 /// # Errors
 /// If the model's descriptors cannot be read.

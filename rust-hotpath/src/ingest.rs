@@ -1,4 +1,4 @@
-//! The way of events to the single writer, which applies batches on its own thread and publishes them.
+//! Carries events to the single writer, which applies batches on its own thread and publishes them.
 
 mod writer;
 
@@ -25,7 +25,7 @@ use writer::Writer;
 /// How often the writer publishes.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Longest time between publications under load; when idle it publishes at once.
+    /// Longest time between publications under load. When idle, the writer publishes at once.
     pub publish_interval: Duration,
 }
 
@@ -33,50 +33,51 @@ pub struct Config {
 pub struct Batch<M: Model> {
     /// The position that the feed claims for the first event.
     pub first_position: u64,
-    /// Decoded.
+    /// The decoded events.
     pub events: Vec<M::Event>,
-    /// The same, and perhaps more, as they came.
+    /// The encoded events. There may be more of them than of `events`.
     pub encoded: Vec<Vec<u8>>,
     /// What is wrong with the event after the last of `events`, if something is.
     pub fault: Option<Error>,
-    /// Where the feed stands.
+    /// How far the feed's ledger reaches.
     pub goal: Goal,
 }
 
-/// What the writer is to reach, as known when a batch was sent.
+/// What the writer should reach, as known when a batch was sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Goal {
     /// The ledger's last durable position.
     pub head: u64,
-    /// Nobody is answered until this position is published, so nobody can ask for what came before.
+    /// Hot methods answer only once this position is published, so nobody can ask for positions before it.
     pub unread_before: u64,
 }
 
-/// Where a feed goes on from.
+/// Where a feed continues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// The newest published position.
     pub position: u64,
-    /// SHA-256 of the event there as it came; empty at position 0.
+    /// SHA-256 of the encoded event at this position. Empty at position 0.
     pub event_sha256: Vec<u8>,
 }
 
-/// One feed's way to the writer.
+/// The connection of one feed to the writer.
 pub struct Line<M: Model> {
     ingest: Ingest<M>,
     feed: u64,
     refusals: tokio::sync::mpsc::Receiver<Error>,
 }
 
-/// The way to the writer. Cloning is cheap; the writer ends when all clones are gone.
+/// The connection to the writer. Cloning is cheap. The writer ends when all clones are gone.
 pub struct Ingest<M: Model> {
     commands: Sender<Command<M>>,
-    /// `commands` itself is unbounded; a batch in it holds a permit, so that feeds wait without a thread.
+    /// Bounds the batches in `commands`, which itself is unbounded: each batch holds a permit. Feeds can wait for a
+    /// permit without blocking a thread.
     room: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
 
-/// Counted since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     feeds: AtomicU64,
@@ -153,8 +154,8 @@ impl<M: Model> Clone for Ingest<M> {
 }
 
 impl<M: Model> Ingest<M> {
-    /// Opens the way for a new feed and closes it for the one before. Returns where to go on from: all that earlier
-    /// feeds sent is applied or refused by then.
+    /// Opens the connection of a new feed, and closes that of the feed before. Returns where to continue. By then
+    /// everything that earlier feeds sent is applied or refused.
     ///
     /// # Errors
     /// If the writer is gone.
@@ -188,7 +189,7 @@ impl<M: Model> Ingest<M> {
 }
 
 impl Counts {
-    /// Events applied, whether still held or not.
+    /// Events applied, whether or not they are still held.
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.events_applied.load(Relaxed)
@@ -196,10 +197,10 @@ impl Counts {
 }
 
 impl<M: Model> Line<M> {
-    /// Hands a batch to the writer, once there is room.
+    /// Hands a batch to the writer as soon as there is room.
     ///
     /// # Errors
-    /// Why an earlier batch was refused.
+    /// The refusal of an earlier batch.
     pub async fn send(&mut self, batch: Batch<M>) -> Result<(), Error> {
         let room = Arc::clone(&self.ingest.room).acquire_owned();
         let room = tokio::select! {
@@ -216,7 +217,7 @@ impl<M: Model> Line<M> {
         self.ingest.commands.send(apply).map_err(|_| gone())
     }
 
-    /// Waits for a refusal.
+    /// Waits for the refusal of a batch.
     pub async fn refused(&mut self) -> Error {
         self.refusals.recv().await.unwrap_or_else(gone)
     }

@@ -1,4 +1,4 @@
-//! The little JSON that is written here.
+//! JSON is written by hand; only its strings need escaping.
 
 use std::fmt::Write as _;
 

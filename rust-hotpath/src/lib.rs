@@ -1,13 +1,21 @@
 //! A sidecar that answers the CPU-heavy reads of a gRPC service from immutable versions of a ledger.
 //!
-//! Start at [`model`]: it is all that a team writes to have its own reads served. [`app`] runs it as a program of the
-//! team's own. These two, [`config`], [`error`] and [`schema`] are the public API; the crate's README says what goes into
-//! `Cargo.toml`.
+//! Start at [`model`]: a team implements it to have its own reads served. [`app`] runs the model as a program of the
+//! team's own. These two, [`config`], [`error`] and [`schema`] are the public API. The crate's README says what goes
+//! into `Cargo.toml`.
 //!
-//! Behind them, [`app`] composes the engine: events come in through `feed`, are applied by the single writer in `ingest`,
-//! published in `view`, and read by `serve`, one by one, or many at a time through `exchange`. `control` is the handshake
-//! with the shim, `admin` is for operators. Modules that the documentation does not list can be reached only by the
-//! benches, fuzz targets and tests of the engine's own repository, and may change with any version.
+//! Behind them, [`app`] composes the engine:
+//!
+//! ```text
+//!  shim ── events ──> feed ──> ingest (the only writer) ──> view (versions)
+//!                                                              │
+//!  callers ── requests ──> serve (one by one) <────────────────┤
+//!  shim ───── requests ──> exchange (many at a time) <─────────┘
+//! ```
+//!
+//! `control` is the handshake with the shim, and `admin` is for operators. Modules that the documentation does not list
+//! can be reached only by the benches, fuzz targets and tests of the engine's own repository. They may change with any
+//! version.
 
 #[cfg(test)]
 extern crate self as hotpath;
@@ -55,7 +63,7 @@ pub mod socket;
 #[doc(hidden)]
 pub mod view;
 
-/// The tutorial's model, so that the engine's unit tests have something to serve.
+/// The tutorial's model. The engine's unit tests serve it.
 #[cfg(test)]
 #[path = "../examples/counter/src/model.rs"]
 mod counter;

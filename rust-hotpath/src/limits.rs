@@ -1,8 +1,10 @@
-//! Every limit of the process in one table. What may be set has its range here and its default beside the setting.
+//! Every limit of the process in one table. For a limit that can be set, the range is here, and the default is beside
+//! the setting.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// Longest socket path: the kernel takes 107 bytes, and 4 are for the name under which it is bound first.
+/// Longest socket path. The kernel takes 107 bytes, and the socket is bound first under a name that is 4 bytes longer
+/// (`.new`).
 pub const SOCKET_PATH_BYTES: usize = 103;
 
 /// Longest ledger id.
@@ -12,19 +14,19 @@ pub const HELLO_METHODS: usize = 256;
 
 /// Most events in one batch of the feed.
 pub const BATCH_EVENTS: usize = 10_000;
-/// Most bytes in one batch of the feed, unless it is one event alone.
+/// Most bytes in one batch of the feed. A batch of a single event may be longer.
 pub const BATCH_BYTES: usize = 4 << 20;
-/// Longest message of the feed: one event alone must fit.
+/// Longest message of the feed. A single event must fit.
 pub const FEED_MESSAGE_BYTES: usize = 64 << 20;
-/// Batches that may wait for the writer before the feed is slowed down.
+/// Batches that may wait for the writer. With more, the feed has to wait.
 pub const BATCHES_QUEUED: usize = 2;
-/// Events decoded before requests get their turn on the same thread.
+/// Events decoded in a row. Then other tasks of the same thread get their turn.
 pub const EVENTS_PER_TURN: usize = 256;
 /// Events applied between two looks at the clock.
 pub const EVENTS_PER_CLOCK: usize = 64;
-/// Events between the writer and the known head from which on it publishes rarely.
+/// Distance in events between the writer and the known head, from which on the writer publishes rarely.
 pub const FAR_BEHIND_EVENTS: u64 = 10_000;
-/// Time between publications of a writer that is far behind; the shim calls a sidecar stale after a second without one.
+/// Time between publications of a writer that is far behind. The shim calls a sidecar stale after a second without one.
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Versions retained.
@@ -45,7 +47,7 @@ pub const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
 pub const STALE_AFTER_MS: RangeInclusive<u64> = 100..=600_000;
 /// Threads that serve connections.
 pub const THREADS: RangeInclusive<u64> = 1..=1_024;
-/// How long the end of the process waits for them to drop what they hold.
+/// How long the end of the process waits for these threads to drop what they hold.
 pub const THREADS_END: Duration = Duration::from_secs(1);
 /// Connections.
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
@@ -57,74 +59,77 @@ pub const BUFFERED_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 /// Longest message that is not counted among the long ones.
 pub const SHORT_MESSAGE_BYTES: usize = 8 << 10;
 
-/// Longest reply that is compressed by the thread that serves its connection: some 50 µs.
+/// Longest reply that is compressed on the thread that serves its connection. That takes some 50 µs.
 pub const INLINE_PACK_BYTES: usize = 4 << 10;
 
-/// Longest time for a hot request's message to arrive: it holds a place among the requests in flight meanwhile.
+/// Longest time for the message of a hot request to arrive. Meanwhile the request holds a place among those in flight.
 pub const REQUEST_ARRIVAL: Duration = Duration::from_secs(10);
-/// Bytes of a call's headers, with 32 for each field. By default more than what a proxy lets through (60 KiB by Envoy's
-/// default): grpc-go's 16 MiB are too much for each of the streams that a connection may have.
+/// Bytes of a call's headers, with 32 for each field. The default (64 KiB) is more than a proxy lets through (Envoy's
+/// default is 60 KiB). grpc-go's 16 MiB would be too much for each of the streams that a connection may have.
 pub const HEADER_BYTES: RangeInclusive<u64> = 4_096..=1_048_576;
-/// How many times as long they may be before HTTP/2 itself refuses them, which it does with a status that is not gRPC's.
+/// How many times as long headers may be before HTTP/2 itself refuses them, with a status that is not gRPC's.
 pub const HEADER_ROOM: u32 = 4;
-/// Streams of one connection at once. More than requests in flight by default: a refusal is better than a silent queue.
+/// Streams of one connection at once. By default that is more than the requests in flight: a refusal is better than a
+/// silent queue.
 pub const STREAMS: u32 = 8_192;
-/// Calls that one TCP connection may cancel within a second. By default more than twice [`STREAMS`], so that it may cancel
-/// all that it has open and do so again.
+/// Calls that one TCP connection may cancel within a second. The default is more than twice [`STREAMS`], so that a
+/// connection may cancel all its open calls and do so again.
 pub const RESETS_PER_SECOND: RangeInclusive<u64> = 100..=100_000_000;
-/// Of these, those from which on a connection reads on in its next turn only.
+/// Resets in one turn of a connection. Once a turn has this many, the connection reads on only in its next turn.
 pub const RESETS_PER_TURN: u32 = 1_024;
-/// Calls that HTTP/2 keeps though they were cancelled before it gave them to anyone: those of a turn, and of a read (64 KiB)
-/// that filled it.
+/// Cancelled calls that HTTP/2 keeps because they were cancelled before it handed them out: those of one turn, and of
+/// the read (64 KiB) that filled it.
 pub const RESETS_PENDING: usize = 8_192;
 /// HTTP/2 window of one stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 window of one connection, in bytes.
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// Bytes that a connection gathers before they leave, at the latest; more wait in the kernel, then in HTTP/2's windows.
+/// Bytes that a connection gathers before it must send them. More wait in the kernel, and then in HTTP/2's windows.
 pub const OUTBOX_BYTES: usize = 64 << 10;
-/// Of these, what it keeps room for when all have left: there may be thousands of connections.
+/// Bytes of the outbox's buffer that stay allocated once it is empty. There may be thousands of connections.
 pub const OUTBOX_KEPT_BYTES: usize = 16 << 10;
-/// How often a silent peer is asked whether it lives.
+/// How often a silent peer is asked whether it is alive.
 pub const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long a peer may read nothing of what it is owed. Keepalive gives up one that is silent after 50 s.
+/// How long a peer may leave replies unread. Keepalive already gives up a silent peer after 50 s.
 pub const UNREAD: Duration = Duration::from_secs(60);
 /// Pause after a failed accept (out of file descriptors, most likely).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Admin connections at once.
 pub const ADMIN_CONNECTIONS: usize = 32;
-/// Longest time for an admin request's head to arrive.
+/// Longest time for the head of an admin request to arrive.
 pub const ADMIN_HEAD: Duration = Duration::from_secs(5);
 /// Length of a profile, in seconds.
 pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
 
-/// Lanes of the exchange at once, over all connections; a shim opens a few. Each holds at most 4.7 MiB that are not
-/// among [`BUFFERED_BYTES`]: the message at hand and the next one (1 MiB each, the next in a buffer that may have doubled),
-/// a window of unread bytes (1 MiB) and replies (two messages of up to 160 KiB, and 400 KiB in HTTP/2's queue).
+/// Lanes of the exchange at once, over all connections. A shim opens a few. Each lane holds at most 4.7 MiB that do not
+/// count among [`BUFFERED_BYTES`]: the current message and the next one (1 MiB each; the buffer of the next may have
+/// doubled), a window of unread bytes (1 MiB), and replies (two messages of up to 160 KiB, and 400 KiB in HTTP/2's
+/// queue).
 pub const LANES: usize = 64;
 /// Bytes of one message of the exchange, either way.
 pub const EXCHANGE_MESSAGE_BYTES: usize = 1 << 20;
 /// Requests of one lane in flight.
 pub const EXCHANGE_IN_FLIGHT: usize = 1_024;
-/// Bytes of one body within the exchange. A longer request goes by unary call; a longer reply leaves in pieces.
+/// Bytes of one body within the exchange. A longer request goes by unary call, and a longer reply leaves in pieces.
 pub const EXCHANGE_BODY_BYTES: usize = 64 << 10;
-/// Bytes of such a piece, of which a message has one: the short replies behind it wait some 10 µs.
+/// Bytes of such a piece. A message has one at most, so that the short replies behind it wait only some 10 µs.
 pub const EXCHANGE_PIECE_BYTES: usize = 32 << 10;
 /// Bytes of a status message, and of its details.
 pub const STATUS_BYTES: usize = 4 << 10;
 /// Bytes of each half of a trace context.
 pub const TRACE_BYTES: usize = 512;
-/// Microseconds that a request may have left.
+/// Microseconds that a request may have left before its deadline.
 pub const EXCHANGE_BUDGET_US: RangeInclusive<u32> = 1..=60_000_000;
-/// Bytes from which on a message of replies leaves. With one more reply it is still far below its limit.
+/// Size at which a message of replies leaves. With one more reply it is still far below its limit.
 pub const EXCHANGE_REPLY_TARGET_BYTES: usize = 64 << 10;
-/// Time after which replies leave though more could be added.
+/// Time after which replies leave, although more could be added.
 pub const EXCHANGE_TURN: Duration = Duration::from_micros(200);
-/// Most that a request may cost on the thread that serves its connection, see `Model::cost`: about 100 µs, which is what
-/// the cheap ones behind it may wait. Moving it to another thread and back costs 25-30 µs of CPU (`make break-even`).
+/// Most that a request may cost on the thread that serves its connection, in the units of `Model::cost`. It is about
+/// 100 µs, the time that cheap requests behind it may have to wait. Moving a request to another thread and back costs
+/// 25-30 µs of CPU (`make break-even`).
 pub const INLINE_COST: usize = 20_000;
 /// Time from which on a request is slow enough for a line in the debug log.
 pub const SLOW_REPLY: Duration = Duration::from_millis(10);

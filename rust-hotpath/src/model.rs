@@ -1,25 +1,26 @@
-//! The one contract between the engine (versions, feed, sockets) and what it serves.
+//! The contract between the engine (versions, feed, sockets) and the model that it serves.
 //!
-//! The engine never looks into a request, a reply or an event. A model is a set of pure functions: nothing it answers
-//! may depend on the clock, on iteration order of a hash map or on anything but (state, request).
+//! The engine never looks into a request, a reply or an event. A model is a set of pure functions: an answer may depend
+//! only on the state and the request. It may not depend on the clock or on the iteration order of a hash map, for
+//! example.
 
-/// What a ledger is and how its hot methods are answered.
+/// Defines what a ledger is and how its hot methods are answered.
 pub trait Model: Send + Sync + 'static {
     /// Fully qualified gRPC service, e.g. `wallet.v1.WalletService`.
     const SERVICE: &'static str;
     /// Names of the hot methods, in the order of their index.
     const METHODS: &'static [&'static str];
-    /// Every reason of [`Refusal::Decline`]: a label of `hotpathd_declined_total` and of the shim's metrics. At most 32, each
-    /// of 1-64 letters, digits and `_`.
+    /// Every reason of [`Refusal::Decline`]. Each is a label of `hotpathd_declined_total` and of the shim's metrics.
+    /// There may be at most 32, each of 1-64 letters, digits and `_`.
     const DECLINES: &'static [&'static str] = &[];
-    /// Encoded `FileDescriptorSet` that describes `SERVICE`, for reflection and for the schema hash.
+    /// The encoded `FileDescriptorSet` that describes `SERVICE`. Reflection and the schema hash use it.
     const DESCRIPTORS: &'static [u8];
 
     /// The ledger at one position; `default()` is the empty ledger, position 0. Cloning must be O(1).
     type State: Clone + Default + Send + Sync + 'static;
-    /// One decoded unit of the feed.
+    /// One decoded event of the feed.
     type Event: Send + Sync + 'static;
-    /// One checked request; may borrow from its bytes.
+    /// One checked request. It may borrow from the request's bytes.
     type Query<'a>: Send + 'a;
 
     /// Decodes one event and checks what can be checked without a state.
@@ -40,48 +41,50 @@ pub trait Model: Send + Sync + 'static {
     /// Decodes and checks a request of `METHODS[method]`, before any state is looked at.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] if the bytes are no such message, else the model's own verdict, which must be the same at every
-    /// position; or [`Refusal::Decline`].
+    /// [`Refusal::Malformed`] if the bytes are no such message, [`Refusal::Decline`], or the model's own verdict. A
+    /// verdict must be the same at every position.
     fn parse(method: usize, request: &[u8]) -> Result<Self::Query<'_>, Refusal>;
 
     /// Appends the encoded reply to `reply`.
     ///
     /// # Errors
-    /// The model's verdict, or [`Refusal::Decline`]; what was appended is then thrown away.
+    /// The model's verdict, or [`Refusal::Decline`]. The engine then drops what was appended.
     fn answer(
         state: &Self::State,
         query: &Self::Query<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), Refusal>;
 
-    /// About how long `answer` would take, in units of scanning one entry (some 5 ns); reads by key are 0. From some
-    /// thousands on a request is moved out of the way of cheap ones. An estimate: it must itself cost no more than a
-    /// read by key.
+    /// Estimates how long `answer` would take, in units of scanning one entry (some 5 ns). A read by key costs 0. The
+    /// engine moves requests that cost more than 20 000 out of the way of cheap ones. The estimate itself must take no
+    /// longer than a read by key.
     #[must_use]
     fn cost(_state: &Self::State, _query: &Self::Query<'_>) -> usize {
         0
     }
 
-    /// Sizes worth watching, as (name, help, value), e.g. `("accounts", "Accounts with entries", 3)`. Those that the empty
-    /// ledger has are shown, as `hotpathd_model_NAME`: letters, digits and `_`; the help is one line.
+    /// Sizes worth watching, as (name, help, value), e.g. `("accounts", "Accounts with entries", 3)`. Each gauge of the
+    /// empty ledger is shown as `hotpathd_model_NAME`. A name consists of letters, digits and `_`, and the help is one
+    /// line.
     fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)>;
 }
 
 /// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The bytes cannot be decoded. Not an answer: the caller's own service decides what to say.
+    /// The bytes cannot be decoded. This is not an answer: the caller's own service decides what to say.
     Malformed(String),
-    /// The model does not answer this request: the service's own handler does, within the caller's deadline. Not a failure,
-    /// however often it happens. The reason is one of [`Model::DECLINES`]; any other is counted as `other`.
+    /// The model does not answer this request, so the service's own handler does, within the caller's deadline. It is
+    /// not a failure, however often it happens. The reason is one of [`Model::DECLINES`]. Any other is counted as
+    /// `other`.
     Decline(&'static str),
-    /// An answer: the status that the service itself would have given.
+    /// An answer: the status that the service itself would have returned.
     Verdict {
         /// The gRPC status code.
         code: VerdictCode,
-        /// The status message; the same bytes as the service's own.
+        /// The status message, with the same bytes as the service's own.
         message: String,
-        /// The details of the status, in the service's order; most statuses have none.
+        /// The details of the status, in the service's order. Most statuses have none.
         details: Vec<Detail>,
     },
 }
@@ -89,20 +92,20 @@ pub enum Refusal {
 /// One detail of a status, as `google.protobuf.Any` holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
-    /// What `value` is, e.g. `type.googleapis.com/google.rpc.ErrorInfo`.
+    /// The type of `value`, e.g. `type.googleapis.com/google.rpc.ErrorInfo`.
     pub type_url: String,
     /// The encoded message.
     pub value: Vec<u8>,
 }
 
-/// The status codes that a model may decide: all but `OK`. Callers get them as they are. None is mistaken for a failure of
-/// the sidecar: only an answer of the model names a position.
+/// The status codes that a model may decide: all but `OK`. Callers get them as they are. The shim does not mistake them
+/// for failures of the sidecar, because only an answer of the model names a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum VerdictCode {
     /// `CANCELLED`
     Cancelled = 1,
-    /// `UNKNOWN`, which grpc-go also says for an error that is no status.
+    /// `UNKNOWN`. grpc-go also uses it for an error that is no status.
     Unknown = 2,
     /// `INVALID_ARGUMENT`: a field breaks a rule.
     InvalidArgument = 3,
@@ -120,7 +123,7 @@ pub enum VerdictCode {
     FailedPrecondition = 9,
     /// `ABORTED`
     Aborted = 10,
-    /// `OUT_OF_RANGE`: a figure of the answer does not fit its field, for example.
+    /// `OUT_OF_RANGE`: for example, a figure of the answer does not fit its field.
     OutOfRange = 11,
     /// `UNIMPLEMENTED`
     Unimplemented = 12,
@@ -138,7 +141,7 @@ const MOST_DECLINES: usize = 32;
 const DECLINE_BYTES: usize = 64;
 
 impl Refusal {
-    /// A status without details.
+    /// Returns a verdict without details.
     pub fn verdict(code: VerdictCode, message: impl Into<String>) -> Self {
         Self::Verdict {
             code,
@@ -147,8 +150,8 @@ impl Refusal {
         }
     }
 
-    /// The same with one more detail: the full name of a message, e.g. `google.rpc.ErrorInfo`, and its encoded bytes. Only a
-    /// verdict has details.
+    /// Adds a detail: the full name of a message, e.g. `google.rpc.ErrorInfo`, and its encoded bytes. Does nothing to a
+    /// refusal that is no verdict.
     #[must_use]
     pub fn with_detail(mut self, message_name: &str, value: Vec<u8>) -> Self {
         if let Self::Verdict { details, .. } = &mut self {
@@ -160,7 +163,8 @@ impl Refusal {
 }
 
 impl VerdictCode {
-    /// The code of this number, which a service's own message may hold; `None` for `OK` and what is no code.
+    /// Returns the code with this number, or `None` for `OK` and for numbers that are no code. A service's own message
+    /// may hold such a number.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
         Some(match number {
@@ -184,18 +188,18 @@ impl VerdictCode {
         })
     }
 
-    /// Its number.
+    /// The number of this code.
     #[must_use]
     pub fn number(self) -> i32 {
         i32::from(self as u8)
     }
 }
 
-/// Whether what `M` says of itself can be shown: its names go into paths and metrics as they are, and one that breaks the
-/// format would make all of `/metrics` unreadable.
+/// Checks that the names and texts of `M` can be shown. They go into paths and metrics as they are, and one that breaks
+/// the format would make all of `/metrics` unreadable.
 ///
 /// # Errors
-/// The first thing that cannot.
+/// The first one that cannot be shown.
 pub fn check<M: Model>() -> Result<(), String> {
     if !M::SERVICE.split('.').all(is_identifier) {
         return Err(format!(
@@ -253,7 +257,7 @@ fn check_declines(declines: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// As protobuf's grammar has it.
+/// Whether this is an identifier in protobuf's grammar.
 fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(is_word)
 }

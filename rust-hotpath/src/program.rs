@@ -1,10 +1,10 @@
-//! The program that the engine runs in. It is the adopter's, so it goes by the adopter's name.
+//! The program that the engine runs in. It belongs to the adopter and has the adopter's name.
 
-/// What a program calls itself: in `--help` and `--version`, before an error on standard error, in the log, and towards
-/// the Go service.
+/// The name, version and purpose of a program. They appear in `--help` and `--version`, before an error on standard
+/// error, in the log, and in the handshake with the Go service.
 ///
-/// Metrics (`hotpathd_…`) and variables (`HOTPATHD_…`) are the engine's and have one name in every program, so that
-/// dashboards, alerts and the Go service's supervisor need not know which one runs.
+/// Metrics (`hotpathd_…`) and variables (`HOTPATHD_…`) belong to the engine and have the same names in every program.
+/// So dashboards, alerts and the Go service's supervisor need not know which program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Program {
     pub(crate) name: &'static str,
@@ -13,8 +13,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program of this name and version, and in a sentence what it is for; an empty one is left out. [`program!`]
-    /// takes all three from `Cargo.toml`.
+    /// A program of this name and version. `about` says in a sentence what it is for; an empty one is left out.
+    /// [`program!`] takes all three from `Cargo.toml`.
     ///
     /// [`program!`]: crate::program!
     #[must_use]
@@ -27,8 +27,8 @@ impl Program {
     }
 }
 
-/// The [`Program`](crate::app::Program) that this is written in: the name of the binary, and the version and description
-/// of its crate, as `Cargo.toml` has them.
+/// The [`Program`](crate::app::Program) of the crate that calls this macro: the name of the binary, and the version and
+/// description of the crate, as in `Cargo.toml`.
 #[macro_export]
 macro_rules! program {
     () => {

@@ -1,6 +1,6 @@
 //! Generated types of `hotpath.v1`, which is private between shim and sidecar.
 
-/// Control and feed, spoken over the Unix socket only.
+/// The control, feed and exchange services. They are spoken over the Unix socket only.
 #[allow(
     missing_docs,
     rustdoc::all,

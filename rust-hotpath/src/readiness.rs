@@ -1,4 +1,5 @@
-//! Whether the data may be served and whether it is fresh: the one judgement behind health, `/readyz` and refusals.
+//! Judges whether the data may be served and whether it is fresh. Health and `/readyz` report this verdict. Hot methods
+//! are refused until the head that the first feed named is published.
 
 use crate::{
     limits,
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 /// When a feed counts as lost.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Silence after which it does.
+    /// How long the feed may be silent.
     pub stale_after: Duration,
 }
 
@@ -24,7 +25,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Readiness {
     config: Config,
-    /// The head that the first feed named; `u64::MAX` before it. Hot methods answer from there on.
+    /// The head that the first feed named; `u64::MAX` before that. Hot methods answer from this position on.
     first_head: AtomicU64,
     known_head: AtomicU64,
     feed: Mutex<Feed>,
@@ -35,22 +36,22 @@ pub struct Readiness {
 struct Feed {
     connected: bool,
     heard: Option<Instant>,
-    /// The head that the latest feed named: an outage is over once it is published.
+    /// The head that the latest feed named. An outage is over once this position is published.
     target: u64,
-    /// The model panicked and no feed has opened since.
+    /// The model panicked, and no feed has opened since.
     broken: bool,
     draining: bool,
     serving: bool,
 }
 
-/// The judgement at one moment.
+/// The verdict at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// What health says.
+    /// What health reports.
     pub serving: bool,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// When silence alone would change the verdict.
+    /// After what time silence alone would change the verdict.
     pub look_again: Option<Duration>,
 }
 
@@ -76,7 +77,7 @@ impl Config {
 }
 
 impl Readiness {
-    /// Nothing was fed yet.
+    /// The state before the first feed.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -88,19 +89,19 @@ impl Readiness {
         }
     }
 
-    /// Whether hot methods answer at this published position. It never turns false again.
+    /// Whether hot methods answer at this published position. Once it is true, it stays true.
     #[must_use]
     pub fn answers_at(&self, position: u64) -> bool {
         position >= self.answers_from()
     }
 
-    /// The position from which on hot methods answer; `u64::MAX` before the first feed.
+    /// The position from which on hot methods answer. `u64::MAX` before the first feed.
     #[must_use]
     pub fn answers_from(&self) -> u64 {
         self.first_head.load(Relaxed)
     }
 
-    /// The last durable position that a feed spoke of.
+    /// The last durable position that a feed has named.
     #[must_use]
     pub fn known_head(&self) -> u64 {
         self.known_head.load(Relaxed)
@@ -112,13 +113,13 @@ impl Readiness {
         self.feed().connected
     }
 
-    /// Signals that [`Self::judge`] may say something else now.
+    /// Signals that [`Self::judge`] may give another verdict now.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// A feed opened and named its head.
+    /// Records that a feed opened and named its head.
     pub fn opened(&self, head: u64) {
         let unset = u64::MAX;
         let _ = self
@@ -133,8 +134,8 @@ impl Readiness {
         });
     }
 
-    /// The feed said something. While serving that needs no signal: the verdict looks again by itself when silence
-    /// would matter.
+    /// Records that the feed said something. While health is good, this sends no signal: the verdict is looked at again
+    /// anyway when silence would matter.
     pub fn heard(&self) {
         let serving = {
             let mut feed = self.feed();
@@ -146,12 +147,12 @@ impl Readiness {
         }
     }
 
-    /// The ledger is known to reach this position.
+    /// Records that the ledger reaches this position.
     pub fn head(&self, position: u64) {
         self.known_head.fetch_max(position, Relaxed);
     }
 
-    /// The feed ended; `broken` if because the model panicked.
+    /// Records that the feed ended; `broken` if that was because the model panicked.
     pub fn closed(&self, broken: bool) {
         self.change(|feed| {
             feed.connected = false;
@@ -159,13 +160,13 @@ impl Readiness {
         });
     }
 
-    /// The process is about to end.
+    /// Records that the process is about to end.
     pub fn drain(&self) {
         self.change(|feed| feed.draining = true);
     }
 
-    /// Judges. Serving starts once a live feed's head is published and ends with silence, not with mere lag: each
-    /// answer says its position, so lag is the caller's to judge.
+    /// Gives the verdict. Serving starts once the head of a live feed is published. It ends with silence, but not with
+    /// mere lag: each answer names its position, so the caller can judge the lag.
     pub fn judge(&self, position: u64, now: Instant) -> Verdict {
         let mut feed = self.feed();
         let silent = feed.heard.map(|heard| now.saturating_duration_since(heard));

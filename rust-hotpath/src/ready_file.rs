@@ -1,4 +1,4 @@
-//! The file by which a launcher learns where the process listens.
+//! The file from which a launcher learns where the process listens.
 
 use crate::{
     error::{Error, Kind},
@@ -7,10 +7,10 @@ use crate::{
 };
 use std::{fs, net::SocketAddr, path::PathBuf};
 
-/// Whether there is one.
+/// Says whether there is a ready file.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where.
+    /// Its path. `None` if there is no ready file.
     pub ready_file: Option<PathBuf>,
 }
 
@@ -19,13 +19,13 @@ pub struct Config {
 pub struct Addresses {
     /// The Unix socket.
     pub socket: PathBuf,
-    /// TCP for direct callers.
+    /// TCP for direct callers, if any.
     pub listen: Option<SocketAddr>,
-    /// For operators.
+    /// HTTP for operators.
     pub admin: SocketAddr,
 }
 
-/// A file that was written, or none.
+/// A ready file that was written, or none.
 #[derive(Debug)]
 pub struct ReadyFile(Option<PathBuf>);
 
@@ -50,10 +50,10 @@ impl Config {
 }
 
 impl ReadyFile {
-    /// Writes it whole or not at all, if there is to be one.
+    /// Writes the file whole or not at all. Does nothing if none is configured.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write(config: &Config, addresses: &Addresses) -> Result<Self, Error> {
         let Some(path) = &config.ready_file else {
             return Ok(Self(None));
@@ -75,7 +75,7 @@ impl ReadyFile {
         Ok(Self(Some(path.clone())))
     }
 
-    /// Nothing listens any more.
+    /// Removes the file, because nothing listens any more.
     pub fn remove(self) {
         if let Some(path) = self.0 {
             let _ = fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! Threads and logs of the process: the only place that chooses them.
+//! The threads and the log of the process. No other module chooses them.
 
 mod cores;
 
@@ -17,7 +17,7 @@ use tracing::Level;
 pub struct Config {
     /// Threads that serve connections.
     pub threads: usize,
-    /// The least important lines that are logged.
+    /// The lowest level that is logged.
     pub log_level: Level,
 }
 
@@ -61,7 +61,8 @@ impl Config {
     }
 }
 
-/// The main runtime: all but the connections. It has one thread, because nothing on it takes long.
+/// Starts the main runtime, which runs everything but the connections. It has one thread, because nothing on it takes
+/// long.
 ///
 /// # Errors
 /// If the system has no file descriptor left.
@@ -70,17 +71,18 @@ pub fn start() -> Result<Runtime, Error> {
     runtime.map_err(|error| Error::new(Kind::Io, "the runtime cannot be started").because(error))
 }
 
-/// Logs one plain line per event to standard error; a panic is one line too. A line that cannot be written is lost.
+/// Logs to standard error, one plain line per event. A panic is one line too. A line that cannot be written is lost.
 pub fn log(config: &Config) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(config.log_level)
-        // By `eprintln!`, which panics when the log's reader is gone or its disk full; the hook below would log that.
+        // They go through `eprintln!`, which panics if the log's reader is gone or its disk is full. The hook below
+        // would then log that panic.
         .log_internal_errors(false)
         .finish();
-    // Fails only if the embedding program logs already: then its way is right.
+    // This fails only if the embedding program already logs. Then its way is the right one.
     let _ = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
         let text = crate::error::panic_text(panic.payload());

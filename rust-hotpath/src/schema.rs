@@ -1,5 +1,5 @@
-//! The hash by which shim and sidecar find out whether a method means the same to both. ARCHITECTURE.md specifies the
-//! text that is hashed.
+//! The schema hash. By it shim and sidecar find out whether a method means the same to both. ARCHITECTURE.md specifies
+//! the text that is hashed.
 
 use prost::Message as _;
 use prost_types::{
@@ -12,12 +12,12 @@ use std::{
     fmt::Write as _,
 };
 
-/// Types and methods of a descriptor set by full name.
+/// The types and methods of a descriptor set, by full name.
 #[derive(Debug, Default)]
 pub struct Schema {
     messages: HashMap<String, DescriptorProto>,
     enums: HashMap<String, EnumDescriptorProto>,
-    /// `/package.Service/Method` to request and reply.
+    /// Request and reply types, by `/package.Service/Method`.
     methods: BTreeMap<String, (String, String)>,
 }
 
@@ -46,13 +46,13 @@ impl Schema {
         Ok(schema)
     }
 
-    /// The hash of `/package.Service/Method`, if there is such a method.
+    /// The hash of `/package.Service/Method`. `None` if there is no such method.
     #[must_use]
     pub fn hash(&self, full_method: &str) -> Option<Hash> {
         Some(Sha256::digest(self.text(full_method)?).into())
     }
 
-    /// The text that is hashed.
+    /// The text that is hashed. `None` if there is no such method.
     #[must_use]
     pub fn text(&self, full_method: &str) -> Option<String> {
         let (request, reply) = self.methods.get(full_method)?;
@@ -151,7 +151,7 @@ fn arity_text(message: &DescriptorProto, field: &FieldDescriptorProto) -> String
     if field.label() == Label::Repeated {
         "repeated".to_owned()
     } else if field.proto3_optional() {
-        // Explicit presence says nothing new of a message field.
+        // A message field has presence anyway, so `optional` says nothing new.
         let message = field.r#type() == Type::Message;
         if message { "singular" } else { "optional" }.to_owned()
     } else if let Some(oneof) = oneof {

@@ -1,5 +1,5 @@
-//! Settings in two stages: first the text of each is recorded with where it came from, then modules read theirs.
-//! Every mistake of both stages is kept, so that one message can name them all before anything is bound.
+//! Settings are read in two stages. First the text of each is recorded, with where it came from. Then each module reads
+//! its own. The mistakes of both stages are collected, so that one message can name them all before anything is bound.
 
 mod record;
 
@@ -8,35 +8,35 @@ use std::{collections::HashMap, fmt, net::SocketAddr, ops::RangeInclusive};
 /// One thing that can be set.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Flag without dashes; environment and file derive their names from it.
+    /// The flag without dashes. The names of the variable and of the file's key derive from it.
     pub name: &'static str,
-    /// Placeholder of its value in the help; a switch has none.
+    /// The placeholder of the value in the help. A switch has none.
     pub value: &'static str,
-    /// Empty if there is none.
+    /// The default. Empty if there is none.
     pub default: &'static str,
-    /// One line.
+    /// The line in the help.
     pub help: &'static str,
-    /// What its value is held to, said in the help too.
+    /// The limit of the value, which the help also shows.
     pub limit: Limit,
 }
 
-/// What a value is held to.
+/// The limit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing, or rules of its own.
+    /// No limit. The module may have rules of its own.
     None,
-    /// A whole number, from one to the other.
+    /// A whole number from the first to the second.
     Numbers(u64, u64),
-    /// So many bytes at most.
+    /// At most this many bytes.
     Bytes(usize),
 }
 
 /// Settings of one module.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
-    /// Heading in the help.
+    /// The heading in the help.
     pub title: &'static str,
-    /// In the order of the help.
+    /// The settings, in the order of the help.
     pub settings: &'static [Setting],
 }
 
@@ -49,16 +49,16 @@ pub enum Source {
     Env(String),
     /// A line of the configuration file.
     File(String, usize),
-    /// Nowhere in particular.
+    /// The setting has no value.
     Missing,
 }
 
-/// Something that must be mended before the process can start.
+/// A mistake that must be corrected before the process can start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where.
+    /// Where it was made.
     pub source: Source,
-    /// What, and what would be right.
+    /// What is wrong, and what would be right.
     pub text: String,
 }
 
@@ -88,14 +88,14 @@ impl Setting {
         }
     }
 
-    /// The same, as a whole number in `range`.
+    /// The same setting, held to whole numbers in `range`.
     #[must_use]
     pub const fn within(self, range: &RangeInclusive<u64>) -> Self {
         let limit = Limit::Numbers(*range.start(), *range.end());
         Self { limit, ..self }
     }
 
-    /// The same, of `most` bytes at most.
+    /// The same setting, held to `most` bytes.
     #[must_use]
     pub const fn at_most_bytes(self, most: usize) -> Self {
         let limit = Limit::Bytes(most);
@@ -108,13 +108,13 @@ impl Setting {
         Self::new(name, "", "", help)
     }
 
-    /// Its variable.
+    /// The name of its variable.
     #[must_use]
     pub fn env(&self) -> String {
         format!("{}{}", record::ENV_PREFIX, self.key().to_uppercase())
     }
 
-    /// Whether there is such a variable; without one there is no key in the file either.
+    /// Whether it has a variable. If not, it has no key in the file either.
     #[must_use]
     pub fn has_env(&self) -> bool {
         !record::FLAG_ONLY.contains(&self.name)
@@ -128,7 +128,7 @@ impl Setting {
 }
 
 impl Settings {
-    /// Text as given or its default; `None` if neither.
+    /// The text as given, or else the default. `None` if there is neither.
     pub fn text(&self, name: &str) -> Option<String> {
         let given = self.given.get(name).map(|(text, _)| text.as_str());
         let default = self.setting(name).map_or("", |setting| setting.default);
@@ -136,7 +136,7 @@ impl Settings {
         (given.is_some() || !text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A whole number within its limit.
+    /// A whole number within the setting's limit.
     pub fn number(&mut self, name: &str) -> u64 {
         let limit = self.setting(name).map(|setting| setting.limit);
         let (low, high) = match limit {
@@ -151,17 +151,17 @@ impl Settings {
         self.parsed(name, parse).unwrap_or(low)
     }
 
-    /// The same, as a size.
+    /// Like [`Self::number`], as a size.
     pub fn size(&mut self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(usize::MAX)
     }
 
-    /// The same, of 32 bits.
+    /// Like [`Self::number`], of 32 bits.
     pub fn small(&mut self, name: &str) -> u32 {
         u32::try_from(self.number(name)).unwrap_or(u32::MAX)
     }
 
-    /// `IP:PORT`, or `localhost:PORT`.
+    /// An address: `IP:PORT` or `localhost:PORT`.
     pub fn address(&mut self, name: &str, loopback: bool) -> Option<SocketAddr> {
         self.parsed(name, |text| {
             let numeric = match text.strip_prefix("localhost:") {
@@ -179,7 +179,7 @@ impl Settings {
         })
     }
 
-    /// On or off.
+    /// The state of a switch.
     pub fn switch(&mut self, name: &str) -> bool {
         let on = self.parsed(name, |text| match text {
             "true" => Ok(true),
@@ -189,7 +189,7 @@ impl Settings {
         on.unwrap_or(false)
     }
 
-    /// A value that `parse` understands; its error is the rule that is broken.
+    /// A value that `parse` understands. The error of `parse` is the rule that the text breaks.
     pub fn parsed<T>(
         &mut self,
         name: &str,

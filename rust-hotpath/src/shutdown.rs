@@ -1,4 +1,5 @@
-//! The end of the process in two steps: draining (no new connections or streams) and ending (long streams are cut).
+//! The end of the process has two steps. While it drains, it takes no new connections or streams. When it ends, long
+//! streams are cut.
 
 use crate::{
     limits,
@@ -77,7 +78,7 @@ impl Shutdown {
         self.advance(Phase::Draining);
     }
 
-    /// Cuts streams that have no end of their own.
+    /// Cuts streams that do not end by themselves.
     pub fn end(&self) {
         self.advance(Phase::Ending);
     }
@@ -112,7 +113,7 @@ impl Shutdown {
     }
 }
 
-/// Takes SIGTERM and SIGINT over, before there is anything that they could leave behind.
+/// Takes over SIGTERM and SIGINT. Call it before there is anything that these signals would leave behind.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
@@ -141,7 +142,8 @@ impl Signals {
     }
 }
 
-/// Drains when standard input ends. A thread of its own, because a blocked read would hold up the runtime's end.
+/// Drains when standard input ends. It uses a thread of its own, because a blocked read would delay the end of the
+/// runtime.
 ///
 /// # Errors
 /// If the system has no thread left.

@@ -1,4 +1,4 @@
-//! The Unix socket's file: one owner at a time, never removed from under a living one.
+//! The file of the Unix socket. It has one owner at a time, and is never removed while its owner lives.
 
 use crate::error::{Error, Kind};
 use std::{
@@ -12,25 +12,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// An owned socket file; it is removed on drop if it is still ours.
+/// An owned socket file. It is removed on drop, unless something else has replaced it.
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
-    /// Device and inode as bound.
+    /// The device and inode of the file that was bound.
     identity: (u64, u64),
-    /// The lock lasts as long as the file is open. The lock file stays: removing it could split its owners in two.
+    /// Holds the lock as long as it is open. The lock file is never removed: otherwise two processes could lock two
+    /// different files of that name.
     _lock: File,
 }
 
 impl Socket {
-    /// Takes the path over and listens on it, readable by this user only.
+    /// Takes the path over and listens on it. Only this user can connect.
     ///
     /// # Errors
-    /// [`Kind::SocketTaken`] if another sidecar lives there, [`Kind::CannotCreate`] otherwise.
+    /// [`Kind::SocketTaken`] if another sidecar serves it, [`Kind::CannotCreate`] otherwise.
     pub fn bind(path: &Path) -> Result<(Self, UnixListener), Error> {
         let lock = lock(path)?;
         remove_stale(path)?;
-        // Bound under another name first: the real one never has wider permissions or nobody listening.
+        // The socket is bound under another name first. So under the real name there is never a socket with wider
+        // permissions, or one on which nobody listens yet.
         let unready = beside(path, ".new");
         let failed = |error| cannot(path, "cannot be created", error);
         match fs::remove_file(&unready) {

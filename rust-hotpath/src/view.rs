@@ -1,7 +1,8 @@
-//! Where readers and the writer meet: one atomically swapped, immutable version of the ledger and its predecessors.
+//! Where readers and the writer meet: an immutable snapshot, which the writer replaces atomically. It holds the newest
+//! version of the ledger and the versions before it that are still retained.
 //!
-//! Readers take no lock and free nothing. The writer keeps every snapshot that it replaced until it is the only one
-//! that still holds it.
+//! Readers take no lock and free nothing. The writer keeps each snapshot that it replaced, and frees it once no reader
+//! holds it any more.
 
 mod publish;
 
@@ -38,12 +39,13 @@ pub struct Config {
 pub struct Version<M: Model> {
     position: u64,
     state: M::State,
-    /// What led here from the version before; lets any position between the two be rebuilt.
+    /// The events that led here from the version before. With them any position between the two can be rebuilt.
     events: Box<[M::Event]>,
     published: Instant,
 }
 
-/// What readers see at one moment: the newest version and those still retained, oldest first, the newest last.
+/// What readers see at one moment: the newest version, and all that are still retained (oldest first; the newest is the
+/// last).
 pub struct Snapshot<M: Model> {
     newest: Arc<Version<M>>,
     retained: im::Vector<Arc<Version<M>>>,
@@ -60,7 +62,8 @@ pub enum Resolved<M: Model> {
     Newest(Guard<Arc<Snapshot<M>>>),
     /// A retained version, by its index in the snapshot.
     Retained(Arc<Snapshot<M>>, usize),
-    /// Rebuilt. The snapshot is dropped last, so that the writer frees what the state shares with it.
+    /// A rebuilt state. The snapshot is dropped after the state, so that the writer and not the reader frees what the
+    /// two share.
     Replayed(u64, M::State, Arc<Snapshot<M>>),
 }
 
@@ -69,9 +72,9 @@ pub enum Resolved<M: Model> {
 pub struct Sizes {
     /// Versions that can still be asked for.
     pub retained_versions: u64,
-    /// Events that these hold.
+    /// Events that these versions hold.
     pub retained_events: u64,
-    /// Snapshots replaced but still in use by a reader.
+    /// Snapshots that were replaced, but that a reader still uses.
     pub retired_waiting: u64,
     /// Snapshots published since the start.
     pub publications: u64,
@@ -86,7 +89,7 @@ pub(crate) struct Shared<M: Model> {
     publications: AtomicU64,
 }
 
-/// An empty ledger: its writer and its readers.
+/// Makes an empty ledger, and returns its writer and its readers.
 #[must_use]
 pub fn new<M: Model>(config: Config) -> (Publisher<M>, View<M>) {
     let first = Arc::new(Version::new(
@@ -113,7 +116,7 @@ pub fn new<M: Model>(config: Config) -> (Publisher<M>, View<M>) {
 }
 
 impl Config {
-    /// What can be set.
+    /// The settings of the history.
     pub const SETTINGS: Group = Group {
         title: "History (a version is dropped as soon as one of the three is exceeded; a load leaves none, whatever\n\
                 is set here: positions can be asked for from the one on that was the head at the first answer)",
@@ -178,7 +181,7 @@ impl<M: Model> View<M> {
         self.shared.current.load().newest.position
     }
 
-    /// Each newly published position, newest only.
+    /// Follows the newest published position. Positions published between two looks are skipped.
     #[must_use]
     pub fn positions(&self) -> watch::Receiver<u64> {
         self.shared.position.subscribe()
@@ -206,8 +209,8 @@ impl<M: Model> View<M> {
         }
     }
 
-    /// The ledger exactly as of `position`: the newest retained version at or before it, with the events between
-    /// applied to a clone.
+    /// Returns the ledger exactly as of `position`. If that is no retained version, the state is rebuilt: the events
+    /// after the newest retained version before `position` are applied to a clone of that version.
     ///
     /// # Errors
     /// [`Kind::NotReached`] or [`Kind::NotRetained`].
@@ -215,10 +218,10 @@ impl<M: Model> View<M> {
         self.at_while(position, || Ok(()))
     }
 
-    /// As [`Self::at`], but asks `go_on` now and then whether the answer is still wanted.
+    /// Like [`Self::at`], but asks `go_on` now and then whether the answer is still wanted.
     ///
     /// # Errors
-    /// Also those of `go_on`.
+    /// The same, and those of `go_on`.
     pub fn at_while(
         &self,
         position: u64,
@@ -308,7 +311,7 @@ impl<M: Model> Snapshot<M> {
 }
 
 impl<M: Model> Resolved<M> {
-    /// Where the state stands.
+    /// The position of the state.
     #[must_use]
     pub fn position(&self) -> u64 {
         match self {

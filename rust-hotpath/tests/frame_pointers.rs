@@ -1,9 +1,9 @@
-//! That a build without frame pointers knows it, and one with them too: the module itself, compiled in each way.
+//! Tests that a program finds out whether it was built with frame pointers. The module is compiled in each way.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::{env, fs, path::Path, process::Command};
 
-/// What the module finds in a program that was built with these flags.
+/// What the module says in a program that was built with these flags.
 fn found(flags: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let [source, program] = ["main.rs", "program"].map(|name| dir.path().join(name));
@@ -34,7 +34,7 @@ fn builds_that_have_them_are_not_complained_of() {
     }
 }
 
-/// Other machines keep them whatever is asked for.
+/// Only here: on other machines frame pointers are kept whatever the flags.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[test]
 fn builds_that_lack_them_are_told_the_line_that_mends_it() {

@@ -1,4 +1,4 @@
-//! Style that matters is a test: who may depend on whom, how long things may grow, where panics may be.
+//! Tests the rules of style that matter: which parts may use which, how long things may be, and where panics may be.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -10,34 +10,34 @@ use std::{
 const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
 
-/// Where the crates of the workspace are, from this one.
+/// The folders of the workspace's crates, relative to this crate.
 const ENGINE: &str = ".";
 const WALLET: &str = "wallet";
 const COUNTER: &str = "examples/counter";
 const BURN: &str = "examples/burn";
 const INTEROP: &str = "examples/interop";
 const LOADTEST: &str = "../loadtest";
-/// Its properties are tests, so they may panic.
+/// The properties of the fuzz targets are tests, so they may panic.
 const FUZZ: &str = "fuzz";
 const BURNER: &str = "burner";
 const CRATES: &[&str] = &[
     ENGINE, WALLET, COUNTER, BURN, INTEROP, BURNER, FUZZ, LOADTEST,
 ];
-/// Each has a model that the engine serves.
+/// The crates with a model that the engine serves.
 const ADOPTERS: [&str; 4] = [WALLET, COUNTER, BURN, INTEROP];
-/// What the engine's documentation lists: all that an adopter may use.
+/// The public API of the engine, as its documentation lists it. Adopters may use nothing else.
 const PUBLIC: [&str; 6] = ["app", "config", "error", "model", "program!", "schema"];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 
-/// Each part and all that it may use of ours. A part that is not listed must be added here and in ARCHITECTURE.md.
+/// Each part, and all other parts of this crate that it may use. A new part must be added here and in ARCHITECTURE.md.
 const MAY_USE: Table = &[
     ("error", &[]),
     ("frame_pointers", &[]),
     ("json", &[]),
     ("limits", &[]),
     ("model", &[]),
-    // Where its macro finds it.
+    // Its macro names the type by its public path, which is in `app`.
     ("program", &["app"]),
     ("proto", &[]),
     ("schema", &[]),
@@ -116,7 +116,7 @@ const MAY_USE: Table = &[
     ),
 ];
 
-/// The same for the wallet; what it may use of the engine is [`PUBLIC`].
+/// The same for the wallet. What it may use of the engine is in [`PUBLIC`].
 const WALLET_MAY_USE: Table = &[
     ("proto", &[]),
     ("ledger", &[]),
@@ -124,8 +124,8 @@ const WALLET_MAY_USE: Table = &[
     ("wallet", &["ledger", "stats", "proto"]),
 ];
 
-/// The same for `loadtest`, which uses nothing of the other crate: it measures every target alike. Each part uses only those
-/// above it, so that no two name each other.
+/// The same for `loadtest`. It uses nothing of the other crates, because it measures every target alike. Each part uses
+/// only parts above it, so that no two use each other.
 const LOADTEST_MAY_USE: Table = &[
     ("error", &[]),
     ("arrivals", &[]),
@@ -146,7 +146,7 @@ const LOADTEST_MAY_USE: Table = &[
     ("terminal", &["generator", "report"]),
 ];
 
-/// Words that the pure parts must do without, however they are imported.
+/// Words that may not occur in the pure parts, in whatever way they are imported.
 const IMPURE: &[&str] = &[
     "tokio",
     "prost",
@@ -173,7 +173,7 @@ fn crate_dir(krate: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(krate)
 }
 
-/// Of all crates.
+/// Finds the files of all crates.
 fn files(below: &[&str]) -> Vec<File> {
     CRATES
         .iter()
@@ -206,7 +206,7 @@ fn collect(krate: &'static str, dir: &Path, found: &mut Vec<File>) {
 }
 
 impl File {
-    /// For messages.
+    /// The name in messages.
     fn name(&self) -> String {
         Path::new(self.krate).join(&self.path).display().to_string()
     }
@@ -233,7 +233,7 @@ impl File {
         name == "tests.rs" || below_tests || self.krate == FUZZ || !self.path.starts_with("src")
     }
 
-    /// What comes before the unit tests.
+    /// The lines before the unit tests.
     fn code(&self) -> &[String] {
         let tests = self
             .lines
@@ -243,9 +243,9 @@ impl File {
         &self.lines[..end.unwrap_or(self.lines.len())]
     }
 
-    /// Parts named by `krate::…`, also within braces that span lines.
+    /// The parts that the code names by `krate::…`, also within braces that span lines.
     fn uses_of(&self, krate: &str) -> BTreeSet<String> {
-        // Links in comments are no dependencies.
+        // Links in comments are not dependencies.
         let code = self.code().iter();
         let lines: Vec<_> = code
             .map(String::as_str)
@@ -275,7 +275,7 @@ fn head(path: &str) -> Option<String> {
     (end > 0).then(|| path[..end].to_owned())
 }
 
-/// First segments of a brace group's paths.
+/// The first segments of the paths in a brace group.
 fn group_heads(group: &str) -> Vec<String> {
     let (mut heads, mut depth, mut item) = (Vec::new(), 0, String::new());
     for character in group.chars() {
@@ -296,7 +296,7 @@ fn group_heads(group: &str) -> Vec<String> {
 fn who_may_depend_on_whom() {
     let of_hotpath = misused(ENGINE, MAY_USE, &["lib", "app"]);
     let of_wallet = misused(WALLET, WALLET_MAY_USE, &["lib", "main"]);
-    // `run` drives all the others, on behalf of `cli` and `app`.
+    // `run` drives all other parts, on behalf of `cli` and `app`.
     let of_loadtest = misused(
         LOADTEST,
         LOADTEST_MAY_USE,
@@ -316,7 +316,7 @@ fn who_may_depend_on_whom() {
     );
 }
 
-/// Uses that the table does not allow; parts that compose the others may use all.
+/// Finds uses that the table does not allow. Parts that compose the others may use all of them.
 fn misused(krate: &'static str, table: Table, composing: &[&str]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files_of(krate, &["src"])
@@ -410,7 +410,7 @@ fn files_and_functions_stay_short() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// First line and length of each function, by rustfmt's indentation.
+/// The first line and the length of each function, found by rustfmt's indentation.
 fn functions(lines: &[String]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (index, line) in lines.iter().enumerate() {
@@ -467,7 +467,7 @@ fn panics_are_for_tests() {
         ".unwrap()",
         ".expect(",
         "panic!(",
-        // With a reason it is allowed.
+        // It is allowed with a reason.
         "unreachable!()",
         "todo!(",
         "unimplemented!(",

@@ -1,7 +1,8 @@
 //! Uses a known CPU time, by arithmetic that nothing can shorten.
 //!
-//! The Go burner (`go-shim/examples/burn/burner`) runs the same loop. Each process finds out by itself how long a step
-//! takes: a compiler, an unrolled loop or the clock of the core would else make one of them burn more than the other.
+//! The Go burner (`go-shim/examples/burn/burner`) runs the same loop. Each process measures by itself how long a step
+//! takes. Otherwise the compiler, an unrolled loop or the clock of the core could make one of them burn more than the
+//! other.
 
 use std::{
     hint::black_box,
@@ -9,19 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most that may be burnt at once: 100 ms.
+/// Most nanoseconds that can be burnt at once: 100 ms.
 pub const MAX_WORK_NS: u32 = 100_000_000;
 
-/// Knuth's constants for MMIX: each step needs the one before, so a core can't do two at once.
+/// Knuth's constants for MMIX. Each step needs the result of the one before, so a core can't do two at once.
 const FACTOR: u64 = 6_364_136_223_846_793_005;
 const SUMMAND: u64 = 1_442_695_040_888_963_407;
 
-/// Steps of a timed run, some 300 µs: short enough that some of the runs are not interrupted.
+/// Steps of a timed run. It takes some 300 µs, so short that some of the runs are not interrupted.
 const TIMED_STEPS: u64 = 200_000;
-/// Their number: the fastest counts.
+/// The number of timed runs. Only the fastest counts.
 const TIMED_RUNS: u32 = 300;
 
-/// Knows how long a step takes in this process.
+/// A loop whose speed in this process is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Burner {
     steps_per_ns: f64,
@@ -64,8 +65,8 @@ pub fn shared() -> &'static Burner {
     SHARED.get_or_init(Burner::calibrated)
 }
 
-/// For C: uses `work_ns` of CPU. The first call takes about 0.1 s more.
-// The name must be the one in Go's declaration; nothing else of this workspace exports one like it.
+/// Uses `work_ns` of CPU, for callers in C. The first call takes about 0.1 s more.
+// The name must be that of Go's declaration. Nothing else in this workspace exports one like it.
 #[allow(unsafe_code)]
 #[unsafe(no_mangle)]
 pub extern "C" fn hotpath_burn(work_ns: u32) {
@@ -78,7 +79,7 @@ fn timed() -> Duration {
     begun.elapsed()
 }
 
-// Not inlined: the loop that is timed is the one that burns.
+// This is not inlined, so that the loop that burns is the one that was timed.
 #[inline(never)]
 fn run(steps: u64) {
     let mut state = black_box(steps);

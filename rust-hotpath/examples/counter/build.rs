@@ -1,4 +1,5 @@
-//! Makes the messages of `counter.proto` and the descriptors that the engine compares with those of the Go service.
+//! Generates the messages of `counter.proto`, and the descriptors that the engine compares with those of the Go
+//! service.
 
 use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};

@@ -1,4 +1,6 @@
-//! A whole lane, given any bytes: it ends, for the reason that it should, and replies to all that it took.
+//! Fuzzes a whole lane with any bytes. It must end for the right reason, and reply to all requests that it took.
+//!
+//! The target judges the bytes by the rules (`judge`), runs a lane on them (`run`), and compares the two.
 
 mod model;
 
@@ -40,12 +42,12 @@ const PREFIX: usize = 5;
 /// Nothing takes this long unless it is broken.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A request that keeps the rules.
+/// A request that keeps to the rules.
 struct Taken {
     id: u64,
-    /// What it is replied to with, if that depends on nothing else.
+    /// The reply, if it depends on nothing but the request.
     prompt: Option<ReplyFrame>,
-    /// Whether other replies may overtake that.
+    /// Whether other replies may overtake this one.
     is_late: bool,
 }
 
@@ -55,19 +57,19 @@ struct Judged {
     fault: Option<Kind>,
 }
 
-/// What a lane said.
+/// What a lane replied, and how it ended.
 struct Said {
     replies: HashMap<u64, VecDeque<ReplyFrame>>,
     code: Code,
 }
 
-/// The first byte says how to split the others.
+/// Tests one input. Its first byte says how to split the others.
 pub(crate) fn keeps_its_word(data: &[u8]) {
     let Some((split, stream)) = data.split_first() else {
         return;
     };
     let stream = Bytes::copy_from_slice(stream);
-    // When a late reply leaves is open, and with it whether its id may come again.
+    // The rules leave open when a late reply leaves, and therefore when its id may come again.
     let [earliest, latest] = [true, false].map(|at_once| judge(&stream, at_once));
     let said = run(chunks(*split, &stream).collect());
     let code = |fault: Option<Kind>| fault.map_or(Code::Ok, |kind| Error::new(kind, "").code());
@@ -78,7 +80,8 @@ pub(crate) fn keeps_its_word(data: &[u8]) {
     }
 }
 
-/// `at_once`: late replies leave before anything more is read; else never.
+/// Judges a stream by the rules. If `at_once` is true, late replies leave before anything more is read. Otherwise they
+/// never leave.
 fn judge(stream: &Bytes, at_once: bool) -> Judged {
     let told = told(stream);
     let (mut taken, mut late) = (Vec::new(), HashSet::new());
@@ -121,7 +124,7 @@ fn admit(
             return Err(Kind::Overloaded);
         }
         let prompt = prompt(&frame);
-        // A long one leaves in pieces.
+        // A long reply leaves in pieces.
         let is_long = |reply: &ReplyFrame| reply.body.len() > limits::EXCHANGE_BODY_BYTES;
         let is_late = prompt.as_ref().is_none_or(is_long);
         if is_late && !at_once {
@@ -137,7 +140,7 @@ fn admit(
     Ok(())
 }
 
-/// The reply to a request that need not wait.
+/// The reply to a request that need not wait. `None` if the request may have to wait.
 fn prompt(frame: &RequestFrame<'_>) -> Option<ReplyFrame> {
     let bounded = frame.at_position.is_some() || frame.min_position > HEAD;
     if bounded || frame.method == model::EXPENSIVE {
@@ -175,7 +178,7 @@ fn compare(taken: &[Taken], mut said: Said) {
             .get_mut(&request.id)
             .and_then(VecDeque::pop_front);
         let Some(reply) = reply else {
-            // What was late is lost with its lane.
+            // When a lane ends by a fault, its late replies are lost.
             assert!(said.code != Code::Ok && of_late.contains(&request.id));
             continue;
         };
@@ -254,7 +257,7 @@ fn open(requests: Chunks) -> Body {
     exchange.call(request).into_body()
 }
 
-/// A request body that is all there.
+/// A request body that has arrived completely.
 struct Chunks(VecDeque<Bytes>);
 
 impl HttpBody for Chunks {

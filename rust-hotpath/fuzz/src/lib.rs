@@ -1,7 +1,7 @@
-//! What must hold for any bytes that the exchange is given. libFuzzer looks for bytes for which it does not
-//! (`make fuzz`); those in `corpus/` are tried by every `cargo test`.
+//! Properties that must hold for any bytes that the exchange receives. `make fuzz` runs them under libFuzzer, which
+//! looks for bytes that break one. Every `cargo test` tries the bytes in `corpus/`.
 
-// A rule that is broken is a panic.
+// A broken rule is a panic.
 #![allow(clippy::panic)]
 
 mod lane;
@@ -9,10 +9,10 @@ mod replies;
 mod requests;
 mod stream;
 
-/// Its name, and what it tries: that panics if its bytes break a rule.
+/// A target: its name, and a function that panics if the bytes break a rule.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 4] = [
     ("requests", requests::agree),
     ("stream", stream::splits_alike),

@@ -1,9 +1,9 @@
-//! Runs one target under libFuzzer; `FUZZ_TARGET` says which.
+//! Runs one target under libFuzzer. `FUZZ_TARGET` names it.
 #![no_main]
 
 use std::{process, sync::OnceLock};
 
-/// The target, looked up once.
+/// The target, which is looked up only once.
 static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
 
 libfuzzer_sys::fuzz_target!(

@@ -1,4 +1,4 @@
-//! The writer of replies against the generated type: what it wrote is read as it was meant.
+//! Compares the writer of replies with the generated type. What it wrote must be read as it was meant.
 
 use hotpath::{
     exchange::Replies,
@@ -10,7 +10,7 @@ use tonic::Code;
 
 const PREFIX: usize = 5;
 
-/// Bytes that say what to write. They never run out: then they are 0.
+/// Bytes that say what to write. When they have run out, further bytes are 0.
 struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
@@ -20,13 +20,13 @@ impl Script<'_> {
         *first
     }
 
-    /// Of any magnitude.
+    /// A number of any magnitude.
     fn number(&mut self) -> u64 {
         let bytes = self.byte() % 9;
         (0..bytes).fold(0, |all, _| all << 8 | u64::from(self.byte()))
     }
 
-    /// Around each limit, else short.
+    /// A length around the limit, or a short one.
     fn length(&mut self, limit: usize) -> usize {
         match self.byte() {
             byte @ ..240 => usize::from(byte),
@@ -44,7 +44,7 @@ impl Script<'_> {
     }
 }
 
-/// Each byte asks for one more reply.
+/// Tests one input. Each byte asks for one more reply.
 pub(crate) fn are_read(data: &[u8]) {
     let (mut script, mut replies, mut expected) = (Script(data), Replies::default(), Vec::new());
     while !script.0.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn are_read(data: &[u8]) {
 }
 
 fn write(script: &mut Script<'_>, replies: &mut Replies) -> Option<ReplyFrame> {
-    // 0 is no id.
+    // No id is 0.
     let (kind, id) = (script.byte(), script.number().max(1));
     let frame = ReplyFrame {
         id,
@@ -124,7 +124,7 @@ fn status(script: &mut Script<'_>, replies: &mut Replies, frame: ReplyFrame) -> 
     }
 }
 
-/// The same bytes as the generated type would write, in a message that keeps its limit.
+/// Checks that the bytes are those that the generated type would write, and that the message keeps to its limit.
 fn check(replies: &mut Replies, expected: Vec<ReplyFrame>) {
     let Some(message) = replies.take() else {
         assert!(expected.is_empty());

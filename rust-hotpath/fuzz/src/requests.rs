@@ -1,4 +1,4 @@
-//! The parser of requests against the generated type.
+//! Compares the parser of requests with the generated type.
 
 use hotpath::{
     error::{Error, Kind},
@@ -7,7 +7,8 @@ use hotpath::{
 };
 use prost::Message as _;
 
-/// Both take the same bytes, and read the same from them; what is read lies in the message.
+/// Tests one input. Both must accept the same bytes and read the same from them. Whatever the parser reads must lie in
+/// the message.
 pub(crate) fn agree(message: &[u8]) {
     match (parsed(message), ExchangeRequest::decode(message)) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs),
@@ -33,7 +34,7 @@ fn parsed(message: &[u8]) -> Result<ExchangeRequest, Error> {
         };
         let texts = [frame.traceparent, frame.tracestate].map(str::as_bytes);
         assert!(lies_within(frame.body) && texts.into_iter().all(lies_within));
-        // Any frame can be judged.
+        // Checking must work for any frame.
         let _ = frame.check(usize::from(u8::MAX));
         all.requests.push(RequestFrame {
             id: frame.id,

@@ -1,13 +1,13 @@
-//! From the bytes of a stream to its messages, however the bytes are split.
+//! Fuzzes the way from the bytes of a stream to its messages. The messages must not depend on how the bytes are split.
 
 use bytes::Bytes;
 use hotpath::{error::Kind, exchange::Pieces, limits};
 
 const PREFIX: usize = 5;
-/// Streams as short as this are split at every place.
+/// Streams that are at most this long are split at every place.
 const SHORT_BYTES: usize = 64;
 
-/// All that a stream says: its messages, and why the next one cannot be read.
+/// The messages of a stream, and why the next one cannot be read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Told {
     pub(crate) messages: Vec<Bytes>,
@@ -21,7 +21,7 @@ pub(crate) enum End {
     Fault(Kind),
 }
 
-/// The first byte says how to split the others.
+/// Tests one input. Its first byte says how to split the others.
 pub(crate) fn splits_alike(data: &[u8]) {
     let Some((split, stream)) = data.split_first() else {
         return;
@@ -63,7 +63,8 @@ pub(crate) fn told(stream: &Bytes) -> Told {
     Told { messages, end }
 }
 
-/// 0: in one piece. Else in pieces of made-up sizes, none over `split` squared.
+/// Splits a stream. If `split` is 0, it stays in one piece. Otherwise the pieces have made-up sizes of at most `split`
+/// squared.
 pub(crate) fn chunks(split: u8, stream: &Bytes) -> impl Iterator<Item = Bytes> {
     let most = usize::from(split) * usize::from(split);
     let (mut rest, mut state) = (stream.clone(), u32::from(split));

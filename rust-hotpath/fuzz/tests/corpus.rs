@@ -1,4 +1,4 @@
-//! Every input that was worth keeping still passes.
+//! Tests that every input of the corpus still passes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::{collections::BTreeSet, fs, path::Path};

@@ -1,4 +1,4 @@
-//! `/metrics`: everything is counted where it happens and read here at each scrape.
+//! `/metrics`. Everything is counted where it happens, and read here at each scrape.
 
 use super::{Reply, Status, reply, status::Process, text};
 use crate::{
@@ -22,7 +22,7 @@ pub(super) struct Metrics(Registry);
 
 struct Source<M: Model> {
     status: Arc<Status<M>>,
-    /// Name and help of the model's gauges, as they were checked at the start.
+    /// The names and helps of the model's gauges, as checked at the start.
     gauges: Vec<(&'static str, &'static str)>,
 }
 
@@ -140,7 +140,7 @@ impl<M: Model> Source<M> {
         )
     }
 
-    /// Every reason of the model, whether it occurred or not, so that a rate has a beginning.
+    /// Writes every reason of the model, whether or not it occurred, so that a rate has a beginning.
     fn declines(&self, out: &mut DescriptorEncoder<'_>) -> Written {
         let (name, help) = (
             "hotpathd_declined",
@@ -288,7 +288,7 @@ fn gauge(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) ->
     ConstGauge::new(value).encode(row)
 }
 
-/// The encoder adds `_total`.
+/// Writes a counter. The encoder adds `_total` to its name.
 fn counter(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Written {
     let row = out.encode_descriptor(name, help, None, MetricType::Counter)?;
     ConstCounter::new(value).encode(row)
@@ -306,7 +306,7 @@ fn size(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-/// As gRPC spells it.
+/// The code as gRPC spells it.
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

@@ -1,4 +1,5 @@
-//! CPU profiles of the running process. Sampling is by signal and process-wide, so there is one at a time.
+//! CPU profiles of the running process. Sampling uses a signal and covers the whole process, so only one profile runs
+//! at a time.
 
 use super::{Reply, reply, text};
 use crate::{frame_pointers, limits};
@@ -21,7 +22,7 @@ const WARNING: &str = "x-hotpath-warning";
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// The right to profile.
+/// The right to take a profile. Dropping it gives the right back.
 struct Claim;
 
 struct Wanted {
@@ -75,7 +76,7 @@ async fn run(
     }
 }
 
-/// `go tool pprof -comments` shows it.
+/// Adds a comment, which `go tool pprof -comments` shows.
 fn comment(profile: &mut Profile, warning: Option<&str>) {
     if let Some(warning) = warning {
         let index = i64::try_from(profile.string_table.len()).unwrap_or_default();
@@ -90,7 +91,7 @@ fn options(warning: Option<&str>) -> Options<'static> {
     options
 }
 
-/// `curl -i` shows it.
+/// Adds a header, which `curl -i` shows.
 fn warn(mut reply: Reply, warning: Option<&'static str>) -> Reply {
     if let Some(warning) = warning {
         let value = HeaderValue::from_static(warning);
@@ -108,7 +109,7 @@ async fn take(
     let guard = ProfilerGuardBuilder::default().frequency(hz).build();
     let guard: ProfilerGuard<'static> = guard.map_err(|error| error.to_string())?;
     tokio::time::sleep(Duration::from_secs(wanted.seconds)).await;
-    // Looking up symbols takes long; it must not hold up requests.
+    // Looking up symbols takes long, and must not hold up requests.
     let rendered = tokio::task::spawn_blocking(move || {
         let report = guard.report().build().map_err(|error| error.to_string());
         drop(guard);

@@ -5,7 +5,7 @@ use crate::{json, model::Model};
 use hyper::StatusCode;
 use std::{fmt::Write as _, fs};
 
-/// As the operating system counts; zeros where it doesn't say.
+/// The operating system's figures of this process. A figure that it does not give is 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Process {
     pub(super) cpu_seconds: f64,
@@ -30,7 +30,8 @@ impl Process {
     }
 }
 
-/// User and system time, the 14th and 15th fields; the second, a name, may hold spaces but ends with the last `)`.
+/// Returns user and system time, the 14th and 15th fields. The second field, a name, may hold spaces, but it ends with
+/// the last `)`.
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

@@ -1,4 +1,4 @@
-//! Who answers a request.
+//! Finds out who answers a request.
 
 use crate::{
     error::{Error, Kind},
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tonic::{body::Body, service::Routes};
 use tower_service::Service as _;
 
-/// Hot methods go past tonic's router: it costs more than many of them. Cloning is cheap.
+/// Routes requests. Hot methods do not go through tonic's router, which costs more than many of them. Cloning is cheap.
 pub(super) struct Dispatch<M: Model> {
     serve: Serve<M>,
-    /// For the shim only.
+    /// Only for the shim.
     exchange: Option<Exchange<M>>,
     others: Routes,
     max_header_bytes: usize,
@@ -70,7 +70,7 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
             Box::pin(std::future::ready(Ok(exchange.call(request))))
         } else {
             let time = serve::callers_time(request.headers());
-            // Always ready, as all of tonic's services.
+            // tonic's services are always ready, so nothing polls for that.
             let answer = self.others.clone().call(request);
             Box::pin(async move {
                 match time {

@@ -13,8 +13,8 @@
 //!                   └ position not reached > Late: in a task ─────>│
 //! ```
 //!
-//! `Late` passes its long replies on to `Longs`. If the caller of a request in `Late` or `Longs` leaves, the lane replies
-//! with `CANCELLED`. The lane itself goes through these states:
+//! `Late` passes its long replies on to `Longs`. If the caller of a request in `Late` or `Longs` leaves, the lane
+//! replies with `CANCELLED`. The lane itself goes through these states:
 //!
 //! ```text
 //!            the peer ends its side,            Batch, Late and Longs            no replies

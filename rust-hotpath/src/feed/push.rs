@@ -1,4 +1,4 @@
-//! The source that the shim pushes over the Unix socket.
+//! The source that the shim feeds over the Unix socket.
 
 use super::{Feeds, Opening, Said, Session, Source};
 use crate::{
@@ -25,11 +25,11 @@ pub struct Push<M: Model> {
     view: View<M>,
     ledger: Arc<super::Ledger>,
     shutdown: Shutdown,
-    /// Where events are decoded: not where lanes are served, because batches are long.
+    /// Where feeds are decoded. It is not a runtime that serves lanes, because batches are long.
     runtime: Handle,
 }
 
-/// Messages of one stream after its first.
+/// The messages of one stream after the first.
 struct Pushed(Streaming<FeedRequest>);
 
 impl<M: Model> Push<M> {
@@ -51,7 +51,8 @@ impl<M: Model> Push<M> {
         FeedServiceServer::new(push).max_decoding_message_size(limits::FEED_MESSAGE_BYTES)
     }
 
-    /// Tells the shim what readers see, newest only: positions published while it doesn't read are skipped.
+    /// Tells the shim the newest position that readers see. Positions published while the shim doesn't read are
+    /// skipped.
     async fn watermarks(
         view: View<M>,
         ledger_id: String,
@@ -145,7 +146,7 @@ impl Source for Pushed {
     }
 }
 
-/// Until the feed ends, the shim stops reading, or the process is about to end.
+/// Runs until the feed ends, the shim stops reading, or the process is about to end.
 async fn converse<M: Model>(
     session: Session<M>,
     mut pushed: Pushed,

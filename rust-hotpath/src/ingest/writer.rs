@@ -1,4 +1,4 @@
-//! The single writer. The rules of the sequence are here only.
+//! The single writer. Only here are the rules of the sequence of positions checked.
 
 use super::{Batch, Command, Config, Counts, Goal, Start};
 use crate::{
@@ -28,13 +28,13 @@ pub(super) struct Writer<M: Model> {
     goal: Goal,
     published: u64,
     last_published: Instant,
-    /// The events at `position` and at `published`, as they came.
+    /// The encoded events at `position` and at `published`.
     last_event: Vec<u8>,
     last_published_event: Vec<u8>,
-    /// What led from the published version to `state`; of no use once something was left out.
+    /// The events between the published version and `state`. Useless once an event was left out.
     pending: Vec<M::Event>,
     history_broken: bool,
-    /// The feed that may write, until it is refused.
+    /// The feed that may write, and where to send its refusal. `None` once it was refused.
     open: Option<(u64, tokio::sync::mpsc::Sender<Error>)>,
 }
 
@@ -72,7 +72,7 @@ impl<M: Model> Writer<M> {
         }
     }
 
-    /// Waits for work; meanwhile publishes and frees what readers let go of.
+    /// Waits for a command. Meanwhile it publishes, and frees what readers let go of.
     fn wait(&mut self, inbox: &Receiver<Command<M>>) -> Option<Command<M>> {
         loop {
             let pause = match self.unpublished_for() {
@@ -149,7 +149,7 @@ impl<M: Model> Writer<M> {
         batch.fault.map_or(Ok(()), Err)
     }
 
-    /// The rule of the sequence: every position once, in order, without gaps.
+    /// Checks the rule of the sequence: every position comes once, in order, without gaps.
     fn due(&self, claimed: u64) -> Result<(), Error> {
         let due = self.position + 1;
         let (kind, what) = match claimed.cmp(&due) {
@@ -188,7 +188,8 @@ impl<M: Model> Writer<M> {
         }
     }
 
-    /// Keeps an applied event, unless nobody can ask for the positions around it, or could any more at the head.
+    /// Keeps an applied event for the history, unless it would be useless: nobody can ask for positions this early, or
+    /// the head is so far away that they will no longer be retained once it is reached.
     fn remember(&mut self, event: M::Event) {
         let until_head = self.goal.head.saturating_sub(self.published);
         self.history_broken |=
@@ -203,7 +204,8 @@ impl<M: Model> Writer<M> {
         self.history_broken = false;
     }
 
-    /// Far behind, each version would be outdated at once, yet costs copies of what changes after it.
+    /// Whether the writer should publish rarely. Far behind, each version would be outdated at once, and yet it costs
+    /// copies of what changes after it.
     fn catching_up(&self) -> bool {
         let ahead = self.goal.head.saturating_sub(self.position);
         self.position < self.goal.unread_before || ahead > limits::FAR_BEHIND_EVENTS
@@ -217,7 +219,7 @@ impl<M: Model> Writer<M> {
         }
     }
 
-    /// How long an idle writer may still wait before it publishes; `None` if all is published.
+    /// How long an idle writer should still wait before it publishes. `None` if everything is published.
     fn unpublished_for(&self) -> Option<Duration> {
         (self.position > self.published).then(|| match self.catching_up() {
             true => self

@@ -62,8 +62,8 @@ fn settings(max_header_bytes: u32) -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits::STREAMS)
-        // h2's own limits are no rates, so a caller that cancels now and then, or whose calls are malformed, would reach
-        // them in the end.
+        // h2's own limits are no rates, so a caller that cancels now and then, or whose calls are malformed, would
+        // reach them in the end.
         .max_pending_accept_reset_streams(limits::RESETS_PENDING)
         .max_local_error_reset_streams(None)
         .max_header_list_size(max_header_bytes.saturating_mul(limits::HEADER_ROOM))

@@ -302,8 +302,8 @@ impl<M: Model> Core<M> {
         })
     }
 
-    /// Answers what `parse` refused. The refusal is the same at every position, but a verdict must name a position that the
-    /// request allows, or the shim would not believe it. Only for bad arguments does the shim believe any position.
+    /// Answers what `parse` refused. The refusal is the same at every position, but a verdict must name a position that
+    /// the request allows, or the shim would not believe it. Only for bad arguments does the shim believe any position.
     #[cold]
     fn refused(&self, newest: u64, asked: &Asked<'_>, refusal: Refusal) -> Turn {
         let bounds = match (&refusal, asked.bounds) {

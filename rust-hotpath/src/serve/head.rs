@@ -129,7 +129,8 @@ mod tests {
     use hyper::http::Request;
     use tonic::Code;
 
-    /// As grpc-go 1.85 decides (`internal/transport/http2_server.go`): HTTP status and code, none if it serves the call.
+    /// The decision of grpc-go 1.85 (`internal/transport/http2_server.go`): HTTP status and code, or none if it serves
+    /// the call.
     fn verdict(change: impl FnOnce(&mut Request<()>)) -> Option<(u16, Code)> {
         let request = Request::post("http://localhost/s.S/Get")
             .header("content-type", "application/grpc")

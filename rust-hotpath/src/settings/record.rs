@@ -1,4 +1,5 @@
-//! The first stage: which text was given for which setting, by flag, environment or file, in that precedence.
+//! The first stage: records the text of each setting. Flags win over the environment, and the environment over the
+//! file.
 
 use super::{Group, Mistake, Setting, Settings, Source};
 use std::{ffi::OsString, fs, ops::Range, path::Path};
@@ -9,11 +10,11 @@ use toml::{
 
 pub(super) const ENV_PREFIX: &str = "HOTPATHD_";
 const CONFIG: &str = "config";
-/// What only a command line can ask for.
+/// Settings that only a command line can give.
 pub(crate) const FLAG_ONLY: [&str; 2] = ["help", "version"];
 
 impl Settings {
-    /// Records flags first, then variables, then the file: what came first stays.
+    /// Records flags first, then variables, then the file. A later source does not replace what an earlier one gave.
     pub fn record(
         groups: &[Group],
         args: impl IntoIterator<Item = OsString>,
@@ -139,7 +140,7 @@ impl Settings {
         entries.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in entries {
             let line = line_of(&text, key.span());
-            // What the parser made of a broken line is a guess, not a second mistake.
+            // The parser only guesses the entries of a broken line. A second mistake would mislead.
             if !broken_lines.contains(&line) {
                 let source = Source::File(path.to_owned(), line);
                 self.record_entry(key.get_ref(), value, source);
@@ -196,7 +197,7 @@ impl Settings {
     }
 }
 
-/// Kubernetes sets these in every pod beside a service that is called hotpathd.
+/// Whether Kubernetes may have set this variable. It sets such variables in every pod beside a service called hotpathd.
 fn of_a_kubernetes_service(key: &str) -> bool {
     key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
 }
@@ -206,7 +207,7 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// Levenshtein's, over bytes.
+/// The Levenshtein distance, over bytes.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Publishes versions and frees those that nobody can reach any more. There is one per view.
+/// Publishes versions, and frees those that nobody can reach any more. Each view has one publisher.
 pub struct Publisher<M: Model> {
     config: Config,
     shared: Arc<Shared<M>>,
@@ -29,7 +29,7 @@ impl<M: Model> Publisher<M> {
         }
     }
 
-    /// A reader of what is published here.
+    /// Returns a reader of what is published here.
     #[must_use]
     pub fn view(&self) -> View<M> {
         View {
@@ -43,7 +43,7 @@ impl<M: Model> Publisher<M> {
         self.view().newest()
     }
 
-    /// Makes `state` the newest version; `events` led to it from the one before.
+    /// Makes `state` the newest version. `events` led to it from the version before.
     pub fn publish(&mut self, position: u64, state: M::State, events: Vec<M::Event>, now: Instant) {
         self.retained_events += events.len();
         let version = Version::new(position, state, events, now);
@@ -51,25 +51,26 @@ impl<M: Model> Publisher<M> {
         self.trim(now);
         self.swap();
         self.shared.publications.fetch_add(1, Relaxed);
-        // After the swap, so that who was waiting for this position finds it.
+        // Only after the swap, so that a reader who waited for this position finds it.
         self.shared.position.send_replace(position);
         self.free();
     }
 
-    /// Makes `state` the newest version and the only one: no history is kept of what led to it.
+    /// Makes `state` the newest version and the only one. No history before it is kept.
     pub fn restart(&mut self, position: u64, state: M::State, now: Instant) {
         self.retained.clear();
         self.retained_events = 0;
         self.publish(position, state, Vec::new(), now);
     }
 
-    /// Whether so many events can be retained at all.
+    /// Whether this number of events can be retained at all.
     #[must_use]
     pub fn can_retain(&self, events: u64) -> bool {
         events <= u64::try_from(self.config.retain_events).unwrap_or(u64::MAX)
     }
 
-    /// Drops what has grown too old and frees what nobody uses. Returns when to come back, if there is a need to.
+    /// Drops versions that are too old, and frees what nobody uses. Returns after what time to call it again, or `None`
+    /// if that is not needed.
     pub fn collect(&mut self, now: Instant) -> Option<Duration> {
         let before = self.retained.len();
         self.trim(now);
@@ -115,8 +116,8 @@ impl<M: Model> Publisher<M> {
         self.retired.push(replaced);
     }
 
-    /// `swap` has settled every reader's claim on a replaced snapshot as a reference count, and no new claim can
-    /// arise, so a count of one stays one.
+    /// Frees the snapshots that no reader holds. `swap` has turned every reader's claim on a replaced snapshot into a
+    /// reference count, and no new claim can arise. So a count of one stays one.
     fn free(&mut self) {
         self.retired
             .retain(|snapshot| Arc::strong_count(snapshot) > 1);

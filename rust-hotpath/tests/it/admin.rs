@@ -1,4 +1,4 @@
-//! The operators' HTTP.
+//! Tests the HTTP server for operators.
 
 use crate::harness::{Engine, SOON, get, until};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Status, head and body.
+/// Returns status, head and body.
 async fn fetch(address: SocketAddr, method: &str, target: &str) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -147,25 +147,26 @@ async fn mistakes_are_answered_with_what_would_be_right() {
     assert_eq!(fetch_text(admin, "/healthz").await.0, 200);
 }
 
-/// Asks for the longest profile until none is refused; whoever drops this closes the connection.
+/// Asks for the longest profile again and again, until it is not refused. Dropping this future closes the connection.
 async fn profile_for_ever(admin: SocketAddr) {
     loop {
         let mut stream = TcpStream::connect(admin).await.unwrap();
         let request = b"GET /debug/pprof/profile?seconds=300 HTTP/1.1\r\nhost: x\r\n\r\n";
         stream.write_all(request).await.unwrap();
-        // Only a refusal comes in less than 300 s.
+        // Only a refusal comes within 300 s.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
 }
 
-/// Tries again, since the spinner may get no time in a second. Not until some time: looking up symbols takes long.
+/// Tries 30 times, because the spinner may get no CPU in a second. The tries are counted and not timed, because looking
+/// up symbols takes long.
 async fn shows_this_test(admin: SocketAddr, kind: &str) -> bool {
-    // Field 6 of a profile is its string table; symbols are in it as they are.
+    // Field 6 of a profile is its string table, which has symbols as they are.
     let symbol = b"profiles_one_at_a_time";
     for _ in 0..30 {
         let target = format!("/debug/pprof/{kind}?seconds=1&hz=200");
         let (code, head, body) = fetch(admin, "GET", &target).await;
-        // 500: a flamegraph of nothing.
+        // A flamegraph of no samples is a 500.
         assert!(code == 200 || code == 500, "{code}");
         // This build has frame pointers.
         assert!(!head.contains("x-hotpath-warning"), "{head}");

@@ -1,4 +1,4 @@
-//! A peer that does not read: what it is owed waits, holds up nobody, and arrives whole.
+//! Tests a peer that does not read. Its replies wait, hold up nobody, and arrive whole.
 
 use crate::{
     admin::fetch_text,
@@ -15,12 +15,13 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-/// More than both ends of a socket and the sidecar's own buffers take.
+/// More replies than both ends of a socket and the sidecar's own buffers hold.
 const REPLIES: usize = 60;
 const ROWS: u64 = 500;
 const WINDOW_BYTES: u32 = 1 << 30;
 
-/// A way to the sidecar on which nothing comes back before the sender says so, and then in small pieces.
+/// A connection to the sidecar. Nothing comes back on it until the sender says so, and then replies come in small
+/// pieces.
 async fn stuck(engine: &Engine) -> (Channel, oneshot::Sender<()>) {
     let path = engine.dir.path().join("stuck");
     let listener = UnixListener::bind(&path).unwrap();
@@ -51,7 +52,7 @@ async fn relay(listener: UnixListener, socket: PathBuf, told: oneshot::Receiver<
     }
 }
 
-/// An engine, and a peer that has been answered and has read nothing.
+/// An engine that has answered a peer, which has not read anything yet.
 async fn owing(args: &[&str]) -> (Engine, JoinSet<Vec<String>>, oneshot::Sender<()>) {
     let (engine, mut feed) = Engine::fed(args, 1).await;
     let events = (2..).zip(names()).map(|(at, name)| added(at, &name, 1));
@@ -78,7 +79,7 @@ async fn owing(args: &[&str]) -> (Engine, JoinSet<Vec<String>>, oneshot::Sender<
     (engine, lists, go_on)
 }
 
-/// Bytes of long messages.
+/// The bytes of long messages that the engine holds.
 async fn held(engine: &Engine) -> u64 {
     let (_, metrics) = fetch_text(engine.running.addresses.admin, "/metrics").await;
     let mut lines = metrics.lines();

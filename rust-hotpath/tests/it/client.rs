@@ -1,4 +1,5 @@
-//! A client's side of the socket, whatever is served: connections, feeds and statuses. For the wallet's tests too.
+//! The client's side of the socket: connections, feeds and statuses. It fits any model, so the wallet's tests use it
+//! too.
 
 pub use hotpath::feed::PROTOCOL_VERSION;
 use hotpath::proto::hotpath::{
@@ -14,7 +15,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-/// Long enough for any machine; nothing waits this long unless it is broken.
+/// A time that is long enough on any machine. Only something broken waits this long.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// An open feed.
@@ -56,7 +57,7 @@ impl Feed {
         }
     }
 
-    /// How the feed ends: code, reason, text.
+    /// Waits for the end of the feed, and returns its code, reason and text.
     pub async fn refusal(mut self) -> (Code, String, String) {
         let end = async {
             loop {
@@ -112,7 +113,7 @@ pub fn kind(kind: Kind) -> FeedRequest {
     FeedRequest { kind: Some(kind) }
 }
 
-/// Polls until `check` gives something.
+/// Polls until `check` returns something.
 pub async fn until<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut check: impl FnMut() -> F,

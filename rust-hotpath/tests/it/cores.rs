@@ -1,4 +1,4 @@
-//! The threads that serve connections: how many there may be, and that nothing long runs on them.
+//! Tests the threads that serve connections: any number of them works, and nothing long runs on them.
 
 use crate::{
     harness::{Engine, added, batch, get, plain, position, until},
@@ -6,7 +6,7 @@ use crate::{
 };
 use tonic::Code;
 
-/// The value of a metric that counts or measures the process.
+/// The value of a metric without labels.
 async fn value(engine: &Engine, name: &str) -> u64 {
     let admin = engine.running.addresses.admin;
     let (_, metrics) = crate::admin::fetch_text(admin, "/metrics").await;

@@ -1,4 +1,4 @@
-//! What a model leaves to the service, and what it decides itself by any status code.
+//! Tests requests that a model leaves to the service, and verdicts of every status code.
 
 use crate::{
     counter::proto::counter_service_client::CounterServiceClient,
@@ -66,7 +66,7 @@ async fn a_status_with_details_reaches_direct_callers_as_it_is() {
         let status = outcome.unwrap_err();
         let text = format!("name: is {:?} ☺\n", status.code());
         assert_eq!((status.code() as i32, status.message()), (number, &*text));
-        // A google.rpc.Status: code, message and both details, in this order.
+        // The details are a google.rpc.Status: code, message, and both details in this order.
         let info = b"\x1a\x2f\x0a(type.googleapis.com/google.rpc.ErrorInfo\x12\x03\x0a\x01R";
         let empty = b"\x1a\x2b\x0a)type.googleapis.com/google.protobuf.Empty";
         let head = [
@@ -79,7 +79,7 @@ async fn a_status_with_details_reaches_direct_callers_as_it_is() {
     }
 }
 
-/// Cut short or without its details it would not be what the service says.
+/// If the status were cut short or lost its details, it would not be what the service says.
 #[tokio::test]
 async fn details_too_long_for_a_frame_are_fetched_by_a_unary_call() {
     let (engine, _feed) = Engine::fed(&[], 2).await;

@@ -1,4 +1,4 @@
-//! Calls that the sidecar has to refuse because it is told to stop, on connections that it still has.
+//! Tests calls that the sidecar has to refuse because it drains, on connections that it still has.
 
 use crate::{
     admin::fetch_text,
@@ -20,8 +20,8 @@ const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// HTTP/2 by hand: a client that sees the GOAWAY and calls all the same, as one does whose call has crossed it. It answers
-/// no ping, so the server goes on taking streams.
+/// A client that speaks HTTP/2 by hand. It sees the GOAWAY and still calls, like a client whose call has crossed the
+/// GOAWAY. It answers no ping, so the server goes on accepting streams.
 struct Wire(UnixStream);
 
 impl Wire {
@@ -42,13 +42,14 @@ impl Wire {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// Reads `a`, at this position or later.
+    /// Reads `a` at `min_position` or later.
     async fn get(&mut self, stream: u32, min_position: &str) {
         let text = |out: &mut Vec<u8>, text: &str| {
             out.push(u8::try_from(text.len()).unwrap());
             out.extend_from_slice(text.as_bytes());
         };
-        // :method POST, :scheme http, then literals: :path, :authority and two with names of their own.
+        // The fields are :method POST and :scheme http, then literals: :path, :authority, and two with names of their
+        // own.
         let mut head = vec![0x83, 0x86, 0x04];
         text(&mut head, "/counter.v1.CounterService/Get");
         head.push(0x01);
@@ -69,7 +70,7 @@ impl Wire {
         self.send(DATA, END_STREAM, stream, &body).await;
     }
 
-    /// Skips what comes before a frame of this kind.
+    /// Skips everything up to a frame of this kind.
     async fn until(&mut self, kind: u8) {
         loop {
             let mut head = [0; 9];
@@ -94,7 +95,7 @@ async fn a_call_that_crosses_the_goaway_is_unavailable_and_counts_are_true() {
     engine.running.stop();
     wire.until(GOAWAY).await;
     let admin = engine.running.addresses.admin;
-    // The first of them may be in time to be answered.
+    // The first of these calls may still be answered.
     let (began, mut streams) = (Instant::now(), (3..).step_by(2));
     let page = loop {
         wire.get(streams.next().unwrap(), "1").await;

@@ -1,4 +1,4 @@
-//! What peers may do to a connection, and what they may not: cancel, flood, and call it by a name.
+//! Tests what peers may do to a connection and what they may not: cancelling, flooding, and naming a wrong authority.
 
 use crate::{
     admin::fetch_text,
@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// No answer comes sooner in these tests.
+/// A deadline that passes before any answer comes in these tests.
 const HURRIED: [(&str, &str); 1] = [("grpc-timeout", "50m")];
 const TCP: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
@@ -26,7 +26,7 @@ async fn unix(engine: &Engine) -> UnixStream {
     UnixStream::connect(engine.socket()).await.unwrap()
 }
 
-/// Waits for the reply on `stream`, and for no end of the connection.
+/// Waits for the reply on `stream`, and checks that the connection does not end before.
 async fn answered<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, stream: u32) {
     loop {
         let said = wire.said_of(&[DATA, GOAWAY]).await.expect("a connection");
@@ -37,7 +37,8 @@ async fn answered<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, stream:
     }
 }
 
-/// Thousands of calls, all cancelled before the server saw them, and one between that wants its answer.
+/// Sends thousands of calls that are all cancelled before the server sees them, and between them calls that want an
+/// answer.
 async fn cancels_and_reads<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
     let mut wire = Wire::open(stream).await;
     let mut next = 1;
@@ -75,7 +76,7 @@ async fn a_flood_of_resets_ends_its_connection_and_no_other() {
             .collect();
         bytes.extend(ping());
         flood.send(&bytes).await;
-        // Each burst is read before the next is sent, so that no unread byte cuts off the server's last words.
+        // Each burst is read before the next one is sent, so that no unread byte cuts off the server's GOAWAY.
         let said = flood.said_of(&[PING, GOAWAY]).await.expect("a last word");
         if said.kind == GOAWAY {
             go_away = Some(said.payload);
@@ -88,7 +89,7 @@ async fn a_flood_of_resets_ends_its_connection_and_no_other() {
     assert!(flood.said().await.is_none(), "the end");
     other.send(&call(1)).await;
     answered(&mut other, 1).await;
-    // The shim relays what all of its callers cancel.
+    // The shim relays what all of its callers cancel, so this limit does not apply to it.
     let mut shim = Wire::open(unix(&engine).await).await;
     for stream in (1..2_001).step_by(2) {
         shim.send(&[call(stream), cancel(stream)].concat()).await;
@@ -97,8 +98,8 @@ async fn a_flood_of_resets_ends_its_connection_and_no_other() {
     answered(&mut shim, 2_001).await;
 }
 
-/// Python's grpcio makes an authority of the socket's path, `%2Ftmp%2Fs.sock`, which is no authority to Rust's HTTP. Its
-/// callers set one (`grpc.default_authority`); each call of those who do not ends alone, however many there are.
+/// Python's grpcio makes an authority of the socket's path, `%2Ftmp%2Fs.sock`, which Rust's HTTP does not accept. Its
+/// callers can set one (`grpc.default_authority`). If they do not, each call ends alone, however many there are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_is_none_ends_its_call_only() {
     let (engine, _feed) = Engine::fed(&[], 1).await;
@@ -142,7 +143,7 @@ async fn a_call_whose_read_takes_long_ends_at_its_deadline() {
     moody::release(name);
 }
 
-/// Calls that ended at their deadline, by the server's count.
+/// The number of calls that ended at their deadline, as the server counts them.
 async fn too_late(engine: &Engine) -> usize {
     let (_, metrics) = fetch_text(engine.running.addresses.admin, "/metrics").await;
     let late = metrics.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! Lanes: what comes back, in which order, and what ends a lane or only a request.
+//! Tests lanes: which replies come and in which order, and what ends a lane or only a request.
 
 use crate::{
     admin::fetch_text,
@@ -55,7 +55,7 @@ async fn many_requests_a_message_are_answered_in_one() {
     metric(&engine, "hotpathd_lanes 0").await;
 }
 
-/// One of each kind that the two ways can be asked alike.
+/// One request of each kind that can be sent by lane and by unary call alike.
 fn mix() -> Vec<RequestFrame> {
     let at = |at, asked| RequestFrame {
         at_position: Some(at),
@@ -195,7 +195,7 @@ async fn a_request_whose_time_is_up_is_not_begun() {
     lane.send([hurried]).await;
     let all = format!("hotpathd_lane_requests_total {}", places + 1);
     metric(&engine, &all).await;
-    // It came before now, so its time is up then: on its way to a place, or before it was looked at.
+    // The request came before now, so its time is up by then. It was waiting for a place, or nobody had looked at it.
     tokio::time::sleep(budget).await;
     release("held-full");
     let mut codes = HashMap::new();

@@ -1,4 +1,4 @@
-//! Feeds: what is let in, what is refused, and what stays published.
+//! Tests feeds: which are let in, which are refused, and what stays published.
 
 use crate::harness::{
     Engine, Feed, LEDGER, PROTOCOL_VERSION, added, batch, head, kind, open, plain, reason, until,
@@ -13,7 +13,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Code::{AlreadyExists, FailedPrecondition, Internal, InvalidArgument, Unavailable};
 
-/// Feeds 1 to 3, then `bad`; returns the refusal and the position that the next feed is told.
+/// Feeds the positions 1 to 3, and then `bad`. Returns the refusal, and the position that the next feed is told.
 async fn refuse(bad: FeedRequest) -> (tonic::Code, String, String, u64) {
     let (engine, mut feed) = Engine::fed(&[], 3).await;
     feed.send(bad).await;

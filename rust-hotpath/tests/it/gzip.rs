@@ -1,4 +1,4 @@
-//! Compressed calls, as a client with `grpc-encoding: gzip` makes them.
+//! Tests compressed calls, as a client with `grpc-encoding: gzip` makes them.
 
 use crate::{
     counter::proto::{Added, GetRequest, GetResponse, ListRequest, ListResponse},
@@ -31,7 +31,7 @@ fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
 struct Answer {
     code: Code,
     text: String,
-    /// As `grpc-encoding` and `grpc-accept-encoding` have it.
+    /// The `grpc-encoding` and `grpc-accept-encoding` of the response.
     encoding: Option<String>,
     accepted: Option<String>,
     flag: Option<u8>,
@@ -94,12 +94,12 @@ async fn a_compressed_request_gets_a_compressed_reply() {
         (long.code, long.flag, rows.len()),
         (Code::Ok, Some(1), 2_001)
     );
-    // A caller may leave out what does not pay.
+    // A caller need not compress a message for which it does not pay.
     let plain = call(&engine, "Get", "gzip", framed(0, &get("a"))).await;
     assert_eq!((plain.code, plain.flag), (Code::Ok, Some(1)));
     let verdict = call(&engine, "Get", "gzip", framed(1, &packed(&get("")))).await;
     assert_eq!((verdict.code, verdict.flag), (Code::InvalidArgument, None));
-    // 8 KiB and more of it leave the connection's thread.
+    // A request that has more than 8 KiB once decompressed is decompressed on another thread than the connection's.
     let name = "x".repeat(20_000);
     let prefix = ListRequest { prefix: name }.encode_to_vec();
     let none = call(&engine, "List", "gzip", framed(1, &packed(&prefix))).await;

@@ -43,7 +43,7 @@ impl Engine {
         Ok(Self { running, dir })
     }
 
-    /// Already fed up to `head`, one event a position, each adding 1 to `a`.
+    /// Starts an engine, and feeds it up to `head` with one event per position, each of which adds 1 to `a`.
     pub async fn fed(args: &[&str], head: u64) -> (Self, Feed) {
         let engine = Self::start(args).await;
         let mut feed = engine.feed(LEDGER, head).await.unwrap();
@@ -80,7 +80,7 @@ impl Engine {
         client.get(get(name, metadata)).await
     }
 
-    /// Stops and waits for the end.
+    /// Stops the engine, and waits for its end.
     pub async fn stop(self) -> TempDir {
         self.running.stop();
         tokio::time::timeout(SOON, self.running.ended())
@@ -116,7 +116,7 @@ pub fn position<T>(outcome: &Result<Response<T>, Status>) -> Option<u64> {
     )
 }
 
-/// One event a position, each adding 1 to `a`.
+/// A batch with one event per position, each of which adds 1 to `a`.
 pub fn plain(positions: RangeInclusive<u64>) -> FeedRequest {
     let first = *positions.start();
     batch(first, positions.map(|position| added(position, "a", 1)))

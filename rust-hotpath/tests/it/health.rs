@@ -1,4 +1,4 @@
-//! What callers learn by standard means: health, per service, and reflection.
+//! Tests what callers learn by standard means: the health of each service, and reflection.
 
 use crate::harness::{
     Engine, Feed, LEDGER, PROTOCOL_VERSION, added, batch, head, open, plain, until,
@@ -34,7 +34,8 @@ async fn becomes(channel: &Channel, wanted: bool) {
     .await;
 }
 
-/// On a busy machine the feed may count as silent by the time it is looked: then it speaks again.
+/// Feeds heads until the engine serves. On a busy machine the feed may already count as silent when health is asked
+/// for; then the feed speaks again.
 async fn serves_while_it_speaks(channel: &Channel, feed: &mut Feed, position: u64) {
     for _ in 0..3_000 {
         feed.send(head(position)).await;
@@ -93,7 +94,7 @@ async fn health_follows_the_data() {
     feed.send(plain(2..=2)).await;
     serves_while_it_speaks(&channel, &mut feed, 2).await;
 
-    // Silence, then a feed that is ahead.
+    // The feed falls silent, and then a feed opens whose head is ahead.
     drop(feed);
     becomes(&channel, false).await;
     assert_eq!(
@@ -157,7 +158,7 @@ async fn an_empty_ledger_is_healthy_and_draining_is_not() {
         watch.message().await.unwrap().unwrap().status(),
         ServingStatus::NotServing
     );
-    // It may be said twice. Then the watch ends, and holds nothing up.
+    // The drain may be reported twice. Then the watch ends, and delays nothing.
     while let Some(again) = watch.message().await.unwrap() {
         assert_eq!(again.status(), ServingStatus::NotServing);
     }

@@ -1,4 +1,4 @@
-//! A client's end of a lane, and what the same question gets as a unary call.
+//! The client's end of a lane, and the same requests as unary calls.
 
 use crate::{
     counter::proto::{GetRequest, ListRequest},
@@ -24,7 +24,7 @@ pub struct Lane {
     requests: mpsc::Sender<ExchangeRequest>,
     replies: Streaming<ExchangeResponse>,
     ready: VecDeque<ReplyFrame>,
-    /// What came of a long reply.
+    /// The id of a long reply, and the pieces of it that have come.
     pieces: (u64, Vec<u8>),
     /// Messages received.
     pub messages: usize,
@@ -44,7 +44,7 @@ impl Lane {
         })
     }
 
-    /// One message.
+    /// Sends one message.
     pub async fn send(&mut self, requests: impl IntoIterator<Item = RequestFrame>) {
         let requests = requests.into_iter().collect();
         let cancelled = Vec::new();
@@ -63,7 +63,7 @@ impl Lane {
         self.requests.send(message).await.expect("an open lane");
     }
 
-    /// The next reply, put together if it came in pieces, or `None` at an end that is OK.
+    /// The next reply, or `None` if the lane ended with OK. A reply that came in pieces is put together.
     pub async fn next(&mut self) -> Result<Option<ReplyFrame>, Status> {
         while let Some(mut frame) = self.next_frame().await? {
             let (of, pieces) = &mut self.pieces;
@@ -107,7 +107,7 @@ impl Lane {
         self.next().await.expect("no refusal").expect("no end")
     }
 
-    /// How the lane ends: code and text.
+    /// Waits for the end of the lane, and returns its code and text.
     pub async fn refusal(&mut self) -> (Code, String) {
         loop {
             match self.next().await {
@@ -118,7 +118,7 @@ impl Lane {
         }
     }
 
-    /// The requesting side is closed; replies may still come.
+    /// Closes the requesting side. Replies may still come.
     pub fn half_close(&mut self) {
         self.requests = mpsc::channel(1).0;
     }
@@ -151,7 +151,7 @@ pub fn list(id: u64, prefix: &str) -> RequestFrame {
     frame(id, LIST, ListRequest { prefix }.encode_to_vec())
 }
 
-/// One message, behind its prefix.
+/// One message behind its prefix.
 pub fn frame_bytes(requests: impl IntoIterator<Item = RequestFrame>) -> Bytes {
     let message = ExchangeRequest {
         requests: requests.into_iter().collect(),
@@ -162,7 +162,7 @@ pub fn frame_bytes(requests: impl IntoIterator<Item = RequestFrame>) -> Bytes {
     Bytes::from([&[0][..], &length, &message].concat())
 }
 
-/// What the unary call says to the same question, as a reply to its id.
+/// Sends the same request as a unary call. Returns the outcome as a reply with the same id.
 pub async fn unary(channel: &mut Channel, asked: &RequestFrame) -> ReplyFrame {
     let method = ["Get", "List"][asked.method as usize];
     let uri = format!("http://localhost/counter.v1.CounterService/{method}");
@@ -196,7 +196,7 @@ pub async fn unary(channel: &mut Channel, asked: &RequestFrame) -> ReplyFrame {
     }
 }
 
-/// Sends bytes as the whole of a lane's requests; returns the status it ends with.
+/// Sends bytes as all of a lane's requests. Returns the status with which the lane ends.
 pub async fn raw(channel: &mut Channel, bytes: &'static [u8]) -> Status {
     let request = http::Request::post(format!("http://localhost{}", hotpath::exchange::PATH))
         .header("content-type", "application/grpc")

@@ -1,4 +1,4 @@
-//! Replies of lanes that are longer than a frame.
+//! Tests replies of lanes that are longer than a frame.
 
 use crate::{
     counter::proto::Added,
@@ -8,7 +8,7 @@ use crate::{
 };
 use tonic::Code::ResourceExhausted;
 
-/// `a` and 2,000 counters with names of 56 bytes: all of them listed are some 130 kB.
+/// Starts an engine with `a` and 2,000 counters whose names have 56 bytes. A list of all of them has some 130 kB.
 async fn long(settings: &[&str]) -> (Engine, Feed) {
     let (engine, mut feed) = Engine::fed(settings, 1).await;
     let names = (2..=2_001).map(|position| added(position, &format!("{position:056}"), 1));
@@ -50,7 +50,7 @@ async fn a_long_reply_leaves_in_pieces_and_is_computed_once() {
     let expected = unary(&mut engine.channel().await, &list(2, "")).await;
     assert!(expected.body.len() > 65_536);
     assert!(whole[2] == expected.body && whole[3] == expected.body);
-    // Many that fit, but not all in one message.
+    // Each of these replies fits into a frame, but all of them do not fit into one message.
     let prefix = format!("{:053}", 1);
     let before = lane.messages;
     lane.send((1..=30).map(|id| list(id, &prefix))).await;

@@ -1,4 +1,4 @@
-//! The engine over real sockets, with the tutorial's model. Where the process matters, see the wallet's tests.
+//! Tests the engine over real sockets, with the tutorial's model. Tests of the process are among the wallet's.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -1,4 +1,4 @@
-//! Models with mistakes: refused at the start, before anything is bound.
+//! Tests models with mistakes. They are refused at the start, before anything is bound.
 
 use crate::{
     admin::fetch_text,
@@ -18,7 +18,7 @@ struct Case {
     methods: &'static [&'static str],
     declines: &'static [&'static str],
     gauges: &'static [(&'static str, &'static str)],
-    /// What of it is named, and by which rule.
+    /// The end of the message: the part of the model that is named, and the rule.
     mistake: &'static str,
 }
 
@@ -104,10 +104,10 @@ const CASES: [Case; 15] = [
     },
 ];
 
-/// A byte too long for a reason.
+/// A reason that is one byte too long.
 const LONG: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// The counters, as they are named in a case.
+/// The counters, with the names of a case.
 enum Named<const CASE: usize> {}
 
 impl<const CASE: usize> Model for Named<CASE> {
@@ -139,7 +139,7 @@ impl<const CASE: usize> Model for Named<CASE> {
         Counter::answer(state, query, reply)
     }
 
-    /// A ledger that is not empty has two more, which nobody could check.
+    /// A ledger that is not empty has two gauges more, which could not be checked at the start.
     fn gauges(state: &Counters) -> Vec<(&'static str, &'static str, u64)> {
         let gauges = CASES[CASE].gauges.iter();
         let mut gauges: Vec<_> = gauges.map(|(name, help)| (*name, *help, 1)).collect();

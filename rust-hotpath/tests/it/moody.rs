@@ -1,4 +1,4 @@
-//! The counters, with moods: what a real model must never do, on request. For the engine's unit tests too.
+//! The counters with moods: on request they do what a real model must never do. The engine's unit tests use them too.
 
 use crate::counter::{self, Counter, proto::Added};
 use hotpath::model::{Model, Refusal, VerdictCode};
@@ -11,20 +11,25 @@ use std::{
     time::Duration,
 };
 
-/// Applying to the counter `panic` panics halfway; so does reading it. Reading `slow` takes [`SLOW`]. Reading one whose
-/// name begins with `held` is said to cost much, and takes until [`release`]. `status-N` is answered by code N with details,
-/// `long-N` with long ones, and `refused-N` before the counters are looked at; `stray` is declined for a reason that has no name.
+/// Some names of counters are special:
+///
+/// * `panic`: reading it panics, and so does applying an event to it, halfway.
+/// * `slow`: reading it takes [`SLOW`].
+/// * `held…`: reading it is declared expensive, and takes until [`release`].
+/// * `status-N`: the answer is a verdict of code N with details. `long-N`: the same with long details.
+/// * `refused-N`: `parse` refuses it with code N.
+/// * `stray`: it is declined for a reason that is not listed.
 pub(crate) enum Moody {}
 
 const SLOW: Duration = Duration::from_millis(700);
 
-/// Slow reads that have begun, over all tests.
+/// How many slow reads have begun, in all tests together.
 pub(crate) static SLOW_READS: AtomicUsize = AtomicUsize::new(0);
 
-/// No test holds a read for as long unless it is broken.
+/// Most time that a test holds a read, unless it is broken.
 const RELEASED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A held counter. Each test has names of its own, because they share these.
+/// A held counter. All tests share them, so each test has names of its own.
 #[derive(Default)]
 struct Held {
     begun: usize,
@@ -34,7 +39,7 @@ struct Held {
 static HELD: (Mutex<Option<HashMap<String, Held>>>, Condvar) = (Mutex::new(None), Condvar::new());
 
 fn all_held() -> MutexGuard<'static, Option<HashMap<String, Held>>> {
-    // A test that failed has failed alone.
+    // A test that failed while it held the lock must not make others fail.
     HELD.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -48,12 +53,12 @@ fn change(name: &str, change: impl FnOnce(&mut Held)) {
     HELD.1.notify_all();
 }
 
-/// Lets all reads of `name` go on.
+/// Lets all reads of `name` end.
 pub(crate) fn release(name: &str) {
     change(name, |held| held.released = true);
 }
 
-/// How many reads of `name` have begun on their thread: before that they end at once if they are given up.
+/// How many reads of `name` have begun on their thread. A read that is given up before that ends at once.
 pub(crate) fn begun(name: &str) -> usize {
     let all = all_held();
     let held = all.as_ref().and_then(|all| all.get(name));
@@ -132,9 +137,9 @@ impl Model for Moody {
         }
         for (prefix, bytes) in [("status-", 1), ("long-", 5_000)] {
             if let Some(code) = numbered(query, prefix) {
-                // What is thrown away.
+                // The engine must drop these bytes.
                 reply.extend_from_slice(b"half a reply");
-                // The field `reason` of an ErrorInfo.
+                // This is the field `reason` of an ErrorInfo.
                 let reason = "R".repeat(bytes).into_bytes();
                 let mut info = vec![0x0a];
                 prost::encoding::encode_varint(bytes as u64, &mut info);

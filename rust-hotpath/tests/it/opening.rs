@@ -1,4 +1,4 @@
-//! How a lane opens.
+//! Tests how a lane opens.
 
 use crate::{
     harness::{Engine, SOON},
@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{body::Body, codegen::http::Request};
 use tower_service::Service as _;
 
-/// The shim takes them for the sign that the lane is open.
+/// The shim takes the headers as the sign that the lane is open.
 #[tokio::test]
 async fn its_headers_come_before_anything_is_asked() {
     let (engine, _feed) = Engine::fed(&[], 1).await;

@@ -1,4 +1,4 @@
-//! Positions: which one answers, what the reply says of it, and what happens to bounds that cannot be met.
+//! Tests positions: which one answers, what the reply says of it, and what happens to bounds that cannot be met.
 
 use crate::{
     counter::proto::{GetResponse, ListRequest},
@@ -83,7 +83,8 @@ async fn the_model_judges_arguments_before_metadata_is_judged() {
     }
 }
 
-/// Whatever the code, or the shim would not believe it; only of bad arguments does it believe any position.
+/// A verdict of `parse` names a position that was asked for, or the shim would not believe it. Only for bad arguments
+/// does the shim believe any position.
 #[tokio::test]
 async fn what_is_refused_unseen_names_a_position_that_was_asked_for() {
     let (engine, _feed) = Engine::fed(&["--max-wait-ms", "50"], 3).await;
@@ -163,7 +164,7 @@ async fn a_wait_ends_with_the_callers_deadline_or_the_servers_limit() {
 
     let (engine, _feed) = Engine::fed(&["--max-wait-ms", "600000"], 1).await;
     let client = engine.client().await;
-    // On a busy machine the caller's own timer may win now and then; the server's must win in the end.
+    // On a busy machine the caller's own timer may fire first now and then. In the end the server's must.
     let refusal = until("the server refuses in time", || {
         let mut client = client.clone();
         async move {

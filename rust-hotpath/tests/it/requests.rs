@@ -1,4 +1,4 @@
-//! Requests that are early, too long, broken or abandoned: each ends alone.
+//! Tests requests that are early, too long, broken or abandoned. Each ends alone.
 
 use crate::admin::fetch_text;
 use crate::{
@@ -24,7 +24,7 @@ use tower_service::Service as _;
 
 const WANT: (&str, &str) = ("x-hotpath-position", "want");
 
-/// Sends bytes as a request body; returns HTTP status and gRPC status.
+/// Sends bytes as a request body. Returns the HTTP status and the gRPC status.
 async fn raw(
     channel: &mut Channel,
     path: &str,
@@ -210,7 +210,7 @@ async fn garbage_and_half_frames_harm_nobody() {
         stream.shutdown().await.unwrap();
         let mut rest = Vec::new();
         let closed = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
-        // A reset is as good an end as a close.
+        // The connection may end by a reset as well as by a close.
         let _ = closed.expect("the connection is closed");
         assert_eq!(
             client.get(get("a", &[])).await.unwrap().into_inner().value,
@@ -226,7 +226,7 @@ async fn a_client_that_vanishes_frees_its_place() {
     let mut client = engine.client().await;
     let waiting = tokio::spawn({
         let mut client = client.clone();
-        // The probe below may have the only place at first.
+        // At first, the probe below may hold the only place.
         async move {
             while client
                 .get(get("a", &[("x-hotpath-min-position", "9")]))
@@ -265,7 +265,7 @@ async fn long_requests_share_a_budget_and_short_ones_need_none() {
     let waiting = tokio::spawn({
         let mut client = client.clone();
         async move {
-            // The probe below may have had the budget at first.
+            // At first, the probe below may hold the budget.
             loop {
                 match client.list(long("2")).await {
                     Err(status) if status.code() == ResourceExhausted => {}
@@ -319,7 +319,7 @@ async fn connections_beyond_the_limit_are_closed() {
     drop(first);
     until("the place is free", || async {
         let mut stream = UnixStream::connect(engine.socket()).await.ok()?;
-        // The server speaks first on a connection that it keeps.
+        // On a connection that the server keeps, it speaks first.
         stream
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
             .await

@@ -1,4 +1,4 @@
-//! HTTP/2 as bytes: what no client library sends.
+//! Writes and reads HTTP/2 as bytes, for what no client library sends.
 
 use crate::harness::SOON;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -12,10 +12,10 @@ pub const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// A connection of ours to a server.
+/// The client's end of a connection.
 pub struct Wire<S>(S);
 
-/// What the server said.
+/// A frame from the server.
 #[derive(Debug)]
 pub struct Said {
     pub kind: u8,
@@ -37,14 +37,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         sent.expect("sent in time").expect("sent");
     }
 
-    /// The next frame; none if the connection has ended.
+    /// The next frame, or `None` if the connection has ended.
     pub async fn said(&mut self) -> Option<Said> {
         tokio::time::timeout(SOON, self.read())
             .await
             .expect("a word in time")
     }
 
-    /// The next frame of these kinds.
+    /// The next frame of one of these kinds.
     pub async fn said_of(&mut self, kinds: &[u8]) -> Option<Said> {
         loop {
             let said = self.said().await?;
@@ -78,7 +78,7 @@ pub fn ping() -> Vec<u8> {
 
 pub const GET: &str = "/counter.v1.CounterService/Get";
 
-/// A call of the counters' `Get` without its message.
+/// The headers of a call of the counters' `Get`.
 pub fn head(stream: u32, authority: &str, more: &[(&str, &str)]) -> Vec<u8> {
     head_of(GET, stream, authority, more)
 }
@@ -93,14 +93,14 @@ pub fn head_of(path: &str, stream: u32, authority: &str, more: &[(&str, &str)]) 
         ("content-type", "application/grpc"),
     ];
     let fields = all.iter().chain(more).flat_map(|(name, value)| {
-        // A literal that is not indexed, with a new name.
+        // The field is a literal that is not indexed, with a new name.
         [&[0][..], &string(name), &string(value)].concat()
     });
     let fields: Vec<u8> = fields.collect();
     frame(HEADERS, END_HEADERS, stream, &fields)
 }
 
-/// Its message.
+/// The message of such a call.
 pub fn message(stream: u32, name: &str) -> Vec<u8> {
     let request = [&[0x0a][..], &string(name)].concat();
     let length = u32::try_from(request.len()).unwrap().to_be_bytes();

@@ -1,11 +1,11 @@
-//! The exchange without its socket. What the figures mean:
+//! Measures the exchange without its socket. The figures mean:
 //!
-//! * `frame/…`: 32 frames of balances read, or 32 replies of 48 bytes written; `in place` is what a lane does, `generated` what
-//!   prost would do. The time is that of 32, the throughput counts frames.
+//! * `frame/…`: reading 32 frames of balances, or writing 32 replies of 48 bytes. `in place` is what a lane does, and
+//!   `generated` is what prost would do. The time is that of all 32; the throughput counts frames.
 //! * `view load`: taking the newest version.
-//! * `lane/one account/N`, `lane/many accounts/N`: a message of N balances through a lane, from its bytes to the reply's
-//!   bytes: all of a request inside the sidecar but HTTP/2 and the socket.
-//! * `statistics/…`: 10,000 entries answered on the spot, and by a lane that moves them to another thread.
+//! * `lane/one account/N`, `lane/many accounts/N`: a message of N balances through a lane, from its bytes to the bytes
+//!   of the replies. This is all that a request costs inside the sidecar except for HTTP/2 and the socket.
+//! * `statistics/…`: statistics over 30,000 entries, computed at once, and by a lane that moves them to another thread.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,12 +58,12 @@ use tonic::body::Body;
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
-/// Entries of the account `rich`.
+/// The number of entries of the account `rich`.
 const RICH_ROWS: u64 = 30_000;
-/// Different messages, so that not all of them read the same accounts.
+/// The number of different messages. Not all of them read the same accounts.
 const MESSAGES: usize = 512;
 
-/// A request body that gives what it was given.
+/// A request body that yields what was put into it.
 #[derive(Clone, Default)]
 struct Pipe(Arc<Mutex<VecDeque<Bytes>>>);
 
@@ -102,7 +102,7 @@ fn balance(id: u64, account: u64) -> RequestFrame {
     frame(id, 0, request.encode_to_vec())
 }
 
-/// A message of so many balances.
+/// A message of `size` balances.
 fn message(random: &mut fixture::Random, size: usize, accounts: u64) -> Vec<u8> {
     let requests = (1..=size as u64).map(|id| balance(id, random.below(accounts)));
     encoded(requests.collect())
@@ -126,7 +126,7 @@ fn accounts() -> u64 {
     fixture::scaled(50_000)
 }
 
-/// Wallets of 8 entries, and one that is rich.
+/// Wallets with 8 entries each on average, and the account `rich`.
 static LEDGER: LazyLock<Ledger> = LazyLock::new(|| {
     let mut ledger = fixture::build(fixture::wallets(accounts(), 4));
     for row in 0..RICH_ROWS {
@@ -217,7 +217,8 @@ fn open(exchange: &Exchange<Wallet>) -> (Body, Pipe) {
     (exchange.call(request).into_body(), pipe)
 }
 
-/// Of one account, so that the lane is measured, and of many, so that the memory of the ledger is.
+/// Measures balances of one account, which shows the cost of the lane, and of many accounts, which shows the cache
+/// misses of the ledger.
 fn lanes(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -252,7 +253,7 @@ fn lanes(c: &mut Criterion) {
     group.finish();
 }
 
-/// The same statistics answered at once, and by a lane that moves them to another thread: what the move costs.
+/// Measures what moving a request costs: the same statistics at once, and by a lane that moves them to another thread.
 fn offloading(c: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let _inside = runtime.enter();

@@ -1,6 +1,7 @@
-//! What a ledger costs per entry: resident bytes and booking time, versions being published all the while.
+//! Measures what a ledger costs per entry, in resident bytes and booking time, while versions are published all the
+//! time.
 //!
-//! `cargo bench -p hotpath-wallet --bench memory`; as a test, small ledgers that only show that it runs.
+//! Run `cargo bench -p hotpath-wallet --bench memory`. As a test it uses small ledgers, which only show that it runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,7 +44,7 @@ fn report(name: &str, drafts: impl Iterator<Item = Draft>) {
     let mut drafts = drafts.peekable();
     let mut busy_ns = 0;
     while drafts.peek().is_some() {
-        // Only applying is timed, not making the transactions.
+        // Only applying is timed. Making the transactions is not.
         let batch = drafts.by_ref().take(fixture::PUBLISH as usize);
         let batch: Vec<_> = batch.map(fixture::checked).collect();
         let started = Instant::now();
@@ -63,7 +64,7 @@ fn report(name: &str, drafts: impl Iterator<Item = Draft>) {
         bytes as f64 / ledger.account_count() as f64,
         busy_ns / ledger.entry_count(),
     );
-    // Freed memory would flatter the next ledger.
+    // The ledger is leaked, because memory that it frees would make the next ledger look smaller.
     std::mem::forget(ledger);
 }
 

@@ -1,17 +1,19 @@
-//! The hot reads and the one write, over the model alone: bytes of a request in, bytes of a reply out, no socket.
+//! Measures the hot reads and the one write over the model alone: from the bytes of a request to the bytes of a reply,
+//! without a socket.
 //!
-//! `cargo bench -p hotpath-wallet --bench reads` takes about two minutes. What the figures mean:
+//! `cargo bench -p hotpath-wallet --bench reads` takes about two minutes. The figures mean:
 //!
-//! * `view load`: taking the newest version, which a lane does once a batch.
-//! * `balance/…/N`: one request of accounts drawn at random among N, so that at 50,000 and 1,000,000 the ledger's cache
-//!   misses count, and at 1 none do. `parse` is bytes to a checked request; `find` is the account by its id;
-//!   `answer` is `find` and the reply's bytes; `whole` is all a read costs inside the sidecar, behind the exchange and with
-//!   a view load of its own: load, parse, cost, answer.
-//! * `batch/N`: `BatchGetBalances` of 100 such accounts; the time is that of one account of it.
-//! * `statistics`, `percentiles`, `top`, `series` `/chosen/N` and `/naive/N`: the same question about N entries, as it is
-//!   answered and as one writes it first (`fixture/naive.rs`). Both give the same bytes, which is asserted first.
+//! * `view load`: taking the newest version, which a lane does once per batch.
+//! * `balance/…/N`: one request for an account drawn at random among N. With 50,000 and 1,000,000 accounts the ledger's
+//!   cache misses count, and with 1 there are none. `parse` goes from bytes to a checked request. `find` is finding the
+//!   account by its id. `answer` is `find` and the bytes of the reply. `whole` is all that a read costs inside the
+//!   sidecar, behind the exchange and with a view load of its own: load, parse, cost, answer.
+//! * `batch/N`: `BatchGetBalances` of 100 such accounts. The throughput counts accounts.
+//! * `statistics`, `percentiles`, `top`, `series` `/chosen/N` and `/naive/N`: the same request about N entries, as the
+//!   model answers it and as one would write it first (`fixture/naive.rs`). The bench asserts first that both give the
+//!   same bytes.
 //! * `as of/N`: a balance at an instant in the past, which scans N entries.
-//! * `apply`, `decode`: the writer's time for an entry, on top of a version that was just published.
+//! * `apply`, `decode`: the writer's work on top of a version that was just published. The throughput counts entries.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,12 +48,13 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROWS: [u64; 3] = [100, 10_000, 100_000];
 const END_US: i64 = fixture::START_US + fixture::SPAN_US;
-/// Requests that are asked in turn: enough that the caches have forgotten the first when its turn comes again.
+/// The number of requests that take turns. When a request's turn comes again, the caches have forgotten it.
 const REQUESTS: u64 = 1 << 18;
 
 type Answering = fn(&Naive, &[u8]) -> Vec<u8>;
 
-/// 50,000 wallets of 8 entries, and `rich-N` with N entries each, which the other model has too.
+/// 50,000 wallets with 8 entries each on average, and for each N an account `rich-N` with N entries. The naive model
+/// has the rich accounts too.
 static SMALL: LazyLock<(Ledger, Naive)> = LazyLock::new(|| {
     let accounts = fixture::scaled(50_000);
     let mut ledger = fixture::build(fixture::wallets(accounts, 4));
@@ -78,7 +81,7 @@ static SMALL: LazyLock<(Ledger, Naive)> = LazyLock::new(|| {
     (ledger, naive)
 });
 
-/// 1,000,000 wallets of 2 entries.
+/// 1,000,000 wallets with 2 entries each on average.
 static LARGE: LazyLock<Ledger> =
     LazyLock::new(|| fixture::build(fixture::wallets(fixture::scaled(1_000_000), 1)));
 
@@ -90,7 +93,7 @@ fn wallet(number: u64) -> String {
     format!("wallet-{number:08}")
 }
 
-/// Each ledger and among how many of its accounts is drawn.
+/// The name of each case, its ledger, and the number of its accounts among which requests are drawn.
 fn ledgers() -> [(u64, &'static Ledger, u64); 3] {
     let small = &SMALL.0;
     [
@@ -100,7 +103,7 @@ fn ledgers() -> [(u64, &'static Ledger, u64); 3] {
     ]
 }
 
-/// So many requests, end to end as in a lane's message, and how long each is.
+/// Requests, end to end as in a lane's message, and the length of each.
 fn balances_of(accounts: u64) -> (Vec<u8>, usize) {
     let mut random = fixture::Random(10);
     let requests = (0..fixture::scaled(REQUESTS)).map(|_| {
@@ -152,7 +155,7 @@ fn balances(c: &mut Criterion) {
                 black_box(ledger.account(id)).is_some()
             });
         });
-        // Parsed before it is timed.
+        // Parsing is not timed.
         group.bench_function(BenchmarkId::new("answer", name), |b| {
             b.iter_batched_ref(
                 || Wallet::parse(0, next()).expect("a good request"),
@@ -185,7 +188,7 @@ fn batches(c: &mut Criterion) {
     for (name, ledger, accounts) in &ledgers()[1..] {
         let mut random = fixture::Random(12);
         let mut request = || {
-            // Far enough apart to be distinct.
+            // The accounts are so far apart that they are distinct.
             let (first, step) = (random.below(*accounts), accounts / SIZE);
             let ids = (0..SIZE).map(|n| wallet((first + n * step) % accounts));
             let request = p::BatchGetBalancesRequest {
@@ -275,7 +278,7 @@ fn past(c: &mut Criterion) {
     }
 }
 
-/// 1,000 payments on top of a published version, so that each first touch copies its path.
+/// Measures 1,000 payments on top of a published version. Each first touch copies the path to what it changes.
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply");
     group.throughput(Throughput::Elements(2 * fixture::PUBLISH));

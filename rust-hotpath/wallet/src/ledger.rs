@@ -1,7 +1,8 @@
-//! The ledger at one position: persistent maps, so that a clone costs nothing and an old one keeps its answers.
+//! The ledger at one position. It is made of persistent maps, so a clone costs nothing, and an old clone keeps its
+//! answers.
 //!
-//! Ids (accounts and counterparties alike) and asset names are interned to dense slots; accounts live in a vector by
-//! slot. Pure: nothing here knows of clocks, sockets or encodings.
+//! Ids (of accounts and counterparties alike) and names of assets are interned: each gets a dense number, its slot.
+//! Accounts are stored by slot. This module is pure: it uses no clocks, sockets or encodings.
 
 pub mod account;
 pub mod apply;
@@ -19,25 +20,25 @@ pub use log::{Log, Logged};
 pub use names::{Names, Slot};
 pub use transaction::{Draft, DraftEntry, Phase, Refusal, Transaction};
 
-/// A leaf is copied once a version shares it, and a reference to each of its logs counted, so it is small. With its
-/// header it fills an allocator's size class (512 bytes).
+/// The size of a leaf. An update copies a leaf that a version shares, and counts a reference to each of its logs, so
+/// leaves are small. With its header a leaf fills an allocator's size class (512 bytes).
 type Accounts = Array<Account, 7>;
 
-/// All accounts as of one position; `default()` is the empty ledger at position 0.
+/// All accounts as of one position. `default()` is the empty ledger at position 0.
 #[derive(Clone, Default)]
 pub struct Ledger {
     position: u64,
     ids: Names,
     assets: Names,
-    /// By id slot; ids that have no entries may be missing at the end.
+    /// By the slot of the id. Ids without entries may be missing at the end.
     accounts: Accounts,
-    /// By asset slot.
+    /// By the slot of the asset.
     outside: Array<Outside, 16>,
     account_count: u64,
     entry_count: u64,
 }
 
-/// What came into the ledger of one asset from outside, less what left.
+/// The sums of one asset that came into the ledger from outside, minus those that left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Outside {
     posted: i128,
@@ -51,20 +52,20 @@ impl Ledger {
         self.position
     }
 
-    /// The account of this id, if it ever had an entry: being a counterparty is not existing.
+    /// The account with this id, if it ever had an entry. A counterparty without entries is no account.
     #[must_use]
     pub fn account(&self, id: &str) -> Option<&Account> {
         let account = self.accounts.get(self.ids.slot(id)? as usize)?;
         (!account.is_empty()).then_some(account)
     }
 
-    /// All ids, of accounts and counterparties.
+    /// The names of all accounts and counterparties.
     #[must_use]
     pub fn ids(&self) -> &Names {
         &self.ids
     }
 
-    /// All assets.
+    /// The names of all assets.
     #[must_use]
     pub fn assets(&self) -> &Names {
         &self.assets

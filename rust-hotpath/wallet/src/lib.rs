@@ -1,8 +1,8 @@
 //! The first model of the `hotpath` engine: balances and statistics of a double-entry wallet.
 //!
-//! [`wallet`] implements the engine's [`Model`](hotpath::model::Model) with one file per method. Below it there is no
-//! request and no reply: [`ledger`] holds the accounts and applies transactions, [`stats`] computes exact figures over
-//! one version. The program `hotpathd` serves it.
+//! [`wallet`] implements the engine's [`Model`](hotpath::model::Model), with one file per method. The modules below it
+//! know no requests and replies: [`ledger`] holds the accounts and applies transactions, and [`stats`] computes exact
+//! figures over one version. The program `hotpathd` serves this model.
 
 pub mod ledger;
 pub mod proto;

@@ -1,4 +1,4 @@
-//! `hotpathd`, the wallet's sidecar: see `hotpath::app`.
+//! `hotpathd`, the wallet's sidecar. See `hotpath::app`.
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,5 @@
-//! Exact statistics over one version of the ledger: integers only, each figure a function of the entries alone.
+//! Exact statistics over one version of the ledger. They use integers only, and each figure depends on nothing but the
+//! entries.
 
 pub mod asof;
 pub mod calendar;
@@ -10,12 +11,12 @@ pub mod window;
 
 use crate::ledger::{Log, Logged, Phase};
 
-/// A span of time, start included, end not.
+/// A span of time. The start belongs to it, the end does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Inclusive start, in microseconds since the epoch.
     pub from_us: i64,
-    /// Exclusive end.
+    /// Exclusive end, in microseconds since the epoch.
     pub to_us: i64,
 }
 
@@ -26,7 +27,7 @@ impl Window {
         self.from_us <= time_us && time_us < self.to_us
     }
 
-    /// True if the statistics are over this entry: posted, and inside.
+    /// True if the statistics count this entry: it is posted, and inside.
     fn takes(&self, entry: &Logged) -> bool {
         entry.phase == Phase::Posted && self.contains(entry.occurred_at_us)
     }
@@ -41,10 +42,10 @@ mod tests {
     use super::*;
     use crate::ledger::{Draft, DraftEntry, Ledger};
 
-    /// What happened to account "a" in asset "GBP": time, amount, phase, counterparty.
+    /// An entry of account "a" in asset "GBP": time, amount, phase, counterparty.
     pub(super) type Event<'a> = (i64, i64, Phase, &'a str);
 
-    /// A ledger in which exactly these entries were booked, in this order.
+    /// A ledger with exactly these entries, booked in this order.
     pub(super) fn ledger(events: &[Event]) -> Ledger {
         let mut ledger = Ledger::default();
         for (position, &(at, amount, phase, counterparty)) in (1..).zip(events) {

@@ -1,7 +1,7 @@
-//! The first model: the hot reads of `wallet.v1.WalletService`.
+//! The model of the hot reads of `wallet.v1.WalletService`.
 //!
-//! One file per method, each with the same three functions: `parse` decodes and checks the request by itself, `cost`
-//! estimates the work, `answer` looks things up and appends the reply.
+//! Each method has a file with the same three functions. `parse` decodes and checks the request by itself, `cost`
+//! estimates the work, and `answer` looks things up and appends the reply.
 
 mod balance;
 mod batch;
@@ -31,9 +31,9 @@ pub enum Query<'a> {
     Batch(batch::Query<'a>),
     /// Figures over a window.
     Statistics(statistics::Query),
-    /// The other sides of a window.
+    /// The counterparties of a window.
     Counterparties(counterparties::Query),
-    /// A window by calendar steps.
+    /// The calendar steps of a window.
     Series(series::Query),
 }
 
@@ -120,7 +120,7 @@ mod tests {
 
     const YEAR_US: i64 = 31_536_000_000_000;
 
-    /// A ledger in which "a" has so many entries in GBP.
+    /// A ledger in which "a" has `entries` entries in GBP.
     fn ledger(entries: u64) -> Ledger {
         let mut ledger = Ledger::default();
         for position in 1..=entries {
@@ -143,7 +143,7 @@ mod tests {
         ledger
     }
 
-    /// A ledger in which "many" has so many assets, one entry each, and "b" the first of them.
+    /// A ledger in which "many" has `count` assets with one entry each, and "b" has the first of these assets.
     fn assets(count: u64) -> Ledger {
         let mut ledger = Ledger::default();
         let pairs = (0..count).map(|n| ("many", n)).chain([("b", 0)]);

@@ -1,8 +1,8 @@
 //! Golden replies in `proto/golden/*.json`, which every language must reproduce.
 //!
-//! A file holds events (base64 of encoded transactions, positions 1, 2, …) and cases, each a request and its reply as
-//! of a position: `{"description", "events": [..], "cases": [{"name", "method", "position", "request", "code",
-//! "message", "response"}]}`.
+//! A file holds events and cases. The events are base64 of encoded transactions, at the positions 1, 2, …. A case is a
+//! request and its reply at a position: `{"description", "events": [..], "cases": [{"name", "method", "position",
+//! "request", "code", "message", "response"}]}`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -25,7 +25,7 @@ fn the_golden_replies_are_reproduced() {
     check_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Checks every file; how many cases there were.
+/// Checks every file, and returns the number of cases.
 fn check_folder(folder: &Path) -> Result<usize, String> {
     let listed = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let paths = listed.map(|entry| entry.expect("a folder entry").path());
@@ -58,7 +58,7 @@ fn check_file(text: &str) -> Result<usize, String> {
     Ok(cases.len())
 }
 
-/// The state at every position.
+/// Returns the state at every position.
 fn replay(events: &[Value]) -> Result<Vec<State>, String> {
     let mut state = State::default();
     let mut versions = vec![state.clone()];
@@ -134,8 +134,8 @@ fn bytes(value: &Value, field: &str) -> Result<Vec<u8>, String> {
         .map_err(|e| format!("{field}: {e}"))
 }
 
-/// One credit of 5 GBP at the epoch to account "a"; its balance, and two questions that have none. The bytes are
-/// written out by hand, so that they owe nothing to either encoder.
+/// Tests the reader of golden files with one credit of 5 GBP to account "a" at the epoch: its balance, and two requests
+/// that are refused. The bytes are written by hand, so they do not depend on either encoder.
 mod reader {
     use super::*;
     use serde_json::json;

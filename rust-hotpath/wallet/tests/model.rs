@@ -1,4 +1,5 @@
-//! Random transactions and questions: the model must agree with a naive oracle byte for byte, at every version.
+//! Posts random transactions and asks random questions. The model must agree with a naive oracle byte for byte, at
+//! every version.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,7 @@ use questions::{Question, question, transaction};
 
 type State = <Wallet as Model>::State;
 
-/// The model and the oracle, side by side; every version of the model is kept, by its position.
+/// The model and the oracle, side by side. Every version of the model is kept, by its position.
 pub struct Pair {
     oracle: Oracle,
     versions: Vec<State>,
@@ -50,7 +51,7 @@ impl Pair {
         &self.versions[self.versions.len() - 1]
     }
 
-    /// Posts to both, `position` being relative to the last; true if they took it.
+    /// Posts a transaction to both. Its `position` is relative to the last one. Returns true if they took it.
     pub fn post(&mut self, mut transaction: p::Transaction) -> bool {
         transaction.position += self.oracle.transactions.len() as u64;
         let mut state = self.state().clone();
@@ -60,7 +61,8 @@ impl Pair {
             Wallet::apply(&mut state, &event)
         });
         assert_eq!(applied, self.oracle.post(&transaction));
-        // Refused or not, this is what goes on: a refused one must have changed nothing.
+        // The test goes on with this state in either case, because a refused transaction must not have changed
+        // anything.
         state.audit().expect("a sound ledger");
         if applied.is_ok() {
             self.versions.push(state);
@@ -71,7 +73,7 @@ impl Pair {
         applied.is_ok()
     }
 
-    /// The answer that both give, at the newest version.
+    /// The answer that both give at the newest version.
     pub fn ask(&self, question: &Question) -> Result<Vec<u8>, Refusal> {
         self.ask_at(question, self.versions.len() - 1)
     }

@@ -1,4 +1,5 @@
-//! The canonical text and the hash of a method, which the Go service makes too: of the wallet's, since they have every kind of field.
+//! Tests the canonical text and the hash of methods, which the Go service computes too. The wallet's methods have every
+//! kind of field.
 
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 

@@ -1,5 +1,5 @@
-//! The sidecar of the break-even report: its one method uses as much CPU as it is asked to. See `model.rs`, and
-//! `go-shim/examples/burn` for the service that it serves.
+//! The sidecar of the break-even report. Its one method uses as much CPU as the request says. The model is in
+//! `model.rs`, and the service is in `go-shim/examples/burn`.
 
 mod model;
 
@@ -7,7 +7,7 @@ mod model;
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // Calibrates before anybody asks.
+    // Calibration should be over before the first request.
     burner::shared();
     hotpath::app::main::<model::Burn>(hotpath::program!())
 }

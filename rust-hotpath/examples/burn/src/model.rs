@@ -1,4 +1,4 @@
-//! A model without a ledger: no event ever comes, and every answer is that of the empty ledger at position 0.
+//! A model without a ledger. No event ever comes, and every answer is at position 0 of the empty ledger.
 
 use burner::MAX_WORK_NS;
 use hotpath::model::{Model, Refusal, VerdictCode};
@@ -18,7 +18,7 @@ pub(crate) mod proto {
 
 use proto::{BurnRequest, BurnResponse};
 
-/// What [`Model::cost`] counts in.
+/// The unit of [`Model::cost`].
 const COST_UNIT_NS: u32 = 5;
 
 #[derive(Debug)]

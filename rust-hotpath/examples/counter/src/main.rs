@@ -1,5 +1,5 @@
-//! A sidecar for another model, as another team would write it: a crate of its own that uses the engine's public API.
-//! The model is in `model.rs`.
+//! A sidecar as another team would write it: a crate of its own that uses only the public API of the engine. The model
+//! is in `model.rs`.
 //!
 //! ```text
 //! cargo run -p counter -- --socket /tmp/counter.sock

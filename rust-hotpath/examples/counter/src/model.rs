@@ -1,4 +1,4 @@
-//! A whole model: named counters. Read it top to bottom; it is the tutorial for [`Model`].
+//! A whole model: named counters. It is the tutorial for [`Model`]; read it from top to bottom.
 
 use hotpath::model::{Model, Refusal, VerdictCode};
 use prost::Message;
@@ -17,18 +17,19 @@ pub(crate) mod proto {
 
 use proto::{Added, GetRequest, GetResponse, ListRequest, ListResponse, list_response::Row};
 
-/// The model has no data of its own: all of it is in [`Counters`], which the engine versions.
+/// The model has no data of its own. All data is in [`Counters`], and the engine keeps versions of that.
 #[derive(Debug)]
 pub(crate) enum Counter {}
 
-/// The ledger at one position. A persistent map makes `clone` O(1): every retained version shares almost everything
-/// with the next. The values are wider than the wire's, so that only *reading* a value that doesn't fit fails.
+/// The ledger at one position. A persistent map makes `clone` O(1), because every retained version shares almost
+/// everything with the next. The values are wider than those of the messages. So only *reading* a value that doesn't
+/// fit fails.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
     values: im::OrdMap<String, i128>,
 }
 
-/// A checked request. An enum over the methods keeps `parse` and `answer` in step.
+/// A checked request. Because it is one enum for all methods, `parse` and `answer` cannot drift apart.
 #[derive(Debug)]
 pub(crate) enum Query {
     /// The value of one counter.
@@ -39,9 +40,10 @@ pub(crate) enum Query {
 
 impl Model for Counter {
     const SERVICE: &'static str = "counter.v1.CounterService";
-    // Only the hot methods; `Add` stays where it is. The index in this list is what `parse` gets.
+    // These are only the hot methods; `Add` stays in the Go service. `parse` gets the index in this list.
     const METHODS: &'static [&'static str] = &["Get", "List"];
-    // What `parse` and `answer` leave to the owner, which can do more than this copy of it. Each reason is a label of the metrics.
+    // The reasons for which `parse` and `answer` leave a request to the Go service. Each reason is a label of the
+    // metrics.
     const DECLINES: &'static [&'static str] = &["pattern"];
     const DESCRIPTORS: &'static [u8] =
         include_bytes!(concat!(env!("OUT_DIR"), "/counter.v1.descriptors.bin"));
@@ -50,7 +52,7 @@ impl Model for Counter {
     type Event = Added;
     type Query<'a> = Query;
 
-    // Everything about an event that can be judged by itself. This runs beside the writer, `apply` on it.
+    // Checks what can be checked of an event alone. This runs beside the writer's thread, while `apply` runs on it.
     fn decode_event(bytes: &[u8]) -> Result<Added, String> {
         let event = Added::decode(bytes).map_err(|error| error.to_string())?;
         if event.name.is_empty() || event.name.len() > 64 {
@@ -63,7 +65,7 @@ impl Model for Counter {
         event.position
     }
 
-    // The rest of the rules. All checks come before the first change: whole or not at all.
+    // Checks the rest. All checks come before the first change, so that an event is applied whole or not at all.
     fn apply(state: &mut Counters, event: &Added) -> Result<(), String> {
         if event.delta == 0 {
             return Err("delta: must not be 0".to_owned());
@@ -73,7 +75,7 @@ impl Model for Counter {
         Ok(())
     }
 
-    // Arguments are judged before any state is looked at, so a bad one is refused at every position alike.
+    // Arguments are checked before any state is looked at, so a bad one is refused alike at every position.
     fn parse(method: usize, request: &[u8]) -> Result<Query, Refusal> {
         match Self::METHODS[method] {
             "Get" => {
@@ -84,7 +86,7 @@ impl Model for Counter {
                         "name: must be 1-64 bytes",
                     ));
                 }
-                // Rare and costly to write twice: let Go answer.
+                // Such requests are rare, and costly to write twice. The Go service answers them.
                 if name.contains('*') {
                     return Err(Refusal::Decline("pattern"));
                 }
@@ -94,7 +96,7 @@ impl Model for Counter {
         }
     }
 
-    // A pure function of (state, query): no clock, no hash order, no floating point.
+    // This depends on nothing but the state and the query: no clock, no order of a hash map, no floating point.
     fn answer(state: &Counters, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
         match query {
             Query::Get(name) => {
@@ -128,7 +130,7 @@ impl Model for Counter {
     }
 }
 
-/// Bytes that are no such message are not the model's to judge: the caller's own service says what it always said.
+/// Bytes that are no such message are not for the model to judge. The caller's own service says what it always said.
 fn decode<T: Message + Default>(request: &[u8]) -> Result<T, Refusal> {
     T::decode(request).map_err(|error| Refusal::Malformed(error.to_string()))
 }

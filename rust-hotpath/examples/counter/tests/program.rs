@@ -1,4 +1,4 @@
-//! A program that an adopter builds goes by its own name wherever it speaks.
+//! Tests that a program that an adopter builds uses its own name wherever it says one.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     process::{self, Command, Stdio},
 };
 
-/// Exit code, standard output and standard error.
+/// Returns the exit code, standard output and standard error.
 fn said(args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_counter"))
         .args(args)
@@ -32,7 +32,7 @@ fn its_version_help_and_errors() {
 #[test]
 fn its_log() {
     let socket = env::temp_dir().join(format!("counter-{}.sock", process::id()));
-    // Its standard input has ended, so it ends as soon as it has started.
+    // Standard input has already ended, so the program ends as soon as it has started.
     let (code, _, log) = said(&["--lifeline", "--socket", socket.to_str().unwrap()]);
     let _ = fs::remove_file(&socket);
     assert_eq!(code, Some(0), "{log}");

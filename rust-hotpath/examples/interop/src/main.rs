@@ -1,5 +1,5 @@
-//! A sidecar for gRPC's interop test service, as `google.golang.org/grpc/interop` serves it: a service without state of its
-//! own, statuses of every code, and requests that only the Go service can answer.
+//! A sidecar for gRPC's interop test service, as `google.golang.org/grpc/interop` serves it. The service has no state
+//! of its own, it returns statuses of every code, and only the Go service can answer some of its requests.
 //! `go-shim/examples/interop` runs grpc-go's interop client against both together.
 
 mod model;

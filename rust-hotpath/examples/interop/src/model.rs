@@ -1,4 +1,4 @@
-//! A model without a ledger: a request alone decides its answer.
+//! A model without a ledger. An answer depends on the request alone.
 
 use hotpath::model::{Model, Refusal, VerdictCode};
 use prost::Message;
@@ -29,7 +29,7 @@ pub(crate) enum Query {
     Unary(usize),
 }
 
-/// Longer replies are not worth a trip through a socket.
+/// Most bytes of a reply. It is not worth sending longer ones through a socket.
 const MOST_BYTES: usize = 1 << 20;
 
 impl Model for Interop {
@@ -55,14 +55,14 @@ impl Model for Interop {
         Err("grpc.testing has no events".to_owned())
     }
 
-    // In the order of the Go handler: the status that the caller wants, then the payload.
+    // Checks in the order of the Go handler: first the status that the caller wants, then the payload.
     fn parse(method: usize, request: &[u8]) -> Result<Query, Refusal> {
         if Self::METHODS[method] == "EmptyCall" {
             return decode::<proto::Empty>(request).map(|_| Query::Empty);
         }
         let request = decode::<SimpleRequest>(request)?;
         if request.orca_per_query_report.is_some() {
-            // It goes into a trailer, where a sidecar has no say.
+            // The report goes into a trailer, which a sidecar cannot set.
             return Err(Refusal::Decline("load_report"));
         }
         let status = request.response_status.unwrap_or_default();
@@ -70,7 +70,7 @@ impl Model for Interop {
             let code = VerdictCode::from_number(status.code).unwrap_or(VerdictCode::Unknown);
             return Err(Refusal::verdict(code, status.message));
         }
-        // An error of Go that is no status is UNKNOWN.
+        // In Go, an error that is no status becomes UNKNOWN.
         let unknown = |text| Err(Refusal::verdict(VerdictCode::Unknown, text));
         let Ok(size) = usize::try_from(request.response_size) else {
             let size = request.response_size;

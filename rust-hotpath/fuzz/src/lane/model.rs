@@ -2,14 +2,14 @@
 
 use hotpath::model::{Model, Refusal, VerdictCode};
 
-/// Where the ledger stands.
+/// The position of the ledger.
 pub(crate) const HEAD: u64 = 5;
-/// The method that takes long, or says so.
+/// The method whose declared cost is high.
 pub(crate) const EXPENSIVE: u32 = 1;
 
 pub(crate) enum Echo {}
 
-/// What a method says: a reply, or a verdict.
+/// The outcome of a method: a reply is appended, or a verdict is returned.
 pub(crate) fn reply(method: u32, body: &[u8], reply: &mut Vec<u8>) -> Option<String> {
     match method {
         2 => return Some(String::from_utf8_lossy(body).into_owned()),

@@ -1,4 +1,4 @@
-//! An account: what it holds of each asset.
+//! An account and what it holds of each asset.
 
 use std::num::TryFromIntError;
 use std::sync::Arc;
@@ -7,49 +7,49 @@ use super::log::{Log, Logged};
 use super::names::Slot;
 use super::transaction::Phase;
 
-/// Sums over the entries of one (account, asset). They may pass `i64`: only an answer is bound to it.
+/// Sums over the entries of one (account, asset). They may exceed `i64`. Only an answer must fit it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Posted credits, >= 0.
     pub credits_posted: i128,
     /// Posted debits as |amount|, >= 0.
     pub debits_posted: i128,
-    /// Credits held less credits released.
+    /// Credits held minus credits released.
     pub credits_pending: i128,
-    /// Debits held less debits released, as |amount|.
+    /// Debits held minus debits released, as |amount|.
     pub debits_pending: i128,
 }
 
-/// One account's share of one asset.
+/// What one account holds of one asset.
 #[derive(Clone, Copy, Debug)]
 pub struct Holding<'a> {
     /// The asset.
     pub asset: Slot,
-    /// Over all entries.
+    /// The sums over all entries.
     pub counters: Counters,
     /// How many entries there are.
     pub entry_count: u64,
-    /// The latest time of any entry, not that of the last one booked.
+    /// The latest time of any entry, which need not be the entry booked last. In microseconds since the epoch.
     pub last_occurred_at_us: i64,
     /// All entries.
     pub log: &'a Log,
 }
 
-/// What an account holds, ascending by asset slot. Nearly every account has one asset: its figures stand in place, in one
-/// cache line, so that a balance needs no other.
+/// What an account holds, ascending by asset slot. Nearly every account has one asset. Its figures are stored in place,
+/// in one cache line, so that a balance needs no other.
 #[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 pub enum Account {
-    /// No entry yet, as with an id that is only ever a counterparty.
+    /// There is no entry yet, as for an id that is only a counterparty.
     #[default]
     Empty,
-    /// One asset, and figures that fit.
+    /// There is one asset, and its figures fit.
     One(Narrow),
-    /// All others.
+    /// All other accounts.
     Many(Arc<Vec<Wide>>),
 }
 
-/// A holding whose figures fit 64 bits, and its count of entries 32.
+/// A holding whose sums fit 64 bits and whose count of entries fits 32.
 #[derive(Clone, Debug)]
 pub struct Narrow {
     asset: Slot,
@@ -89,19 +89,19 @@ impl Counters {
         }
     }
 
-    /// Posted credits less posted debits.
+    /// Posted credits minus posted debits.
     #[must_use]
     pub fn posted(&self) -> i128 {
         self.credits_posted - self.debits_posted
     }
 
-    /// What is posted and not held.
+    /// The posted balance minus pending debits.
     #[must_use]
     pub fn available(&self) -> i128 {
         self.posted() - self.debits_pending
     }
 
-    /// Pending credits less pending debits.
+    /// Pending credits minus pending debits.
     #[must_use]
     pub fn pending(&self) -> i128 {
         self.credits_pending - self.debits_pending
@@ -124,7 +124,7 @@ impl Narrow {
         }
     }
 
-    /// False if it would no longer fit: then nothing was booked.
+    /// Books an entry. Returns false, and books nothing, if the figures would no longer fit.
     fn book(&mut self, entry: Logged) -> bool {
         let mut counters = self.holding().counters;
         counters.count(entry.amount, entry.phase);
@@ -135,7 +135,7 @@ impl Narrow {
         })
     }
 
-    /// Counts one entry more.
+    /// Sets the counters, and counts one more entry.
     fn set(&mut self, counters: &Counters) -> Result<(), TryFromIntError> {
         let figures = [
             counters.credits_posted,
@@ -209,7 +209,7 @@ impl Account {
         one.into_iter().chain(many.iter().map(Wide::holding))
     }
 
-    /// The holding of the only asset.
+    /// The holding of the only asset. `None` if the account is stored as [`Self::Many`] or has no entries.
     #[must_use]
     #[inline]
     pub fn only(&self) -> Option<Holding<'_>> {
@@ -232,13 +232,13 @@ impl Account {
         }
     }
 
-    /// True if it never had an entry.
+    /// True if the account never had an entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 
-    /// Books an entry, copying only what an older version still shares.
+    /// Books an entry. Copies only what an older version still shares.
     pub(super) fn book(&mut self, asset: Slot, entry: Logged) {
         if let Self::Empty = self {
             *self = Self::One(Narrow {

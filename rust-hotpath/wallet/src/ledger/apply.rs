@@ -1,4 +1,5 @@
-//! (version, transaction) -> version: everything is checked first, then everything is booked.
+//! Applies a transaction to a version, which makes the next version. It checks everything first, and then books
+//! everything.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,13 @@ use super::log::Logged;
 use super::transaction::Entry;
 use super::{Account, Ledger, Outside, Phase, Refusal, Transaction};
 
-/// Debug builds look for lost money after this many transactions, since looking takes a walk over all accounts.
+/// Debug builds check every so many transactions that no money was lost, because the check reads all accounts.
 const TRANSACTIONS_TO_CHECK: u64 = 1 << 10;
 
-/// One pending counter: account, asset, and whether it is that of the debits.
+/// One pending counter: the account, the asset, and whether it is the counter of the debits.
 type PendingKey<'a> = (&'a str, &'a str, bool);
 
-/// What one transaction does to a pending counter.
+/// The effect of one transaction on a pending counter.
 #[derive(Default)]
 struct PendingChange {
     sum: i128,
@@ -23,7 +24,7 @@ impl Ledger {
     /// Books a transaction, whole or not at all.
     ///
     /// # Errors
-    /// The rule that it breaks; the ledger is then unchanged.
+    /// The rule that it breaks. The ledger is then unchanged.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         self.check(transaction)?;
         for entry in &transaction.entries {
@@ -57,7 +58,8 @@ impl Ledger {
         }
     }
 
-    /// Among the pending counters that would end up negative, the lowest last release.
+    /// Finds the release to name in a refusal. For each pending counter that would end up negative it takes the last
+    /// release, and of these the one with the lowest index.
     fn over_release(&self, entries: &[Entry]) -> Option<usize> {
         if entries.iter().all(|entry| entry.phase != Phase::Release) {
             return None;

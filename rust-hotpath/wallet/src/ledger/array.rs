@@ -1,23 +1,28 @@
-//! A persistent array that only grows: a clone is O(1), an update copies the way to one leaf.
+//! A persistent array that only grows. A clone is O(1). An update copies the path from the root to one leaf.
 //!
-//! The root is no node but a vector of all branches, copied once for each version that is changed: 7 pointers for 50,000
-//! accounts, 140 for a million. A fourth level would copy fewer, and would be one step more for every read.
+//! ```text
+//!  root: a vector ──> branches (32 twigs each) ──> twigs (32 leaves each) ──> leaves (LEAF items each)
+//! ```
 //!
-//! Not an `im::Vector`, which may also be cut and joined: its every step looks into a table of sizes, and each leaf has
-//! a header of its own, so that a read takes about twice the cache misses. Here three steps lead to an item, and only
-//! the last of them is usually a miss.
+//! The root is copied once for each version that is changed: 7 pointers for 50,000 accounts, 140 for a million. A
+//! fourth level would copy fewer pointers, but would add one step to every read.
+//!
+//! An `im::Vector` may also be cut and joined. So its every step looks into a table of sizes, and each of its leaves
+//! has a header of its own. A read there takes about twice the cache misses. Here a read takes three steps, and usually
+//! only the last is a miss.
 
 use std::array;
 use std::sync::Arc;
 
-/// Children to an inner node. An update counts a reference to each child of what it copies, so wide nodes are expensive.
+/// Children of an inner node. An update counts a reference to each child of every node that it copies, so wide nodes
+/// are expensive.
 const FAN: usize = 32;
 
 type Leaf<T, const LEAF: usize> = Option<Arc<[T; LEAF]>>;
 type Twig<T, const LEAF: usize> = Option<Arc<[Leaf<T, LEAF>; FAN]>>;
 type Branch<T, const LEAF: usize> = Arc<[Twig<T, LEAF>; FAN]>;
 
-/// Items by their index from 0, `LEAF` to a leaf.
+/// Items by their index from 0. A leaf has `LEAF` items.
 #[derive(Debug)]
 pub struct Array<T, const LEAF: usize> {
     branches: Arc<Vec<Branch<T, LEAF>>>,
@@ -40,7 +45,7 @@ impl<T: Clone + Default, const LEAF: usize> Array<T, LEAF> {
         self.len == 0
     }
 
-    /// The item of this index, if there is one.
+    /// The item at this index, if there is one.
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
@@ -53,7 +58,7 @@ impl<T: Clone + Default, const LEAF: usize> Array<T, LEAF> {
         Some(&leaf[index % LEAF])
     }
 
-    /// The same, to be changed: what other clones share is copied first.
+    /// The item at this index, to be changed. It first copies what other clones share.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         (index < self.len).then(|| self.place(index))
     }
@@ -108,7 +113,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Small leaves reach every level with few items.
+    /// With small leaves, few items reach every level.
     type Small = Array<usize, 2>;
 
     #[test]

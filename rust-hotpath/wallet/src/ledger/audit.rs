@@ -1,9 +1,10 @@
-//! The invariants of a ledger, for tests and debug builds.
+//! Checks the invariants of a ledger, for tests and debug builds.
 
 use super::{Account, Counters, Holding, Ledger, Outside};
 
 impl Ledger {
-    /// True if, per asset, what the accounts hold is what came from outside. Walks all accounts, not their entries.
+    /// True if, for each asset, the accounts hold exactly what came from outside. This reads all accounts, but not
+    /// their entries.
     #[must_use]
     pub fn conserves_money(&self) -> bool {
         let mut held = vec![Outside::default(); self.assets.len()];
@@ -19,10 +20,10 @@ impl Ledger {
             .all(|(asset, sum)| *sum == outside(asset))
     }
 
-    /// Checks everything that is kept twice, entry by entry.
+    /// Checks every figure that is stored and also follows from others, entry by entry.
     ///
     /// # Errors
-    /// What does not agree.
+    /// The first figures that do not agree.
     pub fn audit(&self) -> Result<(), String> {
         let (mut accounts, mut entries) = (0, 0);
         for account in self.accounts.iter().filter(|account| !account.is_empty()) {

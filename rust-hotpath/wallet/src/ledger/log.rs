@@ -1,20 +1,20 @@
-//! The entries of one (account, asset) in booking order: a persistent sequence that only grows.
+//! The entries of one (account, asset) in booking order. It is a persistent sequence that only grows.
 
 use std::sync::Arc;
 
 use super::names::Slot;
 use super::transaction::Phase;
 
-/// Entries to a sealed block. With its reference counts a block fills an allocator's size class (1,536 bytes), and the
-/// open tail, which every update copies once per published version, stays small.
+/// Entries of a sealed block. With its reference counts a block fills an allocator's size class (1,536 bytes). The open
+/// tail, which every update copies once per published version, stays small.
 pub const BLOCK: usize = 63;
 
-/// What the statistics need of an entry.
+/// The parts of an entry that the statistics need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logged {
     /// Microseconds since the epoch.
     pub occurred_at_us: i64,
-    /// Signed, in minor units.
+    /// In minor units. A credit is positive, a debit negative.
     pub amount: i64,
     /// The slot of the counterparty, or [`Logged::NOBODY`].
     counterparty: Slot,
@@ -22,10 +22,10 @@ pub struct Logged {
     pub phase: Phase,
 }
 
-/// Sealed blocks that versions share, and a tail of fewer than [`BLOCK`] entries.
+/// Sealed blocks, which versions share, and a tail of fewer than [`BLOCK`] entries.
 ///
-/// Not an `im::Vector` of entries: that allocates up to four chunks of 64 once it passes one, and most accounts have
-/// few entries. The vector of blocks is boxed for the same reason.
+/// An `im::Vector` of entries would take more memory: it allocates up to four chunks of 64 once it has more than one
+/// chunk, and most accounts have few entries. The vector of blocks is boxed for the same reason.
 #[derive(Debug, Default)]
 pub struct Log {
     sealed: Option<Box<im::Vector<Arc<[Logged; BLOCK]>>>>,
@@ -51,7 +51,7 @@ impl Logged {
         }
     }
 
-    /// The slot of the counterparty, if it names one.
+    /// The slot of the counterparty, if the entry names one.
     #[must_use]
     pub fn counterparty(&self) -> Option<Slot> {
         (self.counterparty != Self::NOBODY).then_some(self.counterparty)
@@ -98,7 +98,7 @@ impl Log {
 }
 
 impl Clone for Log {
-    /// With room for the push that a clone is made for.
+    /// A clone is made to be pushed to, so it has room for that.
     fn clone(&self) -> Self {
         let mut tail = Vec::with_capacity(self.tail.len() + spare(self.tail.len()));
         tail.extend_from_slice(&self.tail);
@@ -109,7 +109,7 @@ impl Clone for Log {
     }
 }
 
-/// Room to add to a tail of `len`: a quarter, never past a block.
+/// The room to add to a tail of `len` entries: a quarter, but never more than a block holds.
 fn spare(len: usize) -> usize {
     (len / 4 + 1).min(BLOCK - len)
 }

@@ -1,4 +1,4 @@
-//! Interning: every id and asset name gets a dense slot, in order of first appearance, and keeps it.
+//! Interning. Each id and each name of an asset gets a dense slot, in order of first appearance, and keeps it.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -12,38 +12,46 @@ use super::array::Array;
 /// A dense number for a name.
 pub type Slot = u32;
 
-/// The slot of a free place.
+/// The slot of a place that is free.
 const NONE: Slot = Slot::MAX;
-/// Names to a bucket.
+/// Places for names in a bucket.
 const PLACES: usize = 7;
-/// Names to a bucket on average; beyond it there is a bucket more.
+/// Names per bucket on average. When there are more, a bucket is added.
 const LOAD: usize = 4;
-/// Buckets that are linked from one. Of names that nobody chose to meet in a bucket, a chain of so many holds all.
+/// Most overflow buckets linked from one bucket. Unless callers choose their names so that they meet in a bucket, such
+/// a chain holds them all.
 const CHAIN: usize = 4;
-/// Bytes of a name that is kept in place; with its length and a tag it takes 24.
+/// Most bytes of a name that is stored in place. With its length and a tag, such a name takes 24 bytes.
 const SHORT_BYTES: usize = 22;
 
 /// A persistent two-way map between names and slots.
 ///
-/// The way to slots is linear hashing: buckets are split one at a time, so that growing never stops the writer. A
-/// lookup takes one cache line for the bucket and one to compare the name.
+/// Slots are found by linear hashing: buckets are split one at a time, so that growing never stops the writer. A lookup
+/// takes one cache line for the bucket, and one to compare the name.
 ///
-/// Ids come from callers, who could choose them so that they meet. So the seed is a secret of the ledger (slots do not
-/// depend on it), and should it be known, a chain still ends: what it does not hold is in a tree.
+/// ```text
+///  hash ──> buckets[i] ── full ──> overflow: at most CHAIN buckets ── full ──> crowded: a tree
+///  slot ──> names[slot]
+/// ```
+///
+/// Ids come from callers, who could choose them so that they all meet in one bucket. So the seed of the hash is a
+/// secret of the ledger (slots do not depend on it). And even if the seed were known, no chain gets longer than
+/// `CHAIN`: further names go into a tree.
 #[derive(Clone, Default)]
 pub struct Names {
     seeds: ahash::RandomState,
     buckets: Array<Bucket, 15>,
-    /// What does not fit into its bucket, linked from there.
+    /// Full buckets, linked from `buckets`.
     overflow: Array<Bucket, 15>,
-    /// The first unused one of those, which are linked too.
+    /// The first unused bucket of `overflow`. Unused buckets are linked too.
     unused: Option<u32>,
-    /// Names that came when the chain of their bucket was full; nearly always none.
+    /// Names that came when the chain of their bucket was full. It is nearly always empty.
     crowded: OrdMap<Name, Slot>,
     names: Array<Name, 64>,
 }
 
-/// One cache line. Only 32 bits of a hash are kept: it chooses the bucket, and spares comparing names.
+/// A bucket, which is one cache line. It keeps only 32 bits of each hash. They choose the bucket, and they save
+/// comparing names.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Bucket {
@@ -54,7 +62,7 @@ struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 64);
 
-/// Most ids are short enough not to need an allocation, and a pointer to follow, of their own.
+/// A name. Most ids are short enough to be stored in place, so they need no allocation and no pointer to follow.
 #[derive(Clone, Debug)]
 enum Name {
     Short(u8, [u8; SHORT_BYTES]),
@@ -82,13 +90,13 @@ impl Names {
         self.find(name, self.hash(name))
     }
 
-    /// The name of a slot; empty for a slot that was never given out.
+    /// The name of a slot. Empty for a slot that was never given out.
     #[must_use]
     pub fn name(&self, slot: Slot) -> &str {
         self.names.get(slot as usize).map_or("", Name::text)
     }
 
-    /// The slot of `name`, a new one if need be. There must be room: see [`Names::has_room`].
+    /// Returns the slot of `name`, and gives it one if it has none. There must be room: see [`Names::has_room`].
     pub fn intern(&mut self, name: &str) -> Slot {
         let hash = self.hash(name);
         if let Some(slot) = self.find(name, hash) {
@@ -100,7 +108,7 @@ impl Names {
         slot
     }
 
-    /// True if `count` more names can be interned; the last slot is never given out, so that it can mean "none".
+    /// True if `count` more names can be interned. The last slot is never given out, because it means "none".
     #[must_use]
     pub fn has_room(&self, count: usize) -> bool {
         self.names.len() + count < NONE as usize
@@ -123,7 +131,7 @@ impl Names {
             let mut places = bucket.places(hash);
             while places != 0 {
                 let slot = bucket.slots[places.trailing_zeros() as usize % PLACES];
-                // A free place has a slot without a name.
+                // The slot of a free place has no name.
                 if self
                     .names
                     .get(slot as usize)
@@ -148,7 +156,8 @@ impl Names {
         self.crowded.get(name.as_bytes()).copied()
     }
 
-    /// By as many bits of the hash as there are buckets for; one less for those that are not split yet.
+    /// Returns the bucket of a hash. It takes as many bits of the hash as all buckets need. If there is no such bucket
+    /// yet, its names are still in the bucket that one bit less gives.
     fn bucket_of(&self, hash: u32) -> usize {
         let buckets = self.buckets.len();
         let mask = buckets.next_power_of_two() - 1;
@@ -167,7 +176,7 @@ impl Names {
         self.put(hash, slot);
     }
 
-    /// Adds a bucket, and shares out between it and the one that had its names.
+    /// Adds a bucket, and divides the names of one old bucket between the old one and the new one.
     fn split(&mut self) {
         let new = self.buckets.len();
         self.buckets.push(Bucket::default());
@@ -237,7 +246,7 @@ impl Names {
         linked
     }
 
-    /// Moves a full bucket to the overflow; returns where to.
+    /// Moves a full bucket to the overflow, and returns its index there.
     fn keep(&mut self, full: Bucket) -> u32 {
         if let Some(index) = self.unused
             && let Some(bucket) = self.overflow.get_mut(index as usize)
@@ -247,22 +256,22 @@ impl Names {
             return index;
         }
         self.overflow.push(full);
-        // There are fewer of them than of names.
+        // There are fewer overflow buckets than names, so the index fits.
         u32::try_from(self.overflow.len() - 1).unwrap_or(NONE)
     }
 }
 
 impl Bucket {
-    /// Of the names of this hash, as bits.
+    /// The places with this hash, as bits.
     fn places(&self, hash: u32) -> u32 {
-        // Without branches, for where a name stands cannot be predicted.
+        // There are no branches here, because nothing can predict at which place a name is.
         let equal = self.hashes.iter().enumerate();
         equal.fold(0, |bits, (place, &other)| {
             bits | u32::from(other == hash) << place
         })
     }
 
-    /// False if it is full.
+    /// Adds a name. Returns false if the bucket is full.
     fn add(&mut self, hash: u32, slot: Slot) -> bool {
         let Some(place) = self.slots.iter().position(|&slot| slot == NONE) else {
             return false;
@@ -303,7 +312,7 @@ impl Name {
 
     fn text(&self) -> &str {
         match self {
-            // It came from a text, so it is one.
+            // The bytes came from a text, so they are UTF-8.
             Self::Short(..) => std::str::from_utf8(self.bytes()).unwrap_or_default(),
             Self::Long(text) => text,
         }

@@ -1,6 +1,6 @@
-//! The rules that ids, assets, amounts and times obey, in entries as in questions.
+//! The rules for ids, assets, amounts and times, which hold in entries as well as in requests.
 
-/// The largest amount of one entry, in minor units, either sign.
+/// The largest amount of one entry, in minor units, of either sign.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
 /// The most entries of one transaction.
 pub const MAX_ENTRIES: usize = 1_000;

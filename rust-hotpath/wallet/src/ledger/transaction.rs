@@ -1,25 +1,25 @@
-//! A transaction that obeys every rule that can be judged without a ledger.
+//! A transaction that obeys every rule that can be checked without a ledger.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::rules;
 
-/// What an entry does to the counters of its (account, asset). Numbers as in the contract.
+/// What an entry does to the counters of its (account, asset). The numbers are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Moves money.
     Posted = 1,
     /// Reserves money.
     Hold = 2,
-    /// Undoes a hold and carries its sign.
+    /// Undoes a hold. It has the sign of the hold.
     Release = 3,
 }
 
-/// A transaction as it arrived, yet unchecked.
+/// A transaction as it arrived, not yet checked.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// 1, 2, 3, … without gaps.
+    /// Positions are 1, 2, 3, … without gaps.
     pub position: u64,
     /// The caller's idempotency key.
     pub transaction_id: String,
@@ -27,7 +27,7 @@ pub struct Draft {
     pub occurred_at_us: i64,
     /// True if money enters or leaves the ledger.
     pub external: bool,
-    /// In the order in which they were posted.
+    /// The entries in the order in which they were posted.
     pub entries: Vec<DraftEntry>,
 }
 
@@ -38,17 +38,17 @@ pub struct DraftEntry {
     pub account_id: String,
     /// The unit of account.
     pub asset: String,
-    /// Minor units; + is a credit, - a debit.
+    /// In minor units. A credit is positive, a debit negative.
     pub amount: i64,
     /// The number of a [`Phase`].
     pub phase: i32,
     /// A free label.
     pub kind: String,
-    /// The account on the other side; empty means none.
+    /// The account on the other side. Empty if there is none.
     pub counterparty: String,
 }
 
-/// A checked transaction: only [`Draft::check`] makes one.
+/// A checked transaction. Only [`Draft::check`] makes one.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     pub(super) position: u64,
@@ -57,7 +57,7 @@ pub struct Transaction {
     pub(super) entries: Vec<Entry>,
 }
 
-/// What the ledger keeps of one entry.
+/// The parts of an entry that the ledger keeps.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) account_id: String,
@@ -70,23 +70,23 @@ pub(super) struct Entry {
 /// Why a transaction cannot be booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A field breaks a rule: "<field>: <rule>".
+    /// A field breaks a rule. The text is "<field>: <rule>".
     Field(String),
-    /// It is not the next one.
+    /// The transaction is not the next one.
     Position {
         /// The position that is due.
         due: u64,
         /// The position that came.
         got: u64,
     },
-    /// An entry releases more than is held, by its index.
+    /// The entry with this index releases more than is held.
     Release(usize),
     /// There is no slot left for another id.
     Full,
 }
 
 impl Phase {
-    /// The phase of a number in the contract.
+    /// The phase with this number in the contract.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
         match number {
@@ -110,7 +110,7 @@ impl Draft {
     /// Checks every rule that needs no ledger.
     ///
     /// # Errors
-    /// The first rule that is broken, fields in the order of the contract.
+    /// The first rule that is broken. Fields are checked in the order of the contract.
     pub fn check(self) -> Result<Transaction, Refusal> {
         require(
             rules::is_transaction_id(&self.transaction_id),
@@ -178,7 +178,7 @@ impl DraftEntry {
 }
 
 impl Transaction {
-    /// The position that it claims.
+    /// The position that the transaction claims.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -214,7 +214,7 @@ fn require(holds: bool, text: &str) -> Result<(), Refusal> {
 fn check_sums(entries: &[Entry]) -> Result<(), Refusal> {
     let mut sums = BTreeMap::<(&str, Phase), i64>::new();
     for entry in entries {
-        // At most 1,000 amounts of at most 10^15: far inside i64.
+        // At most 1,000 amounts of at most 10^15 are far below the limit of i64.
         *sums.entry((&entry.asset, entry.phase)).or_default() += entry.amount;
     }
     match sums.into_iter().find(|&(_, sum)| sum != 0) {

@@ -1,20 +1,20 @@
-//! Counters as they were before an instant.
+//! Computes counters as they were before an instant.
 
 use crate::ledger::{Counters, Holding};
 
-/// What a balance answers of one holding.
+/// What a balance says about one holding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Over the counted entries; through back-dating a pending counter may be negative.
+    /// The sums of the counted entries. Because of back-dated entries a pending counter may be negative.
     pub counters: Counters,
-    /// Entries of every phase.
+    /// The number of counted entries, of any phase.
     pub entry_count: u64,
-    /// The latest time of a counted entry.
+    /// The latest time of a counted entry, in microseconds since the epoch.
     pub last_occurred_at_us: Option<i64>,
 }
 
 impl Standing {
-    /// Over all entries.
+    /// Counts all entries.
     #[must_use]
     pub fn now(holding: &Holding<'_>) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Standing {
         }
     }
 
-    /// Over the entries that occurred before `as_of_us`.
+    /// Counts the entries that occurred before `as_of_us`.
     #[must_use]
     pub fn before(holding: &Holding<'_>, as_of_us: i64) -> Self {
         if holding.last_occurred_at_us < as_of_us {

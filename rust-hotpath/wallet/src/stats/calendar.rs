@@ -1,25 +1,25 @@
-//! Whole calendar steps in UTC, proleptic Gregorian, over microseconds since the epoch.
+//! Calendar steps in UTC (proleptic Gregorian), over microseconds since the epoch.
 //!
-//! A step numbers its buckets; bucket 0 holds the epoch (for months: is January of the year 0). Exact for every
-//! time that an entry or a request may have, and far beyond.
+//! Each step numbers its buckets. Bucket 0 holds the epoch; for months it is January of the year 0. The numbers are
+//! exact for every time that an entry or a request may have, and far beyond.
 
 /// The width of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// 60 minutes.
     Hour,
-    /// From midnight.
+    /// A day from midnight.
     Day,
-    /// From Monday.
+    /// A week from Monday.
     Week,
-    /// From the first.
+    /// A month from its first day.
     Month,
 }
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 const DAYS_OF_WEEK: i64 = 7;
-/// The epoch was a Thursday: three days after a Monday.
+/// The epoch was a Thursday, three days after a Monday.
 const EPOCH_WEEKDAY: i64 = 3;
 const MONTHS_OF_YEAR: i64 = 12;
 /// Days from 0001-01-01 to the epoch.
@@ -43,7 +43,7 @@ impl Step {
         }
     }
 
-    /// When a bucket starts.
+    /// The start of a bucket, in microseconds since the epoch.
     #[must_use]
     pub fn start_us(self, bucket: i64) -> i64 {
         match self {
@@ -57,7 +57,7 @@ impl Step {
 
 /// The month, counted from January of the year 0, of a day counted from the epoch.
 fn month_of_day(day: i64) -> i64 {
-    // From the average length of a month; months are too even for it to be off by more than one.
+    // A first guess from the average length of a month. Months are so even that it is off by one at most.
     let mut month = MONTHS_OF_YEAR + ((day + EPOCH_DAY) * CYCLE_MONTHS).div_euclid(CYCLE_DAYS);
     while first_day(month) > day {
         month -= 1;
@@ -68,7 +68,7 @@ fn month_of_day(day: i64) -> i64 {
     month
 }
 
-/// The first day of a month, both counted as above.
+/// The first day of a month. Both are counted as in `month_of_day`.
 fn first_day(month: i64) -> i64 {
     let year = month.div_euclid(MONTHS_OF_YEAR);
     let index = month.rem_euclid(MONTHS_OF_YEAR);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn known_dates_fall_where_they_should() {
-        // Seconds since the epoch, by calendar tables.
+        // The seconds since the epoch are from calendar tables.
         for (seconds, year, month) in [
             (951_782_400, 2000, 2),    // 2000-02-29
             (951_868_800, 2000, 3),    // 2000-03-01

@@ -1,15 +1,15 @@
-//! Who was on the other side.
+//! Finds out who was on the other side of an account's entries.
 
 use super::Window;
 use crate::ledger::{Log, Logged, Names, Slot};
 
-/// Slots are looked up in tables while there are fewer of them to an entry, else entries are sorted by slot.
+/// From this many slots per entry on, entries are sorted by slot. Below that, a table by slot is used.
 const SLOTS_PER_ENTRY: usize = 16;
 
-/// What passed between an account and one counterparty.
+/// The entries between an account and one counterparty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// Entries.
+    /// The number of entries.
     pub count: u64,
     /// Sum of the credits.
     pub credit_sum: i128,
@@ -33,7 +33,7 @@ impl Total {
     }
 }
 
-/// How many different counterparties a window names; nobody is not one.
+/// Returns how many different counterparties a window names. Entries without a counterparty do not count.
 #[must_use]
 pub fn distinct(log: &Log, window: Window) -> u64 {
     let slots = window.entries(log).filter_map(Logged::counterparty);
@@ -51,13 +51,14 @@ pub fn distinct(log: &Log, window: Window) -> u64 {
     seen.iter().map(|word| u64::from(word.count_ones())).sum()
 }
 
-/// The counterparties with the largest sum of |amount|, largest first, equals by the bytes of their id.
+/// Returns the `limit` counterparties with the largest sum of |amount|, the largest first. Equal sums are ordered by
+/// the bytes of the ids.
 #[must_use]
 pub fn top<'a>(log: &Log, window: Window, limit: usize, ids: &'a Names) -> Vec<(&'a str, Total)> {
     let entries = window.entries(log);
     let amounts = entries.filter_map(|entry| Some((entry.counterparty()?, entry.amount)));
     let mut totals = totals(amounts.collect());
-    // Names differ, so this order is total.
+    // Names differ, so no two counterparties are equal in this order.
     let rank = |a: &(Slot, Total), b: &(Slot, Total)| {
         let by_size = b.1.size().cmp(&a.1.size());
         by_size.then_with(|| ids.name(a.0).cmp(ids.name(b.0)))
@@ -71,7 +72,7 @@ pub fn top<'a>(log: &Log, window: Window, limit: usize, ids: &'a Names) -> Vec<(
     named.map(|(slot, total)| (ids.name(slot), total)).collect()
 }
 
-/// One total for each slot, in any order.
+/// Returns one total for each slot, in any order.
 fn totals(mut amounts: Vec<(Slot, i64)>) -> Vec<(Slot, Total)> {
     let highest = amounts.iter().map(|&(slot, _)| slot as usize).max();
     let highest = highest.unwrap_or(0);
@@ -85,7 +86,7 @@ fn totals(mut amounts: Vec<(Slot, i64)>) -> Vec<(Slot, Total)> {
         }
         return totals;
     }
-    // Where each slot's total stands, counted from 1.
+    // The index of each slot's total, counted from 1. 0 means that there is none yet.
     let mut places = vec![0; highest + 1];
     for (slot, amount) in amounts {
         let place: &mut usize = &mut places[slot as usize];

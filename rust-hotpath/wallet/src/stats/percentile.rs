@@ -5,7 +5,8 @@ use crate::ledger::Log;
 
 const WHOLE_BASIS_POINTS: u128 = 10_000;
 
-/// The percentiles (1-10,000 basis points) of |amount| in a window, in the order asked; empty if the window is.
+/// Returns the percentiles (1-10,000 basis points) of |amount| in a window, in the order in which they were asked for.
+/// Empty if the window has no entries.
 #[must_use]
 pub fn percentiles(log: &Log, window: Window, basis_points: &[u32]) -> Vec<u64> {
     if basis_points.is_empty() {
@@ -28,15 +29,15 @@ pub fn percentiles(log: &Log, window: Window, basis_points: &[u32]) -> Vec<u64> 
     ranks.iter().map(at).collect()
 }
 
-/// The index, from 0, of the ceil(p * n / 10,000)-th smallest.
+/// The index, from 0, of the ceil(p * n / 10,000)-th smallest value.
 fn rank(basis_points: u32, count: usize) -> usize {
     let nth = (u128::from(basis_points) * count as u128).div_ceil(WHOLE_BASIS_POINTS);
     let last = count.saturating_sub(1);
     usize::try_from(nth.saturating_sub(1)).map_or(last, |index| index.min(last))
 }
 
-/// Puts the values of the ascending, distinct ranks where sorting would; `sizes` starts at rank `first`. The middle
-/// rank goes first, so that each half is left with half of the ranks.
+/// Moves the values of the ascending, distinct `ranks` to where sorting would put them. `sizes` starts at rank `first`.
+/// The middle rank goes first, so that each half is left with half of the ranks.
 fn place(sizes: &mut [u64], ranks: &[usize], first: usize) {
     let middle = ranks.len() / 2;
     let Some(&rank) = ranks.get(middle) else {

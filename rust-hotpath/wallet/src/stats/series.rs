@@ -1,4 +1,4 @@
-//! Posted entries by calendar bucket.
+//! Sums posted entries by calendar bucket.
 
 use super::Window;
 use super::calendar::Step;
@@ -15,7 +15,7 @@ pub struct Buckets {
 /// One calendar step of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// The calendar start, which may lie before the window.
+    /// The calendar start in microseconds since the epoch. It may lie before the window.
     pub start_us: i64,
     /// Entries inside both the bucket and the window.
     pub count: u64,
@@ -23,12 +23,12 @@ pub struct Bucket {
     pub credit_sum: i128,
     /// Sum of |amount| of the debits.
     pub debit_sum: i128,
-    /// The posted balance at the end of the bucket or of the window, whichever is earlier.
+    /// The posted balance at the end of the bucket or of the window, whichever comes first.
     pub closing_balance: i128,
 }
 
 impl Buckets {
-    /// From the bucket that holds the start of the window, which must not be empty, to that of its last instant.
+    /// The buckets from the start of the window to its last instant. The window must not be empty.
     #[must_use]
     pub fn of(window: Window, step: Step) -> Self {
         let first = step.bucket(window.from_us);
@@ -40,13 +40,13 @@ impl Buckets {
         }
     }
 
-    /// How many there are.
+    /// How many buckets there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Every bucket in order, empty ones included. `log` is `None` if the account never had the asset.
+    /// Returns every bucket in order, empty ones included. `log` is `None` if the account never had the asset.
     #[must_use]
     pub fn fill(&self, log: Option<&Log>, window: Window) -> Vec<Bucket> {
         let starts = (self.first..).take(self.count);
@@ -56,7 +56,7 @@ impl Buckets {
         };
         let mut buckets: Vec<Bucket> = starts.map(empty).collect();
         let mut balance = 0;
-        // Histories are mostly in order of time, and to stay in a bucket is cheaper than to find it again.
+        // Most histories are in order of time, and staying in a bucket is cheaper than finding it again.
         let (mut near, mut index) = (0..0, None);
         for entry in log.into_iter().flat_map(Log::iter) {
             if entry.phase != Phase::Posted || entry.occurred_at_us >= window.to_us {

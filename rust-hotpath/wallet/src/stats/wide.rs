@@ -1,9 +1,9 @@
-//! Unsigned 256-bit integers, as far as a standard deviation needs them.
+//! Unsigned 256-bit integers, with only the operations that a standard deviation needs.
 
 const HALF_BITS: u32 = 64;
 const HALF_MASK: u128 = (1 << HALF_BITS) - 1;
 
-/// `high * 2^128 + low`; ordered as the number is.
+/// `high * 2^128 + low`. The fields are in the order in which they decide comparisons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wide {
     high: u128,
@@ -11,14 +11,14 @@ pub struct Wide {
 }
 
 impl Wide {
-    /// `a * b`; every product of two u128 fits.
+    /// `a * b`. The product of any two u128 fits.
     #[must_use]
     pub fn product(a: u128, b: u128) -> Self {
         let (a_high, a_low) = (a >> HALF_BITS, a & HALF_MASK);
         let (b_high, b_low) = (b >> HALF_BITS, b & HALF_MASK);
         let (cross_a, cross_b) = (a_high * b_low, a_low * b_high);
         let low = a_low * b_low;
-        // Three numbers below 2^64: no overflow.
+        // The sum of three numbers below 2^64 cannot overflow.
         let middle = (low >> HALF_BITS) + (cross_a & HALF_MASK) + (cross_b & HALF_MASK);
         Self {
             high: a_high * b_high
@@ -81,7 +81,7 @@ mod tests {
         fn agrees_with_big_integers(a: u128, b: u128, c: u128, n: u64) {
             let product = Wide::product(a, b);
             prop_assert_eq!(big(product), BigUint::from(a) * b);
-            // Kept below 2^192, so that every step fits.
+            // It is below 2^192, so that every step fits.
             let small = Wide { high: product.high >> 65, low: product.low };
             let result = small.plus(c).times(n);
             prop_assert_eq!(big(result), (big(small) + c) * n);

@@ -1,4 +1,4 @@
-//! Counts, sums, extremes, mean and standard deviation over a window.
+//! Computes counts, sums, extremes, mean and standard deviation over a window.
 
 use super::Window;
 use super::wide::Wide;
@@ -6,7 +6,7 @@ use crate::ledger::log::BLOCK;
 use crate::ledger::rules::MAX_AMOUNT;
 use crate::ledger::{Log, Logged};
 
-/// Exact partial sums over the posted entries of a window.
+/// Exact sums over the posted entries of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Entries above zero.
@@ -17,25 +17,25 @@ pub struct Summary {
     pub credit_sum: i128,
     /// Sum of |amount| of the debits.
     pub debit_sum: i128,
-    /// What only exists if there are entries.
+    /// The extremes, if there are entries.
     pub extremes: Option<Extremes>,
     square_sum: Wide,
 }
 
-/// Smallest and largest of a window that has entries.
+/// The extremes of a window that has entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extremes {
     /// Smallest signed amount.
     pub min: i64,
     /// Largest signed amount.
     pub max: i64,
-    /// Earliest time.
+    /// Earliest time, in microseconds since the epoch.
     pub first_occurred_at_us: i64,
-    /// Latest time.
+    /// Latest time, in microseconds since the epoch.
     pub last_occurred_at_us: i64,
 }
 
-// One run of the log sums up in i64 and u128; only its totals are added to the wider ones.
+// One run of the log is summed up in i64 and u128. Only the totals of a run are added to the wider sums.
 const _: () = assert!(BLOCK as i128 * MAX_AMOUNT as i128 <= i64::MAX as i128);
 const _: () = assert!(BLOCK as u128 <= u128::MAX / (MAX_AMOUNT as u128 * MAX_AMOUNT as u128));
 
@@ -56,13 +56,13 @@ impl Summary {
         self.credit_count + self.debit_count
     }
 
-    /// Credits less debits.
+    /// Credits minus debits.
     #[must_use]
     pub fn net(&self) -> i128 {
         self.credit_sum - self.debit_sum
     }
 
-    /// `net / count`, rounded half to even.
+    /// `net / count`, rounded half to even. `None` if there are no entries.
     #[must_use]
     pub fn mean(&self) -> Option<i64> {
         let count = i128::from(self.count());
@@ -80,8 +80,10 @@ impl Summary {
     }
 
     /// The population standard deviation, rounded down: the largest `s` with `(s * n)^2 <= n * sum(x^2) - sum(x)^2`.
+    /// `None` if there are no entries.
     ///
-    /// Searched for rather than taken as a root, so that only integers decide; it is at most half the range of values.
+    /// It is found by bisection and not as a root, so that only integers decide. It is at most half the range of
+    /// values.
     #[must_use]
     pub fn stddev(&self) -> Option<i64> {
         let extremes = self.extremes?;
@@ -232,7 +234,7 @@ mod tests {
         const M: i64 = MAX_AMOUNT;
         assert_eq!(summary(&[M, -M]).stddev(), Some(M));
         assert_eq!(summary(&[M, -M, M, -M]).mean(), Some(0));
-        // Just under M: a float would round up.
+        // The deviation is just under M. A float would round it up.
         assert_eq!(summary(&[M, -M + 1]).stddev(), Some(M - 1));
         let many: Vec<i64> = (0..2_000)
             .map(|n| if n % 2 == 0 { M } else { -M })

@@ -17,7 +17,7 @@ pub struct Query<'a> {
     as_of_us: Option<i64>,
 }
 
-/// The list of a reply.
+/// The key of the list in a reply.
 const BALANCES: u8 = 1 << 3 | 2;
 
 pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
@@ -36,7 +36,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
 pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
     let account = || ledger.account(&query.account_id);
     match (query.asset.as_deref(), query.as_of_us) {
-        // By key. A second look at the account would take as long as the answer.
+        // The answer is found by key. A second look at the account, to estimate it, would take as long as the answer.
         (Some(_), None) => 0,
         (None, None) if !lookup::may_be_many(ledger) => 0,
         (None, None) => account().map_or(0, |account| lookup::all_assets(account, |_| 0)),
@@ -55,7 +55,7 @@ pub(super) fn answer(
     append_rows(BALANCES, ledger, account, asset, query.as_of_us, reply)
 }
 
-/// Appends, as a list of this key, the named asset, or all that the account has had, ascending by bytes.
+/// Appends a list with this key: the named asset, or all that the account has had, ascending by the bytes of the names.
 pub(super) fn append_rows(
     key: u8,
     ledger: &Ledger,
@@ -102,7 +102,8 @@ fn append_row(
 }
 
 impl<'a> Query<'a> {
-    /// Reads what nearly every caller sends, without copying; `None` if there is anything else in it.
+    /// Reads the fields that nearly every caller sends, without copying them. Returns `None` if the request has
+    /// anything else.
     fn in_place(mut rest: &'a [u8]) -> Option<Self> {
         let mut query = Self::default();
         while let [key, after @ ..] = rest {

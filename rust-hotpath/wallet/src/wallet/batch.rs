@@ -7,16 +7,16 @@ use crate::ledger::{Account, Ledger};
 use crate::proto::BatchGetBalancesRequest;
 use hotpath::model::Refusal;
 
-/// Looking up one account takes about as long as scanning so many entries.
+/// Looking up one account takes about as long as scanning this many entries.
 const ENTRIES_PER_ACCOUNT: usize = 50;
 
-/// Rows that cost no more, all together, are not worth a look at the accounts.
+/// If the rows cost no more than this together, it is not worth looking at the accounts.
 const LITTLE: usize = 5_000;
 
-/// The looks at the accounts end here: each takes a tenth of what it is to estimate.
+/// Once the cost exceeds this, no more accounts are looked at. Each look takes a tenth of the time that it estimates.
 const ENOUGH: usize = 25_000;
 
-/// The list of a reply, and the fields of its rows.
+/// The key of the list in a reply. The keys of the fields of its rows follow.
 const ACCOUNTS: u8 = 1 << 3 | 2;
 const ACCOUNT_ID: u8 = 1 << 3 | 2;
 const FOUND: u8 = 2 << 3;
@@ -42,7 +42,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query<'_>, Refusal> {
 pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
     let ids = &query.account_ids;
     let mut cost = ids.len() * ENTRIES_PER_ACCOUNT;
-    // So much at the most, if each account has every asset.
+    // The most that the rows can cost, if each account has every asset.
     let rows = ids.len() * ledger.assets().len() * lookup::ENTRIES_PER_ASSET;
     if query.asset.is_some() || rows <= LITTLE {
         return cost;
@@ -64,7 +64,7 @@ pub(super) fn answer(
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let asset = query.asset.as_deref();
-    // All first, so that the cache misses of one do not wait for the row of another.
+    // All accounts are found first, so that their cache misses overlap and do not wait for the rows in between.
     let accounts = query.account_ids.iter().map(|id| ledger.account(id));
     let accounts: Vec<Option<&Account>> = accounts.collect();
     for (id, account) in query.account_ids.iter().zip(accounts) {
@@ -82,7 +82,7 @@ fn append_row(
     asset: Option<&str>,
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    // Checked: at most 64 bytes.
+    // The id was checked, so it has at most 64 bytes.
     reply.extend_from_slice(&[ACCOUNT_ID, u8::try_from(id.len()).unwrap_or(0)]);
     reply.extend_from_slice(id.as_bytes());
     if let Some(account) = account {
@@ -93,13 +93,15 @@ fn append_row(
 }
 
 impl<'a> Query<'a> {
-    /// One too many is enough to refuse them all; an empty one takes two bytes of a request and 24 here.
+    /// Most ids that are kept. One too many is enough to refuse the request. An empty id takes two bytes of a request,
+    /// but 24 here.
     const MOST_KEPT: usize = check::MAX_ACCOUNTS + 1;
 
-    /// Reads what nearly every caller sends, without copying; `None` if there is anything else in it.
+    /// Reads the fields that nearly every caller sends, without copying them. Returns `None` if the request has
+    /// anything else.
     fn in_place(mut rest: &'a [u8]) -> Option<Self> {
         let mut query = Self::default();
-        // Ids are mostly as long as the first.
+        // Most ids are as long as the first one.
         let first = rest.get(1).map_or(0, |length| usize::from(*length));
         let likely = rest.len() / (first + 2) + 1;
         query.account_ids.reserve(likely.min(Self::MOST_KEPT));

@@ -1,4 +1,4 @@
-//! The rules of requests, with the exact texts that the Go service uses: "<field>: <rule>".
+//! The rules of requests. The texts, "<field>: <rule>", are exactly those of the Go service.
 
 use std::collections::HashSet;
 
@@ -99,7 +99,7 @@ pub(super) fn step(number: i32) -> Result<Step, Refusal> {
     }
 }
 
-/// A figure as it is answered.
+/// Converts a figure to what an answer can hold.
 pub(super) fn fit(field: &str, figure: i128) -> Result<i64, Refusal> {
     i64::try_from(figure).map_err(|_| {
         let text = format!("{field}: does not fit int64");

@@ -1,4 +1,4 @@
-//! Between bytes and messages.
+//! Converts between bytes and messages.
 
 use prost::Message;
 use prost::bytes::Buf as _;
@@ -9,10 +9,10 @@ use prost::encoding::{
 
 use hotpath::model::Refusal;
 
-/// The field of every reply that is a list.
+/// The number of the list field, which every reply with rows has.
 const ROWS_TAG: u32 = 1;
 
-/// As Go decodes: a known field of another wire type is skipped like an unknown one, where prost alone refuses it.
+/// Decodes as Go does: a known field of another wire type is skipped like an unknown field. prost alone refuses it.
 pub(super) fn decode<M: Message + Default>(request: &[u8]) -> Result<M, Refusal> {
     M::decode(request).or_else(|error| {
         let malformed = || Refusal::Malformed(error.to_string());
@@ -21,7 +21,7 @@ pub(super) fn decode<M: Message + Default>(request: &[u8]) -> Result<M, Refusal>
     })
 }
 
-/// The fields of a flat message that have the wire type of their number; `None` if the bytes are no message at all.
+/// Returns the fields of a flat message that have the wire type of their number, or `None` if the bytes are no message.
 fn without_mistyped<M: Message + Default>(request: &[u8]) -> Option<Vec<u8>> {
     let mut kept = Vec::with_capacity(request.len());
     let mut rest = request;
@@ -36,7 +36,7 @@ fn without_mistyped<M: Message + Default>(request: &[u8]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
-/// Whether prost takes this number with this wire type: it is tried with a zero, which is good for every type.
+/// Whether prost takes this number with this wire type. It is tried with a zero, which is valid for every type.
 fn takes<M: Message + Default>(tag: u32, wire_type: WireType) -> bool {
     let mut zero = Vec::with_capacity(16);
     encode_key(tag, wire_type, &mut zero);
@@ -50,7 +50,7 @@ fn takes<M: Message + Default>(tag: u32, wire_type: WireType) -> bool {
     M::decode(&*zero).is_ok()
 }
 
-/// A text of less than 128 bytes, in place; `None` for anything else.
+/// Reads a text of less than 128 bytes in place. Returns `None` for anything else.
 #[inline]
 pub(super) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let (&length @ 0..0x80, after) = rest.split_first()? else {
@@ -66,7 +66,7 @@ pub(super) fn int64(rest: &mut &[u8]) -> Option<i64> {
     decode_varint(rest).ok().map(u64::cast_signed)
 }
 
-/// Appends a field whose length is known only when it is written.
+/// Appends a field whose length is known only once it is written.
 pub(super) fn delimited<E>(
     key: u8,
     reply: &mut Vec<u8>,
@@ -87,15 +87,16 @@ pub(super) fn delimited<E>(
     Ok(())
 }
 
-/// Appends the canonical encoding: fields in tag order, zeros of fields without presence left out.
+/// Appends the canonical encoding: fields are in tag order, and zeros of fields without presence are left out.
 pub(super) fn encode<M: Message>(message: &M, reply: &mut Vec<u8>) -> Result<(), Refusal> {
-    // Fails only when memory runs out; then it is no answer, and the service itself decides.
+    // This fails only if memory runs out. Then there is no answer, and the service itself decides.
     message
         .encode(reply)
         .map_err(|error| Refusal::Malformed(error.to_string()))
 }
 
-/// Appends one row of a reply whose only field is a list: the same bytes as encoding the whole, without building it.
+/// Appends one row of a reply whose only field is a list. The bytes are the same as if the whole reply were encoded,
+/// but the reply need not be built.
 pub(super) fn append_row<M: Message>(row: &M, reply: &mut Vec<u8>) {
     message::encode(ROWS_TAG, row, reply);
 }
@@ -166,7 +167,7 @@ mod tests {
             &[0xff],
             &[0x0a, 5, b'x'],
             &[0x0a, 1, 0xff],
-            // A field of the wrong type does not save what follows it, nor itself if it is cut short.
+            // After a field of the wrong type, mistakes still count, and so does the field itself if it is cut short.
             &[0x08, 7, 0x0a, 1, 0xff],
             &[0x0b, 0x10, 1],
             &[0x0c],

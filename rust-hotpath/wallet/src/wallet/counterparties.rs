@@ -28,7 +28,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     })
 }
 
-/// Grouping an entry takes three times as long as adding it up.
+/// Estimates the cost. Grouping an entry takes three times as long as adding it up.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
     3 * lookup::entries(ledger, &query.request.account_id, &query.request.asset)
 }

@@ -1,4 +1,4 @@
-//! The event of the feed is an encoded `wallet.v1.Transaction`.
+//! Decodes the events of the feed: encoded `wallet.v1.Transaction`s.
 
 use prost::Message;
 

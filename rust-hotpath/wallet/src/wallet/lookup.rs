@@ -1,15 +1,15 @@
-//! From names in a request to what the ledger holds.
+//! Finds in the ledger what a request names.
 
 use crate::ledger::{Account, Ledger, Log};
 use hotpath::model::{Refusal, VerdictCode};
 
-/// The account, which must have had an entry.
+/// The account with this id, which must have had an entry.
 pub(super) fn account<'a>(ledger: &'a Ledger, id: &str) -> Result<&'a Account, Refusal> {
     let unknown = || Refusal::verdict(VerdictCode::NotFound, "account_id: has no entries");
     ledger.account(id).ok_or_else(unknown)
 }
 
-/// The entries of an account in one asset; `None` if that asset never occurred on it.
+/// The entries of an account in one asset. `None` if the account never had the asset.
 pub(super) fn log<'a>(
     ledger: &'a Ledger,
     account_id: &str,
@@ -22,18 +22,18 @@ pub(super) fn log<'a>(
         .map(|holding| holding.log))
 }
 
-/// How many entries a question about one asset is about.
+/// The number of entries that a request about one asset reads.
 pub(super) fn entries(ledger: &Ledger, account_id: &str, asset: &str) -> usize {
     log(ledger, account_id, asset).map_or(0, |log| log.map_or(0, Log::len))
 }
 
-/// The row of one asset among many (its name, sorting, encoding) takes about as long as scanning so many entries.
+/// The row of one asset among many (its name, sorting, encoding) takes about as long as scanning this many entries.
 pub(super) const ENTRIES_PER_ASSET: usize = 40;
 
-/// From here on a question is moved away from cheap ones, so it need not be known how expensive it is.
+/// A request that costs this much is moved out of the way of cheap ones anyway, so its exact cost does not matter.
 pub(super) const EXPENSIVE: usize = 100_000;
 
-/// What the rows of all assets of an account cost, each `row` at least; up to about [`EXPENSIVE`].
+/// Estimates the rows of all assets of an account, counting `row` more for each. Stops at about [`EXPENSIVE`].
 pub(super) fn all_assets(account: &Account, row: impl Fn(&Log) -> usize) -> usize {
     let mut cost = 0;
     for holding in account.holdings() {
@@ -45,10 +45,10 @@ pub(super) fn all_assets(account: &Account, row: impl Fn(&Log) -> usize) -> usiz
     cost
 }
 
-/// Whether rows of all assets can be many: that is known without looking at an account.
+/// Whether an account can have many rows. This is known without looking at the account.
 pub(super) fn may_be_many(ledger: &Ledger) -> bool {
     ledger.assets().len() > FEW_ASSETS
 }
 
-/// Their rows take some 10 µs.
+/// The rows of this many assets take some 10 µs.
 const FEW_ASSETS: usize = 50;

@@ -1,5 +1,5 @@
-//! The rows that are asked for most often, or of which a reply has thousands, written by hand: building a balance that
-//! owns its asset, and measuring it before it is written, took longer than finding the account.
+//! Writes by hand the rows that are asked for most often, or of which a reply has thousands. Building a balance that
+//! owns its asset, and measuring its length before writing it, took longer than finding the account.
 
 use super::check;
 use crate::ledger::rules::MAX_ASSET_BYTES;
@@ -7,14 +7,14 @@ use crate::stats::asof::Standing;
 use crate::stats::series::Bucket;
 use hotpath::model::Refusal;
 
-/// A key and a number: a negative one takes ten bytes.
+/// A key and a number. A negative number takes ten bytes.
 const NUMBER_BYTES: usize = 11;
-/// Its key and length, the asset's, and eight numbers.
+/// The row's key and length, those of the asset, the asset, and eight numbers.
 const ROW_BYTES: usize = 2 + 2 + MAX_ASSET_BYTES + 8 * NUMBER_BYTES;
-/// A number is written as eight bytes of which the next one overwrites what it did not need.
+/// A number is written as eight bytes. The next number overwrites those that it did not need.
 const SPARE_BYTES: usize = 8;
 
-// So that the length of a row is one byte.
+// The length of a row takes one byte.
 const _: () = assert!(ROW_BYTES - 2 < 0x80);
 
 /// An encoded row with its key and length.
@@ -23,7 +23,7 @@ pub(super) struct Row {
     len: usize,
 }
 
-/// One `Balance` as a field of this key.
+/// Encodes a `Balance` as a field with this key.
 pub(super) fn balance(key: u8, asset: &str, standing: &Standing) -> Result<Row, Refusal> {
     let counters = standing.counters;
     let mut row = Row::new();
@@ -45,7 +45,7 @@ pub(super) fn balance(key: u8, asset: &str, standing: &Standing) -> Result<Row, 
     Ok(row.under(key))
 }
 
-/// One `TimeBucket` as a field of this key.
+/// Encodes a `TimeBucket` as a field with this key.
 pub(super) fn bucket(key: u8, bucket: &Bucket) -> Result<Row, Refusal> {
     let mut row = Row::new();
     row.number(1, bucket.start_us.cast_unsigned());
@@ -80,7 +80,7 @@ impl Row {
         &self.bytes[..self.len]
     }
 
-    /// Fields without presence are left out when they are zero.
+    /// Writes a field without presence. Such a field is left out when it is zero.
     fn number(&mut self, tag: u8, number: u64) {
         if number != 0 {
             self.present(tag, number);
@@ -95,7 +95,7 @@ impl Row {
         self.bytes[at + 1..at + 9].copy_from_slice(&low.to_le_bytes());
         if len > 8 {
             self.bytes[at + 8] |= 0x80;
-            // Numbers of 56 bits and more go on for one or two bytes.
+            // Numbers of more than 56 bits take one or two bytes more.
             let high = number >> 56;
             self.bytes[at + 9] = (high & 0x7f).to_le_bytes()[0];
             if len > 9 {
@@ -119,13 +119,13 @@ impl Row {
     }
 }
 
-/// The first eight bytes of a varint, and how long it is; all at once, because a loop over its bytes ends
-/// unpredictably.
+/// Returns the first eight bytes of a varint, and its length. It computes them without a loop, because a loop over the
+/// bytes would end unpredictably.
 #[inline]
 fn varint(number: u64) -> (u64, usize) {
     let bits = u64::BITS - (number | 1).leading_zeros();
     let len = bits.div_ceil(7) as usize;
-    // Seven bits to a byte: 56 bits are cut into halves, quarters and eighths.
+    // Each byte takes seven bits. So 56 bits are cut into halves, quarters and eighths.
     let x = number & 0x0fff_ffff | (number & 0x00ff_ffff_f000_0000) << 4;
     let x = x & 0x0000_3fff_0000_3fff | (x & 0x0fff_c000_0fff_c000) << 2;
     let x = x & 0x007f_007f_007f_007f | (x & 0x3f80_3f80_3f80_3f80) << 1;
@@ -141,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
 
-    /// Of any number of bits.
+    /// A number of any number of bits.
     fn number() -> impl Strategy<Value = i64> {
         (any::<i64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift)
     }

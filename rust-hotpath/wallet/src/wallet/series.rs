@@ -8,7 +8,7 @@ use crate::stats::series::Buckets;
 use hotpath::model::Refusal;
 
 const MAX_BUCKETS: usize = 10_000;
-/// The list of a reply.
+/// The key of the list in a reply.
 const BUCKETS: u8 = 1 << 3 | 2;
 
 /// A checked request.
@@ -35,7 +35,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     })
 }
 
-/// A bucket, even an empty one, takes as long as ten entries.
+/// Estimates the cost. A bucket, even an empty one, takes as long as ten entries.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
     let entries = lookup::entries(ledger, &query.request.account_id, &query.request.asset);
     entries + 10 * query.buckets.count()

@@ -24,7 +24,7 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     Ok(Query { request, window })
 }
 
-/// Selecting percentiles takes as long as all the rest.
+/// Estimates the cost. Selecting percentiles takes as long as all the rest.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
     let entries = lookup::entries(ledger, &query.request.account_id, &query.request.asset);
     match query.request.percentiles[..] {

@@ -1,4 +1,4 @@
-//! The real `hotpathd` when its log cannot be written: to log is no reason to end.
+//! Tests the real `hotpathd` when its log cannot be written. It must not end because of that.
 
 use crate::client::SOON;
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Waits until `done` says what came of `child`.
+/// Waits until `done` returns something.
 fn await_child<T>(child: &mut Child, mut done: impl FnMut(&mut Child) -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;
     loop {
@@ -25,7 +25,8 @@ fn await_child<T>(child: &mut Child, mut done: impl FnMut(&mut Child) -> Option<
     }
 }
 
-/// Starts it with this log, which is then done to as `spoil` says, ends it in good order, and looks at what is left.
+/// Starts a sidecar with this log and lets `spoil` break the log. Then ends the sidecar in good order, and checks that
+/// it left nothing.
 fn outlives(log: Stdio, spoil: impl FnOnce(&mut Child)) {
     let dir: TempDir = tempfile::tempdir().unwrap();
     let (socket, ready) = (dir.path().join("s"), dir.path().join("ready.json"));

@@ -1,4 +1,4 @@
-//! The real `hotpathd`: what matters of a process is the same whatever it serves.
+//! Tests the real `hotpathd`. What these tests check of a process does not depend on the model.
 #![allow(
     missing_docs,
     dead_code,

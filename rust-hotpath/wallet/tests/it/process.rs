@@ -1,4 +1,4 @@
-//! The real `hotpathd`: flags, exit codes, socket files, signals.
+//! Tests the real `hotpathd`: flags, exit codes, socket files, signals.
 
 use crate::client::{Feed, PROTOCOL_VERSION, SOON, connect, kind, open, reason, until};
 use hotpath::proto::hotpath::{
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-/// A running process; killed if a test fails halfway.
+/// A running process. It is killed if a test fails halfway.
 struct Process {
     child: Child,
     dir: TempDir,
@@ -64,7 +64,7 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// A gauge, as the admin page says it.
+    /// A gauge from the admin page.
     fn metric(&self, name: &str) -> Option<u64> {
         let admin = self.ready()["admin"].as_str()?.to_owned();
         let mut page = std::net::TcpStream::connect(admin).ok()?;
@@ -75,7 +75,7 @@ impl Process {
         lines.find(|(key, _)| *key == name)?.1.parse().ok()
     }
 
-    /// Its exit code and its log.
+    /// Waits until the process has ended. Returns its exit code and its log.
     fn ended(mut self) -> (Option<i32>, String, TempDir) {
         let deadline = Instant::now() + SOON;
         let status = loop {
@@ -224,7 +224,7 @@ fn it_says_where_it_listens_and_drains_on_sigterm() {
     assert!(!dir.path().join("s").exists() && !dir.path().join("ready.json").exists());
 }
 
-/// One that pays a penny to `a`.
+/// A batch with one transaction, which pays a penny to `a`.
 fn penny(position: u64) -> EventBatch {
     let entry = Entry {
         account_id: "a".to_owned(),
@@ -269,8 +269,8 @@ async fn get_balance(
     Ok(client.unary(request, path, codec).await?.into_inner())
 }
 
-/// Two requests that wait when it is told to end: one for the position that is fed then, one for none. `None` if the
-/// machine was so slow that their time was up before that.
+/// Sends two requests that wait when the process is told to end. One waits for a position that is fed then, the other
+/// for one that never comes. Returns `None` if the machine was so slow that their time was up before.
 async fn waiting_at_sigterm(
     process: &Process,
     wait: Duration,
@@ -329,7 +329,7 @@ fn requests_in_flight_at_sigterm_end_with_an_answer_or_a_status() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let process = Process::start(tempfile::tempdir().unwrap(), &["--drain-ms", "600000"]);
-    // A connection that says nothing keeps it from being drained.
+    // An open stream without requests keeps the process from being drained.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let channel = runtime.block_on(connect(&process.socket()));
     let (_requests, stream) = tokio::sync::mpsc::channel(1);
@@ -396,7 +396,8 @@ fn what_a_killed_sidecar_left_is_taken_over_what_another_program_serves_is_not()
     assert_eq!(said(&output).0, Some(69));
 }
 
-/// There is room for six stacks, and then for half a one: what else is allocated finds it.
+/// The limit leaves room for six stacks of threads and half of another. Everything else that is allocated fits into
+/// that half.
 #[test]
 fn threads_that_the_system_does_not_have_are_named_and_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
@@ -416,7 +417,7 @@ fn threads_that_the_system_does_not_have_are_named_and_nothing_is_left() {
     assert!(!socket.exists());
 }
 
-/// The question is refused, because nothing was fed: as a unary call and in a lane.
+/// The request is refused because nothing was fed. It is sent as a unary call and in a lane.
 #[tokio::test]
 async fn the_log_of_a_failed_request_names_its_trace() {
     const PARENT: &str = "b7ad6b7169203331";

@@ -1,4 +1,4 @@
-//! Chosen cases that random ones seldom meet, held against the same oracle.
+//! Chosen cases that random ones seldom meet, compared with the same oracle.
 
 use hotpath::model::{Model, Refusal, VerdictCode};
 use hotpath_wallet::Wallet;
@@ -33,7 +33,7 @@ fn post(pair: &mut Pair, at: i64, entries: Vec<p::Entry>) {
     assert!(pair.post(transaction), "refused");
 }
 
-/// Ten thousand of the largest entries: 10^19 does not fit.
+/// Posts ten thousand of the largest entries. Their sum, 10^19, does not fit `int64`.
 fn flood(pair: &mut Pair, account: &str, amount: i64, phase: i32) {
     for _ in 0..10 {
         post(pair, 0, vec![entry(account, "GBP", amount, phase); 1_000]);
@@ -107,7 +107,7 @@ fn the_first_figure_that_does_not_fit_is_named() {
                 out_of_range("closing_balance")
             );
         }
-        // One poor account does not help: one figure fails the whole batch.
+        // Another account does not help: one figure that does not fit fails the whole batch.
         post(&mut pair, 0, vec![entry("poor", "GBP", 1, 1)]);
         let batch = Question::Batch(p::BatchGetBalancesRequest {
             account_ids: vec!["poor".into(), "rich".into()],

@@ -1,4 +1,4 @@
-//! A second opinion, as naive as can be: a list of all entries that is scanned for every question.
+//! A second implementation, as naive as possible: a list of all entries, which is scanned for every question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct Oracle {
     pub transactions: Vec<Transaction>,
 }
 
-/// An entry and when it occurred.
+/// An entry, and when it occurred.
 pub type Dated<'a> = (i64, &'a Entry);
 
 pub fn token(text: &str, max: usize) -> bool {

@@ -1,4 +1,4 @@
-//! Random transactions and questions, good and bad.
+//! Makes random transactions and questions, good and bad.
 
 use hotpath::model::{Model, Refusal};
 use hotpath_wallet::Wallet;
@@ -22,7 +22,7 @@ pub enum Question {
 }
 
 impl Question {
-    /// What the oracle says, and what the model says.
+    /// Returns the oracle's answer, and then the model's.
     pub fn ask(
         &self,
         oracle: &Oracle,
@@ -75,7 +75,7 @@ fn asset() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// Around the epoch, around month and year ends, anywhere in a decade, and at the ends of time.
+/// A time near the epoch, near the ends of months and years, anywhere in a decade, or at the ends of time.
 fn time() -> impl Strategy<Value = i64> {
     let near = |t: i64| (-3_i64..=3).prop_map(move |offset| t + offset);
     prop_oneof![
@@ -131,7 +131,7 @@ fn entry() -> impl Strategy<Value = p::Entry> {
     )
 }
 
-/// Breaks one thing.
+/// Breaks one rule.
 fn spoil(transaction: &mut p::Transaction, flaw: usize) {
     let last = transaction.entries.len() - 1;
     let entry = &mut transaction.entries[last];
@@ -156,7 +156,7 @@ fn spoil(transaction: &mut p::Transaction, flaw: usize) {
     }
 }
 
-/// A transaction that comes after `position`, which it adds to its own.
+/// A transaction for [`crate::Pair::post`]. Its `position` is relative to the last one.
 pub fn transaction() -> impl Strategy<Value = p::Transaction> {
     let flaw = prop_oneof![8 => Just(None), 2 => (0_usize..20).prop_map(Some)];
     // Long ones fill several blocks of a log.

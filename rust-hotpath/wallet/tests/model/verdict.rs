@@ -1,4 +1,4 @@
-//! The oracle's answers.
+//! Answers questions as the oracle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ type Answer<T> = Result<T, Refusal>;
 const HOUR: i64 = 3_600_000_000;
 const TOKEN: &str = "bytes of printable ASCII without spaces";
 
-/// When each month from 0001-01 to 10000-01 starts, by walking there.
+/// The start of each month from 0001-01 to 10000-01, found by adding up the days.
 static MONTHS: LazyLock<Vec<i64>> = LazyLock::new(|| {
     let mut starts = vec![MIN_TIME];
     for year in 1..=9_999 {
@@ -164,7 +164,7 @@ impl Oracle {
             }
         }
         let mut rows: Vec<_> = groups.into_iter().collect();
-        // Stable, so that equals stay ascending by id.
+        // The sort is stable, so counterparties with equal sums stay ascending by id.
         rows.sort_by_key(|(_, entries)| -(sum(entries, 1) + sum(entries, -1)));
         let mut counterparties = Vec::new();
         for (id, entries) in rows.into_iter().take(q.limit as usize) {
@@ -302,7 +302,7 @@ fn statistics(entries: &[Dated], points: &[u32]) -> Answer<p::GetStatisticsRespo
     })
 }
 
-/// Of the whole numbers next to `sum / n`, the nearest; of two equally near, the even one.
+/// Of the whole numbers around `sum / n`, returns the nearest. Of two that are equally near, it returns the even one.
 fn nearest_even(sum: &BigInt, n: &BigInt) -> i64 {
     let around = sum / n;
     let near = |offset: i64| i64::try_from(&around + offset).expect("a mean fits");
@@ -315,14 +315,14 @@ fn nearest_even(sum: &BigInt, n: &BigInt) -> i64 {
     candidates[0]
 }
 
-/// The starts of all buckets and the end of the last; cut short when there are too many.
+/// The starts of all buckets and the end of the last one. The list is cut short when there are too many.
 fn starts(from: i64, to: i64, step: i32) -> Vec<i64> {
     if step == 4 {
         let first = MONTHS.partition_point(|start| *start <= from) - 1;
         let last = MONTHS.partition_point(|start| *start < to);
         return MONTHS[first..=last].iter().take(10_002).copied().collect();
     }
-    // 0001-01-01 was a Monday, so whole weeks can be counted from there too.
+    // 0001-01-01 was a Monday, so weeks can be counted from there too.
     let width = [0, HOUR, 24 * HOUR, 7 * 24 * HOUR][step as usize];
     let mut starts = vec![from - (from - MIN_TIME) % width];
     while starts[starts.len() - 1] < to && starts.len() < 10_002 {

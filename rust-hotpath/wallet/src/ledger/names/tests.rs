@@ -74,7 +74,7 @@ fn names_of_equal_hash_keep_their_own_slots() {
     assert!(!names.overflow.is_empty(), "too few names to overflow");
 }
 
-/// Of the longest chain, with the bucket that it begins with.
+/// The length of the longest chain, including the bucket at its beginning.
 fn longest_chain(names: &Names) -> usize {
     let chains = (0..names.buckets.len()).map(|home| 1 + names.linked(home));
     chains.max().unwrap_or(0)
@@ -87,8 +87,8 @@ fn seeded() -> Names {
     }
 }
 
-/// Names with a seed that everybody knows, and so many ids that meet in one of its buckets: they are few enough for
-/// their buckets to be told apart by 9 bits.
+/// Names with a known seed, and `count` ids that meet in one bucket. While there are at most 512 buckets, 9 bits of a
+/// hash choose the bucket, and these are equal.
 fn crafted(count: u32) -> (Names, Vec<String>) {
     let names = seeded();
     assert!(count as usize <= LOAD << 9);
@@ -110,7 +110,7 @@ fn ids_that_are_made_to_meet_make_no_long_chain_and_are_found() {
         assert_eq!((names.slot(id), names.intern(id)), (Some(slot), slot));
         assert_eq!(names.slot(&format!("{id}-")), None);
     }
-    // Others come between, buckets are split, and all stay where they can be found.
+    // Other names come in between, and buckets are split, but every id can still be found.
     for n in 0..20_000 {
         assert_eq!(names.intern(&n.to_string()), 1_000 + n);
     }
