@@ -84,7 +84,7 @@ func TestOneBadMethodTakesNoOtherAlongAndItsBreakerIsNamed(t *testing.T) {
 			t.Errorf("%s: open %v, opened %v times", name, open, opened)
 		}
 	}
-	want := "level=WARN msg=\"a breaker opened: what it guards is answered locally\" breaker=" + unaryCall +
+	want := "level=WARN msg=\"a breaker opened: the calls that it guards are answered locally\" breaker=" + unaryCall +
 		" from=closed to=open why=no_position failures=3 failed_probes=0 for="
 	if !log.has(want) {
 		t.Errorf("the log has no %s\n%s", want, log.String())

@@ -19,9 +19,9 @@ func (s *Side) breakerChanged(c breaker.Change) {
 		"failures", c.Failures, "failed_probes", c.FailedProbes}
 	switch c.To {
 	case breaker.HalfOpen:
-		message = "a breaker lets one request through, to see"
+		message = "a breaker lets one request through as a probe"
 	case breaker.Open:
-		message = "a breaker opened: what it guards is answered locally"
+		message = "a breaker opened: the calls that it guards are answered locally"
 		args = append(args, "for", c.For)
 		if c.From == breaker.Closed {
 			level = slog.LevelWarn

@@ -68,7 +68,7 @@ func TestCloseDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
 			case <-time.After(testTimeout):
 				t.Fatal("Close waits for the Source")
 			}
-			if err != nil || !log.has("heed the context") {
+			if err != nil || !log.has("return when its context ends") {
 				t.Fatalf("%v, log: %s", err, log.String())
 			}
 		})

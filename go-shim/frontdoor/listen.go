@@ -34,7 +34,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return conn, err
 		}
 		l.door.metrics.connections.Inc()
-		l.door.warn.Warn(limitConnections, "a connection was closed at once: there are as many as may be", "limit", l.door.limits.Connections)
+		l.door.warn.Warn(limitConnections, "a connection was closed at once: the limit of connections is reached", "limit", l.door.limits.Connections)
 		_ = conn.Close()
 	}
 }

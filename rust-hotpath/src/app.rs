@@ -127,9 +127,9 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         exchange: engine.exchange.clone(),
         readiness: Arc::clone(&engine.readiness),
     };
-    let operators = tokio::spawn(operators.run(status));
     let ready_file = ReadyFile::write(&config.ready_file, &addresses);
     let ready_file = ready_file.inspect_err(|_| engine.shutdown.end())?;
+    let operators = tokio::spawn(operators.run(status));
     announce::<M>(config.program, &addresses);
 
     let shutdown = engine.shutdown.clone();

@@ -49,7 +49,10 @@ impl<M: Model> Control<M> {
         feed::check_protocol(hello.protocol_version)?;
         self.ledger.accepts(&hello.ledger_id)?;
         if hello.methods.len() > limits::HELLO_METHODS {
-            return Err(Error::new(Kind::Argument, "methods: must be at most 256"));
+            return Err(Error::new(
+                Kind::Argument,
+                format!("methods: must be at most {}", limits::HELLO_METHODS),
+            ));
         }
         let verdicts = hello.methods.into_iter().map(|method| self.judge(method));
         Ok(HelloResponse {

@@ -30,7 +30,7 @@ var (
 	// ErrBadSource is wrapped by errors that only a change of the Source can mend.
 	ErrBadSource = errors.New("Source.Read broke its contract")
 	// ErrSourceStuck is joined to whatever ended a feed whose Source.Read did not end with it.
-	ErrSourceStuck = errors.New("Source.Read goes on though its context has ended: make it heed the context")
+	ErrSourceStuck = errors.New("Source.Read goes on although its context has ended: make it return when its context ends")
 	// ErrClosed means that the sidecar ended the feed without a reason.
 	ErrClosed = errors.New("the sidecar closed the feed")
 )

@@ -94,7 +94,7 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 	refused := metrics.Family{Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
 		Labels: []string{"method"}}
 	localMetadata := metrics.Family{Name: "hotpath_shim_local_metadata_total", Labels: []string{"method"},
-		Help: "Answers of the local handler with response headers or trailers, which one of the sidecar would not have."}
+		Help: "Answers of the local handler with response headers or trailers, which answers of the sidecar lack."}
 	declines := newDeclines(meter)
 	for i, name := range names.Methods {
 		m := &s.methods[i]

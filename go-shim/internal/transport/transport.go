@@ -11,7 +11,7 @@ import (
 )
 
 // ErrBusy is what Call returns at once, with nothing sent, when the transport is full.
-var ErrBusy = errors.New("as many requests are under way as the transport takes")
+var ErrBusy = errors.New("the transport is full")
 
 // ErrCollateral is wrapped by the UNAVAILABLE of calls that were lost along with another one. Many calls lost at once
 // are one failure of the sidecar, for which one call stands; all others wrap ErrCollateral.

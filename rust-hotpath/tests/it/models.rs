@@ -213,3 +213,25 @@ async fn gauges_that_appear_later_do_not_break_the_page() {
     running.stop();
     running.ended().await;
 }
+
+/// The ready file is written last of all, when everything else is there already.
+#[test]
+fn a_start_that_fails_late_leaves_no_task_behind() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("no-such-folder").join("ready");
+        let args = ["--ready-file", missing.to_str().unwrap()];
+        let failed = harness::Engine::start_in(dir, &args).await;
+        let error = failed.err().expect("an error");
+        assert!(error.to_string().contains("no-such-folder"), "{error}");
+        let alive = || runtime.metrics().num_alive_tasks();
+        let gone = async {
+            while alive() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let gone = tokio::time::timeout(harness::SOON, gone).await;
+        assert!(gone.is_ok(), "{} tasks are left", alive());
+    });
+}
