@@ -105,8 +105,8 @@ func checkZero(entries []*walletv1.Entry) {
 	}
 }
 
-// checkReleases refuses a transaction that leaves pending counters negative. Of the last release on each such counter,
-// it names the one that comes first.
+// checkReleases refuses a transaction that leaves pending counters negative. Each such counter has a last release; the
+// error names the first of these entries.
 func (o *Oracle) checkReleases(tx *walletv1.Transaction) {
 	after := &Oracle{rows: append([]row(nil), o.rows...)}
 	after.Add(tx)
