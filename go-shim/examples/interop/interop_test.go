@@ -199,7 +199,7 @@ func TestEveryCasePasses(t *testing.T) {
 		name    string
 		change  func(*shim.Config)
 		options []grpc.ServerOption
-		// left is how many calls the sidecar leaves to the service.
+		// left is how many calls the sidecar declines, so that the service answers.
 		left float64
 	}{
 		{"alone", nil, []grpc.ServerOption{reports}, 0},
@@ -241,7 +241,7 @@ func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 			client := grpc_testing.NewTestServiceClient(r.conn)
 			n := 0.0
 			for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
-				// The last message is longer than a frame holds, so the shim asks again on another way.
+				// The last message is too long for a lane (over 4 KiB), so the shim asks again by unary call.
 				for _, message := range []string{"", "☺\n", string(make([]byte, 5_000))} {
 					echo := &grpc_testing.EchoStatus{Code: int32(code), Message: message}
 					_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: echo})

@@ -266,7 +266,8 @@ func padded(message []byte, bytes int) []byte {
 	return append(append(slices.Clone(message), head...), make([]byte, length)...)
 }
 
-// A row of the reply has two bytes more than its account in the request.
+// TestDirectReplyThatIsTooLong asks for balances of unknown accounts. A row of the reply has two bytes more than its
+// account in the request, so that only the reply exceeds the limit.
 func TestDirectReplyThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t, "--max-message-bytes", "65536")

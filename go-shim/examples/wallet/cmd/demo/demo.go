@@ -43,7 +43,7 @@ const (
 	surveyed = 3000
 )
 
-// endsTooOften is how many restarts a sidecar may need before it serves for the first time.
+// endsTooOften is the number of restarts after which the demo no longer waits for a sidecar that has never served.
 const endsTooOften = 3
 
 var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")

@@ -22,7 +22,7 @@ type manner int
 const (
 	// patient waits for an answer.
 	patient manner = iota
-	// large asks for replies that are too long for lanes.
+	// large asks for replies so long that a lane sends them in pieces.
 	large
 	// cancelling goes away at a random moment.
 	cancelling

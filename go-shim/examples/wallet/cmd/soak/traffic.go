@@ -21,7 +21,7 @@ const (
 	connections = 4
 	// keep is the largest number of answers per method that a stretch keeps to compare.
 	keep = 60
-	// unaryAbove is the length in bytes up to which lanes carry replies.
+	// unaryAbove is the length in bytes above which a lane sends a reply in pieces.
 	unaryAbove = 64 << 10
 )
 
@@ -30,7 +30,7 @@ type counts struct {
 	asked [manners]int
 	// gone counts requests whose caller went away or whose deadline passed.
 	gone [manners]int
-	// long counts replies that no lane carried.
+	// long counts replies of more than unaryAbove bytes.
 	long int
 }
 

@@ -12,7 +12,7 @@ import (
 type Total struct {
 	Slot  uint32
 	Count uint64
-	// sums of credits and debits.
+	// sums has the sum of credits and the sum of debits, as |amount|.
 	sums [2]ledger.Int128
 }
 

@@ -9,7 +9,7 @@ import (
 // Bucket is one calendar step of a series.
 type Bucket struct {
 	Count uint64
-	// sums of credits and debits.
+	// sums has the sum of credits and the sum of debits, as |amount|.
 	sums [2]ledger.Int128
 }
 
