@@ -30,8 +30,8 @@ const (
 	sampleEvery = time.Second
 )
 
-// retain is how long the sidecar keeps old versions. The default is half a minute, too long to wait for at each rest.
-// Then the versions left at a rest would be most of the change of its memory from rest to rest.
+// retain is how long the sidecar keeps old versions. The default is half a minute, which is too long to wait for at
+// each rest. Without the wait, the kept versions would cause most of the change of its memory from rest to rest.
 const retain = 2 * time.Second
 
 // promptPurge makes the sidecar's allocator, mimalloc, return freed memory at once. Without it resident memory varies
