@@ -18,7 +18,7 @@ type reader struct {
 	t      *testing.T
 	folder string
 	env    []string
-	// printed is what the last command did.
+	// printed is what the last command wrote to stdout.
 	printed string
 }
 
@@ -35,7 +35,7 @@ func TestThePageIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Cargo's results are kept from one run to the next; the page's own builds go to bin.
+	// Cargo's build results are kept between runs of this test. The page itself installs its builds into bin.
 	r := reader{t: t, folder: t.TempDir(), env: append(os.Environ(), "HOTPATH="+root,
 		"CARGO_TARGET_DIR="+filepath.Join(root, "target", "adopting"))}
 	seen := map[kind]int{}
@@ -91,7 +91,7 @@ func (r *reader) command(text string) *exec.Cmd {
 	return cmd
 }
 
-// serve runs what the page leaves running in a terminal, until the test ends.
+// serve starts a command that the page leaves running in a terminal. The command runs until the test ends.
 func (r *reader) serve(one block) {
 	r.t.Helper()
 	cmd := exec.Command("sh", "-euc", "exec env "+one.text)

@@ -10,33 +10,34 @@ import (
 type kind string
 
 const (
-	// file: writes it.
+	// file: the reader writes it.
 	file kind = "file"
-	// patch: changes a file by it.
+	// patch: the reader applies it to a file.
 	patch kind = "patch"
-	// run: runs it, and waits for its end.
+	// run: the reader runs it and waits until it ends.
 	run kind = "run"
-	// serve: runs it in another terminal.
+	// serve: the reader starts it in another terminal.
 	serve kind = "serve"
-	// output: compares it with what the block before printed.
+	// output: the reader compares it with what the command before it printed.
 	output kind = "output"
 )
 
 // block is a fenced block of the page.
 type block struct {
 	kind kind
-	// path is that of a file or a patch.
+	// path is set for a file or a patch.
 	path string
 	text string
-	// line is that of its fence.
+	// line is the number of the line with the opening fence.
 	line int
 }
 
-// errPage is wrapped by mistakes of the page.
+// errPage is wrapped by every error about the page.
 var errPage = errors.New("docs/adopting.md")
 
-// blocks reads a page. What is behind the language of a fence says what the block is: a path is a file's, "background" a
-// command of another terminal. A language alone is a command (sh) or an output (text).
+// blocks returns the fenced blocks of a page. The text behind a fence's language says what the block is: after diff,
+// the path of the file to patch; after sh, "background" for a command of another terminal; otherwise the path of a file
+// to write. Without such text the block is a command (sh) or an output (text).
 func blocks(page string) ([]block, error) {
 	var all []block
 	var open *block

@@ -1,5 +1,5 @@
 // Package interop_test runs grpc-go's interop client against its interop service, alone and with a sidecar in Rust
-// (rust-hotpath/examples/interop): a caller must not notice.
+// (rust-hotpath/examples/interop). A caller must not notice the sidecar.
 package interop_test
 
 import (
@@ -35,11 +35,11 @@ const (
 	emptyCall       = grpc_testing.TestService_EmptyCall_FullMethodName
 	echoedHeader    = "x-grpc-test-echo-initial"
 	echoedTrailer   = "x-grpc-test-echo-trailing-bin"
-	// testTimeout bounds waits that end as soon as something happens.
+	// testTimeout only ends tests that hang: all waits end as soon as something happens.
 	testTimeout = time.Minute
 )
 
-// failing is told of what the interop client finds wrong: it would end the process.
+// failing is the test that fails if the interop client reports an error. The client's own way is to end the process.
 var failing atomic.Pointer[testing.T]
 
 type logger struct{ grpclog.LoggerV2 }
@@ -51,8 +51,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cases are the client's, save those that want credentials; pick_first_unary and orca_oob, which the service alone fails too
-// (it gives no server id, and reports no more often than every 30 s).
+// cases returns the test cases of the interop client. It leaves out those that want credentials, and pick_first_unary
+// and orca_oob, which the service alone fails too (it gives no server id, and reports no more often than every 30 s).
 func cases() map[string]func(context.Context, *grpc.ClientConn) {
 	test := func(do func(context.Context, grpc_testing.TestServiceClient, ...grpc.CallOption)) func(context.Context, *grpc.ClientConn) {
 		return func(ctx context.Context, conn *grpc.ClientConn) { do(ctx, grpc_testing.NewTestServiceClient(conn)) }
@@ -80,7 +80,8 @@ func cases() map[string]func(context.Context, *grpc.ClientConn) {
 	}
 }
 
-// forwardable keeps the calls local whose metadata the service's handler answers with headers and trailers.
+// forwardable returns false for calls whose metadata the service's handler echoes in headers and trailers. They stay
+// local.
 func forwardable(ctx context.Context, _ string) bool {
 	return len(metadata.ValueFromIncomingContext(ctx, echoedHeader)) == 0 &&
 		len(metadata.ValueFromIncomingContext(ctx, echoedTrailer)) == 0
@@ -93,7 +94,7 @@ type rig struct {
 	conn    *grpc.ClientConn
 }
 
-// emptyLedger is of a service whose answers depend on the request alone.
+// emptyLedger is the event source of a service whose answers depend on the request alone.
 type emptyLedger struct{}
 
 func (emptyLedger) LedgerID() string { return "interop" }
@@ -137,7 +138,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 	}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	// It hands out the load reports that come in trailers.
+	// This balancer gives the client the load reports that come in trailers.
 	balancer := grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}`)
 	credentials := grpc.WithTransportCredentials(insecure.NewCredentials())
 	if r.conn, err = grpc.NewClient("unix:"+listener.Addr().String(), credentials, balancer); err != nil {
@@ -162,7 +163,7 @@ func (r *rig) await(t *testing.T, config shim.Config) {
 	}
 }
 
-// metric sums the samples of a family that have this label; all of them if value is "".
+// metric sums the samples of a metric family that have a label of this value. Without a value it sums all samples.
 func (r *rig) metric(t *testing.T, name string, value ...string) (sum float64) {
 	t.Helper()
 	families, err := r.metrics.Gather()
@@ -198,7 +199,7 @@ func TestEveryCasePasses(t *testing.T) {
 		name    string
 		change  func(*shim.Config)
 		options []grpc.ServerOption
-		// left is how many calls the sidecar leaves to the service.
+		// left is how many calls the sidecar declines, so that the service answers.
 		left float64
 	}{
 		{"alone", nil, []grpc.ServerOption{reports}, 0},
@@ -209,7 +210,7 @@ func TestEveryCasePasses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, c.change, c.options...)
 			for name := range cases() {
-				// Its reports are an interceptor's doing.
+				// orca_per_rpc needs load reports, which only the interceptor of these options sends.
 				if name != "orca_per_rpc" || c.options != nil {
 					r.pass(t, name)
 				}
@@ -217,7 +218,8 @@ func TestEveryCasePasses(t *testing.T) {
 			if c.change == nil {
 				return
 			}
-			// empty_unary, large_unary, status_code_and_message, special_status_message; custom_metadata stays.
+			// The sidecar answers empty_unary, large_unary, status_code_and_message and special_status_message;
+			// custom_metadata stays local.
 			sidecar, kept := r.metric(t, "hotpath_shim_requests_total", "sidecar"), r.metric(t, "hotpath_shim_fallbacks_total", "not_forwardable")
 			left := r.metric(t, "hotpath_shim_declined_total", "load_report")
 			if all := r.metric(t, "hotpath_shim_fallbacks_total"); sidecar != 4 || kept != 1 || left != c.left || all != kept+left {
@@ -239,7 +241,7 @@ func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 			client := grpc_testing.NewTestServiceClient(r.conn)
 			n := 0.0
 			for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
-				// Longer than a frame holds: asked for again.
+				// The last message is too long for a lane (over 4 KiB), so the shim asks again by unary call.
 				for _, message := range []string{"", "☺\n", string(make([]byte, 5_000))} {
 					echo := &grpc_testing.EchoStatus{Code: int32(code), Message: message}
 					_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: echo})
@@ -256,7 +258,7 @@ func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 	}
 }
 
-// Why custom_metadata is kept local.
+// TestHeadersOfTheHandlerAreLostIfForwarded shows why custom_metadata is kept local.
 func TestHeadersOfTheHandlerAreLostIfForwarded(t *testing.T) {
 	r := start(t, func(c *shim.Config) { c.Forwardable = nil })
 	client := grpc_testing.NewTestServiceClient(r.conn)

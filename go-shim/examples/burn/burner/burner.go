@@ -1,5 +1,6 @@
-// Package burner uses a known CPU time, by arithmetic that nothing can shorten. The Rust burner (rust-hotpath/burner of the
-// repository) runs the same loop; each process finds out by itself how long a step takes.
+// Package burner uses a requested amount of CPU time, with arithmetic that neither compiler nor CPU can shorten. The
+// Rust burner (rust-hotpath/burner in the repository) runs the same loop. Each process measures for itself how long a
+// step takes.
 package burner
 
 import (
@@ -7,23 +8,25 @@ import (
 	"time"
 )
 
-// MaxWorkNS is the most that may be burnt at once.
+// MaxWorkNS is the largest work of one call, in nanoseconds.
 const MaxWorkNS = 100_000_000
 
-// Knuth's constants for MMIX: each step needs the one before, so a core can't do two at once.
+// These are Knuth's constants for MMIX. Each step needs the result of the one before, so a core can't overlap two
+// steps.
 const (
 	factor  = 6364136223846793005
 	summand = 1442695040888963407
 )
 
 const (
-	// timedSteps of a timed run, some 300 µs: short enough that some of the runs are not interrupted.
+	// timedSteps is how many steps a timed run has. It takes some 300 µs: short enough that some of the runs are not
+	// interrupted.
 	timedSteps = 200_000
-	// timedRuns is their number: the fastest counts.
+	// timedRuns is the number of timed runs. The fastest counts.
 	timedRuns = 300
 )
 
-// Burner knows how long a step takes in this process.
+// Burner burns CPU time, at the speed that was measured in this process.
 type Burner struct{ stepsPerNS float64 }
 
 // New times the loop, which takes about 0.1 s.
@@ -46,7 +49,7 @@ func (b Burner) Burn(workNS uint32) { runtime.KeepAlive(run(b.steps(workNS))) }
 
 func (b Burner) steps(workNS uint32) uint64 { return uint64(float64(workNS) * b.stepsPerNS) }
 
-// run must not be inlined: the loop that is timed is the one that burns.
+// run must not be inlined, so that New times the same machine code that Burn runs.
 //
 //go:noinline
 func run(steps uint64) uint64 {

@@ -14,7 +14,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// page fetches from an admin listener without a limit of time: profiles take as long as they are asked to.
+// page fetches a page from an admin listener. The status must be 200.
 func page(t *testing.T, address, path string) []byte {
 	t.Helper()
 	status, body := get(t, address, path)
@@ -44,7 +44,7 @@ func get(t *testing.T, address, path string) (int, []byte) {
 	return reply.StatusCode, body
 }
 
-// flamegraph asks until the sidecar used CPU while it was profiled: a busy machine may give it none for a second.
+// flamegraph asks for flamegraphs until the sidecar used CPU during one. A busy machine may give it none for a second.
 func flamegraph(t *testing.T, address string) []byte {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); ; {

@@ -9,7 +9,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// heading changes what a good call says before its message.
+// heading changes the request line or headers of a good call. http and status are the expected answer.
 type heading struct {
 	name   string
 	change func(*http.Request)
@@ -17,7 +17,7 @@ type heading struct {
 	status string
 }
 
-// adding adds fields: name, value, name, value.
+// adding returns a function that adds header fields, given as name, value, name, value.
 func adding(fields ...string) func(*http.Request) {
 	return func(r *http.Request) {
 		for n := 0; n < len(fields); n += 2 {
@@ -80,7 +80,8 @@ var headings = []heading{
 	{"long headers", adding("X-Long", strings.Repeat("x", 20_000)), 200, "0"},
 }
 
-// What a call says before its message is judged by grpc-go in walletd. The sidecar decides each of these the same.
+// TestDirectHeadersAreJudgedAsByGRPC checks that the sidecar answers each of these headings as walletd does, where
+// grpc-go decides.
 func TestDirectHeadersAreJudgedAsByGRPC(t *testing.T) {
 	t.Parallel()
 	legacy, d := directly(t)
@@ -95,7 +96,7 @@ func TestDirectHeadersAreJudgedAsByGRPC(t *testing.T) {
 	}
 }
 
-// grpc-go ends such a stream without a word; a status tells the caller why.
+// TestDirectHeadersThatAreTooLong expects a status, which tells the caller why. grpc-go ends such a stream without one.
 func TestDirectHeadersThatAreTooLong(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t, "--max-header-bytes", "8192")

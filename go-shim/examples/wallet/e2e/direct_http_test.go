@@ -10,14 +10,14 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// wire is what a call looks like below any gRPC library.
+// wire holds what a client sees of a call without a gRPC library.
 type wire struct {
 	http                           int
 	contentType, status, encodings string
 	date, message, reply           bool
 }
 
-// What grpc-go never sends, or never shows.
+// TestDirectBelowGRPC sends what grpc-go never sends, and checks what it never shows.
 func TestDirectBelowGRPC(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t)

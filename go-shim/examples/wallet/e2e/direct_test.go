@@ -28,13 +28,13 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// direct is a sidecar that callers reach by TCP, past the Go service that feeds it.
+// direct is a sidecar that callers reach over TCP, without the Go service that feeds it.
 type direct struct {
 	*rig.Hotpathd
 	conn *grpc.ClientConn
 }
 
-// directly has the same ledger as the legacy service beside it.
+// directly starts a sidecar, the walletd that feeds it, and a legacy service with the same ledger.
 func directly(t *testing.T, args ...string) (legacy *service, d direct) {
 	t.Helper()
 	legacy = newPlace(t).walletd(rig.Off)
@@ -47,7 +47,8 @@ func directly(t *testing.T, args ...string) (legacy *service, d direct) {
 	return legacy, d
 }
 
-// All that grpc-go shows of a decided answer, metadata included, is what the service itself would show.
+// TestDirectAnswersAreThoseOfTheService checks that grpc-go shows the same of the sidecar's answers as of the
+// service's, including metadata.
 func TestDirectAnswersAreThoseOfTheService(t *testing.T) {
 	t.Parallel()
 	legacy, d := directly(t)
@@ -68,8 +69,8 @@ func TestDirectAnswersAreThoseOfTheService(t *testing.T) {
 	}
 }
 
-// wherever takes headers and trailers together: a status without a reply may come as either. The content type is
-// the library's: grpc-go repeats the request's subtype.
+// wherever merges headers and trailers, because a status without a reply may come as either. It drops the content type,
+// which depends on the library: grpc-go repeats the request's subtype.
 func wherever(observed string) string {
 	var metadata, rest []string
 	for line := range strings.Lines(observed) {
@@ -85,7 +86,7 @@ func wherever(observed string) string {
 	return strings.Join(append(rest, metadata...), " ")
 }
 
-// As grpcurl does: nothing is known but the address.
+// TestDirectGenericClient calls a method as grpcurl does, which has nothing but the address.
 func TestDirectGenericClient(t *testing.T) {
 	t.Parallel()
 	legacy, d := directly(t)
@@ -123,8 +124,8 @@ func TestDirectGenericClient(t *testing.T) {
 	}
 }
 
-// described asks for all services, and for the files that describe the wallet's and all that they import. Both versions
-// of the protocol have the same messages.
+// described asks the reflection service for all services, for the file that describes the wallet's, and for all files
+// that it imports. Both versions of the protocol have the same messages.
 func described(t *testing.T, conn *grpc.ClientConn, version string) ([]string, *descriptorpb.FileDescriptorSet) {
 	t.Helper()
 	ctx, cancel := withTimeout()
@@ -257,7 +258,7 @@ func TestDirectRefusals(t *testing.T) {
 	}
 }
 
-// padded adds a field that nobody knows, so that the message has so many bytes.
+// padded adds an unknown field, so that the message has this many bytes.
 func padded(message []byte, bytes int) []byte {
 	const tagAndLength = 2 + 3
 	length := bytes - len(message) - tagAndLength
@@ -265,7 +266,8 @@ func padded(message []byte, bytes int) []byte {
 	return append(append(slices.Clone(message), head...), make([]byte, length)...)
 }
 
-// A row of the reply has two bytes more than its account in the request.
+// TestDirectReplyThatIsTooLong asks for balances of unknown accounts. A row of the reply has two bytes more than its
+// account in the request, so that only the reply exceeds the limit.
 func TestDirectReplyThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t, "--max-message-bytes", "65536")
@@ -280,7 +282,8 @@ func TestDirectReplyThatIsTooLong(t *testing.T) {
 	}
 }
 
-// Whoever is first, the caller's clock or the sidecar's, the caller is told in time and nothing is left behind.
+// TestDirectDeadline checks that a call ends at its deadline, whether the caller or the sidecar notices it first, and
+// that a cancelled call frees its place.
 func TestDirectDeadline(t *testing.T) {
 	t.Parallel()
 	_, d := directly(t, "--max-wait-ms", "600000")

@@ -17,14 +17,15 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/walletgen"
 )
 
-// seedVariable repeats one run of this test, the one whose seed a failure names.
+// seedVariable, if set, makes the test run with this seed only. A failure names its seed.
 const seedVariable = "E2E_SEED"
 
-// heavySeed is the first of the seeds whose ledgers hold sums beyond int64.
+// heavySeed is the first seed whose ledger has sums beyond int64.
 const heavySeed = 100
 
-// Legacy Go, the best Go, the sidecar through the shim, the sidecar itself and the oracle give the same bytes for the same question
-// at the same position, while transactions keep coming.
+// TestEverySideGivesTheSameBytes checks that legacy Go, the best Go, the sidecar through the shim, the sidecar asked
+// directly and the oracle give the same bytes for the same question at the same position, while transactions keep
+// coming.
 func TestEverySideGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	seeds := []uint64{1, 2, 3, 4, heavySeed}
@@ -50,7 +51,7 @@ type equality struct {
 	gen    *walletgen.Gen
 	random *rand.Rand
 	truth  oracle.Oracle
-	// legacy and best have no sidecar; shimmed forwards to the sidecar, which direct asks without Go in between.
+	// legacy and best have no sidecar. shimmed forwards to the sidecar. direct is a connection to the sidecar itself.
 	legacy, best, shimmed *service
 	direct                *grpc.ClientConn
 	seen                  map[codes.Code]int
@@ -75,7 +76,7 @@ func newEquality(t *testing.T, seed uint64) *equality {
 func (e *equality) run() {
 	rounds, posts, questions := 20, 5, 20
 	if e.seed >= heavySeed {
-		// Only after many a large transaction do sums pass int64.
+		// Sums exceed int64 only after many large transactions.
 		rounds, posts, questions = 40, 12, 8
 	}
 	before := e.shimmed.shim()
@@ -99,7 +100,7 @@ func (e *equality) run() {
 		e.asked, served, e.seen)
 }
 
-// post gives both services and the oracle the same transaction; good or bad, they must agree on it.
+// post posts the same transaction to all services and the oracle. They must agree on it, whether it is good or bad.
 func (e *equality) post() {
 	e.t.Helper()
 	request := e.gen.Post()
@@ -118,7 +119,7 @@ func (e *equality) post() {
 	}
 }
 
-// ask puts one question to all at a random position, in one of three cases the newest.
+// ask asks all sides one question at a random position. In one of three cases it is the newest.
 func (e *equality) ask() {
 	e.t.Helper()
 	at := e.random.Uint64N(e.truth.Position() + 1)

@@ -23,7 +23,7 @@ func TestAnAbsentSidecarIsNotNoticed(t *testing.T) {
 	if now := s.shim(); now.Served[rig.SidecarMode] > 0 || now.Served[rig.Legacy] == 0 || now.Ready {
 		t.Errorf("without a sidecar: %+v", now)
 	}
-	// It comes late, and takes over.
+	// A sidecar that comes late takes over.
 	p.hotpathd()
 	s.caughtUp()
 	s.mustServe("absent-0")
@@ -83,7 +83,7 @@ func TestAHungSupervisedSidecarIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.more(200)
-	// It takes the shim's pings half a minute to be sure: no reason to keep the machine busy for so long.
+	// The shim's pings take half a minute to decide that a sidecar hangs. The load need not go on for so long.
 	l.end()
 	s.await("another sidecar has caught up", func(now rig.Shim) bool {
 		return now.Ready && now.Restarts > before.Restarts && now.Position >= before.Head
@@ -138,7 +138,7 @@ func TestGarbageOnTheSocketIsNoAnswer(t *testing.T) {
 	l.end()
 }
 
-// garble answers every connection with bytes that mean nothing, and keeps it open.
+// garble answers every connection with meaningless bytes, and keeps it open.
 func garble(listener net.Listener) {
 	for n := 0; ; n++ {
 		conn, err := listener.Accept()

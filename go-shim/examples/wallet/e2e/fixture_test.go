@@ -17,10 +17,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// testTimeout is for waits that only a broken program reaches.
+// testTimeout bounds waits. They reach it only if something is broken.
 const testTimeout = 3 * time.Minute
 
-// place is a directory with a ledger and a socket; services come and go in it.
+// place is a directory with a ledger and a socket, in which tests start and stop services.
 type place struct {
 	t      *testing.T
 	dir    string
@@ -29,7 +29,7 @@ type place struct {
 	modes  string
 }
 
-// newPlace uses a short directory: the path of a Unix socket has about 100 bytes.
+// newPlace makes a place with a short path, because the path of a Unix socket may have only about 100 bytes.
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e-")
@@ -78,7 +78,7 @@ func (p *place) hotpathd(args ...string) *rig.Hotpathd {
 	return h
 }
 
-// end stops a process, and shows what it printed if the test failed.
+// end stops a process. It fails the test if the log reports a data race, and shows the log's end if the test failed.
 func (p *place) end(process *proc.Process, log string) {
 	process.Stop(10 * time.Second)
 	if text, err := os.ReadFile(log); err != nil || bytes.Contains(text, []byte("DATA RACE")) {
@@ -122,7 +122,7 @@ func (s *service) await(what string, good func(rig.Shim) bool) {
 	}
 }
 
-// post credits an account from outside and returns the position.
+// post credits an account by an external transaction and returns the position.
 func (s *service) post(id, account string, amount int64) uint64 {
 	s.t.Helper()
 	p, err := s.tryPost(id, account, amount)
@@ -146,7 +146,8 @@ func (s *service) tryPost(id, account string, amount int64) (uint64, error) {
 	return reply.GetPosition(), nil
 }
 
-// balance asks with all the time in the world: what is tested is that there is an answer, and which.
+// balance asks for a balance with a long timeout, because tests check that there is an answer and which, not when it
+// comes.
 func (s *service) balance(account string) ask.Answer {
 	return put(s.conn, ask.New(0, &walletv1.GetBalanceRequest{AccountId: account}), false, 0)
 }
@@ -164,7 +165,7 @@ func put(conn *grpc.ClientConn, q ask.Question, exact bool, at uint64) ask.Answe
 	return ask.Put(ctx, conn, q, ask.Want())
 }
 
-// mustServe asks until the sidecar has answered one question more.
+// mustServe asks questions until the sidecar has answered one more.
 func (s *service) mustServe(account string) {
 	s.t.Helper()
 	before := s.shim().Served[rig.SidecarMode]

@@ -18,7 +18,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// squeezed is a stats handler that counts replies that came shorter than they are.
+// squeezed is a stats handler that counts compressed replies.
 type squeezed struct{ replies atomic.Int64 }
 
 func (s *squeezed) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
@@ -30,7 +30,7 @@ func (s *squeezed) HandleRPC(_ context.Context, rpc stats.RPCStats) {
 	}
 }
 
-// squeezing is a client that compresses, for tests to see what comes back compressed.
+// squeezing returns a client that compresses its requests, and a count of the replies that come compressed.
 func squeezing(t *testing.T, target string) (walletv1.WalletServiceClient, *squeezed) {
 	t.Helper()
 	seen := &squeezed{}
@@ -43,14 +43,16 @@ func squeezing(t *testing.T, target string) (walletv1.WalletServiceClient, *sque
 	return walletv1.NewWalletServiceClient(conn), seen
 }
 
-// Compressed calls get the answers of plain ones, compressed, whichever way they go.
+// TestCompressedCallsAreAnsweredCompressed checks that compressed calls get the same answers as plain ones, but
+// compressed, on every way.
 func TestCompressedCallsAreAnsweredCompressed(t *testing.T) {
 	t.Parallel()
 	for _, hop := range []string{"batched", "unary"} {
 		t.Run(hop, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			// Small limits, so that no machine is too busy to pack a bomb before it is said not to have arrived.
+			// The limits are small, so that a small bomb exceeds them. Even a busy machine compresses it within the
+			// time in which a request must arrive.
 			sidecar := p.hotpathd("--max-message-bytes", "65536")
 			s := p.walletd(rig.Attach, "--hop", hop, "--max-message-bytes", "65536")
 			s.caughtUp()

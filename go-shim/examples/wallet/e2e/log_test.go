@@ -13,7 +13,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 )
 
-// readyFile is what walletd and hotpathd write; ok is false until then.
+// readyFile reads a ready file of walletd or hotpathd. ok is false until it is written.
 func readyFile(path string) (at struct {
 	Pid    int    `json:"pid"`
 	Listen string `json:"listen"`
@@ -22,7 +22,8 @@ func readyFile(path string) (at struct {
 	return at, err == nil && json.Unmarshal(text, &at) == nil
 }
 
-// A log that goes through a pipe outlives its reader: journald is restarted, a `| tee` is killed.
+// TestBothGoOnWhenNobodyReadsTheirLog checks that both processes outlive the reader of their log. The reader of a pipe
+// may end earlier, for example if journald is restarted or a `| tee` is killed.
 func TestBothGoOnWhenNobodyReadsTheirLog(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -9,7 +9,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// Series of some 170 kB, 128 at once: each is computed once, and by the sidecar as long as the hop may take.
+// TestManyLongRepliesAtOnceComeFromTheSidecar asks for 128 series of some 170 kB each, at once. With a long hop timeout
+// the sidecar must answer all of them, and compute each only once.
 func TestManyLongRepliesAtOnceComeFromTheSidecar(t *testing.T) {
 	t.Parallel()
 	const many = 128

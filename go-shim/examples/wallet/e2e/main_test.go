@@ -1,4 +1,5 @@
-// Package e2e tests walletd and hotpathd together: the real binaries over real sockets, started as users start them.
+// Package e2e tests walletd and hotpathd together. It starts the real binaries as users do, and calls them over real
+// sockets.
 package e2e
 
 import (
@@ -9,7 +10,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// binaries are what TestMain found or built; nothing changes them later.
+// binaries holds the paths of the binaries that TestMain found or built. Nothing changes them later.
 var binaries struct{ walletd, hotpathd string }
 
 func TestMain(m *testing.M) { os.Exit(withBinaries(m)) }

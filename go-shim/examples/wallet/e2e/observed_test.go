@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// opaque hands bytes to grpc-go as they are.
+// opaque is a codec that gives bytes to grpc-go as they are.
 type opaque struct{}
 
 func (opaque) Name() string { return "proto" }
@@ -26,7 +26,7 @@ func (opaque) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// observe makes a call and writes down all that a caller can see of it, metadata included.
+// observe makes a call and returns a text of all that a caller can see of it, including metadata.
 func observe(t *testing.T, conn *grpc.ClientConn, method string, request []byte, md metadata.MD) string {
 	t.Helper()
 	ctx, cancel := withTimeout()

@@ -15,7 +15,7 @@ func balanceOf(account string) ask.Question {
 	return ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
 }
 
-// Every caller of busy reads its own write at once and fails if it is not there.
+// TestOwnWritesAreReadAtOnce relies on busy, whose callers each read their own writes at once and report a missing one.
 func TestOwnWritesAreReadAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newPlace(t).walletd(rig.Supervise)
@@ -23,7 +23,7 @@ func TestOwnWritesAreReadAtOnce(t *testing.T) {
 	before := s.shim()
 	l := s.busy("own", 16)
 	l.more(3000)
-	// How many are in time for the hop depends on the machine.
+	// The machine's speed decides how many answers of the sidecar come within the hop timeout.
 	const many = 500
 	s.await("many own writes are read from the sidecar", func(now rig.Shim) bool {
 		return now.Served[rig.SidecarMode] >= before.Served[rig.SidecarMode]+many
@@ -34,7 +34,8 @@ func TestOwnWritesAreReadAtOnce(t *testing.T) {
 		now.Served[rig.SidecarMode]-before.Served[rig.SidecarMode], now.Served[rig.Legacy]-before.Served[rig.Legacy])
 }
 
-// A position that a caller has seen is a bound that it may set for others.
+// TestABoundIsKeptAndAnUnreachableOneIsAnError asks at positions that the posts returned, as another caller may who was
+// told of them.
 func TestABoundIsKeptAndAnUnreachableOneIsAnError(t *testing.T) {
 	t.Parallel()
 	s := newPlace(t).walletd(rig.Supervise)
@@ -46,7 +47,7 @@ func TestABoundIsKeptAndAnUnreachableOneIsAnError(t *testing.T) {
 			t.Fatalf("at %d: %s %s", at, wrong, answer)
 		}
 	}
-	// Each past position, from who ever still has it.
+	// Either side may answer at a past position: the sidecar as long as it still has the version, Go otherwise.
 	for n := range 200 {
 		answer := put(s.conn, balanceOf("acc"), true, uint64(n+1))
 		if wrong := holds(answer, int64(n+1)); wrong != "" {

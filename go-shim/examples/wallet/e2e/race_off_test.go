@@ -2,5 +2,5 @@
 
 package e2e
 
-// buildFlags are none without -race.
+// buildFlags is empty without -race.
 var buildFlags []string

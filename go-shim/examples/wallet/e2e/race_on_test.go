@@ -2,5 +2,5 @@
 
 package e2e
 
-// buildFlags make walletd look for races too, when these tests do.
+// buildFlags builds walletd with the race detector too, if these tests are built with it.
 var buildFlags = []string{"-race"}

@@ -13,7 +13,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// private is a walletd whose sidecar has a folder of its own, in the place's.
+// private starts a walletd that makes a private folder for its sidecar's socket, inside the place's directory.
 func (p *place) private(env ...string) *service {
 	p.t.Helper()
 	w, err := rig.StartWalletd(rig.WalletdSpec{Bin: binaries.walletd, Dir: p.dir, DB: p.db, Sidecar: rig.Supervise,
@@ -50,7 +50,7 @@ func TestAPrivateFolderComesBackAndIsSweptByTheNext(t *testing.T) {
 	s.mustServe("nobody")
 	s.Kill()
 
-	// The folder may be in use until the sidecar, too, is gone.
+	// The old folder may stay in use until the sidecar has ended too.
 	awaitTrue(t, "only the folder of the living is there", func() bool {
 		again := p.private()
 		again.caughtUp()

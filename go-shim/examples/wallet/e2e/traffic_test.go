@@ -12,18 +12,18 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 )
 
-// load is posting and asking in the background. Every answer is checked: none may fail, be older than what the same
-// caller has posted, or be wrong.
+// load posts and asks in the background. It checks every answer: none may fail, be older than what the same caller has
+// posted, or be wrong.
 type load struct {
 	s      *service
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 	asked  atomic.Int64
-	// wrong is the first thing that was.
+	// wrong describes the first wrong answer or failed post.
 	wrong atomic.Pointer[string]
 }
 
-// busy starts callers that each post to an account of their own and read it back at once.
+// busy starts callers that each post to their own account and at once read its balance.
 func (s *service) busy(name string, callers int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{s: s, cancel: cancel}
@@ -52,7 +52,7 @@ func (l *load) caller(ctx context.Context, account string) {
 	}
 }
 
-// holds says why an answer is not this one balance, or "".
+// holds returns why an answer is not this one balance, or "".
 func holds(answer ask.Answer, posted int64) string {
 	if !answer.Decided() || answer.Code != 0 {
 		return answer.String()
@@ -72,7 +72,7 @@ func (l *load) report(format string, a ...any) {
 	l.wrong.CompareAndSwap(nil, &text)
 }
 
-// more waits for n further questions, so that something happens under load and not beside it.
+// more waits for n further questions, so that the test goes on under load.
 func (l *load) more(n int64) {
 	l.s.t.Helper()
 	until := l.asked.Load() + n
@@ -92,7 +92,7 @@ func (l *load) check() {
 	}
 }
 
-// end stops the callers; from the first to the last question nothing may have been wrong.
+// end stops the callers, and fails the test if any answer was wrong.
 func (l *load) end() {
 	l.s.t.Helper()
 	l.cancel()

@@ -19,7 +19,7 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// pair is the same ledger served without the shim and with it.
+// pair starts two services, one without the shim and one with it.
 func pair(t *testing.T) (without, with *service) {
 	t.Helper()
 	without = newPlace(t).walletd(rig.Off)
@@ -28,7 +28,7 @@ func pair(t *testing.T) (without, with *service) {
 	return without, with
 }
 
-// call is one thing to try on both.
+// call is one call to make to both services.
 type call struct {
 	name    string
 	method  string
@@ -47,7 +47,7 @@ func same(t *testing.T, without, with *service, calls []call) {
 	}
 }
 
-// posts are transactions that are taken, repeated and refused.
+// posts returns transactions that are accepted, repeated and refused.
 func posts(t *testing.T) []call {
 	t.Helper()
 	const method = walletv1.WalletService_PostTransaction_FullMethodName
@@ -128,7 +128,8 @@ func pages(t *testing.T, s *service, account string) []string {
 	}
 }
 
-// The hot methods, whoever answers them: with and without position keys, right, wrong and unreadable.
+// TestHotMethodsAreUnchanged calls the hot methods with and without position keys, and with valid, wrong and unreadable
+// requests. The answers must be the same with the shim and without it.
 func TestHotMethodsAreUnchanged(t *testing.T) {
 	t.Parallel()
 	without, with := pair(t)

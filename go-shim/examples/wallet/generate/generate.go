@@ -1,4 +1,4 @@
-// Package generate makes up a ledger: skewed like real ones, and byte for byte the same for the same settings.
+// Package generate makes up a ledger that is skewed like real ones. The same options give the same bytes.
 package generate
 
 import (
@@ -14,7 +14,7 @@ import (
 
 const (
 	batchSize = 50_000
-	// startUS is 2020-01-01; bookings are spread over about five years from there.
+	// startUS is 2020-01-01. Transactions spread over about five years from then on.
 	startUS         = 1_577_836_800_000_000
 	spanUS          = 5 * 365 * dayUS
 	dayUS           = 24 * hourUS
@@ -24,21 +24,21 @@ const (
 	maxAmountDigits = 6
 )
 
-// Options say what to make up. The same ones give the same bytes.
+// Options says what to make up.
 type Options struct {
 	Seed         uint64
 	Accounts     int
 	Transactions int
-	// Progress, if set, is told now and then how many transactions there are.
+	// Progress, if set, is called after each batch with the number of transactions so far.
 	Progress func(done int)
 }
 
-// Ledger is where transactions go, [store.Store].
+// Ledger takes the transactions. [store.Store] implements it.
 type Ledger interface {
 	AppendBatch(ctx context.Context, txs []*walletv1.Transaction, keepGoing bool, mark func(accepted int) store.Mark) (store.Appended, error)
 }
 
-// Run posts the made-up ledger. Posting it again posts nothing twice.
+// Run posts the made-up ledger. If it runs again it posts nothing twice.
 func Run(ctx context.Context, ledger Ledger, options Options) (store.Appended, error) {
 	var total store.Appended
 	batches := make(chan []*walletv1.Transaction, 1)
@@ -88,7 +88,7 @@ type Generator struct {
 	made  int
 	nowUS int64
 	holds []hold
-	// last is a payment that may be reversed by a credit note.
+	// last is the last payment, which a credit note may reverse.
 	last *walletv1.Transaction
 }
 
@@ -98,7 +98,7 @@ type hold struct {
 	amount                   int64
 }
 
-// New makes a generator at its first transaction.
+// New returns a generator at its first transaction.
 func New(options Options) *Generator {
 	random := rand.New(rand.NewPCG(options.Seed, 0x77616c6c6574))
 	order := make([]int32, options.Accounts)
@@ -113,7 +113,7 @@ func New(options Options) *Generator {
 	}
 }
 
-// Next makes a valid transaction that the ledger accepts after the ones before it.
+// Next returns a valid transaction, which the ledger accepts if it has the ones before.
 func (g *Generator) Next() *walletv1.Transaction {
 	g.made++
 	g.nowUS += g.random.Int64N(2*max(spanUS/int64(g.options.Transactions), 1)) + 1
@@ -142,8 +142,9 @@ func (g *Generator) Next() *walletv1.Transaction {
 	return tx
 }
 
-// account follows Zipf's law: rank r is picked with a probability of about 1/r. First a power of two, each as likely as
-// the next, then a rank within it. That takes no floating point, which differs from one processor to the next.
+// account picks an account by Zipf's law: the probability of rank r is about proportional to 1/r. It picks a power of
+// two, all with the same probability, and then a rank between that and the next power. This needs no floating point,
+// whose results can differ between processors.
 func (g *Generator) account() string {
 	for {
 		octave := int64(1) << g.random.IntN(bits.Len(uint(g.options.Accounts)))
@@ -155,7 +156,7 @@ func (g *Generator) account() string {
 
 func (g *Generator) name(account int) string { return "acct-" + strconv.Itoa(account) }
 
-// pair gives two accounts, different unless there is only one.
+// pair returns two accounts, which are rarely the same.
 func (g *Generator) pair() (from, to string) {
 	from, to = g.account(), g.account()
 	if from == to {
@@ -177,7 +178,8 @@ func (g *Generator) asset() string {
 	}
 }
 
-// amount has as many digits as any other: small ones are far more frequent than large ones.
+// amount returns an amount of minAmountDigits to maxAmountDigits digits. Each number of digits is equally likely, so
+// small amounts are far more frequent than large ones.
 func (g *Generator) amount() int64 {
 	low := int64(1)
 	for range minAmountDigits - 1 + g.random.IntN(maxAmountDigits-minAmountDigits+1) {

@@ -21,7 +21,7 @@ func (g *Generator) transfer(tx *walletv1.Transaction, from, to, asset string, a
 		entry(to, asset, amount, posted, kind, from))
 }
 
-// deposit brings money in from outside; now and then it goes out again.
+// deposit brings money in from outside. One in four takes money out instead.
 func (g *Generator) deposit(tx *walletv1.Transaction) {
 	tx.External = true
 	amount, kind := 10*g.amount(), "deposit"
@@ -42,7 +42,7 @@ func (g *Generator) hold(tx *walletv1.Transaction) {
 	}
 }
 
-// settle ends a hold: one in four is released, the others are captured, some of those only in part.
+// settle ends a hold. One in four is only released. The others are also captured, one in three of these only in part.
 func (g *Generator) settle(tx *walletv1.Transaction) {
 	tx.External = true
 	i := g.random.IntN(len(g.holds))
@@ -61,7 +61,7 @@ func (g *Generator) settle(tx *walletv1.Transaction) {
 	g.transfer(tx, h.account, h.merchant, h.asset, amount, "card")
 }
 
-// reverse gives the last payment back, in full, as a credit note.
+// reverse books a credit note that gives the last payment back in full.
 func (g *Generator) reverse(tx *walletv1.Transaction) {
 	for _, e := range g.last.GetEntries() {
 		tx.Entries = append(tx.Entries,

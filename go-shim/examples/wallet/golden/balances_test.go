@@ -14,7 +14,7 @@ import (
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// bookBalances is the ledger of the balance scenarios.
+// bookBalances books the ledger of the balance scenarios.
 func (s *scenario) bookBalances() {
 	s.book("2024-01-01", gbp("alice", 100_000))
 	s.book("2024-01-02T10:30:00", on("alice", "GBP", -2_500, posted, "bob"), on("bob", "GBP", 2_500, posted, "alice"))
@@ -93,7 +93,7 @@ func balances() *scenario {
 	return s
 }
 
-// rawBalances are encodings that decoders must read alike.
+// rawBalances adds requests in unusual encodings, which all decoders must read alike.
 func (s *scenario) rawBalances() {
 	bob := &walletv1.GetBalanceRequest{AccountId: "bob"}
 	s.askRaw("unknown field behind", s.head(), bob, unknownField(marshal(bob)))

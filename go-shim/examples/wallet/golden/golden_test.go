@@ -27,7 +27,7 @@ const folder = "../../../../proto/golden"
 
 var update = flag.Bool("update", false, "write proto/golden from the service's answers")
 
-// document is one file. []byte is base64 in JSON.
+// document is one golden file. JSON encodes []byte as base64.
 type document struct {
 	Description string     `json:"description"`
 	Events      [][]byte   `json:"events"`
@@ -44,7 +44,7 @@ type goldCase struct {
 	Response []byte `json:"response"`
 }
 
-// codeNames are the canonical names of the codes that a read can give.
+// codeNames returns the canonical names of the codes that a read can give.
 func codeNames() map[codes.Code]string {
 	return map[codes.Code]string{
 		codes.OK: "OK", codes.InvalidArgument: "INVALID_ARGUMENT", codes.NotFound: "NOT_FOUND", codes.OutOfRange: "OUT_OF_RANGE",
@@ -99,7 +99,7 @@ func TestGoldenCoversEveryReadAndStatus(t *testing.T) {
 	}
 }
 
-// document asks the service.
+// document books the scenario and returns it with the service's answers.
 func (s *scenario) document(t *testing.T, readModel string) document {
 	t.Helper()
 	model, err := readmodel.New(readModel)
@@ -150,7 +150,8 @@ func answer(t *testing.T, wallet *service.Service, c goldCase) goldCase {
 	return c
 }
 
-// checkOracle takes nothing but the file: it is what another implementation would do.
+// checkOracle compares the file with the oracle's answers. It uses nothing but the file, as another implementation
+// would.
 func checkOracle(t *testing.T, d document) {
 	t.Helper()
 	var truth oracle.Oracle
@@ -201,7 +202,7 @@ func read(t *testing.T, path string) (d document) {
 	return d
 }
 
-// noStream takes headers and drops them.
+// noStream drops all headers and trailers.
 type noStream struct{}
 
 func (noStream) Method() string               { return "" }

@@ -8,11 +8,12 @@ import (
 
 const (
 	largest = 1_000_000_000_000_000
-	// passes is how many of the largest amounts pass int64: 9,224 of them; a transaction holds 1,000.
+	// passes is how many full transactions of the largest amount exceed int64. 9,224 entries do, and a transaction
+	// holds 1,000.
 	passes = 10
 )
 
-// overflow needs a large ledger: 9,223 entries of the largest amount still fit.
+// overflow needs a large ledger, because 9,223 entries of the largest amount still fit int64.
 func overflow() *scenario {
 	s := &scenario{name: "overflow", description: "Figures beyond int64: OUT_OF_RANGE names the first of them."}
 	s.flood("C", largest, posted, "2024-01")
@@ -25,7 +26,7 @@ func overflow() *scenario {
 		us := at(when)
 		return &walletv1.GetBalanceRequest{AccountId: account, AsOfUs: &us}
 	}
-	// Every transaction of a flood occurs a day after the one before; the holds are back-dated by a month, so that an
+	// Every transaction of a flood occurs a day after the one before. The holds are back-dated by a month, so that an
 	// as_of can leave the postings out.
 	for _, account := range []string{"C", "D"} {
 		s.ask(account+" balance", &walletv1.GetBalanceRequest{AccountId: account})

@@ -17,12 +17,12 @@ const (
 	hold    = walletv1.Phase_PHASE_HOLD
 	release = walletv1.Phase_PHASE_RELEASE
 
-	// always is a window that holds everything but the very last instant.
+	// begin and end are a window that holds everything but the very last instant.
 	begin = int64(ledger.MinTimeUS)
 	end   = int64(ledger.MaxTimeUS)
 )
 
-// scenario is one file: a ledger and questions about it.
+// scenario is the source of one golden file: a ledger and questions about it.
 type scenario struct {
 	name, description string
 	events            []*walletv1.Transaction
@@ -33,7 +33,7 @@ func scenarios() []*scenario {
 	return []*scenario{balances(), batches(), statistics(), counterparties(), series(), overflow()}
 }
 
-// book adds the next transaction, external so that a case needs no counter-entry.
+// book adds the next transaction. It is external, so that its entries need not sum to zero.
 func (s *scenario) book(when string, entries ...*walletv1.Entry) {
 	s.events = append(s.events, &walletv1.Transaction{
 		TransactionId: fmt.Sprintf("t%d", len(s.events)+1), OccurredAtUs: at(when), External: true, Entries: entries,
@@ -42,7 +42,7 @@ func (s *scenario) book(when string, entries ...*walletv1.Entry) {
 
 func (s *scenario) head() uint64 { return uint64(len(s.events)) }
 
-// ask adds a question at the head; the message's type names the method.
+// ask adds a question at the head. The type of the request names the method.
 func (s *scenario) ask(name string, req proto.Message) { s.askAt(name, s.head(), req) }
 
 func (s *scenario) askAt(name string, position uint64, req proto.Message) {
@@ -53,7 +53,8 @@ func (s *scenario) askAt(name string, position uint64, req proto.Message) {
 	s.askRaw(name, position, req, encoded)
 }
 
-// askRaw sends bytes that no encoder of the message would make.
+// askRaw adds a question whose encoding is given. It may be one that no encoder makes. The type of req names the
+// method.
 func (s *scenario) askRaw(name string, position uint64, req proto.Message, encoded []byte) {
 	method := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")
 	s.cases = append(s.cases, goldCase{
@@ -61,7 +62,7 @@ func (s *scenario) askRaw(name string, position uint64, req proto.Message, encod
 	})
 }
 
-// at reads a time to the microsecond, or the ends of time.
+// at returns a date, or a time with up to six decimals of a second, in Unix microseconds.
 func at(when string) int64 {
 	for _, layout := range []string{"2006-01-02T15:04:05.999999", time.DateOnly} {
 		if t, err := time.Parse(layout, when); err == nil {
@@ -79,7 +80,7 @@ func on(account, asset string, amount int64, phase walletv1.Phase, counterparty 
 
 func gbp(account string, amount int64) *walletv1.Entry { return on(account, "GBP", amount, posted, "") }
 
-// badIDs are refused wherever an account is asked for.
+// badIDs returns account ids that every method refuses, each with a name of its case.
 func badIDs() map[string]string {
 	return map[string]string{
 		"empty account": "", "account of 65 bytes": strings.Repeat("a", 65), "account with a space": "a b",
@@ -93,7 +94,7 @@ func badAssets() map[string]string {
 	}
 }
 
-// unknownField is field 900 with three bytes in it.
+// unknownField appends field 900 with three bytes in it.
 func unknownField(b []byte) []byte {
 	b = protowire.AppendTag(b, 900, protowire.BytesType)
 	return protowire.AppendBytes(b, []byte("new"))
@@ -107,14 +108,14 @@ func marshal(req proto.Message) []byte {
 	return encoded
 }
 
-// window is the arguments that three of the reads share.
+// window holds the arguments that three of the reads share.
 type window struct {
 	name           string
 	account, asset string
 	from, to       int64
 }
 
-// badWindows break one rule each, in the order of the checks, and the last ones several at once.
+// badWindows returns windows that break one rule each, in the order of the checks. The last ones break several at once.
 func badWindows() []window {
 	var bad []window
 	for _, name := range sortedKeys(badIDs()) {

@@ -21,7 +21,7 @@ var hot = []string{
 	walletv1.WalletService_GetTimeSeries_FullMethodName,
 }
 
-// What the shim says of the wallet's messages, one of each kind.
+// TestTextOfGetBalance checks the text that the shim derives from the descriptors of one method.
 func TestTextOfGetBalance(t *testing.T) {
 	const want = `method /wallet.v1.WalletService/GetBalance wallet.v1.GetBalanceRequest wallet.v1.GetBalanceResponse
 message wallet.v1.Balance
@@ -72,7 +72,8 @@ func TestTextOfEnumsAndOneofs(t *testing.T) {
 	}
 }
 
-// The sidecar's side computes the same lines from its own copy of the descriptors.
+// TestHashesAreThoseOfTheGoldenFile compares with a file that the sidecar's tests compare with too: the sidecar
+// computes the same lines from its own copy of the descriptors.
 func TestHashesAreThoseOfTheGoldenFile(t *testing.T) {
 	var lines strings.Builder
 	for _, method := range slices.Sorted(slices.Values(hot)) {

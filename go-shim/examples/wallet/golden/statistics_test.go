@@ -8,7 +8,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// bookOn books each amount on its own account and day, with counterparties as given.
+// bookOn books the amounts on one account, one a day, and uses the counterparties in turn.
 func (s *scenario) bookOn(account string, amounts []int64, counterparties ...string) {
 	for i, amount := range amounts {
 		counterparty := ""
@@ -24,7 +24,8 @@ type sample struct {
 	amounts []int64
 }
 
-// samples are accounts of a few amounts each, for what is computed from all of them.
+// samples returns accounts with a few amounts each. They test the figures that depend on all amounts of an account,
+// such as the mean.
 func samples() []sample {
 	return []sample{
 		{"one", []int64{7}},
@@ -97,7 +98,7 @@ func statisticsOf(account string, from, to int64, percentiles ...uint32) *wallet
 	return &walletv1.GetStatisticsRequest{AccountId: account, Asset: "GBP", FromUs: from, ToUs: to, Percentiles: percentiles}
 }
 
-// badStatistics break rules, or are encoded in ways that decoders must read alike.
+// badStatistics adds requests that break rules, and requests in unusual encodings, which all decoders must read alike.
 func (s *scenario) badStatistics() {
 	get := statisticsOf
 	for _, w := range badWindows() {

@@ -58,13 +58,13 @@ func (f *file) start() error {
 	if err != nil {
 		return fmt.Errorf("%w: the header cannot be read: %w", ErrBadData, err)
 	}
-	header[0] = strings.TrimPrefix(header[0], "\ufeff") // spreadsheets like to write it
+	header[0] = strings.TrimPrefix(header[0], "\ufeff") // spreadsheets often write a byte order mark
 	f.columns = header
 	f.rows.ReuseRecord = true
 	return nil
 }
 
-// Read counts the bytes of the file itself, because only their total is known beforehand.
+// Read counts the bytes of the file itself, not the uncompressed ones, because only their total is known beforehand.
 func (f *file) Read(b []byte) (int, error) {
 	n, err := f.raw.Read(b)
 	f.read.Add(int64(n))
@@ -73,7 +73,7 @@ func (f *file) Read(b []byte) (int, error) {
 
 func (f *file) close() { _ = f.raw.Close() }
 
-// uncompress goes by the first bytes, not by the name.
+// uncompress recognizes gzip by the first bytes, not by the file's name.
 func uncompress(r *bufio.Reader) (io.Reader, error) {
 	magic, _ := r.Peek(2)
 	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
@@ -82,7 +82,8 @@ func uncompress(r *bufio.Reader) (io.Reader, error) {
 	return gzip.NewReader(r)
 }
 
-// indexOf finds the columns that a format needs, in a file that is not of another format.
+// indexOf returns the indexes of the columns that a format needs. It fails if one is missing, or if the file has a
+// column of another format.
 func (f *file) indexOf(needed, foreign []string) ([]int, error) {
 	for _, name := range foreign {
 		if slices.Contains(f.columns, name) {

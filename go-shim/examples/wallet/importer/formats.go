@@ -8,14 +8,14 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// Format names a CSV shape.
+// Format names a CSV format.
 type Format string
 
-// The formats. The first three are public data sets, one transaction a row:
+// These are the formats. The first three are of public data sets and have one transaction a row:
 //
 //	account_id,seq,timestamp,amount_minor,kind,counterparty,balance_after[,...]
 //
-// Generic is ours, one entry a row; consecutive rows of one transaction_id are one transaction:
+// Generic is our own and has one entry a row. Consecutive rows with the same transaction_id are one transaction:
 //
 //	transaction_id,occurred_at,external,account_id,asset,amount_minor,phase,kind,counterparty
 const (
@@ -25,15 +25,15 @@ const (
 	Generic Format = "generic"
 )
 
-// Formats lists them.
+// Formats lists the formats.
 func Formats() []Format { return []Format{Berka, CDNow, UK, Generic} }
 
 // mapping says how rows become transactions.
 type mapping struct {
 	columns []string
-	// foreign are columns by which a file shows that it is of another format.
+	// foreign lists columns that only files of other formats have.
 	foreign []string
-	// grouped: consecutive rows with the same id are one transaction; otherwise every row is one.
+	// grouped says that consecutive rows with the same id are one transaction. Otherwise every row is one.
 	grouped bool
 	id      func(r *row) string
 	add     func(g *group, r *row)
@@ -82,12 +82,13 @@ var mappings = map[Format]mapping{
 
 func bankID(prefix string, r *row) string { return prefix + r.text(0) + ":" + r.text(1) }
 
-// addBerka: the bank rounds what it prints but not what it books; the residual makes the balances come out.
+// addBerka adds the residual to the amount: the bank rounds the amounts that it prints, but not those that it books.
+// The residual makes the balances right.
 func addBerka(g *group, r *row) {
 	printed, residual := r.integer(3), r.integer(5)
 	for _, i := range []int{3, 5} {
 		if ledger.Magnitude(r.integer(i)) > ledger.MaxAmount {
-			r.reject(i, "must be at most 10^15 in size") // the sum of larger ones might wrap
+			r.reject(i, "must be at most 10^15 in size") // the sum of larger ones could overflow
 		}
 	}
 	addExternal(g, r, "berka:", "CZK", "", printed+residual)
@@ -95,7 +96,7 @@ func addBerka(g *group, r *row) {
 
 func addCDNow(g *group, r *row) { addExternal(g, r, "cdnow:", "USD", "cdnow", r.integer(3)) }
 
-// addExternal maps a row that knows only one side.
+// addExternal maps a row that has only one side of a payment.
 func addExternal(g *group, r *row, prefix, asset, counterparty string, amount int64) {
 	g.skip = amount == 0
 	g.tx = &walletv1.Transaction{
@@ -109,7 +110,7 @@ func addExternal(g *group, r *row, prefix, asset, counterparty string, amount in
 	}
 }
 
-// addUK maps a payment onto both of its sides.
+// addUK maps a payment to an entry for each side.
 func addUK(g *group, r *row) {
 	amount := r.integer(3)
 	g.skip = amount == 0

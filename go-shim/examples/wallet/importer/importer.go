@@ -1,9 +1,11 @@
 // Package importer posts the rows of CSV files, gzipped or not.
 //
-// An import can be stopped or killed at any time and run again. Per file, told apart by a hash of its bytes, the store
-// keeps how many rows are dealt with, and it writes that with the transactions themselves, so a second run goes on
-// where the first ended. Should the mark not help, because the file was edited, the transaction_ids still do: what was
-// posted before is recognised and not posted again.
+// An import can be stopped or killed at any time and run again. For each file, identified by a hash of its bytes, the
+// store keeps a mark: how many rows are dealt with. It commits the mark together with the transactions, so a second run
+// goes on where the first ended. If the file was edited, its hash is new and there is no mark. Then the store
+// recognizes the transaction_ids of what was posted before and does not post it again.
+//
+//	file ──> parser (a goroutine): rows ──> groups ──> batches ──> fileRun: Ledger.AppendBatch, with a mark
 package importer
 
 import (
@@ -16,58 +18,58 @@ import (
 )
 
 var (
-	// ErrBadData: rows break a rule; the report says which. Mend them and import the file again.
+	// ErrBadData means that rows break rules. The report says which. Mend them and import the file again.
 	ErrBadData = errors.New("bad rows: mend them and run the same import again, what is posted stays posted")
-	// ErrNoInput: a file cannot be opened.
+	// ErrNoInput means that a file cannot be opened or read.
 	ErrNoInput = errors.New("cannot open the file: check its name and permissions")
 )
 
 const (
-	// DefaultBatchSize makes an fsync, and a rewrite of the index pages that a batch touches, cheap per transaction.
+	// DefaultBatchSize is large, because all transactions of a batch share an fsync and the rewrite of index pages.
 	DefaultBatchSize = 50_000
-	// MaxBadRows are reported before an import gives up.
+	// MaxBadRows is how many bad rows a report lists, and after how many an import without KeepGoing gives up.
 	MaxBadRows = 20
 )
 
-// Ledger is where transactions go, [store.Store].
+// Ledger takes the transactions. [store.Store] implements it.
 type Ledger interface {
 	AppendBatch(ctx context.Context, txs []*walletv1.Transaction, keepGoing bool, mark func(accepted int) store.Mark) (store.Appended, error)
 	Mark(ctx context.Context, source string) (store.Mark, error)
 }
 
-// Options say what to import.
+// Options says what to import.
 type Options struct {
 	Format Format
 	Files  []string
-	// KeepGoing leaves bad rows out instead of stopping at the first. The import fails in the end all the same.
+	// KeepGoing leaves bad rows out instead of stopping at the first. The import still fails in the end.
 	KeepGoing bool
 	// BatchSize is how many transactions are made durable at once; 0 means DefaultBatchSize.
 	BatchSize int
-	// Progress, if set, is told now and then how far the import is.
+	// Progress, if set, is called after each batch.
 	Progress func(Progress)
 }
 
-// Progress is how far one file is.
+// Progress says how much of one file is imported.
 type Progress struct {
 	File         string
 	Bytes, Total int64
 	Rows         int64
 }
 
-// Report is what became of one file.
+// Report says what was imported of one file.
 type Report struct {
 	File string
-	// Resumed rows were dealt with by an earlier run. All other figures are of this run.
+	// Resumed is the number of rows that an earlier run dealt with. All other figures are of this run.
 	Resumed int64
 	Rows    int64
-	// Posted and Repeated count transactions, Skipped rows: those without an amount.
+	// Posted and Repeated count transactions. Skipped counts rows without an amount.
 	Posted, Repeated, Skipped int64
-	// BadRows are the first MaxBadRows of BadCount.
+	// BadRows has the first MaxBadRows of the BadCount bad rows.
 	BadRows  []BadRow
 	BadCount int64
 }
 
-// BadRow says where a file breaks which rule.
+// BadRow says which rule a file breaks, and where.
 type BadRow struct {
 	File         string
 	Line, Column int
@@ -79,7 +81,7 @@ func (b BadRow) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", b.File, b.Line, b.Column, b.Rule)
 }
 
-// Run imports the files in order. It returns a report of each file that it got to, also with an error.
+// Run imports the files in order. Also if it fails, it returns a report of each file that it started on.
 func Run(ctx context.Context, ledger Ledger, options Options) ([]Report, error) {
 	var reports []Report
 	bad := false
@@ -106,13 +108,13 @@ func Run(ctx context.Context, ledger Ledger, options Options) ([]Report, error) 
 	return reports, nil
 }
 
-// fileRun imports one file: the parser reads ahead while the store writes.
+// fileRun imports one file. The parser reads ahead while the store writes.
 type fileRun struct {
 	ledger  Ledger
 	options Options
 	report  Report
 	mark    store.Mark
-	// skipped is what the mark said of it before this run.
+	// skipped is the number of skipped rows in the mark before this run.
 	skipped int64
 }
 
@@ -149,8 +151,8 @@ func (r *fileRun) do(ctx context.Context) error {
 	return <-failed
 }
 
-// post writes one batch. Once a row was bad, nothing more is posted unless told to keep going, but what else the
-// parser finds is still worth reporting.
+// post writes one batch and reports its bad rows. After the first bad row it posts nothing more, except with KeepGoing,
+// but it still reports further bad rows.
 func (r *fileRun) post(ctx context.Context, b parsedBatch) error {
 	if r.report.BadCount == 0 || r.options.KeepGoing {
 		if err := r.append(ctx, b); err != nil {
@@ -187,8 +189,8 @@ func (r *fileRun) append(ctx context.Context, b parsedBatch) error {
 	return nil
 }
 
-// markAfter never passes the first bad row, so that the next run meets it again; what stands behind it and was posted
-// all the same is then recognised by its transaction_id.
+// markAfter returns the mark of a batch. A mark never passes the first bad row, so that the next run reads that row
+// again. The next run recognizes posted transactions behind that row by their transaction_id.
 func (r *fileRun) markAfter(b parsedBatch, accepted int) store.Mark {
 	mark := r.mark
 	switch {

@@ -49,7 +49,7 @@ type sink struct{ txs []*walletv1.Transaction }
 
 func (s *sink) Apply(tx *walletv1.Transaction) { s.txs = append(s.txs, tx) }
 
-// ledger is what the store holds, in words.
+// ledger returns a text line for each transaction in the store.
 func (b bench) ledger() (lines []string) {
 	b.t.Helper()
 	s, err := store.Open(b.t.Context(), filepath.Join(b.folder, "wallet.db"), store.Options{})
@@ -150,7 +150,7 @@ func TestGenericFormatAndGzip(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Told by its first bytes, whatever its name.
+	// The importer recognizes gzip by the first bytes. The name does not end in .gz.
 	if _, err := b.run(importer.Generic, false, b.file("rows.csv", zipped.String())); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestKeepGoingLeavesOnlyBadRowsOut(t *testing.T) {
 	if got := len(b.ledger()); got != 30 {
 		t.Errorf("%d transactions", got)
 	}
-	// Without it, the first bad row ends the import, and at most 20 are looked for.
+	// Without keepGoing the first bad row ends the import, and at most 20 bad rows are reported.
 	b = newBench(t)
 	reports, err := b.run(importer.CDNow, false, b.file("rows.csv", rows), b.file("next.csv", bankHeader))
 	if !errors.Is(err, importer.ErrBadData) || len(reports) != 1 || reports[0].BadCount != importer.MaxBadRows || reports[0].Posted != 1 {
@@ -236,7 +236,7 @@ func TestMendedFilesGoOnWhereTheyStopped(t *testing.T) {
 	}
 }
 
-// dying fails after some batches, as a killed process does: what is committed stays.
+// dying fails after some batches. As with a killed process, what is committed stays.
 type dying struct {
 	*store.Store
 	batches int

@@ -15,7 +15,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-// parser turns the rows of one file into batches of valid transactions, reading ahead of the store.
+// parser turns the rows of one file into batches of valid transactions. It reads ahead of the store.
 type parser struct {
 	file    *file
 	options Options
@@ -25,7 +25,8 @@ type parser struct {
 
 	batch parsedBatch
 	open  *group
-	// read counts the rows read, dealtWith those of finished groups; beforeBad stands still at the first bad row.
+	// read counts the rows read, and dealtWith those of finished groups. beforeBad is dealtWith before the first bad
+	// row.
 	read      int64
 	dealtWith rowCount
 	beforeBad rowCount
@@ -44,13 +45,13 @@ type parsedBatch struct {
 
 type rowCount struct{ rows, skipped int64 }
 
-// txEnd is the line where a transaction starts and the rows that are dealt with once it is posted.
+// txEnd holds the line where a transaction starts, and how many rows are dealt with once it is posted.
 type txEnd struct {
 	line int
 	rowCount
 }
 
-// group is the rows of one transaction.
+// group holds the rows of one transaction.
 type group struct {
 	tx     *walletv1.Transaction
 	places []place
@@ -58,7 +59,7 @@ type group struct {
 	bad    *BadRow
 }
 
-// place is where a row stands in the file; the columns only in a format of groups.
+// place says where a row is in the file. It has columns only in a grouped format.
 type place struct {
 	line    int
 	columns []int
@@ -68,7 +69,7 @@ func newParser(f *file, options Options, mark store.Mark) *parser {
 	return &parser{file: f, options: options, resume: mark, mapping: mappings[options.Format]}
 }
 
-// run sends batches until the file ends, the last of them marked so.
+// run sends batches until the file ends or has too many bad rows. The last batch has last set.
 func (p *parser) run(ctx context.Context, batches chan<- parsedBatch) (err error) {
 	if p.columns, err = p.file.indexOf(p.mapping.columns, p.mapping.foreign); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (p *parser) step() error {
 	return nil
 }
 
-// finish ends the open group: it becomes part of the batch, or of the report.
+// finish ends the open group. The group becomes a transaction or a bad row of the batch, or counts as skipped.
 func (p *parser) finish() {
 	g := p.open
 	if g == nil {
@@ -173,7 +174,7 @@ func (p *parser) finish() {
 	}
 }
 
-// validate applies the ledger's own rules and finds the column that breaks one.
+// validate applies the ledger's rules. It returns the column that breaks one, or nil.
 func (p *parser) validate(g *group) *BadRow {
 	err := ledger.Validate(g.tx)
 	if err == nil {
@@ -197,7 +198,8 @@ func (p *parser) validate(g *group) *BadRow {
 	return bad
 }
 
-// columnAt: the reader knows the places of its last row only, which in a format of groups is another one by now.
+// columnAt returns the column of field i in the line of the file. The CSV reader keeps this only for its last row. In a
+// grouped format that is another row by now, so the place has the columns.
 func (p *parser) columnAt(at place, i int) int {
 	if p.mapping.grouped {
 		return at.columns[i]

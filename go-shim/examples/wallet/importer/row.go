@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// row reads the fields of one CSV record by their place in mapping.columns, and remembers the first that is wrong.
+// row reads the fields of one CSV record by their index in mapping.columns, and remembers the first invalid one.
 type row struct {
 	file    *file
 	mapping *mapping
@@ -36,7 +36,7 @@ func (r *row) reject(i int, rule string) {
 
 func (r *row) text(i int) string { return r.fields[r.columns[i]] }
 
-// label is free text, which must be UTF-8 to be sent anywhere.
+// label returns free text. It must be UTF-8, because protobuf strings are.
 func (r *row) label(i int) string {
 	s := r.text(i)
 	if !utf8.ValidString(s) {
@@ -53,7 +53,7 @@ func (r *row) integer(i int) int64 {
 	return v
 }
 
-// date is midnight UTC of YYYY-MM-DD.
+// date returns the midnight, UTC, of a date YYYY-MM-DD, in Unix microseconds.
 func (r *row) date(i int) int64 {
 	t, err := time.Parse(time.DateOnly, r.text(i))
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *row) date(i int) int64 {
 	return t.UnixMicro()
 }
 
-// instant is RFC 3339, a date, or microseconds since the epoch.
+// instant returns the Unix microseconds of an RFC 3339 time, a date, or a number of microseconds since the epoch.
 func (r *row) instant(i int) int64 {
 	text := r.text(i)
 	if us, err := strconv.ParseInt(text, 10, 64); err == nil {

@@ -10,16 +10,17 @@ const (
 	hourUS = 3_600_000_000
 	dayUS  = 24 * hourUS
 	weekUS = 7 * dayUS
-	// mondayUS is the Monday before the epoch, a Thursday.
+	// mondayUS is the Monday before the epoch. The epoch is a Thursday.
 	mondayUS = -3 * dayUS
 )
 
-// KnownStep is false for the unspecified step and for numbers that this version does not know.
+// KnownStep returns false for the unspecified step and for numbers that this version does not know.
 func KnownStep(step walletv1.Step) bool {
 	return step >= walletv1.Step_STEP_HOUR && step <= walletv1.Step_STEP_MONTH
 }
 
-// BucketIndex numbers the calendar steps in UTC, ascending with time and without gaps. The step must be known.
+// BucketIndex returns the number of the calendar step, in UTC, that holds a time. Numbers ascend with time and have no
+// gaps. The step must be known.
 func BucketIndex(step walletv1.Step, us int64) int64 {
 	switch step {
 	case walletv1.Step_STEP_HOUR:
@@ -34,7 +35,7 @@ func BucketIndex(step walletv1.Step, us int64) int64 {
 	}
 }
 
-// BucketStart is the first microsecond of the step that BucketIndex numbered.
+// BucketStart returns the first microsecond of the step to which BucketIndex gave this number.
 func BucketStart(step walletv1.Step, index int64) int64 {
 	switch step {
 	case walletv1.Step_STEP_HOUR:

@@ -10,9 +10,9 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// AppendBody appends the encoding of everything but the position: fields in tag order, defaults left out, unknown
-// fields dropped. It is written by hand because stored bytes must stay the same from one protobuf release to the
-// next, which the library does not promise.
+// AppendBody appends the encoding of everything but the position, with fields in tag order, without defaults and
+// without unknown fields. It is written by hand because stored bytes must stay the same from one protobuf release to
+// the next, and the library does not promise that.
 func AppendBody(b []byte, tx *walletv1.Transaction) []byte {
 	b = appendString(b, 2, tx.GetTransactionId())
 	b = appendVarint(b, 3, uint64(tx.GetOccurredAtUs()))
@@ -30,7 +30,7 @@ func AppendEvent(b []byte, position uint64, body []byte) []byte {
 	return append(appendVarint(b, 1, position), body...)
 }
 
-// SameBody says whether a stored event is what posting body at its position would have stored.
+// SameBody returns whether a stored event has this body.
 func SameBody(event, body []byte) bool {
 	number, kind, n := protowire.ConsumeTag(event)
 	if n < 0 || number != 1 || kind != protowire.VarintType {
@@ -77,7 +77,7 @@ func appendVarint(b []byte, field protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
 }
 
-// Tags of fields 1-15 are one byte.
+// sizeString returns the encoded size of a field. Tags of fields 1-15 take one byte.
 func sizeString(s string) int {
 	if s == "" {
 		return 0

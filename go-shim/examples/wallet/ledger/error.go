@@ -2,24 +2,24 @@ package ledger
 
 import "fmt"
 
-// Kind says which promise an [Error] breaks, independently of any transport.
+// Kind classifies an [Error], independently of any transport.
 type Kind int
 
-// The kinds of a verdict of the ledger.
+// These are the kinds of errors.
 const (
-	// InvalidArgument: a field of the request breaks its rule, whatever the ledger holds.
+	// InvalidArgument means that a field of the request breaks its rule, whatever the ledger holds.
 	InvalidArgument Kind = iota + 1
-	// NotFound: what was asked about does not exist.
+	// NotFound means that the subject of the request does not exist.
 	NotFound
-	// OutOfRange: a figure of the answer does not fit its field.
+	// OutOfRange means that a figure of the answer does not fit its field.
 	OutOfRange
-	// FailedPrecondition: the ledger as it stands does not allow the transaction.
+	// FailedPrecondition means that the ledger's present state does not allow the transaction.
 	FailedPrecondition
-	// AlreadyExists: the transaction_id belongs to another transaction.
+	// AlreadyExists means that the transaction_id belongs to another transaction.
 	AlreadyExists
 )
 
-// Error is a verdict of the ledger on a request. Its text, "<field>: <rule>", is part of the API.
+// Error says why the ledger refuses a request. Its text, "<field>: <rule>", is part of the API.
 type Error struct {
 	Kind  Kind
 	Field string
@@ -28,24 +28,24 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Field + ": " + e.Rule }
 
-// Is makes verdicts comparable by value, so that the exported ones work with [errors.Is].
+// Is compares by value, so that the exported errors work with [errors.Is].
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error)
 	return ok && *e == *other
 }
 
-// Verdicts that carry nothing of the request.
+// These errors do not depend on the request.
 var (
-	// ErrNoEntries: the account never had an entry; check the id, or post one first.
+	// ErrNoEntries means that the account never had an entry. Check the id, or post an entry first.
 	ErrNoEntries error = &Error{NotFound, "account_id", "has no entries"}
-	// ErrOtherBody: post the transaction under a new transaction_id.
+	// ErrOtherBody means that the transaction_id is taken. Post the transaction under a new one.
 	ErrOtherBody error = &Error{AlreadyExists, "transaction_id", "already posted with another body"}
 )
 
-// DoesNotFit is the verdict on a figure beyond int64.
+// DoesNotFit returns the error for a figure beyond int64.
 func DoesNotFit(field string) error { return &Error{OutOfRange, field, "does not fit int64"} }
 
-// ReleasesTooMuch is the verdict on the entry whose release exceeds what is held.
+// ReleasesTooMuch returns the error for an entry that releases more than is held. entry is its index.
 func ReleasesTooMuch(entry int) error {
 	return &Error{FailedPrecondition, fmt.Sprintf("entries[%d]", entry), "releases more than is held"}
 }

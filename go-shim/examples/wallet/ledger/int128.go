@@ -7,8 +7,8 @@ import (
 	"math/bits"
 )
 
-// Int128 is a signed 128-bit integer. Counters need it: a post is never refused because a sum passed int64, only a
-// read that would have to show the sum is. 2^63 entries of 10^15 still fit.
+// Int128 is a signed 128-bit integer, for counters. A sum beyond int64 never makes a post fail; only a read that would
+// have to return the sum fails. 2^63 entries of 10^15 still fit an Int128.
 type Int128 struct {
 	hi int64
 	lo uint64
@@ -32,7 +32,7 @@ func (a Int128) Sub(b Int128) Int128 {
 // AddInt64 returns a + b.
 func (a Int128) AddInt64(b int64) Int128 { return a.Add(Int128Of(b)) }
 
-// Sign is -1, 0 or 1.
+// Sign returns -1, 0 or 1.
 func (a Int128) Sign() int {
 	switch {
 	case a.hi < 0:
@@ -44,16 +44,16 @@ func (a Int128) Sign() int {
 	}
 }
 
-// Cmp is -1, 0 or 1 as a is below, equal to or above b.
+// Cmp returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater.
 func (a Int128) Cmp(b Int128) int { return a.Sub(b).Sign() }
 
-// Int64 narrows a; false if it does not fit.
+// Int64 returns a as an int64, and false if a does not fit.
 func (a Int128) Int64() (int64, bool) {
 	v := int64(a.lo)
 	return v, a.hi == v>>63
 }
 
-// Words are the upper and the lower half of the two's complement form.
+// Words returns the upper and the lower half of the two's complement form.
 func (a Int128) Words() (high, low uint64) { return uint64(a.hi), a.lo }
 
 // Big returns a as a [big.Int].
@@ -62,13 +62,13 @@ func (a Int128) Big() *big.Int {
 	return v.Add(v, new(big.Int).SetUint64(a.lo))
 }
 
-// Bytes is the 16-byte big-endian two's complement form, for storage.
+// Bytes returns the 16-byte big-endian two's complement form, for storage.
 func (a Int128) Bytes() []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(a.hi))
 	return binary.BigEndian.AppendUint64(b, a.lo)
 }
 
-// Int128FromBytes reads the form that [Int128.Bytes] writes; false if b is not 16 bytes long.
+// Int128FromBytes reads the form that [Int128.Bytes] writes. It returns false if b is not 16 bytes long.
 func Int128FromBytes(b []byte) (Int128, bool) {
 	if len(b) != 16 {
 		return Int128{}, false
@@ -76,7 +76,7 @@ func Int128FromBytes(b []byte) (Int128, bool) {
 	return Int128{int64(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint64(b[8:])}, true
 }
 
-// Magnitude is |v|, exact even for the smallest int64.
+// Magnitude returns |v|, exact even for the smallest int64.
 func Magnitude(v int64) uint64 {
 	if v == math.MinInt64 {
 		return 1 << 63

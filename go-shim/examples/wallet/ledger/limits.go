@@ -1,13 +1,13 @@
 package ledger
 
-// Every limit of the ledger and of its reads, in one place.
+// These are all limits of the ledger and of its reads.
 const (
 	MaxTransactionIDBytes = 64
 	MaxAccountIDBytes     = 64
 	MaxAssetBytes         = 16
 	MaxKindBytes          = 32
 	MaxEntries            = 1000
-	// MaxAmount bounds |amount|: 1,000 entries of it still sum within int64.
+	// MaxAmount bounds |amount|. The sum of 1,000 entries of this amount still fits int64.
 	MaxAmount = 1_000_000_000_000_000
 	// MinTimeUS and MaxTimeUS are 0001-01-01 and the last microsecond of 9999-12-31, UTC.
 	MinTimeUS = -62_135_596_800_000_000

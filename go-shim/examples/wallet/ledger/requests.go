@@ -38,8 +38,8 @@ func CheckBatchGetBalances(req *walletv1.BatchGetBalancesRequest) error {
 	return checkOptionalAsset(req.Asset)
 }
 
-// CheckGetStatistics checks the arguments: the window first, because its two ends are compared before percentiles
-// are looked at.
+// CheckGetStatistics checks the arguments in the order of the fields. The order of the window's two ends is checked
+// before the percentiles.
 func CheckGetStatistics(req *walletv1.GetStatisticsRequest) error {
 	if err := checkWindow(req); err != nil {
 		return err
@@ -100,7 +100,7 @@ func CheckGetTransaction(req *walletv1.GetTransactionRequest) error {
 	}
 }
 
-// CheckListEntries checks the arguments, save for the page token, which only the store can read.
+// CheckListEntries checks the arguments except the page token, which only the store can read.
 func CheckListEntries(req *walletv1.ListEntriesRequest) error {
 	if err := checkAccount("account_id", req.GetAccountId()); err != nil {
 		return err
@@ -114,7 +114,8 @@ func CheckListEntries(req *walletv1.ListEntriesRequest) error {
 	return nil
 }
 
-// ErrBadPageToken: ask again with the token of the page before, or without one from the start.
+// ErrBadPageToken means that the page token is not one that the store made. Ask again with the next_page_token of the
+// page before, or start again without a token.
 var ErrBadPageToken = invalid("page_token", "must be empty or the next_page_token of the page before")
 
 type windowed interface {

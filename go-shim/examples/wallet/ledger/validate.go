@@ -22,7 +22,8 @@ const (
 	ruleCounterparty = "must be empty or 1-64 bytes of printable ASCII without spaces"
 )
 
-// Validate checks everything about a transaction that can be judged without the ledger. Its position is not looked at.
+// Validate checks everything about a transaction that does not depend on the ledger's contents. It ignores the
+// position.
 func Validate(tx *walletv1.Transaction) error {
 	if err := checkTransactionID(tx.GetTransactionId()); err != nil {
 		return err
@@ -67,7 +68,7 @@ type assetPhase struct {
 	phase walletv1.Phase
 }
 
-// checkSums relies on checked entries: 1,000 amounts of at most 10^15 cannot overflow an int64.
+// checkSums needs entries that passed brokenRule: 1,000 amounts of at most 10^15 cannot overflow an int64.
 func checkSums(entries []*walletv1.Entry) error {
 	if isPair(entries) {
 		return nil
@@ -93,7 +94,8 @@ func checkSums(entries []*walletv1.Entry) error {
 		first.asset, phase, sums[first]))
 }
 
-// isPair recognises the plain transfer, by far the most common transaction, without a map.
+// isPair returns whether the entries are a plain transfer. That is by far the most common transaction, and needs no
+// map.
 func isPair(entries []*walletv1.Entry) bool {
 	if len(entries) != 2 {
 		return false
@@ -102,7 +104,7 @@ func isPair(entries []*walletv1.Entry) bool {
 	return a.GetAmount() == -b.GetAmount() && a.GetPhase() == b.GetPhase() && a.GetAsset() == b.GetAsset()
 }
 
-// isToken: printable ASCII without spaces, 1 to most bytes.
+// isToken returns whether s is printable ASCII without spaces, of 1 to most bytes.
 func isToken(s string, most int) bool {
 	if len(s) < 1 || len(s) > most {
 		return false

@@ -26,7 +26,8 @@ const (
 	concurrentPosts     = 800
 )
 
-// Whatever the writer is doing, an answer is that of the oracle at the position that it names.
+// TestAnswersEqualOracleWhileTheLedgerGrows checks that every answer equals the oracle's answer at the position that
+// the answer names, while a writer adds transactions.
 func TestAnswersEqualOracleWhileTheLedgerGrows(t *testing.T) {
 	gen := walletgen.New(7, false)
 	truth, ledger := bookAll(gen)
@@ -51,7 +52,8 @@ func TestAnswersEqualOracleWhileTheLedgerGrows(t *testing.T) {
 				readers.Wait()
 				close(answered)
 			}()
-			// One transaction for each answer, or two, so that both sides are busy to the end.
+			// The writer adds one or two transactions for each answer, so that readers and writer are busy until the
+			// end.
 			next := 0
 			for range answered {
 				for range min(1+next%2, len(ledger)-next) {
@@ -66,7 +68,7 @@ func TestAnswersEqualOracleWhileTheLedgerGrows(t *testing.T) {
 	}
 }
 
-// bookAll gives what the oracle took.
+// bookAll posts transactions to an oracle. It returns the oracle and the transactions that it accepted.
 func bookAll(gen *walletgen.Gen) (*oracle.Oracle, []*walletv1.Transaction) {
 	truth := &oracle.Oracle{}
 	var ledger []*walletv1.Transaction

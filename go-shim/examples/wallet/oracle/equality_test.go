@@ -44,7 +44,7 @@ func TestServiceEqualsOracleBeyondInt64(t *testing.T) {
 	}
 }
 
-// comparison posts to both sides and asks both sides; the seed in a failure makes it again.
+// comparison sends the same posts and questions to the service and to the oracle. The seed in a failure reproduces it.
 type comparison struct {
 	t                *testing.T
 	model            string
@@ -118,7 +118,8 @@ func newWallet(t *testing.T, name string) (*store.Store, *service.Service) {
 	return ledger, service.New(ledger, model)
 }
 
-// ask goes through the generated method table, as gRPC does; at the newest position it may leave the key out.
+// ask calls the service through the generated method table, as gRPC does. If newest is true it leaves the position's
+// key out.
 func ask(wallet *service.Service, at uint64, newest bool, question walletgen.Question) oracle.Answer {
 	ctx := context.Background()
 	if !newest {

@@ -1,5 +1,5 @@
-// Package oracle is the wallet's definition, executable and slow: one slice of all entries, big integers, loops. It
-// shares no code with the service, so that the two can only agree by both being right.
+// Package oracle is a slow but simple implementation of the wallet, which defines the right answers: one slice of all
+// entries, big integers, loops. It shares no code with the service, so the two do not share a mistake in code.
 package oracle
 
 import (
@@ -20,7 +20,7 @@ type Answer struct {
 	Response []byte
 }
 
-// Oracle knows every entry ever booked.
+// Oracle holds every entry ever booked.
 type Oracle struct {
 	rows         []row
 	transactions []*walletv1.Transaction
@@ -32,7 +32,8 @@ type row struct {
 	*walletv1.Entry
 }
 
-// verdict is thrown, and caught by Ask and Post: it keeps the definitions free of error plumbing.
+// verdict is a refusal. Code panics with it, and Ask and Post recover it, so that the definitions need no error
+// handling.
 type verdict struct {
 	code    codes.Code
 	message string
@@ -52,7 +53,7 @@ func catch(answer *Answer) {
 	}
 }
 
-// Add books a transaction, unchecked.
+// Add books a transaction without checks.
 func (o *Oracle) Add(tx *walletv1.Transaction) {
 	o.transactions = append(o.transactions, tx)
 	for _, e := range tx.GetEntries() {
@@ -60,10 +61,10 @@ func (o *Oracle) Add(tx *walletv1.Transaction) {
 	}
 }
 
-// Position is that of the last transaction.
+// Position returns the position of the last transaction.
 func (o *Oracle) Position() uint64 { return uint64(len(o.transactions)) }
 
-// Methods are the full names of the five reads that Ask answers.
+// Methods returns the full names of the five reads that Ask answers.
 func Methods() []string {
 	const service = "/wallet.v1.WalletService/"
 	return []string{
@@ -72,7 +73,7 @@ func Methods() []string {
 	}
 }
 
-// Ask answers encoded request bytes as of a position.
+// Ask answers an encoded request at a position.
 func (o *Oracle) Ask(position uint64, method string, request []byte) (answer Answer) {
 	defer catch(&answer)
 	var response proto.Message
@@ -104,7 +105,7 @@ func decode[M proto.Message](request []byte, into M) M {
 	return into
 }
 
-// of selects an account's rows up to a position.
+// of returns an account's rows up to a position.
 func (o *Oracle) of(position uint64, account string) (selected []row) {
 	for _, r := range o.rows {
 		if r.position <= position && r.GetAccountId() == account {

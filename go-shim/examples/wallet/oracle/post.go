@@ -11,7 +11,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Post judges a transaction as PostTransaction does, and books it if it may be. The answer holds a
+// Post checks a transaction as PostTransaction does, and books it if it breaks no rule. The answer holds an encoded
 // PostTransactionResponse.
 func (o *Oracle) Post(req *walletv1.PostTransactionRequest) (answer Answer) {
 	defer catch(&answer)
@@ -105,7 +105,8 @@ func checkZero(entries []*walletv1.Entry) {
 	}
 }
 
-// checkReleases names the lowest of the entries that are the last release on a counter which ends up negative.
+// checkReleases refuses a transaction that leaves pending counters negative. Each such counter has a last release; the
+// error names the first of these entries.
 func (o *Oracle) checkReleases(tx *walletv1.Transaction) {
 	after := &Oracle{rows: append([]row(nil), o.rows...)}
 	after.Add(tx)

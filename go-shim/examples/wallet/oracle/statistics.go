@@ -11,7 +11,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// posted selects what statistics are about: POSTED rows of the asset from <= time < to.
+// posted returns the rows that statistics include: POSTED rows of the asset with from <= time < to.
 func posted(rows []row, asset string, from, to int64) (selected []row) {
 	for _, r := range rows {
 		if r.GetPhase() == walletv1.Phase_PHASE_POSTED && r.GetAsset() == asset && from <= r.time && r.time < to {
@@ -69,7 +69,7 @@ func sorted(rows []row, less func(a, b row) bool) []row {
 	return ordered
 }
 
-// nearest is the smallest value that at least p of 10,000 parts of the values do not exceed.
+// nearest returns the smallest value v such that at least p/10,000 of the values are at most v.
 func nearest(ascending []int64, p int) int64 {
 	for i, v := range ascending {
 		if (i+1)*10_000 >= p*len(ascending) {
@@ -79,7 +79,7 @@ func nearest(ascending []int64, p int) int64 {
 	panic("p is at most 10,000")
 }
 
-// halfEven rounds the exact fraction sum/n to the nearest integer, a half to the even one.
+// halfEven rounds the exact fraction sum/n to the nearest integer, and a half to the even one.
 func halfEven(sum *big.Int, n int64) int64 {
 	exact := new(big.Rat).SetFrac(sum, big.NewInt(n))
 	floor := new(big.Int).Div(exact.Num(), exact.Denom())
@@ -91,7 +91,7 @@ func halfEven(sum *big.Int, n int64) int64 {
 	return floor.Int64()
 }
 
-// deviation is the largest d with (n*d)^2 <= n*sum(x^2) - sum(x)^2, by bisection.
+// deviation returns the largest d with (n*d)^2 <= n*sum(x^2) - sum(x)^2. It searches by bisection.
 func deviation(rows []row, net *big.Int) int64 {
 	n := big.NewInt(int64(len(rows)))
 	target := new(big.Int)

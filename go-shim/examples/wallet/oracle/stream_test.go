@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// discard is a transport stream whose headers nobody reads.
+// discard is a transport stream that drops all headers and trailers.
 type discard struct{}
 
 func (discard) Method() string               { return "" }
@@ -14,7 +14,7 @@ func (discard) SetHeader(metadata.MD) error  { return nil }
 func (discard) SendHeader(metadata.MD) error { return nil }
 func (discard) SetTrailer(metadata.MD) error { return nil }
 
-// header keeps what was set.
+// header is a transport stream that keeps the headers.
 type header struct {
 	discard
 	md metadata.MD

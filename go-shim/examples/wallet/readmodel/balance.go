@@ -21,7 +21,7 @@ func (m *Legacy) GetBalance(at uint64, req *walletv1.GetBalanceRequest) (*wallet
 	return &walletv1.GetBalanceResponse{Balances: balances}, position, nil
 }
 
-// BatchGetBalances implements [ReadModel]. One hold of the lock makes it a consistent cut.
+// BatchGetBalances implements [ReadModel]. It holds the lock throughout, so all rows are of one position.
 func (m *Legacy) BatchGetBalances(at uint64, req *walletv1.BatchGetBalancesRequest) (*walletv1.BatchGetBalancesResponse, uint64, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -69,8 +69,8 @@ func (m *Legacy) balances(accountID string, position uint64, asset *string, asOf
 	return rows, nil
 }
 
-// recount adds up entries for which there are no running counters. Every asset among them gets a row, even if all
-// of its entries occurred too late to count.
+// recount adds up entries, for questions that the running counters cannot answer. Every asset among them gets a row,
+// even if all of its entries occurred too late to count.
 func recount(held []entry, asOfUS *int64) map[string]*counters {
 	byAsset := make(map[string]*counters)
 	for i := range held {

@@ -12,7 +12,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// The ledger of the benchmarks: half a million entries, of which the busiest account has one in twenty.
+// The ledger of the benchmarks has half a million entries. The busiest account has one in twenty of them.
 const (
 	benchAccounts     = 20_000
 	benchTransactions = 250_000
@@ -20,20 +20,20 @@ const (
 	decodedAtOnce     = 1024
 )
 
-// subject is an account that is asked about, with as many entries as its name says.
+// subject is an account that benchmarks ask about. Its name is the number of its entries.
 type subject struct{ name, account string }
 
-// bench holds what all benchmarks share; it is made once.
+// bench holds what all benchmarks share. It is made once.
 type bench struct {
-	// events are encoded, one behind the other, and end where ends says: half a million messages in memory would have
-	// the collector measured, not the models.
+	// events holds the encoded events, one behind the other; ends says where each ends. With half a million decoded
+	// messages in memory the benchmarks would measure the garbage collector, not the models.
 	events  []byte
 	ends    []int
 	entries int
-	// subjects are the busiest account and a small one; batch has a thousand of all kinds.
+	// subjects are the busiest account and a small one. batch has a thousand accounts of all sizes.
 	subjects []subject
 	batch    []string
-	// fromUS and toUS hold the middle half of the ledger, so that windows cut.
+	// fromUS and toUS enclose the middle half of the ledger's time, so that windows leave entries out.
 	fromUS, toUS int64
 	models       map[string]ReadModel
 }
@@ -161,7 +161,8 @@ func BenchmarkGetTimeSeries(b *testing.B) {
 	})
 }
 
-// BenchmarkApply loads the whole ledger, decoding aside; it also says what an entry takes once it is loaded.
+// BenchmarkApply loads the whole ledger. It leaves decoding out of the time, and also reports the bytes of a loaded
+// entry.
 func BenchmarkApply(b *testing.B) {
 	in := makeBench()
 	for _, name := range Names() {
@@ -187,8 +188,8 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkGarbageCollection is one collection with nothing but a model in memory: what holding it costs, whoever makes
-// the garbage.
+// BenchmarkGarbageCollection measures one garbage collection with nothing but a model in memory: the cost of holding
+// the model, whoever makes the garbage.
 func BenchmarkGarbageCollection(b *testing.B) {
 	in := makeBench()
 	for _, name := range Names() {
@@ -203,7 +204,7 @@ func BenchmarkGarbageCollection(b *testing.B) {
 	}
 }
 
-// decode gives the transactions from a number on, not all of them.
+// decode returns up to decodedAtOnce transactions, from index start on.
 func (in *bench) decode(b *testing.B, start int) []*walletv1.Transaction {
 	b.Helper()
 	var decoded []*walletv1.Transaction

@@ -9,18 +9,18 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
-// Best keeps the ledger as immutable versions: readers take the newest by one atomic load and are then alone with it.
-// Newest balances come from running counters; the statistics scan the entries of the one (account, asset) that they
-// are about. Any past position can be asked for, and is answered from the first entries of each log.
+// Best keeps the ledger as immutable versions. Readers take the newest version by one atomic load and need no lock.
+// Newest balances come from running counters. Statistics scan the entries of one (account, asset). A read at a past
+// position uses the first entries of each log, up to that position.
 type Best struct {
-	// writing keeps writers apart; readers do not know of it.
+	// writing serializes writers. Readers do not use it.
 	writing sync.Mutex
 	ledger  *versions.Ledger
 }
 
 var _ ReadModel = (*Best)(nil)
 
-// NewBest makes an empty model, at position 0.
+// NewBest returns an empty model, at position 0.
 func NewBest() *Best { return &Best{ledger: versions.New()} }
 
 // Apply implements [ReadModel].
@@ -39,7 +39,7 @@ func (m *Best) Size() Size {
 	return Size{Accounts: v.Accounts, Entries: v.Entries}
 }
 
-// resolve takes the newest version; the position is the one to answer at.
+// resolve returns the newest version and the position to answer at.
 func (m *Best) resolve(at uint64) (v *versions.Version, position uint64) {
 	v = m.ledger.Newest()
 	if at == Newest {
@@ -48,7 +48,8 @@ func (m *Best) resolve(at uint64) (v *versions.Version, position uint64) {
 	return v, at
 }
 
-// log is what an account held of an asset, which may be nothing; the error is that it held nothing at all.
+// log returns the entries that an account had in an asset; there may be none. It fails if the account had no entries in
+// any asset.
 func (m *Best) log(v *versions.Version, position uint64, accountID, asset string) (versions.Log, error) {
 	account, ok := v.Account(accountID, position)
 	if !ok {

@@ -8,16 +8,16 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
-// usualAssets is how many holdings of an account are gathered without allocating.
+// usualAssets is how many holdings of an account GetBalance collects without allocating.
 const usualAssets = 8
 
-// balanceRow is a row of an answer with all that it points to, so that it is allocated at once.
+// balanceRow is a row of an answer with all that it points to, so that one allocation makes both.
 type balanceRow struct {
 	message walletv1.Balance
 	lastUS  int64
 }
 
-// soleBalance is an answer of one row, by far the most common.
+// soleBalance is an answer of one row, by far the most common kind. One allocation makes all of it.
 type soleBalance struct {
 	response walletv1.GetBalanceResponse
 	row      balanceRow
@@ -45,7 +45,7 @@ func (m *Best) GetBalance(at uint64, req *walletv1.GetBalanceRequest) (*walletv1
 	return checked(answer, position, err)
 }
 
-// checked is an answer, or none if a figure of it does not fit.
+// checked returns the answer of a read, or only the error if there is one.
 func checked[Resp any](resp *Resp, position uint64, err error) (*Resp, uint64, error) {
 	if err != nil {
 		return nil, position, err
@@ -53,7 +53,7 @@ func checked[Resp any](resp *Resp, position uint64, err error) (*Resp, uint64, e
 	return resp, position, nil
 }
 
-// holdingsOf appends those that an answer has a row for: that of the asset asked for, or all.
+// holdingsOf appends the holdings for which an answer has a row: the one of the requested asset, or all.
 func holdingsOf(account versions.Account, asset *string, to []versions.Holding) []versions.Holding {
 	if asset == nil {
 		return account.AppendHoldings(to)
@@ -102,10 +102,10 @@ func (row *balanceRow) fill(held *versions.Holding, asOfUS *int64) error {
 	return n.err
 }
 
-// holdingsPool has the memory in which a batch gathers what it has rows for, before it knows how many.
+// holdingsPool keeps slices in which a batch collects holdings, because their number is not known beforehand.
 var holdingsPool = sync.Pool{New: func() any { return new([]versions.Holding) }}
 
-// BatchGetBalances implements [ReadModel]. One version makes it a consistent cut.
+// BatchGetBalances implements [ReadModel]. It reads one version, so all rows are of one position.
 func (m *Best) BatchGetBalances(at uint64, req *walletv1.BatchGetBalancesRequest) (*walletv1.BatchGetBalancesResponse, uint64, error) {
 	v, position := m.resolve(at)
 	ids := req.GetAccountIds()
@@ -132,7 +132,7 @@ func (m *Best) BatchGetBalances(at uint64, req *walletv1.BatchGetBalancesRequest
 	}
 	start := 0
 	for i, end := range ends {
-		// Cut so that nobody can append into the next account's.
+		// The capacity is cut, so that an append to this slice cannot overwrite the rows of the next account.
 		rows[i].Balances = balances[start:end:end]
 		start = end
 	}

@@ -6,7 +6,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/exact"
 )
 
-// statistics is an answer with all figures that may be absent from it, so that it is allocated at once.
+// statistics is an answer with the figures that its optional fields point to, so that one allocation makes all of it.
 type statistics struct {
 	response                                walletv1.GetStatisticsResponse
 	min, max, mean, stddev, firstUS, lastUS int64

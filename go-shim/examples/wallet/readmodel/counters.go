@@ -5,7 +5,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// sides are the sums of credits and of debits as |amount|. They may pass int64; only answers may not.
+// sides holds the sums of credits and of debits, as |amount|. They may exceed int64. Only answers must fit int64.
 type sides struct {
 	credits ledger.Int128
 	debits  ledger.Int128
@@ -30,7 +30,7 @@ func (s *sides) remove(amount int64) {
 func (s *sides) net() ledger.Int128   { return s.credits.Sub(s.debits) }
 func (s *sides) total() ledger.Int128 { return s.credits.Add(s.debits) }
 
-// counters are the balance of one (account, asset).
+// counters holds the balance of one (account, asset).
 type counters struct {
 	posted         sides
 	pending        sides
@@ -67,7 +67,7 @@ func (c *counters) balance(asset string) (*walletv1.Balance, error) {
 		EntryCount:     c.entries,
 	}
 	if c.entries > 0 {
-		// A copy: the answer outlives the lock.
+		// The answer needs a copy, because it outlives the lock.
 		last := c.lastOccurredUS
 		b.LastOccurredAtUs = &last
 	}
@@ -77,8 +77,8 @@ func (c *counters) balance(asset string) (*walletv1.Balance, error) {
 	return b, nil
 }
 
-// narrow brings figures down to the int64 of the answer and remembers the first that does not fit, so that calling
-// it in tag order gives the field that the error must name.
+// narrow converts figures to the int64 of the answer and remembers the first that does not fit. Callers must convert in
+// tag order, because the error must name the first such field.
 type narrow struct{ err error }
 
 func (n *narrow) fit(field string, v ledger.Int128) int64 {

@@ -13,8 +13,9 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/generate"
 )
 
-// The oracle is too slow for accounts of thousands of entries, which Best keeps in more than one block; Legacy is not,
-// and has been compared with the oracle on small ones.
+// TestModelsAgreeOnALargeLedger compares Best with Legacy. The oracle is too slow for accounts of thousands of entries,
+// which Best keeps in more than one block. Legacy is fast enough, and another test compares it with the oracle on small
+// accounts.
 func TestModelsAgreeOnALargeLedger(t *testing.T) {
 	const transactions = 20_000
 	legacy, best := NewLegacy(), NewBest()
@@ -57,7 +58,7 @@ func TestModelsAgreeOnALargeLedger(t *testing.T) {
 	}
 }
 
-// inquiry is what one question of each kind is about.
+// inquiry holds the arguments for one question of each kind.
 type inquiry struct {
 	accounts          []string
 	account, asset    string

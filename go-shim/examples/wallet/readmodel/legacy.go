@@ -9,14 +9,14 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// Legacy keeps, per account, its entries in booking order and running counters per asset, behind one lock. Balances
-// come from the counters, everything else from scanning the account.
+// Legacy keeps each account's entries in booking order, and running counters for each of its assets, behind one lock.
+// Newest balances come from the counters. Everything else comes from a scan of the account's entries.
 type Legacy struct {
 	mu       sync.RWMutex
 	position uint64
 	entries  uint64
 	accounts map[string]*account
-	// names holds one copy of every id, so that a million entries of one asset share its bytes.
+	// names holds one copy of every id, so that all entries of an asset share the bytes of its name.
 	names map[string]string
 }
 
@@ -36,7 +36,7 @@ type entry struct {
 
 var _ ReadModel = (*Legacy)(nil)
 
-// NewLegacy makes an empty model, at position 0.
+// NewLegacy returns an empty model, at position 0.
 func NewLegacy() *Legacy {
 	return &Legacy{accounts: make(map[string]*account), names: make(map[string]string)}
 }
@@ -100,7 +100,7 @@ func (m *Legacy) Size() Size {
 	return Size{Accounts: uint64(len(m.accounts)), Entries: m.entries}
 }
 
-// resolve needs the lock.
+// resolve returns the position to answer at. The caller must hold the lock.
 func (m *Legacy) resolve(at uint64) uint64 {
 	if at == Newest {
 		return m.position
@@ -108,7 +108,8 @@ func (m *Legacy) resolve(at uint64) uint64 {
 	return at
 }
 
-// entriesAt is what the account held at a position; the error is that it held nothing. It needs the lock.
+// entriesAt returns the entries that the account had at a position. It fails if there were none. The caller must hold
+// the lock.
 func (m *Legacy) entriesAt(accountID string, position uint64) ([]entry, error) {
 	acc := m.accounts[accountID]
 	if acc == nil {
@@ -124,7 +125,7 @@ func (m *Legacy) entriesAt(accountID string, position uint64) ([]entry, error) {
 	return held, nil
 }
 
-// isPosted selects what the statistics are about.
+// isPosted returns whether the statistics of an asset include the entry.
 func (e *entry) isPosted(asset string) bool {
 	return e.phase == walletv1.Phase_PHASE_POSTED && e.asset == asset
 }

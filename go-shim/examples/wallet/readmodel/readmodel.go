@@ -1,10 +1,11 @@
-// Package readmodel answers the CPU-heavy reads from memory. Every answer is a pure function of (position, request);
-// proto/wallet/v1 says which.
+// Package readmodel answers the CPU-heavy reads from memory. Every answer is a pure function of (position, request),
+// which proto/wallet/v1 defines.
 //
-// There are two models behind one interface. [Legacy] is what such a service grows up with: a lock, maps, slices and
-// scans. [Best] does what the sidecar does, as well as Go can: immutable versions behind one atomic pointer, so that
-// readers never lock, compact entries in which the garbage collector has nothing to follow, selection where only some
-// ranks are wanted, and pooled memory. Their answers are the same bytes.
+// There are two models behind one interface. [Legacy] is what such a service usually starts with: a lock, maps, slices
+// and scans. [Best] does what the sidecar does, as well as Go can. It has immutable versions behind one atomic pointer,
+// so that readers never lock; compact entries without pointers that the garbage collector would have to follow;
+// selection instead of sorting where only some ranks are wanted; and pooled memory. Both give the same answers, byte
+// for byte.
 package readmodel
 
 import (
@@ -15,18 +16,18 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Newest asks for the answer at whatever position is the newest when the model is read.
+// Newest, as a position, asks for the answer at the newest position of the model.
 const Newest uint64 = math.MaxUint64
 
-// ReadModel holds the whole ledger in the shape that the reads need. Requests have been checked by the ledger
-// package, and a position asked for is [Newest] or not above Position. Answers say at which position they are;
-// their errors are verdicts of the ledger package and hold at that position too. Safe for concurrent use.
+// ReadModel holds the whole ledger in the shape that the reads need. Callers must have checked requests with the ledger
+// package, and must ask at [Newest] or at a position not above Position. Each read returns the position of its answer.
+// Its error is an Error of the ledger package and holds at that position too. A ReadModel is safe for concurrent use.
 type ReadModel interface {
-	// Apply adds the transaction after Position; a gap panics, because the caller's history is broken. What it needs
-	// of tx is copied or shared, so tx must not change afterwards.
+	// Apply adds the transaction after Position. It panics at a gap, because the caller's history is then broken. The
+	// model may share memory with tx, so tx must not change afterwards.
 	Apply(tx *walletv1.Transaction)
 	Position() uint64
-	// Size is how much the model holds, for metrics.
+	// Size returns how much the model holds, for metrics.
 	Size() Size
 
 	GetBalance(at uint64, req *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, uint64, error)
@@ -42,16 +43,16 @@ type Size struct {
 	Entries  uint64
 }
 
-// Names of the read models that [New] knows.
+// These are the names of the read models that [New] can make.
 const (
 	NameLegacy = "legacy"
 	NameBest   = "best"
 )
 
-// Names lists them, for usage texts.
+// Names lists the names of the read models, for usage texts.
 func Names() []string { return []string{NameLegacy, NameBest} }
 
-// New makes the empty read model of that name.
+// New returns an empty read model of that name.
 func New(name string) (ReadModel, error) {
 	switch name {
 	case NameLegacy:

@@ -26,8 +26,8 @@ func newModel(t testing.TB, name string) ReadModel {
 	return m
 }
 
-// The answers themselves are checked against the oracle and the golden files; here, that no reader sees half of a
-// transaction, or an answer that changes after it was given.
+// TestReadersSeeWholeTransactionsWhileTheLedgerGrows checks that no reader sees half of a transaction, and that an
+// answer at a position does not change later. Other tests compare the answers with the oracle and the golden files.
 func TestReadersSeeWholeTransactionsWhileTheLedgerGrows(t *testing.T) {
 	const last = 2000
 	for _, name := range Names() {

@@ -29,7 +29,7 @@ func (m *Legacy) GetStatistics(at uint64, req *walletv1.GetStatisticsRequest) (*
 	return resp, position, err
 }
 
-// summary gathers what one pass over a window can.
+// summary collects figures in one pass over a window.
 type summary struct {
 	creditCount    uint64
 	debitCount     uint64
@@ -87,20 +87,20 @@ func (s *summary) response(percentiles []uint32) (*walletv1.GetStatisticsRespons
 	return resp, nil
 }
 
-// roundHalfEven is a / n, n > 0.
+// roundHalfEven returns a / n, rounded half to even. n must be positive.
 func roundHalfEven(a, n int64) int64 {
 	q, r := a/n, a%n
 	if r < 0 {
 		q, r = q-1, r+n
 	}
-	// Compared as r > n-r, because 2r could overflow.
+	// The code compares r with n-r, because 2r could overflow.
 	if r > n-r || (r == n-r && q&1 == 1) {
 		q++
 	}
 	return q
 }
 
-// stddev is floor(sqrt(n*Σx² - (Σx)²) / n). The radicand needs more than 128 bits.
+// stddev returns floor(sqrt(n*Σx² - (Σx)²) / n). The radicand needs more than 128 bits.
 func (s *summary) stddev(count int64) int64 {
 	n := big.NewInt(count)
 	sum := s.sums.net().Big()
@@ -109,7 +109,8 @@ func (s *summary) stddev(count int64) int64 {
 	return radicand.Sqrt(radicand).Quo(radicand, n).Int64()
 }
 
-// nearestRanks sorts magnitudes; percentile p of n is the ceil(p*n/10,000)-th smallest.
+// nearestRanks returns the percentiles. Percentile p of n magnitudes is the ceil(p*n/10,000)-th smallest. It sorts
+// magnitudes.
 func nearestRanks(magnitudes []int64, percentiles []uint32) []*walletv1.Percentile {
 	if len(percentiles) == 0 {
 		return nil

@@ -16,12 +16,12 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Interceptors are those of the whole server, outermost first. None of them looks at messages.
+// Interceptors returns the interceptors of the server, outermost first. None of them looks at messages.
 func Interceptors(metrics *Metrics, loaded *atomic.Bool, log *slog.Logger) []grpc.UnaryServerInterceptor {
 	return []grpc.UnaryServerInterceptor{metrics.intercept, recoverPanics(log), requireLoaded(loaded)}
 }
 
-// recoverPanics turns a panic into an INTERNAL answer of that one call.
+// recoverPanics turns a panic into an INTERNAL status of that one call.
 func recoverPanics(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		defer func() {
@@ -34,8 +34,8 @@ func recoverPanics(log *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// requireLoaded refuses wallet calls until the ledger is loaded: half a ledger would say NOT_FOUND of accounts that
-// exist.
+// requireLoaded refuses wallet calls until the ledger is loaded. Before that, the service would answer NOT_FOUND for
+// accounts that exist.
 func requireLoaded(loaded *atomic.Bool) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if !loaded.Load() && strings.HasPrefix(info.FullMethod, "/"+walletv1.WalletService_ServiceDesc.ServiceName+"/") {
@@ -51,7 +51,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-// NewMetrics registers them.
+// NewMetrics makes the metrics and registers them.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{

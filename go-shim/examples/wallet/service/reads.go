@@ -41,8 +41,8 @@ func (s *Service) GetTimeSeries(ctx context.Context, req *walletv1.GetTimeSeries
 	return answer(ctx, s, req, ledger.CheckGetTimeSeries, s.model.GetTimeSeries)
 }
 
-// answer is what the reads have in common: arguments, then positions, then the model; and the position on every
-// status that the ledger decided.
+// answer is the part that all reads share. It checks arguments and positions, waits for the position, and reads the
+// model. Every reply and every error of the ledger carries its position; an error of the wait carries none.
 func answer[Req, Resp any](
 	ctx context.Context, s *Service, req *Req,
 	check func(*Req) error,
@@ -69,15 +69,15 @@ func answer[Req, Resp any](
 	return resp, nil
 }
 
-// report puts the position into the response header, which errors carry too.
+// report puts the position into the response header, which a call has even if it fails.
 func (s *Service) report(ctx context.Context, want position.Want, at uint64) {
 	if want.Asked {
-		// It can only fail if the headers are gone already, and nothing here sends them.
+		// This fails only if the headers have been sent already, and nothing here sends them.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(at, 10)))
 	}
 }
 
-// reach waits until the position that the caller wants exists, and says where to read.
+// reach waits until the ledger has the position that the caller wants, and returns the position to read at.
 func (s *Service) reach(ctx context.Context, want position.Want) (at uint64, err error) {
 	at, bound := readmodel.Newest, want.Min
 	if want.HasAt {
@@ -100,7 +100,8 @@ func (s *Service) reach(ctx context.Context, want position.Want) (at uint64, err
 	}
 }
 
-// budget keeps a tenth of the caller's time for telling them that the wait was in vain.
+// budget returns how long to wait for a position. It keeps a tenth of the caller's time, so that the error for a
+// position that was not reached arrives before the deadline.
 func (s *Service) budget(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -1,5 +1,5 @@
-// Package service is the gRPC face of the wallet: it checks arguments, resolves positions, asks the store or the
-// read model, and turns verdicts into statuses.
+// Package service implements the wallet's gRPC service. It checks arguments, resolves positions, asks the store or the
+// read model, and turns errors into statuses.
 package service
 
 import (
@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	// Registers the compressor: whoever serves the wallet takes compressed calls and compresses their replies.
+	// This import registers the gzip compressor, so that a server accepts compressed calls and compresses their
+	// replies.
 	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
 
@@ -18,7 +19,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-// Ledger is the durable side, [store.Store].
+// Ledger is the durable ledger. [store.Store] implements it.
 type Ledger interface {
 	Post(ctx context.Context, tx *walletv1.Transaction) (position uint64, alreadyPosted bool, err error)
 	Transaction(ctx context.Context, position uint64) (*walletv1.Transaction, error)
@@ -39,7 +40,7 @@ type Service struct {
 	maxWait time.Duration
 }
 
-// New makes the service over a ledger that applies what it commits to model.
+// New returns a service. ledger must apply what it commits to model.
 func New(ledger Ledger, model readmodel.ReadModel) *Service {
 	return &Service{ledger: ledger, model: model, maxWait: DefaultMaxWait}
 }

@@ -26,7 +26,7 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// running is a whole service on a TCP port.
+// running is a complete service on a TCP port, with its client.
 type running struct {
 	walletv1.WalletServiceClient
 	store    *store.Store
@@ -72,7 +72,7 @@ func start(t *testing.T, readModel string) *running {
 	return r
 }
 
-// each runs a test on a service of each read model.
+// each runs a test with each read model.
 func each(t *testing.T, test func(t *testing.T, r *running)) {
 	t.Helper()
 	for _, name := range readmodel.Names() {
@@ -184,7 +184,7 @@ func checkErrorsOfTheColdCalls(t *testing.T, r *running) {
 	wantStatus(t, err, codes.InvalidArgument, "page_token: must be empty or the next_page_token of the page before")
 }
 
-// balanceAt asks with metadata and returns the position in the header, "" if there is none.
+// balanceAt sends a request with metadata. It returns the position in the response header, or "" if there is none.
 func (r *running) balanceAt(ctx context.Context, account string, keys ...string) (string, error) {
 	var header metadata.MD
 	_, err := r.GetBalance(metadata.AppendToOutgoingContext(ctx, keys...), &walletv1.GetBalanceRequest{AccountId: account}, grpc.Header(&header))
@@ -247,7 +247,7 @@ func checkABoundAheadOfTheLedgerWaits(t *testing.T, r *running) {
 	for _, key := range []string{position.MinKey, position.AtKey} {
 		var header string
 		err := status.Error(codes.DeadlineExceeded, "")
-		// On a slow machine a tenth of a short time may be too little to tell the caller.
+		// On a slow machine a tenth of a short timeout may be too short for the reply to arrive.
 		for wait := 500 * time.Millisecond; status.Code(err) == codes.DeadlineExceeded && wait < time.Hour; wait *= 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			header, err = r.balanceAt(ctx, "alice", key, "9")

@@ -11,7 +11,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-// statusOf is the one place where errors become statuses. Verdicts keep their exact text: it is part of the API.
+// statusOf turns an error into a status. Errors of the ledger package keep their exact text, which is part of the API.
 func statusOf(err error) error {
 	var verdict *ledger.Error
 	switch {

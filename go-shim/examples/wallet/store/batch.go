@@ -8,8 +8,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// batch judges transactions one after the other, each as if those before it were posted, and gathers what one SQLite
-// transaction will write. Nothing of it shows before it is written.
+// batch checks transactions one after the other, each as if those before it were posted. It collects what one SQLite
+// transaction will write. Nobody sees any of it before it is written.
 type batch struct {
 	w       *writer
 	next    uint64
@@ -51,14 +51,15 @@ func newBatch(w *writer, capacity int) *batch {
 	}
 }
 
-// verdict is what became of one transaction, if the batch gets written.
+// verdict is the result of one transaction, valid if the batch gets written.
 type verdict struct {
 	position      uint64
 	alreadyPosted bool
 }
 
-// add stages a validated transaction. Its error is a verdict of the ledger or a failure to read the store; then
-// nothing was staged. With assumeNew the store is not asked for the id, and the unique index has the last word.
+// add stages a validated transaction. If it fails, nothing is staged. Its error is a [ledger.Error] or comes from
+// reading the store. With assumeNew it does not look the id up in the store; then the insert fails if the id is there
+// already.
 func (b *batch) add(tx *walletv1.Transaction, assumeNew bool) (verdict, error) {
 	body := ledger.AppendBody(nil, tx)
 	position, event, err := b.find(tx.GetTransactionId(), assumeNew)
@@ -100,15 +101,15 @@ func (b *batch) find(transactionID string, assumeNew bool) (uint64, []byte, erro
 func (b *batch) addRef(key accountAsset, r ref) {
 	row := b.open[key]
 	if row == nil || row.refs.count == maxRefs {
-		row = &refRow{accountAsset: key, refs: refList{packed: []byte{}}} // nil would be NULL
+		row = &refRow{accountAsset: key, refs: refList{packed: []byte{}}} // SQLite would store nil as NULL
 		b.open[key] = row
 		b.rows = append(b.rows, row)
 	}
 	row.refs.add(r)
 }
 
-// moveHolds changes the pending counters, or none of them if one would end below zero: the verdict then names the
-// last release on such a counter, and of several the first.
+// moveHolds changes the pending counters. If a counter would end below zero, it changes none and fails. Each such
+// counter has a last release; the error names the first of these entries.
 func (b *batch) moveHolds(entries []*walletv1.Entry) error {
 	if !slices.ContainsFunc(entries, isPending) {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkPost is a post from one of 64 callers at once, group commit and fsync included.
+// BenchmarkPost measures a post, with its group commit and fsync, while 32 callers per core post at once.
 func BenchmarkPost(b *testing.B) {
 	s, _ := openLoaded(b, tempPath(b), Options{})
 	var n atomic.Int64
@@ -20,7 +20,8 @@ func BenchmarkPost(b *testing.B) {
 	})
 }
 
-// BenchmarkReadHistory is one event read from disk in batches of 4 MiB, as a follower that catches up does.
+// BenchmarkReadHistory measures an event that is read from disk, in batches of 4 MiB, as a follower does that catches
+// up.
 func BenchmarkReadHistory(b *testing.B) {
 	path := tempPath(b)
 	s := openOnly(b, path, Options{})
@@ -48,7 +49,7 @@ func BenchmarkReadHistory(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendBatch is one transaction of an import.
+// BenchmarkAppendBatch measures one transaction of an import.
 func BenchmarkAppendBatch(b *testing.B) {
 	s := openOnly(b, tempPath(b), Options{})
 	const size = 10_000

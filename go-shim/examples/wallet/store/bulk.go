@@ -10,18 +10,18 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// Mark says how far a source has been imported. It is written with the transactions that it counts, so it is right
-// after any crash.
+// Mark says how much of a source has been imported. It is committed together with the transactions that it counts, so
+// it is right after any crash.
 type Mark struct {
-	// Source identifies the bytes that are imported, such as a hash of a file.
+	// Source identifies the imported bytes, for example by a hash of the file.
 	Source string
-	// Records of the source that are dealt with, Skipped how many of them were left out on purpose.
+	// Records is how many records of the source are dealt with. Skipped is how many of them were left out on purpose.
 	Records  int64
 	Skipped  int64
 	Complete bool
 }
 
-// Mark returns the mark of a source, the zero one with its name if there is none.
+// Mark returns the mark of a source. If there is none, only its Source is set.
 func (s *Store) Mark(ctx context.Context, source string) (Mark, error) {
 	m := Mark{Source: source}
 	err := s.reads.QueryRowContext(ctx, `SELECT records, skipped, complete FROM import_marks WHERE source = ?`, source).
@@ -34,22 +34,23 @@ func (s *Store) Mark(ctx context.Context, source string) (Mark, error) {
 
 // Appended is what AppendBatch did.
 type Appended struct {
-	// Posted are new, Repeated were posted before with the same body.
+	// Posted counts new transactions. Repeated counts those that were posted before with the same body.
 	Posted   int
 	Repeated int
-	// Rejected are those that the ledger refused, in order.
+	// Rejected lists the transactions that the ledger refused, in order.
 	Rejected []Rejection
 }
 
-// Rejection is the verdict on one transaction of a batch.
+// Rejection says why the ledger refused one transaction of a batch.
 type Rejection struct {
 	Index int
 	Err   error
 }
 
-// AppendBatch posts validated transactions in one SQLite transaction, before Load: for imports, where a group commit
-// of whoever waits would be far too small. Unless keepGoing, the first refusal ends it, and what stands before that is
-// posted. mark, if not nil, gives the mark to write when that many of txs stand before the first refusal.
+// AppendBatch posts validated transactions in one SQLite transaction. It is for imports, whose batches must be far
+// larger than a group commit, and must be called before Load. Without keepGoing it stops at the first refused
+// transaction and posts those before it. mark, if not nil, returns the mark to write; its argument is the number of
+// transactions before the first refused one.
 func (s *Store) AppendBatch(ctx context.Context, txs []*walletv1.Transaction, keepGoing bool, mark func(accepted int) Mark) (Appended, error) {
 	if s.model != nil {
 		return Appended{}, fmt.Errorf("%w: append after Load", ErrUse)
@@ -67,7 +68,8 @@ func (s *Store) AppendBatch(ctx context.Context, txs []*walletv1.Transaction, ke
 		}
 	}
 	done, err := s.appendBatch(txs, keepGoing, mark, false)
-	// Asking for every id costs more than the odd wasted attempt, so go back to guessing once a batch is all new.
+	// To look every id up costs more than a failed attempt now and then. So the next batch is optimistic if all of this
+	// one were new.
 	s.optimistic = err == nil && done.Posted == len(txs)
 	return done, err
 }

@@ -10,7 +10,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// posting is one transaction on its way through the committer.
+// posting is one transaction on its way through the committer. done is closed once outcome and err are set.
 type posting struct {
 	ctx     context.Context
 	tx      *walletv1.Transaction
@@ -19,9 +19,9 @@ type posting struct {
 	done    chan struct{}
 }
 
-// Post makes a transaction durable and applies it. Its error is a verdict of the ledger, or wraps one of [ErrCommit],
-// [ErrInDoubt], [ErrUnknown] and [ErrClosed]. A caller that gives up leaves the transaction either wholly posted or not at all. The
-// store keeps tx, so it must not change afterwards.
+// Post makes a transaction durable and applies it. Its error is a [ledger.Error], or wraps one of [ErrCommit],
+// [ErrInDoubt], [ErrUnknown], [ErrClosed] and [ErrUse]. If ctx ends first, the transaction is either posted as a whole
+// or not at all. The store keeps tx, so it must not change afterwards.
 func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position uint64, alreadyPosted bool, err error) {
 	if err := ledger.Validate(tx); err != nil {
 		return 0, false, err
@@ -55,8 +55,8 @@ func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position ui
 	return p.outcome.position, p.outcome.alreadyPosted, p.err
 }
 
-// commitLoop is the committer. While one batch waits for the disk, the next gathers in the queue: that alone makes
-// groups as large as the load needs, without ever waiting for company.
+// commitLoop is the committer. While one batch waits for the disk, posts for the next collect in the queue. So the size
+// of batches follows the load, and no post waits for others to join its batch.
 func (s *Store) commitLoop() {
 	defer close(s.stopped)
 	for {
@@ -103,14 +103,14 @@ func (s *Store) commit(first *posting) {
 	}
 }
 
-// gather judges first and what else waits. Those whose fate is already known are answered at once; the others are
-// returned, to be answered when the batch is durable.
+// gather adds first and the other posts that wait to the batch. It answers at once those whose outcome does not depend
+// on the batch, and returns the others, which are answered when the batch is durable.
 func (s *Store) gather(b *batch, first *posting) (waiting []*posting) {
 	head := s.Head()
 	for p := first; p != nil; p = s.nextWaiting(b) {
 		switch p.err = p.ctx.Err(); {
 		case p.err != nil:
-			// The caller is gone and nothing was done: leave it at that.
+			// The caller is gone, so nothing is posted.
 		default:
 			p.outcome, p.err = b.add(p.tx, false)
 		}
@@ -118,7 +118,7 @@ func (s *Store) gather(b *batch, first *posting) (waiting []*posting) {
 		if p.err != nil && !errors.As(p.err, &refused) {
 			p.err = commitError(p.err)
 		}
-		// A repeat of a transaction of this very batch shares its fate.
+		// A repeat of a transaction of this batch must wait for the batch too.
 		if p.err == nil && p.outcome.position > head {
 			waiting = append(waiting, p)
 		} else {
@@ -140,7 +140,7 @@ func (s *Store) nextWaiting(b *batch) *posting {
 	}
 }
 
-// publish shows a durable batch: first in the read model, then in Head and in the feed.
+// publish makes a durable batch visible, first in the read model, then in Head and the feed.
 func (s *Store) publish(b *batch) {
 	events := make([][]byte, len(b.staged))
 	for i := range b.staged {

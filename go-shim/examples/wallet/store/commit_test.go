@@ -14,11 +14,12 @@ import (
 func TestGroupCommitKeepsPositionsGaplessAndInOrder(t *testing.T) {
 	const posters, each = 32, 40
 	var mu sync.Mutex
-	largest := 0 // the committer's until all is posted
+	largest := 0 // only the committer uses it until all is posted
 	var s *Store
 	var model *recorder
 	s, model = openLoaded(t, tempPath(t), Options{OnCommit: func(c Commit) {
-		// While a post is committed alone, two more come to wait, however busy the machine is.
+		// The committer waits after a commit of a single post until two more wait, so that they share the next commit
+		// on any machine.
 		for largest < 2 && c.Transactions < 2 && len(s.queue) < 2 {
 			runtime.Gosched()
 		}
@@ -35,7 +36,7 @@ func TestGroupCommitKeepsPositionsGaplessAndInOrder(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				// Whoever has an answer must be able to read it back.
+				// A caller that has its answer must be able to read the transaction.
 				if s.Head() < position || model.count() < int(position) {
 					t.Errorf("position %d answered before it shows", position)
 				}
@@ -90,7 +91,7 @@ func TestAFullDiskLosesNothingAndPasses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	limit(1) // SQLite takes the present size for the least
+	limit(1) // SQLite raises this to the present size
 	failed := 0
 	for n := 1; n < 500 && failed < 20; n++ {
 		tx := deposit(n)
@@ -171,7 +172,7 @@ func TestPostNeedsLoad(t *testing.T) {
 	}
 }
 
-// A commit can fail after it became durable: then nobody may be told that nothing was posted.
+// A commit can fail after it became durable. Then the error must not say that nothing was posted.
 func TestCommitInDoubtIsNotCalledUndone(t *testing.T) {
 	s, _ := openLoaded(t, tempPath(t), Options{})
 	if _, _, err := s.Post(t.Context(), deposit(1)); err != nil {

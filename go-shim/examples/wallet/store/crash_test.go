@@ -12,7 +12,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// crashEnv makes this test binary post to the store that it names until it is killed.
+// crashEnv, if set, makes this test binary post to the store at that path until it is killed.
 const crashEnv = "WALLET_STORE_CRASH_TEST"
 
 func TestMain(m *testing.M) {
@@ -60,7 +60,7 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// killAfter lets a child post until it has acknowledged that many, then kills it.
+// killAfter starts a child process that posts, and kills it after it has acknowledged that many posts.
 func killAfter(t *testing.T, path string, posts int, acknowledged map[uint64]string) {
 	t.Helper()
 	child := exec.Command(os.Args[0])

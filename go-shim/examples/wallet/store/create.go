@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 )
 
-// emptyStoreBytes is about what a new store takes.
+// emptyStoreBytes is about the size of a new store.
 const emptyStoreBytes = 64 << 10
 
-// create makes an empty store at path, under another name first: so there is either a whole one or none, however this
-// process ends. It is false if another process was faster.
+// create makes an empty store at path. It makes the store under another name and renames it, so that path has either a
+// complete store or none, however this process ends. It returns false if another process was faster.
 func create(ctx context.Context, path string) (made bool, err error) {
 	unfinished := path + ".new"
 	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_RDWR, 0o644)
@@ -27,7 +27,7 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	}
 	lock, err := lockFile(unfinished)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // renamed by another process in this very moment
+		return false, nil // another process has just renamed it
 	}
 	if err != nil {
 		return false, createError(err)
@@ -36,7 +36,8 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, os.Remove(unfinished)
 	}
-	// Who left something there got killed. The system says more clearly than SQLite that there is no room.
+	// If the file has content, the process that wrote it was killed. The write shows whether the disk has room: the
+	// system's error is clearer than SQLite's.
 	err = os.WriteFile(unfinished, make([]byte, emptyStoreBytes), 0o644)
 	if err == nil {
 		err = os.Truncate(unfinished, 0)
@@ -54,7 +55,7 @@ func create(ctx context.Context, path string) (made bool, err error) {
 }
 
 func writeSchema(ctx context.Context, path string) (err error) {
-	// Half a file is thrown away, so a journal in memory will do.
+	// A journal in memory is enough, because an unfinished file is thrown away.
 	db, err := openSQLite(path, "journal_mode(MEMORY)", "synchronous(FULL)")
 	if err != nil {
 		return err

@@ -9,45 +9,45 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// What can be wrong with a store file or its use. Each text says how to mend it.
+// These are the errors of a store file and of its use. Each text says what to do.
 var (
-	// ErrLocked: one process at a time owns a store.
+	// ErrLocked means that another process owns the store. Only one at a time can.
 	ErrLocked = errors.New("another process has the store open: stop it first, or choose another --db")
-	// ErrLinked: a hard link.
+	// ErrLinked means that the file has hard links.
 	ErrLinked = errors.New("the file has more than one name, and beside each SQLite keeps its own log of what was posted last: " +
 		"remove the other names (hard links), or copy the file")
-	// ErrEmpty: a file of no length is what a lost ledger may look like.
+	// ErrEmpty means that the file is empty. It may have been a ledger that was lost.
 	ErrEmpty = errors.New("the file is empty: if it was a ledger, restore it from a backup; to begin a new ledger in it, add --new")
-	// ErrLost: what was posted last is there without what it was added to.
+	// ErrLost means that the write-ahead log is there without its database.
 	ErrLost = errors.New("the ledger is missing or empty, but its write-ahead log is not: put both back, or move the log away to begin a new ledger")
-	// ErrReadOnly: nothing can be written.
+	// ErrReadOnly means that nothing can be written.
 	ErrReadOnly = errors.New("the database is read-only: make the file and its folder writable for this user, then start walletd again")
-	// ErrFull: there is no room for what SQLite needs.
+	// ErrFull means that there is no room for the files that SQLite needs.
 	ErrFull = errors.New("the disk is full, or a quota is: free space")
-	// ErrNotStore: the file holds something else.
+	// ErrNotStore means that the file holds something else.
 	ErrNotStore = errors.New("the file is not a walletd store: choose another --db; nothing was changed")
-	// ErrNoStore: there is nothing to read.
+	// ErrNoStore means that there is no file to read.
 	ErrNoStore = errors.New("there is no store: check --db, or make one with import or generate")
-	// ErrVersion: the file was written by another version of walletd.
+	// ErrVersion means that another version of walletd wrote the file.
 	ErrVersion = errors.New("the store has a schema that this walletd does not know: use the walletd that wrote it, or import into a new --db")
-	// ErrCorrupt: positions are missing or an event cannot be read.
+	// ErrCorrupt means that positions are missing or that data in the store cannot be read.
 	ErrCorrupt = errors.New("the store is damaged: restore it from a backup")
-	// ErrCreate: the store could not be created where it was asked for.
+	// ErrCreate means that the store could not be created at its path.
 	ErrCreate = errors.New("cannot create the store: check that the folder exists and is writable")
-	// ErrClosed: the store is shutting down.
+	// ErrClosed means that the store is closed or about to be.
 	ErrClosed = errors.New("the store is closed: post again with the same transaction_id once the service is back")
 	// ErrCommit is wrapped by the error of a post that was not made durable.
 	ErrCommit = errors.New("nothing was posted")
-	// ErrInDoubt: a commit failed, and SQLite cannot say whether it did; only opening the store anew can.
+	// ErrInDoubt means that a commit failed and may still have become durable. Only opening the store anew shows it.
 	ErrInDoubt = errors.New("a commit failed in such a way that its outcome is unknown: restart walletd, then post again " +
 		"with the same transaction_id to learn it")
-	// ErrUnknown: the caller went away before the outcome was known.
+	// ErrUnknown means that the caller's context ended before the outcome was known.
 	ErrUnknown = errors.New("gave up waiting, the outcome is unknown: post again with the same transaction_id to learn it")
-	// ErrUse: a programming error, such as posting before Load.
+	// ErrUse means that the program uses the store wrongly, for example posts before Load.
 	ErrUse = errors.New("store used out of order")
 )
 
-// openError says what SQLite's refusal to open a file means for whoever named that file.
+// openError turns SQLite's error on opening a file into one that tells the user what to do.
 func openError(err error) error {
 	if isNoSpace(err) {
 		return fmt.Errorf("%w (%w)", ErrFull, err)
@@ -66,7 +66,7 @@ func openError(err error) error {
 	}
 }
 
-// commitError explains a failed commit to whoever posted.
+// commitError turns the error of a failed commit into one that tells the caller of Post what to do.
 func commitError(err error) error {
 	if errors.Is(err, ErrInDoubt) {
 		return err
@@ -83,7 +83,7 @@ func commitError(err error) error {
 	return fmt.Errorf("%w: %s (%w)", ErrCommit, advice, err)
 }
 
-// hindranceOf: what keeps from posting, but not from reading.
+// hindranceOf returns err if it prevents posts but not reads, and nil otherwise.
 func hindranceOf(err error) error {
 	if errors.Is(err, ErrReadOnly) || errors.Is(err, ErrFull) {
 		return err
@@ -91,14 +91,15 @@ func hindranceOf(err error) error {
 	return nil
 }
 
-// isNoSpace: the index of the log is the first that a full disk refuses; SQLite has a code of its own for that.
+// isNoSpace returns whether err means that the disk is full or a quota or limit is reached. On a full disk, SQLite
+// often fails first to extend the index of its log, and has a code of its own for that (SQLITE_IOERR_SHMSIZE).
 func isNoSpace(err error) bool {
 	var e *sqlite.Error
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) ||
 		errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
-// primaryCode is SQLite's result code without its extension, 0 for errors of other origin.
+// primaryCode returns SQLite's result code without its extension, or 0 for an error that is not SQLite's.
 func primaryCode(err error) int {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
@@ -107,7 +108,7 @@ func primaryCode(err error) int {
 	return e.Code() & 0xff
 }
 
-// isDuplicate: a key that an INSERT brought is there already.
+// isDuplicate returns whether an INSERT failed because its key is there already.
 func isDuplicate(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) &&

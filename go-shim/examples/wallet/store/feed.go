@@ -6,19 +6,19 @@ import (
 	"sync"
 )
 
-// Recent events are kept in memory, because whoever follows the ledger is nearly always close to its head.
+// These bound the recent events that are kept in memory. Followers of the ledger are nearly always close to its head.
 const (
 	maxRecent      = 16_384
 	maxRecentBytes = 16 << 20
 )
 
-// feed is the head of the ledger and its most recent events.
+// feed holds the head of the ledger and its most recent events.
 type feed struct {
 	mu     sync.Mutex
 	head   uint64
-	recent [][]byte // the last of them is at head
+	recent [][]byte // the last one is at position head
 	bytes  int
-	// changed is closed, and replaced, when head moves.
+	// changed is closed and replaced when head moves.
 	changed chan struct{}
 }
 
@@ -56,7 +56,8 @@ func (f *feed) wake() {
 	f.changed = make(chan struct{})
 }
 
-// take returns the events from a position on, as far as they are still in memory.
+// take returns events from a position on, or none if the first of them is not in memory. It also returns head, and the
+// channel that is closed when head moves.
 func (f *feed) take(from uint64, limit, maxBytes int) (events [][]byte, head uint64, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,12 +74,12 @@ func (f *feed) take(from uint64, limit, maxBytes int) (events [][]byte, head uin
 			break
 		}
 	}
-	// A copy: the ring clears its slots behind us.
+	// The caller gets a copy, because append clears the slots of old events.
 	return append([][]byte(nil), held...), f.head, f.changed
 }
 
-// Read returns 1 to limit encoded events, the first of them at position from, without gaps; together they pass
-// maxBytes only if the first alone does. It waits until there is one.
+// Read returns 1 to limit encoded events without gaps, the first at position from. It waits until there is one.
+// Together they have at most maxBytes, unless the first alone has more.
 func (s *Store) Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error) {
 	if from < 1 || limit < 1 {
 		return nil, fmt.Errorf("%w: read from %d, limit %d: both start at 1", ErrUse, from, limit)

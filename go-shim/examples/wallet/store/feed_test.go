@@ -30,7 +30,7 @@ func TestReadGivesTheSameFromMemoryAndFromDisk(t *testing.T) {
 		}
 	}
 	mustPost(t, again, deposit(50))
-	// Half of what is asked for is on disk, half in memory: the caller only sees that there is something.
+	// Only one of these two events is in memory, the other on disk. Read must return at least the first.
 	if events, err := again.Read(t.Context(), 50, 10, 1<<20); err != nil || len(events) == 0 {
 		t.Errorf("%d events, %v", len(events), err)
 	}

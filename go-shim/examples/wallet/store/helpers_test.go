@@ -9,7 +9,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// recorder is a read model that remembers the order of what it got.
+// recorder is a read model that keeps the transactions in the order in which it got them.
 type recorder struct {
 	mu      sync.Mutex
 	applied []*walletv1.Transaction
@@ -29,7 +29,7 @@ func (r *recorder) count() int {
 
 func tempPath(t testing.TB) string { return filepath.Join(t.TempDir(), "wallet.db") }
 
-// openLoaded opens a store that is closed with the test.
+// openLoaded opens and loads a store, and closes it when the test ends.
 func openLoaded(t testing.TB, path string, options Options) (*Store, *recorder) {
 	t.Helper()
 	s := openOnly(t, path, options)
@@ -54,7 +54,7 @@ func openOnly(t testing.TB, path string, options Options) *Store {
 	return s
 }
 
-// deposit is a valid transaction of one entry.
+// deposit returns a valid transaction of one entry.
 func deposit(n int) *walletv1.Transaction {
 	return &walletv1.Transaction{
 		TransactionId: fmt.Sprintf("tx-%d", n), OccurredAtUs: int64(n), External: true,
@@ -79,7 +79,7 @@ func mustPost(t testing.TB, s *Store, tx *walletv1.Transaction) uint64 {
 	return position
 }
 
-// txs are count deposits from number first on.
+// txs returns count deposits, from number first on.
 func txs(first, count int) []*walletv1.Transaction {
 	made := make([]*walletv1.Transaction, count)
 	for i := range made {

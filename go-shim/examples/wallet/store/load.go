@@ -10,8 +10,8 @@ import (
 
 const loadChunk = 1024
 
-// Load replays the ledger into an empty read model, then starts the committer; from then on the store posts and
-// answers. Progress, if not nil, is called now and then.
+// Load applies the whole ledger to an empty read model and then starts the committer. From then on the store accepts
+// posts and answers reads. progress, if not nil, is called after each chunk of transactions.
 func (s *Store) Load(ctx context.Context, model Applier, progress func(done, total uint64)) error {
 	if s.model != nil {
 		return fmt.Errorf("%w: loaded twice", ErrUse)
@@ -48,7 +48,7 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 	return nil
 }
 
-// decode reads ahead of the model, so that both cores have work.
+// decode reads ahead of the model, so that two cores have work.
 func (s *Store) decode(ctx context.Context, total uint64, chunks chan<- []*walletv1.Transaction) error {
 	rows, err := s.reads.QueryContext(ctx, `SELECT position, event FROM events ORDER BY position`)
 	if err != nil {

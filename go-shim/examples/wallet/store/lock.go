@@ -11,24 +11,24 @@ import (
 	"syscall"
 )
 
-// fileLock keeps other processes from a file. The kernel drops it with the process, however it ends.
+// fileLock keeps other processes away from a file. The kernel releases it when the process ends, however it ends.
 //
-// It has a descriptor of its own, and closing any descriptor of a file drops all locks that this process has on it by
-// fcntl, SQLite's own: so it is let go only after SQLite has closed the file, and a database that this process owns is
-// not even opened for another try.
+// A fileLock has its own file descriptor. When a process closes any descriptor of a file, the kernel releases all fcntl
+// locks that the process has on the file, and SQLite uses fcntl locks. So a fileLock must be closed only after SQLite
+// has closed the file, and lock does not even open a file that this process owns.
 type fileLock struct {
 	file *os.File
 	info os.FileInfo
 }
 
-// owned are the files that this process may write.
+// owned lists the files that this process has locked for itself.
 var owned struct {
 	sync.Mutex
 	files []os.FileInfo
 }
 
-// lockFile takes a file for this process alone, which may write it. SQLite's own locks would let a second walletd in,
-// whose positions would then pass the first one's head unseen.
+// lockFile locks a file for this process alone, to write it. SQLite's own locks are not enough: they would let a second
+// walletd post, and the first would not notice those positions.
 func lockFile(path string) (*fileLock, error) {
 	l, err := lock(path, os.O_RDWR, syscall.LOCK_EX)
 	if err == nil {
@@ -39,10 +39,10 @@ func lockFile(path string) (*fileLock, error) {
 	return l, err
 }
 
-// shareFile takes it beside others who only read; a process that writes is kept out as long.
+// shareFile locks a file to read it. Other processes may read it too, but not write it.
 func shareFile(path string) (*fileLock, error) { return lock(path, os.O_RDONLY, syscall.LOCK_SH) }
 
-// lock opens the file anew if it was replaced before its lock was ours.
+// lock opens and locks a file. It tries again if the file was replaced before it had the lock.
 func lock(path string, flag, how int) (*fileLock, error) {
 	target := lockPath(path)
 	if target != path {
@@ -80,13 +80,13 @@ func (l *fileLock) take(how int) error {
 	return nil
 }
 
-// share lets others in who only read.
+// share lets other processes read the file.
 func (l *fileLock) share() error {
 	l.disown()
 	return l.take(syscall.LOCK_SH)
 }
 
-// isAt says whether the locked file is the one that path leads to now.
+// isAt returns whether the locked file is still the one at path.
 func (l *fileLock) isAt(path string) bool {
 	info, err := os.Stat(lockPath(path))
 	return err == nil && os.SameFile(info, l.info)
@@ -112,7 +112,7 @@ func isOwned(info os.FileInfo) bool {
 	return slices.ContainsFunc(owned.files, func(o os.FileInfo) bool { return os.SameFile(o, info) })
 }
 
-// names is how many names a file has.
+// names returns how many names (hard links) a file has.
 func names(info os.FileInfo) uint64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return uint64(stat.Nlink)

@@ -1,5 +1,5 @@
 package store
 
-// lockPath: the lock is on the database itself, whatever names it has. Linux keeps these locks (flock) apart from those
-// that SQLite takes (fcntl).
+// lockPath returns the file to lock for a database: the database itself, so that the lock holds under all of its names.
+// Linux keeps these locks (flock) apart from SQLite's (fcntl).
 func lockPath(db string) string { return db }

@@ -2,5 +2,6 @@
 
 package store
 
-// lockPath: here SQLite's locks on the database would meet ours, so there is a file beside it.
+// lockPath returns the file to lock for a database: another file beside it, because on these systems our lock on the
+// database could conflict with SQLite's.
 func lockPath(db string) string { return db + ".lock" }

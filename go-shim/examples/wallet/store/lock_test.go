@@ -24,7 +24,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// locksOf are the kinds of the kernel's locks on a file.
+// locksOf returns the kinds of locks that the kernel has on a file.
 func locksOf(t *testing.T, path string) (kinds []string) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -56,7 +56,7 @@ func TestALinkIsNoWayAroundTheLock(t *testing.T) {
 			t.Errorf("%s: got %v", filepath.Base(name), err)
 		}
 	}
-	// In one process that would have been the end of SQLite's own locks.
+	// If these attempts had opened and closed the file, this process would have lost SQLite's own locks.
 	if locks := locksOf(t, path); !slices.Contains(locks, "POSIX") || !slices.Contains(locks, "FLOCK") {
 		t.Errorf("the locks are %v", locks)
 	}
@@ -80,7 +80,8 @@ func TestALinkIsNoWayAroundTheLock(t *testing.T) {
 	}
 }
 
-// Another database in the place of one that is served would be given the log of that one.
+// If another database is put at the path of one that is being served, it must not be opened: SQLite would give it the
+// log of the served one.
 func TestADatabaseThatWasMovedWhileServedKeepsItsLog(t *testing.T) {
 	path := tempPath(t)
 	s := openOnly(t, path, Options{})
@@ -144,13 +145,13 @@ func TestAnEmptyFileMayHaveBeenALedger(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v: the file must stay the one that was there", info.Mode(), err)
 	}
-	// Once it is a ledger the flag changes nothing.
+	// Once the file is a ledger, New changes nothing.
 	if s := openOnly(t, path, Options{New: true}); s.Created() {
 		t.Error("made anew")
 	}
 }
 
-// SQLite would throw the log away, and the posts in it.
+// SQLite would throw the log away, with the posts in it.
 func TestALogWithoutItsDatabaseIsKept(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "wallet.db")
@@ -171,7 +172,7 @@ func TestALogWithoutItsDatabaseIsKept(t *testing.T) {
 	}
 }
 
-// What a killed process leaves behind is no ledger, and no hindrance.
+// An unfinished file of a killed process must neither be taken for a ledger nor prevent a new one.
 func TestAStoreIsMadeWholeOrNotAtAll(t *testing.T) {
 	path := tempPath(t)
 	if err := os.WriteFile(path+".new", []byte(strings.Repeat("half a store", 1000)), 0o600); err != nil {

@@ -14,21 +14,23 @@ import (
 	"syscall"
 )
 
-// logLimit is what a log that grew beyond it, because readers held it, is cut to when it begins anew.
+// logLimit is the size in bytes to which SQLite cuts a longer log when it starts the log over. A log can grow longer
+// while readers use it.
 const logLimit = 16 << 20
 
-// writing are the settings of the connection that commits; a checkpoint is due at 4,096 pages, which is the log's limit.
+// writing holds the settings of the connection that commits. A checkpoint is due at 4,096 pages, which are logLimit
+// bytes.
 var writing = []string{
 	"synchronous = FULL", "cache_size = -65536", "wal_autocheckpoint = 4096", fmt.Sprintf("journal_size_limit = %d", logLimit),
 }
 
-// querier is what answers the store's reads.
+// querier answers the store's reads.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Open opens the store at path, or creates it if there is no file. Nothing can be posted or read from memory before Load.
+// Open opens the store at path, or creates it if there is no file. Post and reads from memory work only after Load.
 func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	s, err := open(ctx, path, options)
 	if err != nil {
@@ -92,7 +94,7 @@ func (s *Store) findOrCreate(ctx context.Context) error {
 	return nil
 }
 
-// lockFiles takes the database and, if there is one, the log. Where nothing can be written, others may read beside us.
+// lockFiles locks the database and, if there is one, the log. If nothing can be written, other processes may read too.
 func (s *Store) lockFiles() (err error) {
 	s.lock, err = lockFile(s.path)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -114,7 +116,7 @@ func (s *Store) lockFiles() (err error) {
 	return nil
 }
 
-// lockLog takes the log that SQLite has open, or is about to open.
+// lockLog locks the log that SQLite has open or is about to open.
 func (s *Store) lockLog() (err error) {
 	if !s.lock.isAt(s.path) {
 		return fmt.Errorf("%w: the file was replaced meanwhile", ErrLocked)
@@ -142,9 +144,9 @@ func (s *Store) openToWrite(ctx context.Context) (err error) {
 	return nil
 }
 
-// openInCramped does without the index of the log that connections share, a file that a full disk has no room for. Then
-// there can be but one connection, and it answers reads too. What it has written but not committed lies beyond the
-// head, so that they don't see it.
+// openInCramped opens the store on a full disk. It does without the log's index, a file that connections share and that
+// the disk has no room for. So there can be only one connection, which answers reads too. Reads stop at Head, so they
+// don't see what this connection has written but not committed.
 func (s *Store) openInCramped(ctx context.Context) error {
 	if err := s.openWriter(ctx, "locking_mode = EXCLUSIVE"); err != nil {
 		return err
@@ -162,7 +164,8 @@ func (s *Store) openWriter(ctx context.Context, first ...string) (err error) {
 	if err != nil {
 		return errors.Join(openError(err), s.writeDB.Close())
 	}
-	// One by one: the driver would sort them, and most of them already read the database.
+	// The settings are made one by one. The driver would sort them, but the locking mode must come first, because most
+	// of the others already read the database.
 	for _, setting := range append(first, writing...) {
 		if err == nil {
 			_, err = conn.ExecContext(ctx, "PRAGMA "+setting)
@@ -184,7 +187,7 @@ func (s *Store) prepareWriter(ctx context.Context, conn *sql.Conn) (err error) {
 		return err
 	}
 	s.created = s.created || created
-	// Only now: switching the journal mode writes to the file, and it may not have been ours.
+	// This comes after the check of the schema, because it writes to the file, which might not be a store.
 	if _, err := conn.ExecContext(ctx, `PRAGMA journal_mode = WAL`); err != nil {
 		return openError(err)
 	}
@@ -227,7 +230,7 @@ func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
 	return openSQLiteAs(path, nil, pragmas...)
 }
 
-// openSQLiteAs adds options of SQLite's own, such as mode, to the name of the file.
+// openSQLiteAs adds options of SQLite, such as mode, to the URI of the file.
 func openSQLiteAs(path string, how url.Values, pragmas ...string) (*sql.DB, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// realPath follows symbolic links: SQLite keeps its write-ahead log beside the file itself. The file need not exist.
+// realPath follows symbolic links, because SQLite keeps its write-ahead log beside the file itself. The file need not
+// exist.
 func realPath(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -27,7 +28,7 @@ func realPath(path string) (string, error) {
 	return filepath.Abs(resolved)
 }
 
-// found is what stands at a path.
+// found says what is at a path.
 type found int
 
 const (
@@ -36,7 +37,7 @@ const (
 	foundFile
 )
 
-// look refuses what cannot be a store by its outside.
+// look says what is at a path. It refuses what cannot be a store, without reading it.
 func look(path string) (found, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -54,7 +55,7 @@ func look(path string) (found, error) {
 	return foundFile, nil
 }
 
-// checkNoLog: beside an empty database SQLite would throw the log away, and with it all that is in it.
+// checkNoLog fails if there is a log. With an empty database SQLite would throw the log away, with all that is in it.
 func checkNoLog(path string) error {
 	if hasLog(path) {
 		return fmt.Errorf("%w: %s", ErrLost, logPath(path))
@@ -62,7 +63,7 @@ func checkNoLog(path string) error {
 	return nil
 }
 
-// logPath is where SQLite keeps commits that are not yet in the database.
+// logPath returns the path of the write-ahead log, where SQLite keeps commits that are not yet in the database.
 func logPath(path string) string { return path + "-wal" }
 
 func hasLog(path string) bool { return logSize(path) > 0 }
@@ -75,8 +76,8 @@ func logSize(path string) int64 {
 	return info.Size()
 }
 
-// checkNames: SQLite keeps a log beside each name, so what was committed under one is missed, or overwritten, under
-// another.
+// checkNames refuses a file with several names. SQLite keeps a log beside each name, so commits under one name would be
+// missed or overwritten under another.
 func checkNames(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

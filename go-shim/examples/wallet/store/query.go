@@ -11,10 +11,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// ErrNoTransaction is answered by the lookups of one transaction.
+// ErrNoTransaction means that no transaction has this id or position.
 var ErrNoTransaction = errors.New("no such transaction")
 
-// TransactionByID finds a transaction by its transaction_id.
+// TransactionByID returns the transaction with a transaction_id.
 func (s *Store) TransactionByID(ctx context.Context, transactionID string) (*walletv1.Transaction, error) {
 	var position int64
 	err := s.reads.QueryRowContext(ctx,
@@ -28,7 +28,7 @@ func (s *Store) TransactionByID(ctx context.Context, transactionID string) (*wal
 	return s.Transaction(ctx, uint64(position))
 }
 
-// Transaction finds a transaction by its position. What is durable but not yet shown does not exist yet.
+// Transaction returns the transaction at a position. It does not return one that is durable but still beyond Head.
 func (s *Store) Transaction(ctx context.Context, position uint64) (*walletv1.Transaction, error) {
 	if position > s.Head() {
 		return nil, ErrNoTransaction
@@ -40,7 +40,7 @@ func (s *Store) Transaction(ctx context.Context, position uint64) (*walletv1.Tra
 	return ledger.DecodeEvent(events[0])
 }
 
-// ListEntries answers a checked request.
+// ListEntries answers a request that [ledger.CheckListEntries] accepts.
 func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesRequest) (*walletv1.ListEntriesResponse, error) {
 	start, err := parseToken(req)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesReques
 	if req.Asset != nil {
 		assets = []string{req.GetAsset()}
 	}
-	// One more than the page shows whether there is another page, and where it starts.
+	// One ref more than the page has room for shows whether there is another page and where it starts.
 	want := int(req.GetPageSize()) + 1
 	var refs []ref
 	for _, asset := range assets {
@@ -74,7 +74,7 @@ func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesReques
 	return resp, err
 }
 
-// assets lists those that an account has entries in, hopping from one to the next through the primary key.
+// assets returns the assets in which an account has entries. It steps from one to the next through the primary key.
 func (s *Store) assets(ctx context.Context, accountID string) (assets []string, err error) {
 	last := ""
 	for {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 )
 
-// A ref addresses an entry: its transaction's position, then its index. 1,000 entries fit in ten bits, which leaves
-// SQLite's signed integers room for 2^53 positions.
+// ref addresses an entry: its transaction's position in the upper bits, its index in the lower ten. An index is below
+// 1,000, so it fits in ten bits. That leaves 2^53 positions in SQLite's signed integers.
 type ref uint64
 
 const (
 	indexBits = 10
-	// maxRefs bounds a row of account_refs: a page of ListEntries must not decode much more than it shows.
+	// maxRefs bounds the refs in a row of account_refs, so that a page of ListEntries decodes few refs that it does not
+	// use.
 	maxRefs = 256
 )
 
@@ -20,7 +21,7 @@ func refOf(position uint64, index int) ref { return ref(position<<indexBits | ui
 func (r ref) position() uint64 { return uint64(r >> indexBits) }
 func (r ref) index() int       { return int(r & (1<<indexBits - 1)) }
 
-// refList packs ascending refs: the first is the row's key, the others are differences.
+// refList packs ascending refs. The first is part of the row's key; packed has the differences of the others.
 type refList struct {
 	first, last ref
 	count       int

@@ -11,8 +11,8 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Scan visits every transaction of the store at path in order of position and changes nothing. Another process may
-// serve the store meanwhile: what is seen is the ledger as it was when the scan began.
+// Scan visits every transaction of the store at path, in order of position, and changes nothing. Another process may
+// serve the store meanwhile. Scan then sees the ledger as it was when the scan began.
 func Scan(ctx context.Context, path string, visit func(*walletv1.Transaction)) (err error) {
 	defer func() {
 		if err != nil {
@@ -76,8 +76,9 @@ func scan(ctx context.Context, conn *sql.Conn, visit func(*walletv1.Transaction)
 // servedMode is for a file that another process may write meanwhile.
 var servedMode = url.Values{"mode": {"ro"}}
 
-// readingMode: a file that nobody writes is read as immutable, because SQLite would otherwise leave its -wal and -shm
-// beside it. If it was being served when its process got killed, part of the ledger is in the -wal.
+// readingMode returns the options for a file that no other process writes. It is opened as immutable, because SQLite
+// would otherwise leave its -wal and -shm files beside it. But if a process was killed while it served the file, part
+// of the ledger is in the -wal, which SQLite must then read.
 func readingMode(path string) url.Values {
 	if hasLog(path) {
 		return servedMode

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// applicationID marks the file as ours ("walt"), so that no other program's database is ever changed.
+	// applicationID ("walt") marks the file as a store, so that we never change another program's database.
 	applicationID = 0x77616c74
 	schemaVersion = 1
 )
 
-// The events are the ledger; every other table can be derived from them and is written in the same SQLite
-// transaction. An entry is addressed by its ref (see refs.go); account_refs packs many to a row, because one row per
+// The events are the ledger. transaction_ids, account_refs and pending can be derived from them and are written in the
+// same SQLite transaction. account_refs packs the refs (see refs.go) of many entries into a row, because one row per
 // entry would double the size of the file.
 const schema = `
 CREATE TABLE meta (ledger_id TEXT NOT NULL);
@@ -34,7 +34,7 @@ CREATE TABLE import_marks (
 ) WITHOUT ROWID;
 `
 
-// prepareSchema makes sure that the database is a store of this version, creating it in an empty file.
+// prepareSchema makes sure that the database is a store of this version. It makes the store in an empty file.
 func prepareSchema(ctx context.Context, conn *sql.Conn) (ledgerID string, created bool, err error) {
 	empty, err := checkSchema(ctx, conn)
 	if err != nil {

@@ -1,8 +1,13 @@
-// Package store keeps the ledger in SQLite: every transaction once, encoded as the event that feeds read models, at
-// gapless positions that exist only once they are durable.
+// Package store keeps the ledger in SQLite: every transaction once, encoded as the event that read models get.
+// Positions have no gaps, and a position exists only once its transaction is durable.
 //
-// One goroutine commits. It gathers the posts that wait, judges them in order, and makes all of them durable with one
-// fsync; only then are they applied to the read model, counted into Head and answered.
+// One goroutine, the committer, writes. It collects the posts that wait, checks them in order, and makes all of them
+// durable with one fsync (a group commit). Only after that it applies them to the read model, moves Head and answers:
+//
+//	Post ──> queue ──> commitLoop: batch ──> writer: SQLite ──> model.Apply ──> feed: Head, Read ──> Post returns
+//
+// Before Load there is no committer, and an import writes through AppendBatch. The writer uses SQLite's write-ahead
+// log, which comments here call the log; keepTrim shortens it.
 package store
 
 import (
@@ -23,15 +28,16 @@ const (
 	maxBatchSize = 4 << 20
 )
 
-// Options tune a store; the zero value is ready for use.
+// Options tunes a store. The zero value is ready for use.
 type Options struct {
-	// OnCommit, if set, is told of every group commit, from the committing goroutine.
+	// OnCommit, if set, is called after every group commit, by the committer.
 	OnCommit func(Commit)
-	// New takes an empty file for a new store. Without it such a file is refused, for it may have been a ledger.
+	// New lets Open make a new store in an empty file. Without it Open refuses such a file, which may have been a
+	// ledger.
 	New bool
-	// ReadAnyway opens a store also where nothing can be posted just now; see [Store.Hindrance].
+	// ReadAnyway opens a store even if nothing can be posted to it at present. See [Store.Hindrance].
 	ReadAnyway bool
-	// looks, if set, is when tests have the log looked at.
+	// looks, if set, replaces the ticker of keepTrim in tests.
 	looks <-chan time.Time
 }
 
@@ -39,11 +45,11 @@ type Options struct {
 type Commit struct {
 	Transactions int
 	Took         time.Duration
-	// Err is why nothing of it was posted, if so.
+	// Err is nil, or the reason why nothing of the batch was posted.
 	Err error
 }
 
-// Applier is the read model as the store sees it.
+// Applier is the part of a read model that the store uses.
 type Applier interface {
 	Apply(tx *walletv1.Transaction)
 }
@@ -52,18 +58,19 @@ type Applier interface {
 type Store struct {
 	path string
 	lock *fileLock
-	// logLock is on the write-ahead log: a database that was moved here while its process runs on has another one's.
+	// logLock is on the write-ahead log. It prevents that another database, put at this path while this one is served,
+	// is opened with this log.
 	logLock *fileLock
 	writeDB *sql.DB
 	readers *sql.DB
-	// reads is readers, or the writer's connection if there can be no other.
+	// reads is readers, or the writer's connection if there can be only one connection.
 	reads querier
 	// w is nil if the database can only be read.
 	w         *writer
 	ledgerID  string
 	created   bool
 	hindrance error
-	// loaded is the last position that was found on opening.
+	// loaded is the last position that Open found.
 	loaded  uint64
 	options Options
 	feed    feed
@@ -72,27 +79,28 @@ type Store struct {
 	queue   chan *posting
 	closing chan struct{}
 	stopped chan struct{}
-	// trimmed is closed when nobody trims the log any more.
+	// trimmed is closed when keepTrim has ended.
 	trimmed chan struct{}
 	close   sync.Once
-	// optimistic is true while AppendBatch expects to meet no transaction_id twice.
+	// optimistic is true while AppendBatch expects that no transaction_id repeats.
 	optimistic bool
 }
 
-// LedgerID is the random identity that the store was created with.
+// LedgerID returns the random id that the store got when it was created.
 func (s *Store) LedgerID() string { return s.ledgerID }
 
-// Created says whether Open found no store and made one.
+// Created returns whether Open created the store.
 func (s *Store) Created() bool { return s.created }
 
-// Hindrance is why nothing could be posted when the store was opened, nil if there was nothing. It wraps [ErrReadOnly],
-// and then no post succeeds, or [ErrFull], and then posts do once there is space.
+// Hindrance returns the reason why nothing could be posted when the store was opened, or nil. If it wraps
+// [ErrReadOnly], no post succeeds. If it wraps [ErrFull], posts succeed once there is space.
 func (s *Store) Hindrance() error { return s.hindrance }
 
-// Head is the last durable position that the read model shows; 0 if there is none, or before Load.
+// Head returns the last position that is durable and applied to the read model. It is 0 if there is none, and before
+// Load.
 func (s *Store) Head() uint64 { return s.feed.position() }
 
-// Close commits what already waits, refuses the rest, and closes the files.
+// Close commits the posts that already wait, refuses later ones, and closes the files.
 func (s *Store) Close() error {
 	var err error
 	s.close.Do(func() {
@@ -117,6 +125,6 @@ func (s *Store) closeFiles() error {
 	if s.writeDB != nil {
 		errs = append(errs, s.writeDB.Close())
 	}
-	// Last: see fileLock.
+	// The locks must be the last: see fileLock.
 	return errors.Join(append(errs, s.logLock.close(), s.lock.close())...)
 }

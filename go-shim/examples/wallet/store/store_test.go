@@ -186,7 +186,7 @@ func TestACancelledPostIsWholeOrNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
 		_, _, err := s.Post(ctx, deposit(n))
-		// Cancelled before its turn, nothing was posted; later, the caller can't know.
+		// If the post was cancelled before its turn, nothing was posted. If later, the outcome is unknown.
 		if err != nil && !(errors.Is(err, context.Canceled) && (errors.Is(err, ErrUnknown) || errors.Is(err, ErrCommit))) {
 			t.Fatal(err)
 		}

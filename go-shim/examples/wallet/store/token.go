@@ -9,9 +9,9 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// A page token is where the next page starts and a checksum over that and the question, so that a token of another
-// account, or one that was cut short, is refused instead of answered wrongly. It guards against mistakes, not malice:
-// a forged one only skips entries.
+// A page token holds the start of the next page, and a checksum over the start and the question. So a token of another
+// account, or one that was cut short, is refused instead of answered wrongly. The checksum guards against mistakes, not
+// malice: a forged token can only skip entries.
 const tokenBytes = 12
 
 var tokenText = base64.RawURLEncoding.Strict()
@@ -21,7 +21,7 @@ func token(req *walletv1.ListEntriesRequest, start ref) string {
 	return tokenText.EncodeToString(binary.BigEndian.AppendUint32(b, checksum(req, b)))
 }
 
-// parseToken gives where the page starts, 0 for the first one.
+// parseToken returns the start of the page, which is 0 for the first page.
 func parseToken(req *walletv1.ListEntriesRequest) (ref, error) {
 	if req.GetPageToken() == "" {
 		return 0, nil

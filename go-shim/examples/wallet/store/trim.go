@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// A log that is longer than logKept is cut when nothing was posted from one look to the next.
+	// keepTrim cuts a log of more than logKept bytes if nothing was posted since its last look at the log.
 	lookAtLogEvery = time.Second
 	logKept        = 1 << 20
 )
 
-// keepTrim cuts the log, which else keeps its greatest length until the store is closed. It does so on a connection of
-// its own: the committer waits for at most the cut, not for what has to be copied before.
+// keepTrim cuts the log. Otherwise the log would keep its greatest length until the store is closed. keepTrim uses its
+// own connection, so that the committer waits at most for the cut and not for the copying before it.
 func (s *Store) keepTrim() {
 	defer close(s.trimmed)
 	looks := s.options.looks
@@ -37,13 +37,14 @@ func (s *Store) keepTrim() {
 		}
 		idle := last == s.Head()
 		if last = s.Head(); idle && s.hindrance == nil && logSize(s.path) > logKept {
-			// If it fails, because somebody reads or the disk is full, the next look tries again.
+			// This can fail because somebody reads or the disk is full. Then the next look tries again.
 			_ = s.trim(ctx)
 		}
 	}
 }
 
-// trim copies the log into the database, which holds up nobody, and then cuts it, which waits for nobody.
+// trim copies the log into the database and then cuts it. The copying blocks nobody. The cut does not wait for others:
+// it fails if they use the log.
 func (s *Store) trim(ctx context.Context) error {
 	db, err := openSQLite(s.path)
 	if err != nil {

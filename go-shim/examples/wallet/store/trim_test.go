@@ -10,7 +10,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// bulky are transactions that make the log grow by some 200 KB each.
+// bulky posts transactions that make the log grow by some 200 KB each.
 func bulky(t *testing.T, s *Store, first, count int) {
 	t.Helper()
 	entry := &walletv1.Entry{
@@ -27,7 +27,8 @@ func bulky(t *testing.T, s *Store, first, count int) {
 func TestTheLogIsCutWhenNobodyPosts(t *testing.T) {
 	looks := make(chan time.Time)
 	s, _ := openLoaded(t, tempPath(t), Options{looks: looks})
-	// A look is only taken when the one before is done with.
+	// keepTrim takes a look from the channel only when the look before is done. So one look more makes sure that the
+	// last of these looks is done.
 	look := func(times int) {
 		for range times + 1 {
 			looks <- time.Time{}

@@ -9,12 +9,12 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// writer is the one connection that writes, with its statements. Not safe for concurrent use.
+// writer is the one connection that writes, with its statements. It is not safe for concurrent use.
 type writer struct {
 	conn *sql.Conn
 	// next is the position that the next transaction gets.
 	next uint64
-	// broken is set when SQLite and next disagree after a failure; nothing may be written then.
+	// broken is set when SQLite's last position does not match next after a failure. Then nothing may be written.
 	broken error
 
 	findID, findPending                                        *sql.Stmt
@@ -55,7 +55,7 @@ func lastPosition(ctx context.Context, conn *sql.Conn) (uint64, error) {
 	return uint64(last.Int64), nil
 }
 
-// close folds the write-ahead log into the database, so that the one file is the whole store.
+// close copies the write-ahead log into the database, so that one file is the whole store.
 func (w *writer) close() error {
 	errs := make([]error, 0, 12)
 	for _, stmt := range []*sql.Stmt{
@@ -63,14 +63,14 @@ func (w *writer) close() error {
 	} {
 		errs = append(errs, stmt.Close())
 	}
-	// On a full disk this fails and harms nothing: the log is read when the store is opened next.
+	// On a full disk this fails. That does no harm, because SQLite reads the log when the store is opened next.
 	_, _ = w.conn.ExecContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)
 	return errors.Join(append(errs, w.conn.Close())...)
 }
 
-// transact makes a batch durable, whole or not at all: fill stages it, then it is written and committed. All of it is
-// one SQLite transaction, lookups included, because taking SQLite's locks anew for each would cost more than they do.
-// It must not be cancelled halfway, so it takes no context.
+// transact makes a batch durable, as a whole or not at all: fill stages it, then it is written and committed. All of
+// this, including fill's lookups, is one SQLite transaction, because to take SQLite's locks for each lookup would cost
+// more than the lookup. It must not be cancelled halfway, so it takes no context.
 func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 	if w.broken != nil {
 		return w.broken
@@ -100,10 +100,10 @@ func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 	return nil
 }
 
-// recover goes back to the state before the batch and makes sure that SQLite did too: a commit that failed after
-// it became durable must not have its positions given away again.
+// recover rolls back to the state before the batch and checks that SQLite did so: if a commit failed after it became
+// durable, its positions must not be given to other transactions.
 func (w *writer) recover(ctx context.Context) {
-	// SQLite may have rolled back by itself, and then refuses to do so again.
+	// This fails if SQLite has rolled back by itself already.
 	_, _ = w.conn.ExecContext(ctx, `ROLLBACK`)
 	last, err := lastPosition(ctx, w.conn)
 	if err == nil && last+1 != w.next {
@@ -162,7 +162,7 @@ func (w *writer) loadPending(key pendingKey) (ledger.Int128, error) {
 	return amount, nil
 }
 
-// find looks a transaction_id up; position 0 if it is new.
+// find looks a transaction_id up. It returns position 0 if the id is new.
 func (w *writer) find(transactionID string) (position uint64, event []byte, err error) {
 	var stored int64
 	err = w.findID.QueryRowContext(context.Background(), transactionID).Scan(&stored, &event)

@@ -16,12 +16,12 @@ import (
 const (
 	hourUS = 3_600_000_000
 	dayUS  = 24 * hourUS
-	// baseUS is 2023-12-30: a series from there soon crosses a week, a month, a year and a leap day.
+	// baseUS is 2023-12-30. A series from then on soon crosses a week, a month, a year and a leap day.
 	baseUS = 1_703_894_400_000_000
 	spanUS = 70 * dayUS
 )
 
-// Gen makes posts and questions. It keeps the alphabet small, so that what it asks about tends to exist.
+// Gen makes posts and questions. It uses few ids, so that most questions are about accounts and assets that exist.
 type Gen struct {
 	random *rand.Rand
 	posted []*walletv1.PostTransactionRequest
@@ -30,13 +30,13 @@ type Gen struct {
 	heavy  bool
 }
 
-// New starts a sequence. A heavy one also posts transactions so large that sums soon pass int64.
+// New starts a sequence. A heavy one also posts transactions so large that sums soon exceed int64.
 func New(seed uint64, heavy bool) *Gen {
 	return &Gen{random: rand.New(rand.NewPCG(seed, 0x67656e)), heavy: heavy}
 }
 
-// Post makes a request for PostTransaction. Most are good; some break one rule, some repeat an earlier one, and
-// whether a release exceeds its hold is left to chance.
+// Post makes a request for PostTransaction. Most are valid. Some break one rule, some repeat an earlier request, and
+// some release more than is held.
 func (g *Gen) Post() *walletv1.PostTransactionRequest {
 	if g.oneIn(12) && len(g.posted) > 0 {
 		return g.repeat()
@@ -80,7 +80,7 @@ func (g *Gen) counterparty() string {
 	return pick(g, "", "shop", "Shop", "acct-1", "acct-2", "z", "~", "!")
 }
 
-// time is mostly within ten weeks and in no order; some are the very ends of time.
+// time returns a time, mostly within ten weeks and in no order. Some are the earliest or the latest valid time.
 func (g *Gen) time() int64 {
 	switch g.random.IntN(30) {
 	case 0:
@@ -130,7 +130,7 @@ func (g *Gen) hold(req *walletv1.PostTransactionRequest) {
 	}
 }
 
-// release undoes an earlier hold, perhaps for the second time or in part, and may capture it.
+// release releases earlier holds, some for the second time or only in part, and captures some of them.
 func (g *Gen) release(req *walletv1.PostTransactionRequest) {
 	req.External = true
 	for range 1 + g.random.IntN(2) {
@@ -151,7 +151,7 @@ func (g *Gen) release(req *walletv1.PostTransactionRequest) {
 	}
 }
 
-// creditNote gives an earlier transaction back, sign by sign.
+// creditNote reverses every entry of an earlier transaction.
 func (g *Gen) creditNote(req *walletv1.PostTransactionRequest) {
 	earlier := pick(g, g.posted...)
 	req.External = earlier.GetExternal()
@@ -162,7 +162,7 @@ func (g *Gen) creditNote(req *walletv1.PostTransactionRequest) {
 	}
 }
 
-// flood books a thousand times the largest amount on the account that all floods go to.
+// flood books the largest amount a thousand times on one account, which is the same for all floods.
 func (g *Gen) flood(req *walletv1.PostTransactionRequest) {
 	req.External = true
 	e := g.entry(ledger.MaxAmount)
@@ -186,7 +186,7 @@ func (g *Gen) repeat() *walletv1.PostTransactionRequest {
 	return req
 }
 
-// spoil breaks one rule.
+// spoil changes req so that it breaks a rule.
 func (g *Gen) spoil(req *walletv1.PostTransactionRequest) {
 	e := proto.CloneOf(pick(g, req.GetEntries()...))
 	i := g.random.IntN(len(req.GetEntries()))

@@ -13,17 +13,17 @@ import (
 type Question struct {
 	// Method is the full name, such as /wallet.v1.WalletService/GetBalance.
 	Method string
-	// Request is the message, Encoded its bytes; they may carry fields that the message does not know.
+	// Request is the message and Encoded its bytes. The bytes may have a field that the message does not have.
 	Request proto.Message
 	Encoded []byte
 }
 
-// Question makes one; about one in eight is invalid.
+// Question makes a question. About one in eight is invalid.
 func (g *Gen) Question() Question {
 	method, request := g.read()
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
-		panic(fmt.Sprintf("walletgen: %v", err)) // only for text that is not UTF-8, of which there is none
+		panic(fmt.Sprintf("walletgen: %v", err)) // this happens only for text that is not UTF-8, and there is none
 	}
 	if g.oneIn(20) {
 		encoded = append(encoded, 0xfa, 0x3f, 1, 'u') // field 1,023
@@ -79,7 +79,7 @@ func (g *Gen) batch() *walletv1.BatchGetBalancesRequest {
 	return req
 }
 
-// series keeps most answers small, but asks for the widest now and then.
+// series asks for few buckets in most questions, and for many in some.
 func (g *Gen) series() *walletv1.GetTimeSeriesRequest {
 	step := pick(g, walletv1.Step_STEP_HOUR, walletv1.Step_STEP_DAY, walletv1.Step_STEP_WEEK, walletv1.Step_STEP_MONTH)
 	from, to := g.window()
@@ -145,7 +145,7 @@ func (g *Gen) askedTime() int64 {
 	if g.oneIn(30) {
 		return pick[int64](g, ledger.MinTimeUS-1, ledger.MaxTimeUS+1)
 	}
-	// What was posted makes the best border.
+	// The times of transactions are the best test of a window's borders.
 	if len(g.posted) > 0 && g.oneIn(3) {
 		at := pick(g, g.posted...).GetOccurredAtUs() + int64(g.random.IntN(2))
 		return max(min(at, ledger.MaxTimeUS), ledger.MinTimeUS)

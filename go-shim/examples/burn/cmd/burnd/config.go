@@ -14,21 +14,21 @@ import (
 	"hotpath.dev/go-shim/internal/experiment"
 )
 
-// answers are who may answer: this process, the sidecar by one of the two hops, or Rust inside this process.
+// answers lists who may answer: this process, the sidecar over one of the two hops, or Rust inside this process.
 var answers = []string{"local", experiment.Unary.String(), experiment.Batched.String(), "cgo"}
 
-// maxStreamWorkers: each takes a few kilobytes whether it has work or not.
+// maxStreamWorkers bounds the memory of the workers: each takes a few kilobytes, even when it has no work.
 const maxStreamWorkers = 1 << 16
 
 const maxHeapMiB = 1024
 
-// config is the command line, checked.
+// config is the parsed and checked command line.
 type config struct {
 	answer, listen, admin, readyFile, sidecarBin, socket string
 
-	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
+	// streamWorkers is how many goroutines wait for calls. 0 starts a new goroutine for each call.
 	streamWorkers uint
-	// heapMiB is how much the service keeps beside what requests need.
+	// heapMiB is how much live heap the service keeps in addition to what requests need.
 	heapMiB  uint
 	lifeline bool
 }
@@ -69,13 +69,13 @@ func (c config) run() shim.Run {
 	return shim.Supervise
 }
 
-// hop is Batched, which then nothing uses, if there is no hop.
+// hop returns the hop to the sidecar. If no sidecar answers it returns Batched, and nothing uses that.
 func (c config) hop() experiment.Hop {
 	hop, _ := experiment.ParseHop(c.answer)
 	return hop
 }
 
-// announce renames the ready file into place, so that nobody reads half of it.
+// announce writes the ready file. It renames the finished file into place, so that nobody reads half of it.
 func (c config) announce(grpc, admin net.Addr) error {
 	if c.readyFile == "" {
 		return nil

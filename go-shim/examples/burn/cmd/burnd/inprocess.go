@@ -9,7 +9,7 @@ void hotpath_burn(uint32_t work_ns);
 */
 import "C"
 
-// inProcess is the Rust burner, linked into this process.
+// inProcess returns the burn function of the Rust burner that is linked into this process.
 func inProcess() (func(workNS uint32), error) {
 	// The first call calibrates.
 	C.hotpath_burn(0)

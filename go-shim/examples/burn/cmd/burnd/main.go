@@ -30,7 +30,7 @@ import (
 	"hotpath.dev/go-shim/shimprom"
 )
 
-// gcSeconds is the CPU time of the collector, which is not among the collector's default metrics.
+// gcSeconds selects the CPU time of garbage collection, which Prometheus' Go collector leaves out by default.
 var gcSeconds = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)}
 
 // usageError is a message about the command line.
@@ -40,9 +40,9 @@ func (e usageError) Error() string { return string(e) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// Otherwise it dies when the reader of its log does.
+	// Without this the process dies when the reader of its log does.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	// From then on a signal ends the process, as if it had never been caught.
+	// After the first signal the handler is removed, so a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdin, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	stop()
@@ -83,16 +83,17 @@ func run(ctx context.Context, args []string, lifeline io.Reader, log *slog.Logge
 	return serve(ctx, c, handler, log)
 }
 
-// serve is all that a service does to have a sidecar: Open, its options, and the registrar around the server.
+// serve runs the service until ctx ends. It shows all that a service must do to have a sidecar: call Open, give its
+// server options to the server, register the service through Wrap, and call Check.
 func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log *slog.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(gcSeconds)))
 	side, err := shim.Open(ctx, shim.Config{
 		Run: c.run(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
-		// A request that goes back to the local handler is one that the sidecar is not measured by: rather wait.
+		// The timeout is long because a request that falls back to the local handler does not measure the sidecar.
 		HopTimeout: time.Second, Logger: log, Metrics: shimprom.New(registry),
 		Experiment: experiment.Config{Hop: c.hop()},
-		// A test learns by the position who answered.
+		// The position tells a test who answered.
 		CallerPositions: true,
 	}, emptyLedger{})
 	if err != nil {

@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	// testTimeout decides no test: what is waited for comes, or never would.
+	// testTimeout only ends tests that hang: what a test waits for either comes much sooner or never.
 	testTimeout = time.Minute
 	positionKey = "x-hotpath-position"
 )
 
-// sidecarBin is the sidecar to test: that of TEST_BURN_SIDECAR, else the debug build.
+// sidecarBin returns the path of the sidecar to test: TEST_BURN_SIDECAR if it is set, else the debug build.
 func sidecarBin(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("TEST_BURN_SIDECAR")
@@ -89,7 +89,7 @@ func address(t *testing.T, ready string, ended chan error) string {
 	return ""
 }
 
-// ask also says whether the sidecar answered: only it names a position.
+// ask sends a request. It also returns whether the sidecar answered: only the sidecar's answers name a position.
 func ask(t *testing.T, client burnv1.BurnServiceClient, request *burnv1.BurnRequest) (*burnv1.BurnResponse, bool, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), positionKey, "want"), testTimeout)
@@ -99,7 +99,7 @@ func ask(t *testing.T, client burnv1.BurnServiceClient, request *burnv1.BurnRequ
 	return response, len(header.Get(positionKey))+len(trailer.Get(positionKey)) > 0, err
 }
 
-// check asks until the answers come from where they shall, and compares them with what they shall be.
+// check sends requests until the expected side answers, and compares every answer with the expected one.
 func check(t *testing.T, client burnv1.BurnServiceClient, fromSidecar bool) {
 	t.Helper()
 	good := &burnv1.BurnRequest{WorkNs: 20_000, Ticket: 7}

@@ -10,10 +10,10 @@ import (
 	burnv1 "hotpath.dev/go-shim/examples/burn/gen/burn/v1"
 )
 
-// hotMethods are those that the sidecar takes over.
+// hotMethods lists the methods that the sidecar takes over.
 var hotMethods = []string{burnv1.BurnService_Burn_FullMethodName}
 
-// service is the legacy handler: it knows nothing of a sidecar.
+// service is the legacy handler. Nothing in it depends on a sidecar.
 type service struct {
 	burnv1.UnimplementedBurnServiceServer
 	burn func(workNS uint32)
@@ -27,7 +27,8 @@ func (s service) Burn(_ context.Context, request *burnv1.BurnRequest) (*burnv1.B
 	return &burnv1.BurnResponse{WorkNs: request.GetWorkNs(), Ticket: request.GetTicket()}, nil
 }
 
-// emptyLedger feeds a sidecar that answers from the request alone: there is never an event, so it is ready at once.
+// emptyLedger is the source of a sidecar that answers from the request alone. It never has an event, so the sidecar is
+// ready at once.
 type emptyLedger struct{}
 
 func (emptyLedger) LedgerID() string { return "burn" }

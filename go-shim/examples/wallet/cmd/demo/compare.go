@@ -35,8 +35,8 @@ func (t *tally) unequal() int {
 	return n
 }
 
-// compare asks the questions again, each at the position of its answer, until all are asked or stop is done. first
-// says who gave the answers at hand, second who gives them now.
+// compare asks the questions of samples again, each at the position of its answer, until all are asked or stop is done.
+// first says who gave the answers in samples, and second who answers now.
 func (t *traffic) compare(stop context.Context, samples [methods][]ask.Sample, found *ask.Differences, first, second string) tally {
 	queue := make(chan ask.Sample)
 	go func() {
@@ -79,7 +79,7 @@ func (t *traffic) compare(stop context.Context, samples [methods][]ask.Sample, f
 	return all
 }
 
-// interleave takes one of each method in turn, so that a compare that runs out of time has seen all of them.
+// interleave takes one sample of each method in turn, so that a compare that runs out of time has compared all methods.
 func interleave(samples [methods][]ask.Sample) []ask.Sample {
 	var all []ask.Sample
 	for n := 0; ; n++ {

@@ -20,8 +20,8 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// liar answers rightly the first time, at position 7; asked again exactly there, it lies about "lied-about" and fails
-// for "lost".
+// liar gives the right answer to a request without a position, at position 7. To a request for exactly that position it
+// gives a wrong answer for the account "lied-about", and fails for "lost".
 type liar struct {
 	walletv1.UnimplementedWalletServiceServer
 }
@@ -74,7 +74,7 @@ func TestDifferentAnswersAndFailuresAreCounted(t *testing.T) {
 }
 
 func TestTrafficAsksUntilItIsStopped(t *testing.T) {
-	// Nobody listens: every question fails, and none is lost.
+	// Nobody listens, so every question fails. All of them must be counted.
 	conn, err := ask.Dial("127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)

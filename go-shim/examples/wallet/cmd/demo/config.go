@@ -7,17 +7,17 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/command"
 )
 
-// config is what the command line and the environment say.
+// config holds the settings from the command line and the environment.
 type config struct {
 	command.Ledger
-	// traffic is how long questions are asked.
+	// traffic is how long the demo asks questions.
 	traffic time.Duration
-	// postRate is transactions a second.
+	// postRate is the number of posted transactions per second.
 	postRate int
 }
 
 func configure(args []string, env func(string) string, output io.Writer) (config, error) {
-	// By Zipf's law some accounts never occur, so that these are about 56,000 with entries.
+	// By Zipf's law some accounts never occur. About 56,000 of these have entries.
 	c := config{Ledger: command.Ledger{Accounts: 60_000, Transactions: 520_000}}
 	flags := command.NewFlags("demo", output)
 	c.Flags(flags, "where the ledger, logs and the report go")

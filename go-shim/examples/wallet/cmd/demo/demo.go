@@ -28,12 +28,11 @@ type demo struct {
 	traffic traffic
 	poster  poster.Poster
 	found   ask.Differences
-	// results grow as the run goes on.
 	results results
 	ledger  ledgerFacts
 }
 
-// Waits that only a broken set-up reaches.
+// The waits reach these limits only if something is broken.
 const (
 	startWithin = 2 * time.Minute
 	modeWithin  = 30 * time.Second
@@ -44,7 +43,7 @@ const (
 	surveyed = 3000
 )
 
-// endsTooOften is how many restarts a sidecar may need before it serves for the first time.
+// endsTooOften is the number of restarts after which the demo no longer waits for a sidecar that has never served.
 const endsTooOften = 3
 
 var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")
@@ -56,7 +55,7 @@ func newDemo(c config, say *console.Console) *demo {
 	}
 }
 
-// run is the whole demonstration. An error means that it could not be carried out; what it found is in the report.
+// run carries out the whole demonstration. It fails only if that is not possible; the report has what it found.
 func (d *demo) run(ctx context.Context) (*report, error) {
 	start := time.Now()
 	d.say.Line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.Out)
@@ -87,7 +86,7 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 	if err := d.account(ctx); err != nil {
 		return nil, err
 	}
-	// What is tried by hand next begins where the traffic began.
+	// Commands that the user tries by hand afterwards start in the same mode as the traffic.
 	if err := rig.WriteModes(d.config.Path("modes.toml"), rig.SidecarMode); err != nil {
 		return nil, err
 	}
@@ -150,7 +149,7 @@ func (d *demo) serve(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// survey learns which accounts are busy, and makes ready who asks and who posts.
+// survey finds out which accounts are busy, and prepares the traffic and the poster.
 func (d *demo) survey(ctx context.Context) error {
 	for range connections {
 		conn, err := ask.Dial(d.walletd.GRPC)
@@ -178,7 +177,7 @@ func (d *demo) survey(ctx context.Context) error {
 	return nil
 }
 
-// account reads the sizes of both processes, while they still run.
+// account reads the shim's counts and the memory of both processes, while they still run.
 func (d *demo) account(ctx context.Context) error {
 	shim, err := d.walletd.Shim(ctx)
 	if err != nil {
@@ -204,7 +203,7 @@ func (d *demo) stop() {
 	}
 }
 
-// finish writes the report and shows the table.
+// finish writes the report and prints the table, the summary and the next steps.
 func (d *demo) finish() (*report, error) {
 	r := d.report()
 	if err := r.write(d.config.Path("report.json")); err != nil {

@@ -132,7 +132,7 @@ func TestComparesSeeEveryMethodEarly(t *testing.T) {
 	}
 }
 
-// good is a report that passes.
+// good returns a report that passes.
 func good() *report {
 	r := &report{
 		AnswersCompared: 50, SidecarShare: 1, LegacyShare: 1, ServedBySidecar: 1, SidecarKills: 1,

@@ -12,19 +12,19 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// kill is what one SIGKILL of the sidecar under load did.
+// kill reports the effects of one SIGKILL to the sidecar under load.
 type kill struct {
 	Pid int `json:"pid"`
-	// StartedAgainMs is from the signal to a new process, CaughtUpMs to its having every transaction and serving,
-	// ServingMs to its first answers.
+	// These times start at the signal. StartedAgainMs ends when there is a new process, CaughtUpMs when it is ready and
+	// has every transaction from before the kill, and ServingMs at its first answers.
 	StartedAgainMs int64 `json:"started_again_ms"`
 	CaughtUpMs     int64 `json:"caught_up_ms"`
 	ServingMs      int64 `json:"serving_ms"`
-	// Asked and Failed count the questions around the kill; AnsweredByGo those that Go took over.
+	// Asked and Failed count the questions around the kill. AnsweredByGo counts those that Go answered.
 	Asked        int    `json:"asked"`
 	Failed       int    `json:"failed"`
 	AnsweredByGo uint64 `json:"answered_by_go"`
-	// Reloaded is the position that the new process was filled to.
+	// Reloaded is the position that the new process had when it had caught up.
 	Reloaded          uint64 `json:"reloaded_position"`
 	ComparedAfter     int    `json:"compared_after"`
 	DifferentAfter    int    `json:"different_after"`
@@ -78,7 +78,8 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	return ctx.Err()
 }
 
-// killAndWatch follows the way back by the processes and by the shim's metrics.
+// killAndWatch kills the sidecar and waits until a new one answers. It measures the times by the processes and by the
+// shim's metrics.
 func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error {
 	if err := syscall.Kill(k.Pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("SIGKILL to the sidecar: %w", err)
@@ -94,7 +95,8 @@ func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error
 	}
 	k.StartedAgainMs = since()
 	d.say.Passing("sidecar %d killed; a new one started after %d ms", k.Pid, k.StartedAgainMs)
-	// The old sidecar may have counted answers until it died, so that serving is judged from being ready on.
+	// The count of the sidecar's answers may include some of the old sidecar. So an answer of the new one must raise it
+	// above the count at this moment, when the new one is ready.
 	ready, err := d.walletd.AwaitShim("the sidecar is back and has caught up", backWithin, func(s rig.Shim) bool {
 		d.say.Passing("sidecar killed; the new one is at position %s of %s", console.Count(s.Position), console.Count(s.Head))
 		return ctx.Err() != nil || s.Ready && s.Restarts > before.Restarts && s.Position >= before.Head

@@ -1,5 +1,11 @@
-// Demo shows the whole of hotpath on a generated ledger: it serves it with walletd and its sidecar, asks the same
-// questions of both, compares the answers byte for byte, kills the sidecar under load, and reports.
+// Demo shows all of hotpath on a generated ledger. It serves the ledger with walletd and its sidecar, asks both the
+// same questions, compares the answers byte for byte, kills the sidecar under load, and reports. Transactions are
+// posted all the time. The steps are:
+//
+//	generate ──> serve ──> survey ──> baselines ──> rounds of 4 windows ──> kills ──> report
+//
+// In a window one side (Go, called legacy, or the sidecar) answers a mix of questions, and then each method alone. When
+// the side changes, the new side is asked again what the other one answered.
 package main
 
 import (

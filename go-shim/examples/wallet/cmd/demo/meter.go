@@ -7,10 +7,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// sides are in the order of the table's columns.
+// sides lists the modes in the order of the table's columns.
 var sides = [2]rig.Mode{rig.Legacy, rig.SidecarMode}
 
-// spent is CPU time of both processes over a stretch.
+// spent is the CPU time that both processes used in a time span, and the number of questions in it.
 type spent struct {
 	cpu, span time.Duration
 	asked     int
@@ -22,8 +22,9 @@ func (s *spent) merge(other spent) {
 	s.asked += other.asked
 }
 
-// perRequest takes off what both processes use without questions: baseline is CPU time per time. It is 0 if nothing
-// was asked, and never negative: the accounts have a grain of 10 ms.
+// perRequest returns the CPU time per request, less what both processes use without questions. baseline is that CPU
+// time as a share of the time. The result is 0 if nothing was asked. It is never negative: the kernel counts in units
+// of 10 ms, so the difference could be.
 func (s spent) perRequest(baseline float64) time.Duration {
 	if s.asked == 0 {
 		return 0
@@ -32,7 +33,7 @@ func (s spent) perRequest(baseline float64) time.Duration {
 	return max(0, own/time.Duration(s.asked))
 }
 
-// share is CPU time per time.
+// share returns the CPU time as a share of the time span. 1 is one busy core.
 func (s spent) share() float64 {
 	if s.span == 0 {
 		return 0
@@ -40,7 +41,7 @@ func (s spent) share() float64 {
 	return float64(s.cpu) / float64(s.span)
 }
 
-// measure runs do and reads what both processes have spent on it.
+// measure runs do, which returns a number of questions, and returns the CPU time that the processes used meanwhile.
 func measure(pids []int, do func() int) (spent, error) {
 	before, err := proc.CPU(pids...)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// nextSteps are commands to try by hand on the ledger of this run.
+// nextSteps returns a text with commands to try by hand on the ledger of this run.
 func (d *demo) nextSteps() string {
 	account := "ACCOUNT"
 	asset := "ASSET"

@@ -4,25 +4,27 @@ import "time"
 
 // plan divides the time for traffic.
 type plan struct {
-	// baseline is posting without questions, once in each mode.
+	// baseline is how long transactions are posted without questions, once in each mode.
 	baseline time.Duration
-	// rounds of four windows: sidecar, legacy, legacy, sidecar.
+	// rounds is the number of rounds. A round has four windows: sidecar, legacy, legacy, sidecar.
 	rounds int
-	// mixed is the part of a window that asks the mix; pure is the part of each method alone.
+	// mixed is the part of a window that asks the mix. pure is the part for each method alone.
 	mixed, pure time.Duration
-	// compare bounds each re-asking.
+	// compare bounds the time of each comparison.
 	compare time.Duration
 	// keep is how many answers per method a window keeps to compare.
 	keep int
-	// beforeKill and afterReturn are traffic around a kill; kills is how many are tried while time is left.
+	// beforeKill and afterReturn are the times of traffic around a kill. kills is how many kills are tried while time
+	// is left.
 	beforeKill, afterReturn time.Duration
 	kills                   int
 }
 
-// windows of a round, in an order that spreads a drift of the machine evenly over both modes.
+// windows is the number of windows in a round. Their order spreads a drift of the machine's speed evenly over both
+// modes.
 const windows = 4
 
-// planFor gives a kill a fifth of the time, a second one another if there is much, and the windows the rest.
+// planFor gives each kill a fifth of the time and the windows the rest. There is a second kill from 25 s on.
 func planFor(traffic time.Duration) plan {
 	p := plan{rounds: 1, kills: 1, keep: 3000}
 	if traffic >= 25*time.Second {
@@ -37,12 +39,12 @@ func planFor(traffic time.Duration) plan {
 	window := left / time.Duration(p.rounds*windows)
 	p.mixed = window * 25 / 100
 	p.pure = window * 40 / 100 / time.Duration(methods)
-	// Two of four windows compare, so this is three tenths of the whole on average.
+	// Two of four windows have a comparison, so comparisons take three tenths of the windows' time on average.
 	p.compare = window * 60 / 100
 	return p
 }
 
-// longest is how long the windows take at most.
+// longest returns the longest time that the windows may take.
 func (p plan) longest() time.Duration {
 	perRound := windows*(p.mixed+time.Duration(methods)*p.pure) + 2*p.compare
 	return time.Duration(p.rounds) * perRound

@@ -12,28 +12,31 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// report is target/demo/report.json.
+// report is the content of report.json.
 type report struct {
 	Passed bool `json:"passed"`
-	// Problems are why it did not pass.
+	// Problems lists the reasons why the run did not pass.
 	Problems         []string `json:"problems"`
 	AnswersCompared  int      `json:"answers_compared"`
 	AnswersDifferent int      `json:"answers_different"`
-	// RequestsFailed counts hot questions and posts without an answer that the ledger decided.
+	// RequestsFailed counts the questions that got no answer of the ledger, and the posts that failed.
 	RequestsFailed int      `json:"requests_failed"`
 	FirstFailures  []string `json:"first_failures"`
 	SidecarKills   int      `json:"sidecar_kills"`
 	// ServedBySidecar and ServedByLegacy are the shim's own counts over the whole run.
 	ServedBySidecar uint64 `json:"served_by_sidecar"`
 	ServedByLegacy  uint64 `json:"served_by_legacy"`
-	// SidecarShare is the part of the questions of undisturbed sidecar windows that the sidecar answered.
+	// SidecarShare is the share of questions that the sidecar answered, of those asked while it should. It leaves out
+	// stretches that were repeated, and the traffic around kills. LegacyShare is the same for Go.
 	SidecarShare float64 `json:"sidecar_share"`
 	LegacyShare  float64 `json:"legacy_share"`
-	// StretchesRepeated counts those in which the other side answered more than one in a hundred.
+	// StretchesRepeated counts stretches that were asked again, because the other side answered more than 1 % in them.
 	StretchesRepeated int `json:"stretches_repeated"`
-	// Fallbacks are answers by Go that were meant for the sidecar, by the shim's reason, kills included.
+	// Fallbacks counts, by the shim's reason, requests that were meant for the sidecar and answered by Go. It includes
+	// those during kills.
 	Fallbacks map[string]uint64 `json:"fallbacks"`
-	// ComparedWithItself counts comparisons left out because one side may have given both answers.
+	// ComparedWithItself counts comparisons that are not in AnswersCompared, because one side may have given both
+	// answers.
 	ComparedWithItself int         `json:"compared_with_itself"`
 	RequestsAsked      int         `json:"requests_asked"`
 	Posted             int64       `json:"transactions_posted"`
@@ -41,7 +44,7 @@ type report struct {
 	Methods            []methodRow `json:"methods"`
 	Kills              []kill      `json:"kills"`
 	Ledger             ledgerFacts `json:"ledger"`
-	// BaselineCores is CPU time per time of both processes while transactions are posted and nothing is asked.
+	// BaselineCores is how many cores both processes keep busy while transactions are posted and nothing is asked.
 	BaselineCores  map[rig.Mode]float64 `json:"baseline_cores"`
 	WalletdRSS     int64                `json:"walletd_rss_bytes"`
 	SidecarRSS     int64                `json:"hotpathd_rss_bytes"`
@@ -58,11 +61,11 @@ type ledgerFacts struct {
 	Transactions    int     `json:"transactions"`
 	Bytes           int64   `json:"bytes"`
 	GenerateSeconds float64 `json:"generate_seconds"`
-	// LoadSeconds is from the start of walletd until the sidecar served all of it.
+	// LoadSeconds is the time from the start of walletd until the sidecar served the whole ledger.
 	LoadSeconds float64 `json:"load_seconds"`
 }
 
-// methodRow is one line of the table; the sides are in the order of the constant sides.
+// methodRow is one line of the table.
 type methodRow struct {
 	Method    string     `json:"method"`
 	Asked     int        `json:"asked"`
@@ -72,7 +75,8 @@ type methodRow struct {
 	Sidecar   sideFigure `json:"sidecar"`
 }
 
-// sideFigure is what a method costs on one side: latency under the mix, CPU of both processes when asked alone.
+// sideFigure holds the costs of a method on one side: its latency in the mix, and the CPU time of both processes when
+// this method alone is asked.
 type sideFigure struct {
 	Measured int     `json:"measured"`
 	P50Us    float64 `json:"p50_us"`
@@ -80,7 +84,7 @@ type sideFigure struct {
 	CPUUs    float64 `json:"cpu_us_per_request"`
 }
 
-// leastShare of the questions of a mode must be answered by its side, or the run shows nothing.
+// leastShare is the least share of a mode's questions that its side must answer. With less the run shows nothing.
 const leastShare = 0.99
 
 func (d *demo) report() *report {
@@ -126,7 +130,7 @@ func (d *demo) report() *report {
 	return r
 }
 
-// judge lists what makes the run fail.
+// judge returns the reasons why the run fails.
 func (r *report) judge() []string {
 	problems := []string{}
 	add := func(bad bool, format string, a ...any) {
@@ -163,7 +167,7 @@ func (res *results) figure(side rig.Mode, method int) sideFigure {
 	}
 }
 
-// percentile is the nearest rank of sorted values, in basis points; 0 of none.
+// percentile returns the percentile of sorted values by nearest rank, or 0 if there are none.
 func percentile(sorted []time.Duration, basisPoints int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -174,7 +178,7 @@ func percentile(sorted []time.Duration, basisPoints int) time.Duration {
 
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()/100) / 10 }
 
-// share is 0 if nothing was meant; a little above 1 is possible and counts as all.
+// share returns kept / meant, or 0 if meant is 0. If kept is larger than meant, it returns 1.
 func share(kept, meant uint64) float64 {
 	if meant == 0 {
 		return 0

@@ -11,18 +11,18 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// results are what the stages measured and counted.
+// results holds what the stages measured and counted.
 type results struct {
 	tally    tally
 	latency  map[rig.Mode]*haul
 	pure     map[rig.Mode]*[methods]spent
 	baseline map[rig.Mode]*spent
-	// meant counts, per mode, the questions asked while that mode was on and undisturbed; kept, those that its side
-	// answered by the shim's own count.
+	// meant counts, per mode, the questions that were asked while that mode was on, without repeated stretches. kept
+	// counts those that the mode's side answered, by the shim's own count.
 	meant, kept map[rig.Mode]uint64
-	// sameSide counts comparisons that may have been of one side with itself.
+	// sameSide counts comparisons in which one side may have given both answers.
 	sameSide int
-	// disturbed counts stretches that were done again.
+	// disturbed counts stretches that were repeated.
 	disturbed   int
 	kills       []kill
 	served      map[rig.Mode]uint64
@@ -43,7 +43,7 @@ func newResults() results {
 	return r
 }
 
-// ask is the part with traffic: baselines, rounds of windows, kills.
+// ask runs the part with traffic: baselines, rounds of windows, kills.
 func (d *demo) ask(ctx context.Context) error {
 	d.results = newResults()
 	start := time.Now()
@@ -56,7 +56,7 @@ func (d *demo) ask(ctx context.Context) error {
 		}
 	}
 	for n := range d.plan.kills {
-		// A further kill needs about as long as the first took.
+		// A further kill takes about as long as the one before.
 		if n > 0 && time.Since(start)+d.results.kills[n-1].took > d.config.traffic {
 			break
 		}
@@ -88,7 +88,8 @@ func (d *demo) baselines(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// round is sidecar, legacy, legacy, sidecar: each change of side re-asks the answers of the window before.
+// round runs four windows: sidecar, legacy, legacy, sidecar. After each change of side, the new side is asked again
+// what the other side answered in the window before.
 func (d *demo) round(ctx context.Context, n int) error {
 	var samples [methods][]ask.Sample
 	for i, side := range []rig.Mode{rig.SidecarMode, rig.Legacy, rig.Legacy, rig.SidecarMode} {
@@ -152,12 +153,12 @@ func (d *demo) mixedStretch(ctx context.Context, side rig.Mode, span time.Durati
 	return got, err
 }
 
-// tries of a stretch before it counts as it is: a machine that stalls for a moment makes the shim answer from Go, as it
-// should, but then the stretch measures neither side.
+// tries is how often a stretch is tried before it counts as it is. If the machine stalls for a moment, the shim lets Go
+// answer, as it should. But then the stretch measures neither side.
 const tries = 3
 
-// undisturbed checks by the shim's own count that the questions that do asked were answered by the side that is on, and
-// does it again if not. What do brought is to be taken from its last time.
+// undisturbed runs do, which asks questions and returns their number. It checks by the shim's own count that the given
+// side answered them, and runs do again if not. So callers must use the results of the last run of do.
 func (d *demo) undisturbed(ctx context.Context, side rig.Mode, do func() int) error {
 	for try := 1; ; try++ {
 		before, err := d.walletd.Shim(ctx)
@@ -181,10 +182,10 @@ func (d *demo) undisturbed(ctx context.Context, side rig.Mode, do func() int) er
 	}
 }
 
-// settle lets the shim try the sidecar again, after what disturbed a stretch.
+// settle is a pause after a disturbed stretch, in which the shim tries the sidecar again.
 const settle = 300 * time.Millisecond
 
-// compare re-asks answers of one side of the other, which must be the one that is on.
+// compare asks side to what side from answered, and compares the answers. Side to must be the one that is on.
 func (d *demo) compare(ctx context.Context, samples [methods][]ask.Sample, from, to rig.Mode) (tally, error) {
 	d.say.Passing("asking %s what %s answered", to, from)
 	before, err := d.walletd.Shim(ctx)
@@ -205,7 +206,7 @@ func (d *demo) compare(ctx context.Context, samples [methods][]ask.Sample, from,
 	return t, nil
 }
 
-// pids are both processes, or only walletd while the sidecar is away.
+// pids returns the ids of both processes, or only walletd's while there is no sidecar.
 func (d *demo) pids() []int {
 	pids := []int{d.walletd.Pid()}
 	if sidecar := d.walletd.SidecarPid(); sidecar != 0 {

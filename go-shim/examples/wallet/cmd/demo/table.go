@@ -9,7 +9,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// table is the report per method as a person reads it.
+// table returns the figures of all methods as a table in text.
 func (r *report) table() string {
 	rows := [][]string{
 		{"", "", "", "", "p50 µs", "p50 µs", "p99 µs", "p99 µs", "CPU µs", "CPU µs", "CPU"},
@@ -30,7 +30,7 @@ func (r *report) table() string {
 	return align(rows)
 }
 
-// figure is short for small and large values alike; nothing measured is a dash.
+// figure formats a time with at most one decimal. Zero, which means nothing measured, is a dash.
 func figure(us float64) string {
 	switch {
 	case us == 0:
@@ -49,7 +49,8 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.1fx", a/b)
 }
 
-// align pads the first column to the right, the others to the left, and rules off the head of two rows and the sum.
+// align aligns the first column left and the others right. It draws a line below the two rows of the head and above the
+// last row.
 func align(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	whole := -gap
@@ -85,7 +86,7 @@ func padded(row []string, widths []int) string {
 	return b.String()
 }
 
-// summary is the verdict in a few lines.
+// summary returns the verdict in a few lines.
 func (r *report) summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s answers compared at the same position, %s differ; %s questions and %s transactions (%.0f/s), %s failed\n",
@@ -116,7 +117,7 @@ func (r *report) summary() string {
 	return b.String()
 }
 
-// howMeasured says what the columns of the table hold, and what a reader may wonder about.
+// howMeasured returns an explanation of the table's columns.
 func (r *report) howMeasured() string {
 	text := fmt.Sprintf("p50 and p99: the mix, %d questions in flight. CPU: user and system time of walletd and hotpathd together per\n"+
 		"request, one method alone, %d in flight, less the %.0f%% (Go) and %.0f%% (sidecar) of a core that posting alone takes.\n"+

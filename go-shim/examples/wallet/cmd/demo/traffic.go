@@ -15,18 +15,18 @@ import (
 
 const (
 	methods = len(ask.Hot)
-	// mixed asks all methods by weight.
+	// mixed, in place of a method, asks all methods by weight.
 	mixed = -1
 
 	connections = 4
-	// Askers each wait for an answer before they ask again: so the load is bounded by itself. Few show what a caller
-	// waits; many keep both processes busy, as a service is, so that CPU time is not mostly waking up.
+	// Each asker waits for an answer before it asks again, so the number of askers bounds the load. Few askers show the
+	// latency of a call. Many keep both processes busy, so that little of the CPU time goes into waking up.
 	fewAskers  = 8
 	manyAskers = 32
 	askTimeout = 5 * time.Second
 )
 
-// haul is what a stretch of traffic brought.
+// haul holds the results of a stretch of traffic.
 type haul struct {
 	asked   [methods]int
 	latency [methods][]time.Duration
@@ -42,7 +42,7 @@ func (h *haul) total() int {
 	return n
 }
 
-// merge adds another stretch, or what another asker brought.
+// merge adds the results of another stretch or of another asker.
 func (h *haul) merge(other haul) {
 	for m := range methods {
 		h.asked[m] += other.asked[m]
@@ -58,13 +58,13 @@ type traffic struct {
 	mix    *mix.Mix
 	seed   uint64
 	failed failures.Failures
-	// stretches makes each stretch ask other questions.
+	// stretches numbers the stretches. It is part of the seed, so that each stretch asks other questions.
 	stretches uint64
-	// asked counts all questions, comparisons included.
+	// asked counts all questions, including those of comparisons.
 	asked [methods]int
 }
 
-// ask asks questions of one method, or mixed ones, until stop is done, and keeps up to keep answers per method.
+// ask asks questions of one method, or mixed ones, until stop is done. It keeps about keep answers per method at most.
 func (t *traffic) ask(stop context.Context, askers, method, keep int) haul {
 	t.stretches++
 	var mu sync.Mutex
@@ -110,7 +110,7 @@ func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.Clie
 	return h
 }
 
-// keep is reservoir sampling: each answer of a method has the same chance to stay.
+// keep keeps a sample by reservoir sampling: each answer of a method has the same chance to stay.
 func (h *haul) keep(random *rand.Rand, s ask.Sample, atMost int) {
 	m := s.Question.Method
 	if len(h.samples[m]) < atMost {

@@ -19,7 +19,7 @@ type check struct {
 	Why      string `json:"why,omitempty"`
 }
 
-// atRest judges every quiet sample by what had been waited for.
+// atRest checks every quiet sample by the conditions that rest had waited for.
 func atRest(quiet []sample) check {
 	c := check{
 		Name: "rest", Measured: fmt.Sprintf("%d of %d rests complete", len(quiet), len(quiet)), Allowed: "all",
@@ -38,7 +38,7 @@ func atRest(quiet []sample) check {
 	return c
 }
 
-// explained judges lost lanes: a lane ends when its sidecar does, and for no other reason.
+// explained checks lost lanes. A lane may end only because its sidecar ended or the connection to it broke.
 func explained(quiet []sample) check {
 	c := check{
 		Name: "lost lanes", Measured: "none without a lost sidecar", Allowed: "only by the end of a sidecar or its connection",
@@ -67,8 +67,8 @@ func explained(quiet []sample) check {
 	return c
 }
 
-// survived judges that a sidecar to which nothing was done lived on: the shim would replace one that crashes, and callers
-// would hardly notice.
+// survived checks that no sidecar was lost in a stretch without a fault. Without this check a crash would go unseen,
+// because the shim replaces a crashed sidecar and callers hardly notice.
 func survived(quiet []sample, p plan) check {
 	c := check{
 		Name: "lost sidecars", Measured: "none without a fault", Allowed: "only in stretches with a fault", Passed: true,
@@ -84,10 +84,10 @@ func survived(quiet []sample, p plan) check {
 	return c
 }
 
-// laneEnded is the shim's word for a lane whose stream ended.
+// laneEnded is the shim's reason for the loss of a lane whose stream ended.
 const laneEnded = "ended"
 
-// served judges that the sidecar answered in every stretch, and so to the last.
+// served checks that the sidecar answered in every stretch.
 func served(quiet []sample) check {
 	c := check{Name: "served by the sidecar", Allowed: "some in every stretch"}
 	var before uint64
@@ -104,7 +104,7 @@ func served(quiet []sample) check {
 	return c
 }
 
-// answers judges what callers saw, apart from the comparison.
+// answers checks what callers saw, apart from the comparison with Go.
 func answers(asked counts, wrong int, first []string) []check {
 	missing := asked.missing()
 	every := check{
@@ -124,7 +124,7 @@ func answers(asked counts, wrong int, first []string) []check {
 	return []check{right, every}
 }
 
-// posts judges the writes.
+// posts checks that all posts succeeded.
 func posts(posted int64, failed int, first []string) check {
 	return check{
 		Name: "posts", Passed: failed == 0 && posted > 0, Allowed: "0 failed",
@@ -132,7 +132,7 @@ func posts(posted int64, failed int, first []string) check {
 	}
 }
 
-// compared judges the comparison with Go alone.
+// compared checks the comparison with Go's answers.
 func compared(c counted) check {
 	all := check{
 		Name: "compared with Go alone", Passed: true, Allowed: "0 different, some of each method",
@@ -154,7 +154,7 @@ func compared(c counted) check {
 	return all
 }
 
-// faulted judges that what should be survived happened.
+// faulted checks that all planned faults happened.
 func faulted(c counted, p plan) check {
 	want := make(map[fault]int)
 	for _, what := range p.faults {
@@ -167,8 +167,8 @@ func faulted(c counted, p plan) check {
 	}
 }
 
-// trends are those of memory. The sidecar's is of the least that it took in each stretch: what is held is in that too, and
-// less of what its allocator keeps.
+// trends returns the trends of memory. For the sidecar it uses the smallest resident set of each stretch: that includes
+// all memory in use, and less of what the allocator keeps free.
 func trends(all []sample, lastKill int) []trend {
 	quiet := atQuiet(all)
 	if len(quiet) == 0 {
@@ -190,7 +190,7 @@ func trends(all []sample, lastKill int) []trend {
 	for _, s := range settled(quiet, lastKill) {
 		sidecar = append(sidecar, point{s.hotpathd.requests, least[s.stretch], s.entries})
 	}
-	// At the first rest nearly all of it is the ledger; what is not makes the bound a little wider.
+	// At the first rest nearly all memory is the ledger's. The rest of it makes the bound a little wider.
 	each := func(bytes int64) float64 { return float64(bytes) / max(1, float64(quiet[0].entries)) }
 	return []trend{
 		trendOf("walletd's heap after a collection", heap, each(quiet[0].walletd.heap), heapBound),
@@ -199,7 +199,8 @@ func trends(all []sample, lastKill int) []trend {
 	}
 }
 
-// settled are the rests of the sidecar process that lives on after the last kill, from when it has its size.
+// settled returns the quiet samples of the sidecar process that lives on after the last kill. It leaves out the first
+// ones, in which the process may still grow to its size.
 func settled(quiet []sample, lastKill int) []sample {
 	var settled []sample
 	for _, s := range quiet {

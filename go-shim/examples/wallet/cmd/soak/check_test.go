@@ -7,7 +7,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// still is a sample at rest; n moves on what may move.
+// still returns a quiet sample of stretch n, with requests and times that grow with n.
 func still(n int) sample {
 	return sample{
 		seconds: float64(20 * n), stretch: n, quiet: true,

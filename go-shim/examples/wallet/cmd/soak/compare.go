@@ -8,10 +8,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// comparers re-ask at once.
+// comparers is how many questions are asked again at a time.
 const comparers = 8
 
-// compare has Go alone answer what was answered under load, each question at the position of its answer.
+// compare asks Go alone the questions that were answered under load, each at the position of its answer, and compares.
 func (s *soak) compare(ctx context.Context) error {
 	if err := s.walletd.Switch(rig.Legacy, waitLimit); err != nil {
 		return err

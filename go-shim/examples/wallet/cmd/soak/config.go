@@ -8,14 +8,14 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/command"
 )
 
-// config is what the command line and the environment say.
+// config holds the settings from the command line and the environment.
 type config struct {
 	command.Ledger
-	// lasts is from the first question to the last, the rests between included.
+	// lasts is the time from the first question to the last, including the rests.
 	lasts time.Duration
-	// brief is a trial of the program itself: one fault of each kind, no verdict on memory.
+	// brief tries out the program itself: one fault of each kind, and no verdict on memory.
 	brief bool
-	// postRate is transactions a second.
+	// postRate is the number of posted transactions per second.
 	postRate, callers int
 }
 
@@ -42,7 +42,7 @@ func configure(args []string, env func(string) string, output io.Writer) (config
 		return c, err
 	}
 	c.lasts = flags.Seconds(env, command.Seconds{
-		// Slow leaks show only against the noise of several minutes, half of them on one sidecar process.
+		// To tell a slow leak from noise takes several minutes, half of them with one sidecar process.
 		Variable: "SOAK_SECONDS", Default: 300, Min: 300, Max: 7 * 24 * 3600,
 		Why: ": a shorter run can't judge memory (--brief tries out the rest)",
 	})

@@ -11,13 +11,14 @@ import (
 
 var errNoSidecarPid = errors.New("no sidecar process under walletd: nothing to kill or stop")
 
-// disturb makes the faults of a stretch, one after the other. It returns when the sidecar answers again after the last.
+// disturb makes the faults of a stretch, one after the other. It returns when the sidecar answers again after the last
+// one.
 func (s *soak) disturb(ctx context.Context, what fault) error {
 	if what == noFault {
 		return nil
 	}
 	for range s.plan.times {
-		// Only under load is it a fault: some requests first.
+		// The fault must come under load, so the sidecar must have answered something before.
 		if err := s.awaitServing(ctx, "the sidecar answers before the fault"); err != nil {
 			return err
 		}
@@ -55,21 +56,21 @@ func (s *soak) kill(ctx context.Context, pid int, before rig.Shim) error {
 	return err
 }
 
-// stop freezes the sidecar for less than the shim takes to have it replaced.
+// stop freezes the sidecar, for less time than the shim waits before it replaces a sidecar.
 func (s *soak) stop(ctx context.Context, pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("SIGSTOP to the sidecar: %w", err)
 	}
 	s.counted.stops++
 	pause(ctx, s.plan.stopped)
-	// A machine that was itself asleep may have had it replaced meanwhile.
+	// If the machine itself stalled, the shim may have replaced the sidecar meanwhile.
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("SIGCONT to the sidecar: %w", err)
 	}
 	return nil
 }
 
-// awaitServing waits until the sidecar has answered one request more, to whomever.
+// awaitServing waits until the sidecar has answered one more request, of any caller.
 func (s *soak) awaitServing(ctx context.Context, what string) error {
 	before, err := s.walletd.Shim(ctx)
 	if err != nil {

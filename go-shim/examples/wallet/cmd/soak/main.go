@@ -1,5 +1,11 @@
-// Soak serves a generated ledger with walletd and its sidecar for minutes, under a mix of well-behaved and ill-behaved
-// callers, kills and stops the sidecar meanwhile, and judges by metrics that nothing leaks and nothing gets stuck.
+// Soak serves a generated ledger with walletd and its sidecar for minutes, to a mix of well-behaved and ill-behaved
+// callers. It kills and stops the sidecar meanwhile, and checks by metrics that nothing leaks and nothing gets stuck.
+//
+// A run is a sequence of stretches, which are numbered from 0:
+//
+//	serve ──> prepare ──> stretch ──> stretch ──> ... ──> finish: checks, trends of memory
+//
+//	stretch: load with a fault ──> compare with Go ──> answered: a few cheap requests ──> rest: a quiet sample
 package main
 
 import (

@@ -16,13 +16,13 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// manner is how a caller behaves over one request.
+// manner is how a caller behaves during one request.
 type manner int
 
 const (
 	// patient waits for an answer.
 	patient manner = iota
-	// large asks for replies that lanes don't carry.
+	// large asks for replies so long that a lane sends them in pieces.
 	large
 	// cancelling goes away at a random moment.
 	cancelling
@@ -34,7 +34,7 @@ const (
 	expiring
 	// malformed sends bytes or metadata against the rules.
 	malformed
-	// cold asks what the sidecar has no part in.
+	// cold asks for something that only walletd answers.
 	cold
 
 	manners = int(cold) + 1
@@ -46,7 +46,7 @@ var mannerNames = [manners]string{
 
 func (m manner) String() string { return mannerNames[m] }
 
-// shares are per cent of the requests.
+// shares are the manners' shares of all requests, in per cent.
 var shares = [manners]int{60, 3, 10, 10, 5, 2, 5, 5}
 
 func anyManner(random *rand.Rand) manner {
@@ -58,25 +58,26 @@ func anyManner(random *rand.Rand) manner {
 	return manner(m)
 }
 
-// Within these times those who go away do. The hop of an idle machine takes a tenth of the shortest.
+// These bound the times after which callers go away. On an idle machine a call over the hop takes a tenth of the
+// shortest.
 const (
 	cancelWithin = 3 * time.Millisecond
 	hurryWithin  = 4 * time.Millisecond
 	expiringTime = 30 * time.Millisecond
 )
 
-// request is one question and how it is put.
+// request is one question and how it is asked.
 type request struct {
 	manner   manner
 	question ask.Question
 	md       metadata.MD
-	// least is the lowest position that may answer.
+	// least is the lowest position that the answer may have.
 	least uint64
-	// reference is what Go alone says of a malformed request.
+	// reference is Go's answer to a malformed request.
 	reference ask.Answer
 }
 
-// context is the one that the request is made with.
+// context returns the context to make the request with.
 func (r request) context(random *rand.Rand) (context.Context, context.CancelFunc) {
 	switch r.manner {
 	case cancelling:
@@ -92,8 +93,8 @@ func (r request) context(random *rand.Rand) (context.Context, context.CancelFunc
 	}
 }
 
-// wrong says why an answer must not have come, or "". No manner excuses UNAVAILABLE, INTERNAL or RESOURCE_EXHAUSTED: Go
-// is there to answer.
+// wrong returns the reason why an answer is wrong, or "". UNAVAILABLE, INTERNAL and RESOURCE_EXHAUSTED are wrong for
+// every manner but malformed, because Go can always answer.
 func (r request) wrong(a ask.Answer) string {
 	switch {
 	case r.manner == malformed:
@@ -106,7 +107,7 @@ func (r request) wrong(a ask.Answer) string {
 	case (r.manner == hurried || r.manner == expiring) && a.Code == codes.DeadlineExceeded:
 		return ""
 	case (r.manner == ahead || r.manner == expiring) && a.Code == codes.FailedPrecondition:
-		// Nobody posted in time.
+		// The ledger did not reach the position in time.
 		if bytes.Contains(a.Details, fmt.Appendf(nil, "%x", position.ReasonNotReached)) {
 			return ""
 		}
@@ -114,7 +115,7 @@ func (r request) wrong(a ask.Answer) string {
 	case !a.Decided():
 		return a.String()
 	case a.Code != codes.InvalidArgument && a.Position < r.least:
-		// Refused arguments depend on no position.
+		// The position of InvalidArgument is not checked, because such an answer does not depend on the position.
 		return fmt.Sprintf("position %d, though %d was posted or asked for: %s", a.Position, r.least, a)
 	}
 	return ""
@@ -122,7 +123,7 @@ func (r request) wrong(a ask.Answer) string {
 
 func atLeast(p uint64) metadata.MD { return metadata.Pairs(position.MinKey, strconv.FormatUint(p, 10)) }
 
-// malformedRequests are against the rules of gRPC, protobuf or the position metadata.
+// malformedRequests returns requests against the rules of protobuf or of the position metadata.
 func malformedRequests() []request {
 	var all []request
 	for method := range ask.Hot {
@@ -141,10 +142,10 @@ func malformedRequests() []request {
 	return all
 }
 
-// hoursAsked is below the service's limit of buckets.
+// hoursAsked is a number of buckets just below the service's limit.
 const hoursAsked = 9_900
 
-// largeQuestion is a batch of every account that fits, or a bucket an hour for more than a year.
+// largeQuestion returns a batch of as many accounts as fit, or a series of hours for more than a year.
 func (t *traffic) largeQuestion(random *rand.Rand) ask.Question {
 	if random.IntN(2) == 0 {
 		return ask.New(1, &walletv1.BatchGetBalancesRequest{AccountIds: t.crowd})

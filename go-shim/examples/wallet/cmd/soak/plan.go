@@ -13,20 +13,21 @@ const (
 
 // plan says how long each stretch of load is, and what happens in it.
 type plan struct {
-	// load is the least length of a stretch; a fault may need longer.
+	// load is the least length of the load in a stretch. A fault may take longer.
 	load time.Duration
-	// faults of the first stretches, warm-up included. After them comes rotation, again and again.
+	// faults has the faults of the first stretches, including warm-up. After them, rotation repeats.
 	faults, rotation []fault
-	// times is how often a fault happens in its stretch.
+	// times is how often the fault happens in its stretch.
 	times int
-	// stopped is how long a stopped sidecar stays so.
+	// stopped is how long a sidecar stays stopped.
 	stopped time.Duration
-	// trend says that memory is judged.
+	// trend says that the trend of memory is checked.
 	trend bool
 }
 
-// planFor kills the sidecar in the first half only: a trend of its memory needs one process that lives on. There are
-// more faults of each kind than tolerated goroutines or files, so that a leak of one per fault shows.
+// planFor returns the plan. It has kills in the first half only, because a trend of the sidecar's memory needs one
+// process that lives on. There are more faults of each kind than tolerated goroutines or files, so that a leak of one
+// per fault shows.
 func planFor(c config) plan {
 	if c.brief {
 		return plan{
@@ -39,7 +40,7 @@ func planFor(c config) plan {
 	}
 }
 
-// at is the fault of stretch n.
+// at returns the fault of stretch n.
 func (p plan) at(n int) fault {
 	if n < len(p.faults) {
 		return p.faults[n]
@@ -47,24 +48,25 @@ func (p plan) at(n int) fault {
 	return p.rotation[(n-len(p.faults))%len(p.rotation)]
 }
 
-// warmUp is the first stretch that the trend of walletd counts: by then each fault has happened once, so that whatever
-// is kept for reuse has its size.
+// warmUp is the first stretch in walletd's trends. By then each kind of fault has happened, so everything that is kept
+// for reuse has reached its size.
 const warmUp = 3
 
-// settledAfter and settledRequests are how many stretches and requests a sidecar process serves before the trend counts it:
-// its threads and the caches of its allocator come with the load. Those of a slow machine take more stretches.
+// settledAfter and settledRequests are how many stretches and requests a sidecar process serves before its trend
+// begins, because its threads and its allocator's caches grow with the load. On a slow machine the requests take more
+// stretches.
 const (
 	settledAfter    = 2
 	settledRequests = 100_000
 )
 
-// leastTrend is the fewest samples that make a trend.
+// leastTrend is the smallest number of samples for a trend.
 const leastTrend = 8
 
-// brokenAfter is how many sidecars are lost after the last kill before a run no longer waits for one that lives.
+// brokenAfter is how many sidecars a run may lose after the last kill. Then it no longer waits for one that lives on.
 const brokenAfter = 5
 
-// lastKill is the last stretch in which the sidecar is killed.
+// lastKill returns the last stretch in which the sidecar is killed.
 func (p plan) lastKill() int {
 	last := 0
 	for n, f := range p.faults {
@@ -75,7 +77,8 @@ func (p plan) lastKill() int {
 	return last
 }
 
-// enough is true if the run may end after these rests. A slow machine takes longer rather than being judged by less.
+// enough returns whether the run may end after these quiet samples. On a slow machine a run takes longer, so that it
+// has enough samples.
 func (p plan) enough(quiet []sample, elapsed, lasts time.Duration) bool {
 	if len(quiet) < len(p.faults) {
 		return false

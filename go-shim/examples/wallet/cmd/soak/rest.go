@@ -9,15 +9,15 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 )
 
-// Tolerated above the first rest: a scrape's own connection, and one that is just ending. Less than there are faults of
-// either kind, so that one leaked per fault shows.
+// These are tolerated in addition to those at the first rest, for the connection of a scrape and one that is just
+// ending. There are more faults of either kind, so that a leak of one per fault shows.
 const (
 	toleratedGoroutines = 4
 	toleratedFiles      = 4
 )
 
-// restless says what has not come to rest, compared with the sample after warm-up; no base compares less. It is the one
-// definition of rest: what is waited for is what is judged.
+// restless returns what is not at rest. base is the quiet sample after warm-up; without it fewer things are checked.
+// Both the wait for rest and the final check use this function.
 func (s *sample) restless(base *sample) []string {
 	var found []string
 	add := func(bad bool, format string, a ...any) {
@@ -50,14 +50,14 @@ func (s *sample) restless(base *sample) []string {
 
 const (
 	lookEvery = 100 * time.Millisecond
-	// steadyLooks in a row that see the same make the first rest, which the others are compared with.
+	// steadyLooks is how many equal samples in a row make the first rest, with which later ones are compared.
 	steadyLooks = 10
-	// steadyWithin bounds the wait for those.
+	// steadyWithin bounds the wait for these samples.
 	steadyWithin = 30 * time.Second
 )
 
-// rest waits until everything is at rest, has walletd collect its garbage, and takes a quiet sample. A sample that is
-// not at rest in the end is taken as it is, and judged.
+// rest waits until everything is at rest, makes walletd collect its garbage, and keeps a quiet sample. If the wait
+// takes too long, it keeps the sample as it is, and the check fails.
 func (s *soak) rest(ctx context.Context, stretch int) error {
 	if s.base == nil {
 		s.awaitSteady(ctx)
@@ -80,7 +80,8 @@ func (s *soak) rest(ctx context.Context, stretch int) error {
 	}
 }
 
-// awaitSteady waits until goroutines and files stay the same for a while: connections of the start may be ending.
+// awaitSteady waits until the numbers of goroutines and files stay the same for a while, because connections from the
+// start may still be ending.
 func (s *soak) awaitSteady(ctx context.Context) {
 	deadline := time.Now().Add(steadyWithin)
 	var seen []sample
@@ -99,14 +100,15 @@ func (s *soak) awaitSteady(ctx context.Context) {
 	}
 }
 
-// like leaves room for the connection of a scrape, which may or may not have ended.
+// like returns whether two samples have the same numbers of goroutines and files. They may differ by one, because the
+// connection of a scrape may or may not have ended.
 func (s *sample) like(other sample) bool {
 	near := func(a, b int) bool { return max(a-b, b-a) <= 1 }
 	return near(s.walletd.goroutines, other.walletd.goroutines) && near(s.walletd.files, other.walletd.files) &&
 		near(s.hotpathd.files, other.hotpathd.files) && s.hotpathd.pid == other.hotpathd.pid
 }
 
-// collected reads both processes after two garbage collections: pools are emptied by the second.
+// collected reads both processes after two garbage collections. The second one empties pools.
 func (s *soak) collected(ctx context.Context) (sample, error) {
 	now, err := read(ctx, s.walletd)
 	if err != nil || len(now.restless(s.base)) > 0 {

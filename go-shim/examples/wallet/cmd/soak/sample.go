@@ -19,10 +19,10 @@ import (
 
 // sample is one reading of both processes.
 type sample struct {
-	// seconds since the first question.
+	// seconds is the time since the first question.
 	seconds float64
 	stretch int
-	// quiet is false for those taken under load, which show what went on and judge nothing.
+	// quiet is true for a sample at rest. Checks use these; other samples show what happened under load.
 	quiet bool
 
 	walletd, hotpathd process
@@ -31,26 +31,26 @@ type sample struct {
 	feedReconnects    uint64
 	laneFailures      map[string]uint64
 	entries           uint64
-	// retired are versions of the ledger that have been replaced and are still being read.
+	// retired counts replaced versions of the ledger that are still being read.
 	retired int
-	// versions are those that may still be asked for, the newest included.
+	// versions counts the versions that callers may still ask for, including the newest.
 	versions int
 	buffered int64
 }
 
-// process is what is the same for both.
+// process holds the figures of one process.
 type process struct {
 	pid, files, lanes, inFlight int
 	rss                         int64
 	requests                    uint64
-	// goroutines and heap are walletd's alone; heap is what is reachable if the collector has just run.
+	// goroutines and heap are set for walletd only. After a garbage collection heap is the reachable memory.
 	goroutines int
 	heap       int64
 }
 
 var errNoSidecar = errors.New("no sidecar process to read")
 
-// read reads both processes. Without a sidecar to read, its part is zero and the error errNoSidecar.
+// read reads both processes. If the sidecar cannot be read, its part is zero and the error wraps errNoSidecar.
 func read(ctx context.Context, w *rig.Walletd) (sample, error) {
 	var s sample
 	page, err := probe.Scrape(ctx, w.Admin)
@@ -77,7 +77,8 @@ func read(ctx context.Context, w *rig.Walletd) (sample, error) {
 	return s, nil
 }
 
-// account does not count the ledger among open files: the store opens up to four readers, as it comes to need them.
+// account returns pid, the resident memory and the number of open files. It does not count the ledger's files, because
+// the store opens up to four readers when it needs them.
 func account(pid int) (same int, rss int64, files int, err error) {
 	kernel, err := proc.AccountOf(pid)
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *sample) ofHotpathd(page probe.Page) {
 	s.buffered = int64(page.Value("hotpathd_buffered_bytes", nil))
 }
 
-// writeSamples writes a row a process and sample. walletd's rows carry what the shim counts.
+// writeSamples writes a row for each process of each sample. walletd's rows have what the shim counts.
 func writeSamples(to io.Writer, samples []sample) error {
 	reasons := make(map[string]bool)
 	for _, s := range samples {

@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// waitLimit is for waits that only a broken program reaches.
+// waitLimit bounds waits. They reach it only if something is broken.
 const waitLimit = 3 * time.Minute
 
 const (
@@ -30,12 +30,12 @@ const (
 	sampleEvery = time.Second
 )
 
-// retain is shorter than by default, so that at each rest the sidecar is seen to drop its history: else that would take
-// half a minute, and what of it is left would be most of what its memory moves by.
+// retain is how long the sidecar keeps old versions. The default is half a minute, which is too long to wait for at
+// each rest. Without the wait, the kept versions would cause most of the change of its memory from rest to rest.
 const retain = 2 * time.Second
 
-// promptPurge has the sidecar's allocator, mimalloc, give back at once what is freed: else resident memory moves twice as
-// much from one rest to the next, and a leak would have to be as large to show.
+// promptPurge makes the sidecar's allocator, mimalloc, return freed memory at once. Without it resident memory varies
+// twice as much from rest to rest, and only a leak twice as large would show.
 const promptPurge = "MIMALLOC_PURGE_DELAY=0"
 
 // soak is one run.
@@ -55,7 +55,7 @@ type soak struct {
 	samples []sample
 }
 
-// counted is what the run did, apart from requests.
+// counted counts what the run did, apart from requests.
 type counted struct {
 	stretches, kills, stops int
 	equal, different        [methods]int
@@ -73,7 +73,7 @@ func (s *soak) keep(one sample) {
 	s.samples = append(s.samples, one)
 }
 
-// run is the whole soak. An error means that it could not be carried out; what it found is in the summary.
+// run carries out the whole soak. It fails only if that is not possible; the summary has what it found.
 func (s *soak) run(ctx context.Context) (*summary, error) {
 	s.say.Line("soak of %s: load, faults and rests (in %s)", s.length(), s.config.Out)
 	if err := s.config.Clear("samples.csv", "summary.json", "summary.txt"); err != nil {
@@ -118,7 +118,7 @@ func (s *soak) serve(ctx context.Context) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// prepare learns about the ledger, and what Go alone says of malformed requests.
+// prepare surveys the ledger, and gets Go's answers to malformed requests.
 func (s *soak) prepare(ctx context.Context) error {
 	t := &s.traffic
 	for range connections {
@@ -156,7 +156,7 @@ func (s *soak) prepare(ctx context.Context) error {
 	return errors.Join(s.walletd.Switch(rig.SidecarMode, waitLimit), ctx.Err())
 }
 
-// stretches are load, comparison, rest, again and again.
+// stretches runs stretches until there are enough.
 func (s *soak) stretches(ctx context.Context) error {
 	s.start = time.Now()
 	for n := 0; !s.plan.enough(s.quiet(), time.Since(s.start), s.config.lasts); n++ {
@@ -179,7 +179,7 @@ func (s *soak) stretches(ctx context.Context) error {
 	return nil
 }
 
-// load is traffic, with a fault in its midst.
+// load runs traffic, with the faults of the stretch in the middle.
 func (s *soak) load(ctx context.Context, n int, what fault) error {
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -190,7 +190,7 @@ func (s *soak) load(ctx context.Context, n int, what fault) error {
 	pause(ctx, s.plan.load/4)
 	err := s.disturb(ctx, what)
 	if err == nil {
-		// Whatever the fault took, there is some load after it.
+		// There is some load after the fault, however long the fault took.
 		pause(ctx, max(s.plan.load-time.Since(began), s.plan.load/4))
 		err = s.walletd.Await("every kind of request and a post", waitLimit, func() bool {
 			return ctx.Err() != nil || s.traffic.complete()
@@ -201,7 +201,7 @@ func (s *soak) load(ctx context.Context, n int, what fault) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// watch keeps samples under load.
+// watch takes samples under load.
 func (s *soak) watch(ctx context.Context, stretch int) {
 	for {
 		pause(ctx, sampleEvery)
@@ -217,9 +217,9 @@ func (s *soak) watch(ctx context.Context, stretch int) {
 	}
 }
 
-// answered has the sidecar answer, and then all callers ask a little more, cheap things: so every rest follows the same
-// load, and each thread of the sidecar gets to free what others have given back to it. On a slow machine that may open a
-// breaker again.
+// answered waits until the sidecar answers. Then all callers send a few cheap requests, so that every rest follows the
+// same load, and each thread of the sidecar can free its memory that other threads have released. On a slow machine
+// that may open a breaker, so it closes the breakers again.
 func (s *soak) answered(ctx context.Context) error {
 	seeds := func(n int) *rand.Rand {
 		return rand.New(rand.NewPCG(s.config.Seed, uint64(s.counted.stretches)<<16|uint64(n)))
@@ -242,8 +242,8 @@ func (s *soak) answered(ctx context.Context) error {
 	return s.closeBreakers(ctx, seeds(0))
 }
 
-// closeBreakers asks until the sidecar has answered, for every method whose breaker is open. At rest nobody asks, and an open
-// breaker would stay so.
+// closeBreakers asks questions until the sidecar has answered and no breaker is open. At rest nobody asks, so an open
+// breaker would stay open.
 func (s *soak) closeBreakers(ctx context.Context, random *rand.Rand) error {
 	before, err := s.walletd.Shim(ctx)
 	if err != nil {
@@ -259,7 +259,7 @@ func (s *soak) closeBreakers(ctx context.Context, random *rand.Rand) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// cheapRequests of each caller end a stretch.
+// cheapRequests is the number of cheap requests that each caller sends at the end of a stretch.
 const cheapRequests = 50
 
 func (s *soak) close() {

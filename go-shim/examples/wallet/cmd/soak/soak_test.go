@@ -116,9 +116,10 @@ func TestSamplesAreRowsOfOneWidth(t *testing.T) {
 	}
 }
 
-// The whole program over the real binaries, only shorter; what it judges holds on a machine of any speed.
+// TestABriefSoakPasses runs the whole program with the real binaries, only shorter. Its checks do not depend on the
+// machine's speed.
 func TestABriefSoakPasses(t *testing.T) {
-	// A short directory: the path of a Unix socket has about 100 bytes.
+	// The directory's path must be short, because the path of a Unix socket may have only about 100 bytes.
 	dir, err := os.MkdirTemp("", "soak-")
 	if err != nil {
 		t.Fatal(err)

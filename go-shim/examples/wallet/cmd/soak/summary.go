@@ -12,10 +12,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// summary is summary.json.
+// summary is the content of summary.json.
 type summary struct {
 	Passed bool `json:"passed"`
-	// Brief runs judge everything but memory.
+	// Brief says that memory was not checked.
 	Brief       bool              `json:"brief"`
 	Checks      []check           `json:"checks"`
 	Seconds     float64           `json:"seconds"`
@@ -33,7 +33,7 @@ type summary struct {
 	Fallbacks   map[string]uint64 `json:"fallbacks"`
 	LostLanes   map[string]uint64 `json:"lane_failures"`
 	Posted      int64             `json:"transactions_posted"`
-	// EntriesFirst and EntriesLast are the ledger's at the first and the last rest.
+	// EntriesFirst and EntriesLast count the ledger's entries at the first and the last rest.
 	EntriesFirst uint64          `json:"entries_first"`
 	EntriesLast  uint64          `json:"entries_last"`
 	Goroutines   [2]int          `json:"walletd_goroutines_first_last"`
@@ -46,13 +46,13 @@ type summary struct {
 	Machine      machine.Machine `json:"machine"`
 }
 
-// asked counts requests of one manner; Gone are those whose caller had gone or had no more time.
+// asked counts requests of one manner. Gone counts those whose caller went away or whose deadline passed.
 type asked struct {
 	Asked int `json:"asked"`
 	Gone  int `json:"gone"`
 }
 
-// finish judges, writes the files and shows the verdict.
+// finish makes the checks, writes the files and prints the verdict.
 func (s *soak) finish() (*summary, error) {
 	sum := s.summary()
 	file, err := os.Create(s.config.Path("samples.csv"))
@@ -157,7 +157,7 @@ func (sum *summary) text() string {
 	return b.String()
 }
 
-// progress is a line after each rest.
+// progress prints a line after each rest.
 func (s *soak) progress(n int, what fault) {
 	quiet := s.quiet()
 	last := quiet[len(quiet)-1]

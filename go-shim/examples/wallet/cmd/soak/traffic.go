@@ -19,18 +19,18 @@ import (
 const (
 	methods     = len(ask.Hot)
 	connections = 4
-	// keep is how many answers per method a stretch keeps to compare, at most.
+	// keep is the largest number of answers per method that a stretch keeps to compare.
 	keep = 60
-	// unaryAbove is what lanes carry at most.
+	// unaryAbove is the length in bytes above which a lane sends a reply in pieces.
 	unaryAbove = 64 << 10
 )
 
-// counts are of requests by manner.
+// counts counts requests by manner.
 type counts struct {
 	asked [manners]int
-	// gone counts those whose caller went away or had no more time.
+	// gone counts requests whose caller went away or whose deadline passed.
 	gone [manners]int
-	// long counts replies that no lane carried.
+	// long counts replies of more than unaryAbove bytes.
 	long int
 }
 
@@ -42,7 +42,7 @@ func (c counts) all() int {
 	return n
 }
 
-// missing names what has not come yet and must.
+// missing names what must happen in a run and has not happened yet.
 func (c counts) missing() []string {
 	var missing []string
 	for m := range manners {
@@ -66,11 +66,11 @@ type traffic struct {
 	conns  []*grpc.ClientConn
 	mix    *mix.Mix
 	poster *poster.Poster
-	// crowd is a thousand accounts, or as many as there are.
+	// crowd has a thousand accounts, or as many as the survey found.
 	crowd []string
 	// head is the position that the ledger began with.
 	head uint64
-	// bad are malformed requests with what Go says of them.
+	// bad has malformed requests with Go's answers.
 	bad   []request
 	seed  uint64
 	wrong failures.Failures
@@ -78,28 +78,29 @@ type traffic struct {
 	mu      sync.Mutex
 	counts  counts
 	samples [methods][]ask.Sample
-	// seen counts answers that could have been kept.
+	// seen counts the answers that could be kept, by method, since the last take.
 	seen [methods]int
 }
 
-// posted is a position that everybody must see.
+// posted returns a position that every later answer must include.
 func (t *traffic) posted() uint64 { return max(t.head, t.poster.Newest()) }
 
-// total is a copy of the counts, exact while nobody asks.
+// total returns a copy of the counts.
 func (t *traffic) total() counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.counts
 }
 
-// complete is true once a stretch has had all that is judged.
+// complete returns whether requests of every manner and a post have happened, and there is an answer of every method to
+// compare.
 func (t *traffic) complete() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.counts.missing()) == 0 && t.poster.Posted.Load() > 0 && !slices.Contains(t.seen[:], 0)
 }
 
-// take hands over the answers kept since it was called last.
+// take returns the answers that were kept since the last take.
 func (t *traffic) take() [methods][]ask.Sample {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,7 +137,7 @@ func (t *traffic) request(random *rand.Rand, m manner) request {
 	if m == malformed {
 		return t.bad[random.IntN(len(t.bad))]
 	}
-	// Whoever asks after a post was answered sees it.
+	// A caller that asks after a post was answered must see it.
 	r := request{manner: m, question: t.mix.Any(random), md: ask.Want(), least: t.posted()}
 	switch m {
 	case large:
@@ -185,7 +186,7 @@ func (t *traffic) count(random *rand.Rand, r request, answer ask.Answer, compara
 	}
 }
 
-// askCold reads the store, which holds every position that was posted.
+// askCold makes a call that reads the store. The store must have every position that was posted.
 func (t *traffic) askCold(random *rand.Rand, conn *grpc.ClientConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()

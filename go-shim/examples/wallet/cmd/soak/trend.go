@@ -9,57 +9,62 @@ import (
 
 // point is one measured size.
 type point struct {
-	// requests that the process has had.
+	// requests is how many requests the process has had.
 	requests uint64
 	bytes    int64
 	entries  uint64
 }
 
-// trend is how a size moved from the first point to the last.
+// trend says how a size changed from the first point to the last.
 type trend struct {
 	Name     string `json:"name"`
 	Points   int    `json:"points"`
 	Requests uint64 `json:"requests"`
 	First    int64  `json:"first_bytes"`
 	Last     int64  `json:"last_bytes"`
-	// PerEntry is what an entry of the ledger takes, and Entries how many came.
+	// PerEntry is the size of an entry of the ledger. Entries is how many entries were added.
 	PerEntry float64 `json:"bytes_per_entry"`
 	Entries  uint64  `json:"entries_added"`
-	// Growth is the slope over all requests, the entries taken off. It is at least Surely with a confidence of 99 %, and
-	// that must be within Allowed.
+	// Growth is the slope times all requests, without the growth by entries. With a confidence of 99 % the true growth
+	// is at least Surely. Surely must not exceed Allowed.
 	Growth  int64 `json:"growth_bytes"`
 	Surely  int64 `json:"growth_surely_bytes"`
 	Allowed int64 `json:"allowed_bytes"`
 }
 
-// bound is what a size may grow by without a reason of ours: as many bytes, or that share of its first point if it is more.
+// bound is the growth of a size that is allowed although no part of our programs explains it: bytes, or share of the
+// size at the first point, whichever is more.
 //
-// Slots and requests in flight are counted, and judged at every rest. Memory is for what nothing counts: a buffer, a timer,
-// a future left behind. The least of these takes 64 B. Five minutes are half a million requests to walletd and 200,000 to
-// the sidecar process that is judged, so that one such thing left behind by each would be 32 and 13 MB. found says what a
-// run could tell, its own scatter included.
+// Slots and requests in flight are counted and checked at every rest. Memory shows leaks of things that nothing counts,
+// for example a buffer, a timer or a future. The smallest of these takes 64 B. In five minutes walletd gets half a
+// million requests, and the checked sidecar process 200,000. If each request leaked one such thing, that would be 32
+// and 13 MB. The method found says how small a leak a run could have found, given its own scatter.
 type bound struct {
 	bytes int64
 	share float64
 }
 
 var (
-	// heapBound: after a collection nothing is left but what is reachable. This is 64 B left behind by one request in 30.
+	// heapBound is small, because after a garbage collection only reachable memory is left. It equals 64 B leaked by
+	// one request in 30.
 	heapBound = bound{1 << 20, 0.01}
-	// residentBound: a collector keeps what it freed for a while, and gives it back in large pieces.
+	// residentBound is larger, because Go's runtime keeps freed memory for a while and returns it in large pieces.
 	residentBound = bound{8 << 20, 0.20}
-	// sidecarBound: what threads free of each other's is kept by their allocator until they allocate again. One run of four
-	// rose by 40 MB towards its end, without a known leak; of its last seven rests alone, 18 MB would count as sure.
+	// sidecarBound is larger, because the allocator keeps memory that one thread allocated and another freed until the
+	// first allocates again. In one run of four the size rose by 40 MB towards the end, without a known leak. Computed
+	// from the last seven rests of that run alone, Surely would be 18 MB.
 	sidecarBound = bound{8 << 20, 0.33}
 )
 
-// sure is how many standard deviations a statement with a confidence of 99 % needs on one side.
+// sure is the number of standard deviations for a one-sided confidence of 99 %.
 const sure = 2.33
 
-// trendOf takes off what the ledger may have grown by, and draws the Theil-Sen line (the median slope between all pairs
-// of points) through the rest, which no single outlier can bend. How sure that is follows from the points themselves, by
-// Sen's interval: sizes that go up and down much, on whatever machine, give a wide one, and only what goes up with few
-// exceptions is sure to grow. A step, or growth that ends, leaves too many pairs level to count.
+// trendOf returns the trend of some points. It subtracts the growth by entries of the ledger and fits a Theil-Sen line
+// (the median slope between all pairs of points) to the rest. No single outlier can change that much.
+//
+// Surely comes from the points themselves, by Sen's confidence interval. Sizes that go up and down much, on any
+// machine, give a wide interval. So only a size that goes up with few exceptions surely grows. After a step, or growth
+// that ends, too many pairs of points have the same size.
 func trendOf(name string, points []point, perEntry float64, may bound) trend {
 	t := trend{Name: name, Points: len(points), PerEntry: perEntry}
 	if len(points) == 0 {
@@ -68,7 +73,7 @@ func trendOf(name string, points []point, perEntry float64, may bound) trend {
 	first, last := points[0], points[len(points)-1]
 	t.Requests, t.Entries = last.requests-first.requests, last.entries-first.entries
 	t.First, t.Last = first.bytes, last.bytes
-	// What entries are appended to is grown ahead of them: new ones may take twice what those before them did.
+	// Go grows slices and maps ahead of their use. So a new entry may take twice as much memory as PerEntry.
 	t.Allowed = max(may.bytes, int64(may.share*float64(first.bytes))) + int64(perEntry*float64(t.Entries))
 	rest := func(p point) float64 { return float64(p.bytes) - perEntry*float64(p.entries) }
 	var slopes []float64
@@ -88,11 +93,12 @@ func trendOf(name string, points []point, perEntry float64, may bound) trend {
 	return t
 }
 
-// mostApart is how many points a trend is drawn through. Sen's interval takes them for independent, but one rest resembles
-// the next: a long run has more of them, not more to tell.
+// mostApart is the largest number of points to which a line is fitted. Sen's interval assumes that points are
+// independent, but one rest resembles the next. So a long run has more points but hardly more information.
 const mostApart = 15
 
-// middles are the points, or of more than mostApart the middle one by size of each group of successive ones.
+// middles returns the points if there are at most mostApart. Otherwise it divides them into mostApart groups of
+// successive points and returns the median, by size, of each group.
 func middles(points []point, size func(point) float64) []point {
 	if len(points) <= mostApart {
 		return points
@@ -106,15 +112,15 @@ func middles(points []point, size func(point) float64) []point {
 	return all
 }
 
-// surelyAt is the rank of the slope that the true one is above with a confidence of 99 %: without a trend, Kendall's S of
-// n points (the pairs that go up less those that go down) has this variance.
+// surelyAt returns the rank of the slope below the true one with a confidence of 99 %. It uses the variance of
+// Kendall's S (the pairs of points that go up less those that go down) of n points without a trend.
 func surelyAt(points, slopes int) int {
 	n := float64(points)
 	deviation := math.Sqrt(n * (n - 1) * (2*n + 5) / 18)
 	return max(0, int((float64(slopes)-sure*deviation)/2))
 }
 
-// check passes if the growth is not surely beyond the bound, and there were points enough to tell.
+// check passes if there are enough points and Surely does not exceed Allowed.
 func (t trend) check() check {
 	c := check{
 		Name: "memory: " + t.Name,
@@ -131,7 +137,7 @@ func (t trend) check() check {
 	return c
 }
 
-// found is the least leak that would have been found beside all else, in bytes a request.
+// found returns the smallest leak that this run would have found, in bytes per request.
 func (t trend) found() float64 {
 	return math.Ceil(float64(t.Allowed-t.Surely) / max(1, float64(t.Requests)))
 }

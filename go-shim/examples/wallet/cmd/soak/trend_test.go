@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// series is a size that starts at base, grows by perStep at each of n rests, and is noisy.
+// series returns the points of a size that starts at base, grows by perStep at each of n rests, and is noisy.
 func series(n int, base, perStep, noise float64, entriesPerStep uint64) []point {
 	random := rand.New(rand.NewPCG(1, 1))
 	var all []point
@@ -20,7 +20,7 @@ func series(n int, base, perStep, noise float64, entriesPerStep uint64) []point 
 	return all
 }
 
-// plus adds to the points from one on.
+// plus adds bytes to the points from index from on.
 func plus(bytes int64, points []point, from int) []point {
 	for i := from; i < len(points); i++ {
 		points[i].bytes += bytes
@@ -57,7 +57,8 @@ func TestATrendTellsALeakFromNoise(t *testing.T) {
 	}
 }
 
-// Whatever the scatter is like, a process that does not grow fails as seldom as is said.
+// TestScatterAloneHardlyEverFails checks the confidence of 99 %: a process that does not grow rarely fails, however
+// large the scatter is.
 func TestScatterAloneHardlyEverFails(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2))
 	const runs = 2000
@@ -80,7 +81,8 @@ func TestScatterAloneHardlyEverFails(t *testing.T) {
 	}
 }
 
-// These are sizes of three runs of five minutes; in one the sidecar came to its size late, in one last.
+// TestASlowLeakIsFoundInRealSizes uses sizes of the sidecar from three runs of five minutes, and of walletd's heap. In
+// one run (late) the sidecar reached its size late, in another (last) only at the end.
 func TestASlowLeakIsFoundInRealSizes(t *testing.T) {
 	requests := []uint64{109_912, 146_254, 168_332, 208_630, 229_870, 273_037, 298_526, 339_105}
 	resident := []int64{105.5e6, 111.2e6, 111.8e6, 121.0e6, 113.6e6, 106.1e6, 107.7e6, 109.1e6}
@@ -112,7 +114,8 @@ func TestASlowLeakIsFoundInRealSizes(t *testing.T) {
 	}
 }
 
-// What comes and goes over several rests, as an allocator's caches do, is no trend, in however long a run.
+// TestWavesAreNoTrend checks that a size that rises and falls over several rests, as an allocator's caches do, is not
+// taken for a trend, however long the run is.
 func TestWavesAreNoTrend(t *testing.T) {
 	const runs, height, lasting = 1000, 9e6, 0.7
 	random := rand.New(rand.NewPCG(3, 3))
@@ -144,7 +147,7 @@ func TestTrendsLookAtTheRightSamples(t *testing.T) {
 		for i := range quiet {
 			spoil(i, &quiet[i])
 		}
-		// Under load it takes more, which counts for nothing.
+		// A larger size under load does not count.
 		loaded := still(15)
 		loaded.quiet, loaded.hotpathd.rss = false, 900e6
 		quiet = append(quiet, loaded)
@@ -158,7 +161,7 @@ func TestTrendsLookAtTheRightSamples(t *testing.T) {
 	}
 	for want, spoil := range map[string]func(i int, s *sample){
 		"": func(i int, s *sample) {
-			// What warms up, and what a killed process had, counts for nothing.
+			// Sizes during warm-up and sizes of a killed process do not count.
 			if i < warmUp {
 				s.walletd.rss, s.walletd.heap = 10e6, 1e6
 			}

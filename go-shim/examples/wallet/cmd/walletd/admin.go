@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// errReadyFile: whoever waits for the file would wait for ever, so serving without it makes no sense.
+// errReadyFile ends serve, because a program that waits for the ready file would otherwise wait forever.
 var errReadyFile = errors.New("cannot write the ready file: check that its folder exists and is writable")
 
-// admin is the HTTP server beside the gRPC one.
+// admin is the HTTP server of the admin pages.
 type admin struct {
 	listener net.Listener
 	server   *http.Server
@@ -63,7 +63,7 @@ func adminPages(t *telemetry) http.Handler {
 	return mux
 }
 
-// writeReadyFile renames the file into place, so that nobody reads half of it.
+// writeReadyFile writes the ready file. It renames the finished file into place, so that nobody reads half of it.
 func writeReadyFile(path string, grpcAddress, adminAddress net.Addr) error {
 	content, err := json.Marshal(struct {
 		PID    int    `json:"pid"`

@@ -10,7 +10,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-// Exit codes as in sysexits.h, so that scripts can tell a typing mistake from a full disk.
+// These are exit codes, most of them from sysexits.h, so that scripts can tell a typing mistake from a full disk.
 const (
 	exitOK          = 0
 	exitUsage       = 64
@@ -22,10 +22,10 @@ const (
 	exitInterrupted = 130
 )
 
-// errListen: the address is taken, or not one of this machine.
+// errListen means that the address is taken, or is not one of this machine.
 var errListen = errors.New("cannot listen there: free the address, or choose another")
 
-// errHelp says that help was asked for and given.
+// errHelp means that help was asked for and has been printed.
 var errHelp = errors.New("help was given")
 
 // usageError is a message about the command line.

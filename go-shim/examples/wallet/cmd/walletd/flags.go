@@ -20,7 +20,8 @@ type flags struct {
 	mistakes []string
 }
 
-// newFlags: usage is the text above the list of flags; with operands, arguments that are no flags are allowed.
+// newFlags returns the flags of a command. usage is the help text above the list of flags. operands allows arguments
+// that are not flags.
 func newFlags(name, usage string, operands bool) *flags {
 	f := &flags{
 		FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), usage: usage, operands: operands, seen: make(map[string]bool),
@@ -29,7 +30,8 @@ func newFlags(name, usage string, operands bool) *flags {
 	return f
 }
 
-// parse returns the operands. Its error is [errHelp], after printing help, or names every mistake so far.
+// parse returns the operands. Its only error is [errHelp], after it has printed the help text. check returns the
+// mistakes.
 func (f *flags) parse(args []string, out streams) (operands []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]
@@ -60,7 +62,7 @@ func (f *flags) parse(args []string, out streams) (operands []string, err error)
 	return operands, nil
 }
 
-// given says whether the command line names a flag.
+// given returns whether the command line has a flag.
 func (f *flags) given(name string) bool { return f.seen[name] }
 
 func (f *flags) parseOne(arg string, rest []string) []string {
@@ -68,7 +70,7 @@ func (f *flags) parseOne(arg string, rest []string) []string {
 	known := f.Lookup(name)
 	if known == nil {
 		f.mistake("there is no flag --%s", name)
-		// What follows is more likely the unknown flag's value than an operand: report one mistake, not two.
+		// The next argument is probably the unknown flag's value. It is skipped, so that there is one mistake, not two.
 		if !hasValue && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !f.operands {
 			return rest[1:]
 		}
@@ -103,7 +105,7 @@ func (f *flags) mistake(format string, args ...any) {
 	f.mistakes = append(f.mistakes, fmt.Sprintf(format, args...))
 }
 
-// check is the error over all mistakes, those that the command found itself included.
+// check returns an error with all mistakes, including those that the command added itself.
 func (f *flags) check() error {
 	if len(f.mistakes) == 0 {
 		return nil
@@ -135,12 +137,12 @@ func (f *flags) help() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// takeEmpty is the flag of the commands that may make a store.
+// takeEmpty adds the flag --new, which all commands have that may make a store.
 func (f *flags) takeEmpty(to *bool) {
 	f.BoolVar(to, "new", false, "begin a new ledger also in an empty file, which is refused otherwise because a lost ledger may look like it")
 }
 
-// address checks the value of a flag that is to be listened on.
+// address checks the value of a flag with an address to listen on.
 func (f *flags) address(name, value string) {
 	_, port, err := net.SplitHostPort(value)
 	if err != nil {
@@ -152,7 +154,7 @@ func (f *flags) address(name, value string) {
 	}
 }
 
-// number is a flag with bounds that are checked, and reported, like everything else.
+// number is the value of a flag with a number between min and max.
 type number struct {
 	value    int64
 	min, max int64

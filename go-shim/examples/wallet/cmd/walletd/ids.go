@@ -46,13 +46,13 @@ func runIDs(ctx context.Context, args []string, out streams) error {
 
 type holding struct{ account, asset string }
 
-// activity is what happened to a holding.
+// activity sums up the entries of a holding.
 type activity struct {
 	entries         uint64
 	firstUS, lastUS int64
 }
 
-// survey adds up a ledger. It keeps a record for each holding, not for each entry.
+// survey sums up a ledger. It keeps a record for each holding, not for each entry.
 type survey struct {
 	position uint64
 	entries  uint64
@@ -83,7 +83,7 @@ func (s *survey) accounts() int {
 	return len(ids)
 }
 
-// print: atMost 0 prints every holding.
+// print prints up to atMost holdings, or all if atMost is 0.
 func (s *survey) print(to io.Writer, atMost int64) error {
 	keys := slices.SortedFunc(maps.Keys(s.holdings), func(a, b holding) int {
 		return cmp.Or(

@@ -11,7 +11,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// contents are the files beside a store, by name.
+// contents returns the contents of the files in a folder, by name.
 func contents(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

@@ -64,7 +64,7 @@ func runImport(ctx context.Context, args []string, out streams) error {
 	for i := range reports {
 		r := &reports[i]
 		if err != nil && r.Rows+r.Resumed+r.BadCount == 0 {
-			continue // the error says all there is to say of a file that cannot be read
+			continue // the file could not be read, and the error says why
 		}
 		printReport(out, r)
 	}

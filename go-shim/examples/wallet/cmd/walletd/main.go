@@ -16,17 +16,17 @@ import (
 // version is set at link time: -ldflags "-X main.version=1.2.3".
 var version = "dev"
 
-// command is one thing that walletd can do.
+// command is one of walletd's commands.
 type command struct {
 	name    string
 	summary string
 	run     func(ctx context.Context, args []string, out streams) error
 }
 
-// streams are what a command may write to; standard output is for results, standard error for everything else.
+// streams holds the standard streams of a command. Results go to stdout, everything else to stderr.
 type streams struct {
 	stdout, stderr io.Writer
-	// stdin is only waited on, for its end.
+	// stdin has no content that matters. serve waits for its end.
 	stdin io.Reader
 }
 
@@ -43,7 +43,7 @@ func commands() []command {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From then on a signal ends the process, as if it had never been caught.
+	// After the first signal the handler is removed, so a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], streams{stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin})
 	stop()
@@ -92,7 +92,8 @@ func runVersion(_ context.Context, args []string, out streams) error {
 	return err
 }
 
-// versionText adds what the build knows of where the code came from; outside of a repository that is nothing.
+// versionText returns the version, followed by the versions of the module, of Go and of the code, as far as the build
+// recorded them.
 func versionText(info *debug.BuildInfo) string {
 	text := version
 	if info == nil {

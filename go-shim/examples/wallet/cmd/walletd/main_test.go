@@ -19,7 +19,7 @@ import (
 	shim "hotpath.dev/go-shim"
 )
 
-// asWalletd makes this test binary be walletd itself: the real program, without building it twice.
+// asWalletd, if set, makes this test binary run walletd's main, so that the program need not be built twice.
 const asWalletd = "WALLETD_TEST_AS_WALLETD"
 
 func TestMain(m *testing.M) {
@@ -117,7 +117,7 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 	if _, err := os.Stat(db); err == nil {
 		t.Error("a command line with mistakes made a store")
 	}
-	// One word switches the sidecar off, whatever else is there.
+	// --sidecar off is enough to switch the sidecar off, whatever other flags there are.
 	config, err := parseServe([]string{"--db", db, "--sidecar", "off", "--sidecar-socket", "s", "--modes", modes, "--sidecar-bin", "none"}, streams{})
 	if err != nil || config.sidecar.run != shim.Off {
 		t.Errorf("got %v, %v", config.sidecar, err)
@@ -136,7 +136,7 @@ func TestHelpTeaches(t *testing.T) {
 	}
 	runWalletd(t, "version").want(t, 0, "walletd "+version+" (", runtime.Version())
 	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call, 0 to 65536 (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)")
-	// Bounds are said, from the numbers that values are held to.
+	// The help text has the bounds that values are checked against.
 	runWalletd(t, "help", "serve").want(t, 0, "on shutdown, 0 to 600000 (default 5000)", "65536 to 67108864", "at most 103 bytes")
 	runWalletd(t, "help", "generate").want(t, 0, "1 to 10000000 ", "1 to 100000000 ")
 }

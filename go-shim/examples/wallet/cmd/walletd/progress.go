@@ -14,7 +14,7 @@ const (
 	newLinesEvery = 2 * time.Second
 )
 
-// progress draws a bar on a terminal and prints a line now and then elsewhere, so that a log stays readable.
+// progress draws a bar on a terminal. Elsewhere it prints a line every newLinesEvery, so that a log stays readable.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -32,7 +32,7 @@ func newProgress(out io.Writer) *progress {
 	return p
 }
 
-// show: done of total is how far along it is, count of unit what to tell people.
+// show shows the fraction done of total, and in words that count of unit are done.
 func (p *progress) show(name string, done, total, count int64, unit string) {
 	every := newLinesEvery
 	if p.terminal {

@@ -57,16 +57,16 @@ examples:
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
 
-// maxStreamWorkers: each takes a few kilobytes whether it has work or not.
+// maxStreamWorkers bounds the memory of the workers: each takes a few kilobytes, even when it has no work.
 const maxStreamWorkers = 1 << 16
 
-// serveConfig is the command line of serve, checked.
+// serveConfig is the parsed and checked command line of serve.
 type serveConfig struct {
 	db, listen, admin, readModel, readyFile string
 	drain                                   time.Duration
 	maxMessageBytes                         int
 	door                                    frontdoor.Limits
-	// streamWorkers is how many goroutines wait for calls; 0 starts one for each call.
+	// streamWorkers is how many goroutines wait for calls. 0 starts a new goroutine for each call.
 	streamWorkers uint32
 	lifeline      bool
 	newStore      bool
@@ -137,7 +137,7 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	return errors.Join(err, ledger.Close())
 }
 
-// holdOn calls end once the lifeline does. However it ends, there is nobody left to serve.
+// holdOn waits for the end of the lifeline, or an error on it, and then calls end.
 func holdOn(lifeline io.Reader, log *slog.Logger, end func()) {
 	_, _ = io.Copy(io.Discard, lifeline)
 	log.Info("standard input has ended, which --lifeline takes as the order to shut down")
@@ -211,7 +211,7 @@ func listen(flag, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// newServer is where the wallet meets gRPC.
+// newServer returns a gRPC server with the wallet's service, behind the shim and the front door.
 func newServer(wallet *service.Service, side *shim.Side, door *frontdoor.Door, options ...grpc.ServerOption) *grpc.Server {
 	server := grpc.NewServer(side.ServerOptions(append(door.ServerOptions(), options...))...)
 	walletv1.RegisterWalletServiceServer(side.Wrap(door.Wrap(server)), wallet)
@@ -251,7 +251,7 @@ func load(ctx context.Context, ledger *store.Store, model readmodel.ReadModel, l
 	return nil
 }
 
-// drain lets running calls finish, but not for ever.
+// drain lets running calls finish, for at most longest.
 func drain(server *grpc.Server, longest time.Duration, log *slog.Logger) {
 	log.Info("stopping: finishing the calls that run", "longest", longest)
 	timer := time.AfterFunc(longest, server.Stop)

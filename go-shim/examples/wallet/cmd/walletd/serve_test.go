@@ -29,10 +29,10 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// served is a walletd process that serves.
+// served is a walletd process that runs serve.
 type served struct {
 	cmd *exec.Cmd
-	// lifeline is its standard input.
+	// lifeline is the process's standard input.
 	lifeline io.WriteCloser
 	conn     *grpc.ClientConn
 	log      safeBuffer
@@ -143,7 +143,8 @@ func TestServeFromStartToStop(t *testing.T) {
 	}
 }
 
-// The defect: a call that does not end held walletd for all of --drain-ms, whatever signals came.
+// TestASecondSignalEndsAtOnce tests a fixed defect: a call that does not end kept walletd running for all of
+// --drain-ms, whatever signals came.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -194,7 +195,8 @@ func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
 	}
 }
 
-// The bytes on the lifeline mean nothing; its end means the end. Workers run calls as goroutines of their own do.
+// TestTheEndOfTheLifelineShutsDown checks that walletd ignores bytes on its lifeline and shuts down at its end. It also
+// checks that calls work if there are more of them than stream workers.
 func TestTheEndOfTheLifelineShutsDown(t *testing.T) {
 	t.Parallel()
 	s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--lifeline", "--stream-workers", "2")

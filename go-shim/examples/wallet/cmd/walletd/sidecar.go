@@ -28,7 +28,7 @@ var hotMethods = []string{
 type sidecarConfig struct {
 	who, bin, socket, modes, how string
 	hopTimeoutMS                 *int64
-	// run is who, and hop is how, parsed.
+	// run is the parsed who, and hop the parsed how.
 	run shim.Run
 	hop experiment.Hop
 }
@@ -44,8 +44,8 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
 }
 
-// check reports what would otherwise show only after the ledger's store is open. With --sidecar off the other flags may
-// stay: switching the sidecar off shall take one word.
+// check reports mistakes that would otherwise show only after the store is open. With --sidecar off the other flags may
+// stay, so that one word switches the sidecar off.
 func (c *sidecarConfig) check(f *flags) {
 	var err error
 	if c.run, err = shim.ParseRun(c.who); err != nil {
@@ -91,13 +91,13 @@ func (c *sidecarConfig) checkModes(f *flags) {
 	}
 }
 
-// openSidecar: loaded is closed once the ledger is, which the sidecar must not be fed from before.
+// openSidecar opens the shim. The caller closes loaded once the ledger is loaded; the sidecar gets no events before.
 func openSidecar(
 	ctx context.Context, c sidecarConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
 ) (*shim.Side, error) {
 	return shim.Open(ctx, shim.Config{
 		Run: c.run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
-		// The service's own reads obey them too.
+		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.

@@ -23,7 +23,7 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// safeBuffer is written by one goroutine and read by another.
+// safeBuffer is a buffer that is safe for concurrent use.
 type safeBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -49,7 +49,7 @@ func (s *served) post(ctx context.Context, id string) error {
 	return err
 }
 
-// posted asks both the read model and the store.
+// posted checks the number of posts, in both the read model and the store.
 func (s *served) posted(t *testing.T, want int) {
 	t.Helper()
 	wallet := walletv1.NewWalletServiceClient(s.conn)
@@ -105,7 +105,7 @@ func TestALedgerIsOpenedOnceByWhateverName(t *testing.T) {
 		t.Error(err)
 	}
 	s.kill(t)
-	// Under its other name the log that the killed process left would be missed.
+	// Under the other name SQLite would miss the log that the killed process left.
 	makeLedger(t, hard).want(t, 65, "the file has more than one name", "it has 2")
 	runWalletd(t, "ids", "--db", hard).want(t, 65, "the file has more than one name")
 	if err := os.Remove(hard); err != nil {
@@ -150,7 +150,7 @@ func TestAnEmptyFileIsRefusedWithoutNew(t *testing.T) {
 	}
 	s.stop(t)
 	makeLedger(t, db, "--new").want(t, 0, "500 transactions posted")
-	// A missing file is no lost ledger, unless the log of one is there.
+	// A missing file counts as a lost ledger only if there is a log.
 	s = startServing(t, db)
 	if err := s.post(t.Context(), "1"); err != nil {
 		t.Fatal(err)
@@ -167,12 +167,12 @@ func TestAnEmptyFileIsRefusedWithoutNew(t *testing.T) {
 	}
 }
 
-// withoutOverride starts a process that permissions bind although it may belong to root.
+// withoutOverride starts a process that file permissions bind even if it runs as root.
 func withoutOverride(cmd *exec.Cmd) error {
 	const dropFromBoundingSet, dacOverride = 24, 1
 	started := make(chan error)
 	go func() {
-		// Never unlocked: the thread that lost the capability ends with this goroutine.
+		// The thread stays locked, so that it ends with this goroutine: it has lost the capability for good.
 		runtime.LockOSThread()
 		if os.Geteuid() == 0 {
 			if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, dropFromBoundingSet, dacOverride, 0); errno != 0 {
@@ -210,7 +210,7 @@ func TestAReadOnlyLedgerIsServedAndSaidToBeSo(t *testing.T) {
 			if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "the database is read-only") {
 				t.Errorf("the log is\n%s", log)
 			}
-			// Others may read it too.
+			// Other processes may read the ledger too.
 			runWalletd(t, "ids", "--db", db).want(t, 0, "# position 1\n")
 			s.stop(t)
 			cmd := walletd(t, "generate", "--db", db)
@@ -230,10 +230,11 @@ func TestAReadOnlyLedgerIsServedAndSaidToBeSo(t *testing.T) {
 	}
 }
 
-// fullDisk makes walletd, run by this test binary, meet the end of its disk in every file of this length.
+// fullDisk, if set, is the largest length in bytes of any file that walletd, run by this test binary, may write. It
+// simulates a full disk.
 const fullDisk = "WALLETD_TEST_FILE_BYTES"
 
-// setFileLimit changes the limit of a process, 0 for this one.
+// setFileLimit sets the largest length of files that a process may write. pid 0 is this process.
 func setFileLimit(pid int, bytes uint64) error {
 	limit := syscall.Rlimit{Cur: bytes, Max: ^uint64(0)}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE,
@@ -323,7 +324,8 @@ func TestOfCommandsAtOnceOneGetsTheStore(t *testing.T) {
 	}
 }
 
-// Killed as soon as the first file is there, or the next, or the next, a command is simply run again.
+// TestKilledWhileTheStoreIsMade kills the command as soon as one of its files is there. It must succeed when it runs
+// again.
 func TestKilledWhileTheStoreIsMade(t *testing.T) {
 	for _, file := range []string{"wallet.db.new", "wallet.db", "wallet.db-wal"} {
 		folder := t.TempDir()

@@ -13,16 +13,16 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
-// gcSeconds is the processor time of the garbage collector, exported as go_cpu_classes_gc_total_cpu_seconds_total. It
-// moves at the end of each collection.
+// gcSeconds selects the CPU time of garbage collection, exported as go_cpu_classes_gc_total_cpu_seconds_total. Go
+// updates it at the end of each collection.
 var gcSeconds = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)}
 
-// telemetry is what the process tells about itself.
+// telemetry holds the process's metrics, its log and its readiness.
 type telemetry struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	calls    *service.Metrics
-	// loaded lets calls in; ready asks for them, and stops asking before calls are refused.
+	// loaded lets wallet calls in. ready is what /readyz reports; on shutdown it turns false before calls are refused.
 	loaded, ready atomic.Bool
 	failing       atomic.Bool
 
@@ -60,7 +60,7 @@ func newTelemetry(log *slog.Logger) *telemetry {
 }
 
 func (t *telemetry) committed(c store.Commit) {
-	// A full disk fails every commit: one line says that it began, one that it is over.
+	// On a full disk every commit fails. The log gets one line when this begins and one when it is over.
 	if was := t.failing.Swap(c.Err != nil); c.Err != nil && !was {
 		t.log.Error("posts fail", "cause", c.Err)
 	} else if c.Err == nil && was {
@@ -75,7 +75,7 @@ func (t *telemetry) committed(c store.Commit) {
 	t.commitSeconds.Observe(c.Took.Seconds())
 }
 
-// watch adds what is read off the ledger and the model when somebody asks.
+// watch adds metrics that are read from the ledger and the model at each scrape.
 func (t *telemetry) watch(ledger *store.Store, model readmodel.ReadModel) {
 	gauge := func(name, help string, value func() uint64) {
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},

@@ -17,7 +17,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 )
 
-// shortDir keeps the socket's path within its hundred bytes.
+// shortDir returns a directory with a short path, because the path of a Unix socket may have only about 100 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "data-")
@@ -28,8 +28,9 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// The bank printed its own balance after every row: each must be ours at the row's position. An imported ledger is
-// asked of legacy Go, which answers any past position; the sidecar keeps no history of what it only caught up with.
+// TestBerkaEveryRowHasTheBanksOwnBalance compares the balance that the bank printed after every row with ours at the
+// row's position. It asks legacy Go, which answers at any past position. After an import the sidecar can't: it keeps no
+// history of what it loaded when it caught up.
 func TestBerkaEveryRowHasTheBanksOwnBalance(t *testing.T) {
 	dir, all := shortDir(t), rows(t, "berka")
 	if len(all) != 46_997 {
@@ -48,7 +49,8 @@ func TestBerkaEveryRowHasTheBanksOwnBalance(t *testing.T) {
 	s.finalBalances(final)
 }
 
-// The same rows posted while both sides serve: then the sidecar has every position too.
+// TestBerkaPostedLiveEveryRowHasTheBanksOwnBalanceOnTheSidecar posts the same rows while both sides serve. Then the
+// sidecar has every position too.
 func TestBerkaPostedLiveEveryRowHasTheBanksOwnBalanceOnTheSidecar(t *testing.T) {
 	all := rows(t, "berka")
 	s := serve(t, shortDir(t), 0)
@@ -80,7 +82,7 @@ const (
 	ukSkipped = 9
 	// ofEach is how many questions of each hot read are compared.
 	ofEach = 1000
-	// biggest accounts get every tenth question.
+	// biggest is the number of largest accounts, which get every tenth question.
 	biggest = 10
 )
 
@@ -124,7 +126,7 @@ func TestUKSpendingIsLoadedAndAnsweredAlike(t *testing.T) {
 	s.ukFinalBalances(t)
 }
 
-// ukFinalBalances computes all balances from the file alone: both sides of each payment.
+// ukFinalBalances computes all balances from both sides of each payment in the file, and checks them.
 func (s *served) ukFinalBalances(t *testing.T) {
 	t.Helper()
 	final := make(map[string]int64)

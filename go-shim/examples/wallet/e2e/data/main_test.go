@@ -14,7 +14,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// found is what TestMain found or built; nothing changes it later.
+// found holds the paths that TestMain found or built. Nothing changes them later.
 var found struct{ walletd, hotpathd, data string }
 
 const dataVariable = "HOTPATH_DATA"
@@ -50,7 +50,7 @@ func find(dir string) error {
 	return err
 }
 
-// dataFolder is HOTPATH_DATA, or the shared folder beside the repository.
+// dataFolder returns HOTPATH_DATA, or the shared folder beside the repository.
 func dataFolder() (string, error) {
 	folder := os.Getenv(dataVariable)
 	if folder == "" {

@@ -14,21 +14,22 @@ import (
 	"time"
 )
 
-// row is a line of a normalised file, read without the importer: it is what the importer is checked against.
+// row is a line of a normalised file, read without the importer, to check the importer.
 type row struct {
 	account      string
 	counterparty string
 	amount       int64
 	// occurredAt is midnight UTC of the row's date, in microseconds since 1970.
 	occurredAt int64
-	// balance is the bank's own figure; 0 where there is none.
+	// balance is the bank's own figure, or 0 if there is none.
 	balance int64
-	// position is that of the row's transaction; a row that is skipped has that of the last one before.
+	// position is the position of the row's transaction. A skipped row has the position of the last transaction before
+	// it.
 	position uint64
 	skipped  bool
 }
 
-// rows reads a file; residual says whether the printed amounts were rounded.
+// rows reads a normalised file. A row's amount includes its residual_minor, if the file has that column.
 func rows(t *testing.T, ledger string) []row {
 	t.Helper()
 	open, err := os.Open(file(found.data, ledger))
@@ -78,7 +79,7 @@ func rows(t *testing.T, ledger string) []row {
 	}
 }
 
-// number is a field that may be absent (column 0) or empty.
+// number returns a field as a number, or 0 if the field is absent (column 0) or empty.
 func number(t *testing.T, line []string, column int) int64 {
 	if column == 0 || line[column-1] == "" {
 		return 0

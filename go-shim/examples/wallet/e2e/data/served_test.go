@@ -29,18 +29,18 @@ import (
 )
 
 const (
-	// testTimeout is for waits that only a broken program reaches.
+	// testTimeout bounds waits. They reach it only if something is broken.
 	testTimeout = 5 * time.Minute
 	askers      = 16
 )
 
-// served is an imported ledger, served by walletd with an attached sidecar that retains every version.
+// served is a ledger that walletd serves, with an attached sidecar that retains every version.
 type served struct {
 	t       *testing.T
 	walletd *rig.Walletd
 	sidecar *rig.Hotpathd
-	// legacy are connections to walletd, in legacy mode until the end; direct to the sidecar itself: so it is never in
-	// doubt who answered.
+	// legacy has connections to walletd, which is in legacy mode until finalBalances switches it. direct has
+	// connections to the sidecar itself. So it is always clear who answered.
 	legacy, direct []*grpc.ClientConn
 	head           uint64
 }
@@ -66,7 +66,7 @@ func imported(t *testing.T, dir, ledger, format string, rows int) string {
 	return string(text)
 }
 
-// skippedRows reads the number of skipped rows from what the import printed.
+// skippedRows returns the number of skipped rows from the import's output.
 func skippedRows(t *testing.T, printed string) int {
 	t.Helper()
 	plain := strings.ReplaceAll(printed, ",", "")
@@ -82,7 +82,7 @@ func skippedRows(t *testing.T, printed string) int {
 	return n
 }
 
-// serve starts both on an imported ledger and waits until the sidecar has all of it.
+// serve starts both processes on a ledger and waits until the sidecar has all of it.
 func serve(t *testing.T, dir string, want uint64) *served {
 	t.Helper()
 	s := &served{t: t}
@@ -138,7 +138,7 @@ func (s *served) connect() {
 
 func (s *served) sizes(listening, loaded time.Duration) {
 	s.t.Helper()
-	// The feed begins when walletd has loaded the ledger itself.
+	// The feed begins only after walletd has loaded the ledger itself.
 	s.t.Logf("walletd has loaded the ledger after %.1f s; the sidecar has all %d transactions %.1f s later (%.0f/s)",
 		listening.Seconds(), s.head, (loaded - listening).Seconds(), float64(s.head)/(loaded-listening).Seconds())
 	for name, pid := range map[string]int{"walletd": s.walletd.Pid(), "hotpathd": s.sidecar.Pid()} {
@@ -150,7 +150,7 @@ func (s *served) sizes(listening, loaded time.Duration) {
 	}
 }
 
-// each runs check for 0 to n-1 on several goroutines until one says what is wrong.
+// each runs check for 0 to n-1 on several goroutines. It stops, and fails the test, when a check returns a text.
 func (s *served) each(n int, what string, check func(n, asker int) string) {
 	s.t.Helper()
 	start := time.Now()
@@ -180,7 +180,7 @@ func put(conn *grpc.ClientConn, q ask.Question, md metadata.MD) ask.Answer {
 	return ask.Put(ctx, conn, q, md)
 }
 
-// balanceAt says why the posted balance at a position is another one, or "".
+// balanceAt returns "" if an account has this posted balance at a position. Otherwise it returns the difference.
 func balanceAt(conn *grpc.ClientConn, account string, at uint64, posted int64) string {
 	question := ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
 	answer := put(conn, question, ask.At(at))
@@ -202,8 +202,8 @@ func (s *served) rowsHaveTheBanksBalance(name string, conns []*grpc.ClientConn, 
 	})
 }
 
-// postInOrderOfEachAccount posts what the importer would, many accounts at once, and gives the rows the positions that
-// they got: those of one account rise, as its balances need, those of different accounts fall as they fall.
+// postInOrderOfEachAccount posts what the importer would, for many accounts at once, and sets the rows' positions. The
+// positions of one account's rows ascend, as its balances need. Rows of different accounts are in no order.
 func (s *served) postInOrderOfEachAccount(all []row) {
 	s.t.Helper()
 	byAccount := make(map[string][]*row)
@@ -233,7 +233,8 @@ func (s *served) postInOrderOfEachAccount(all []row) {
 	})
 }
 
-// finalBalances checks all accounts, a thousand to a question: legacy, the sidecar, and the sidecar through the shim.
+// finalBalances checks the balances of all accounts, a thousand in a question, with legacy Go, the sidecar, and the
+// sidecar through the shim.
 func (s *served) finalBalances(expected map[string]int64) {
 	s.t.Helper()
 	s.balances("legacy", s.legacy, expected)

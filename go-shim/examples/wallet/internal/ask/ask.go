@@ -1,4 +1,4 @@
-// Package ask puts the hot reads to a server as raw bytes and keeps all of the answer, so that two answers can be
+// Package ask sends the hot reads to a server as raw bytes and keeps the complete answer, so that two answers can be
 // compared byte for byte.
 package ask
 
@@ -18,7 +18,7 @@ import (
 	"hotpath.dev/go-shim/position"
 )
 
-// Hot are the full names of the five hot reads, in the order of the contract.
+// Hot lists the full names of the five hot reads, in the order of the API.
 var Hot = [5]string{
 	walletv1.WalletService_GetBalance_FullMethodName,
 	walletv1.WalletService_BatchGetBalances_FullMethodName,
@@ -39,7 +39,7 @@ type Question struct {
 func New(method int, request proto.Message) Question {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
-		// Only text that is no UTF-8 can do this; the bytes are then a question of their own.
+		// This happens only for text that is not UTF-8. The question is then bytes that cannot be decoded.
 		encoded = []byte{0xff}
 	}
 	return Question{method, encoded}
@@ -52,12 +52,12 @@ type Answer struct {
 	// Details are the encoded status details, one after the other.
 	Details []byte
 	Reply   []byte
-	// Position is that of x-hotpath-position, if HasPosition.
+	// Position is the value of x-hotpath-position, if HasPosition is true.
 	Position    uint64
 	HasPosition bool
 }
 
-// Decided is true if the ledger decided the answer; anything else is a failure of the infrastructure.
+// Decided returns whether the ledger decided the answer. Any other answer is a failure of the infrastructure.
 func (a Answer) Decided() bool {
 	switch a.Code {
 	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.OutOfRange:
@@ -67,7 +67,7 @@ func (a Answer) Decided() bool {
 	}
 }
 
-// String names the status.
+// String returns the status, the length of the reply and the position.
 func (a Answer) String() string {
 	where := "no position"
 	if a.HasPosition {
@@ -79,15 +79,15 @@ func (a Answer) String() string {
 	return fmt.Sprintf("%s %q, %s", a.Code, a.Message, where)
 }
 
-// At asks for the answer exactly as of a position.
+// At returns metadata that asks for the answer at exactly this position.
 func At(p uint64) metadata.MD {
 	return metadata.Pairs(position.AtKey, strconv.FormatUint(p, 10))
 }
 
-// Want asks for the newest answer and its position.
+// Want returns metadata that asks for the newest answer and its position.
 func Want() metadata.MD { return metadata.Pairs(position.Key, "want") }
 
-// Dial connects to a server; target may be "unix:PATH".
+// Dial connects to a server. target may be "unix:PATH".
 func Dial(target string) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
@@ -97,12 +97,12 @@ func Dial(target string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// Put asks one question with the given metadata.
+// Put sends one question with the given metadata.
 func Put(ctx context.Context, conn *grpc.ClientConn, q Question, md metadata.MD) Answer {
 	return Call(ctx, conn, Hot[q.Method], q.Request, md)
 }
 
-// Call is Put for any unary method.
+// Call sends a request to any unary method, as Put does for the hot reads.
 func Call(ctx context.Context, conn *grpc.ClientConn, method string, request []byte, md metadata.MD) Answer {
 	var header, trailer metadata.MD
 	var reply []byte

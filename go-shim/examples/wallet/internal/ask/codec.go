@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// raw passes bytes through. It is called "proto" because the server chooses its codec by that name.
+// raw is a codec that passes bytes through. Its name is "proto" because the server chooses its codec by the name.
 type raw struct{}
 
 var errNotBytes = errors.New("raw codec: pass a *[]byte")

@@ -12,8 +12,8 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Differ says in what b is not a, or "". Positions count unless an argument was refused: that text depends on no
-// position, and the answer names the newest.
+// Differ returns how b differs from a, or "". It ignores the positions of InvalidArgument: such an answer does not
+// depend on the position, and names the newest.
 func Differ(a, b Answer) string {
 	switch {
 	case a.Code != b.Code:
@@ -41,7 +41,7 @@ func commonPrefix(a, b []byte) int {
 	return n
 }
 
-// messages are empty request and response messages of each method of Hot.
+// messages returns an empty request and an empty response of a method of Hot.
 func messages(method int) (request, response proto.Message) {
 	switch method {
 	case 0:
@@ -57,13 +57,13 @@ func messages(method int) (request, response proto.Message) {
 	}
 }
 
-// Text is the question as a person reads it.
+// Text returns the question in readable form.
 func (q Question) Text() string {
 	request, _ := messages(q.Method)
 	return Name(q.Method) + "\n" + text(q.Request, request)
 }
 
-// AnswerText is an answer to q as a person reads it.
+// AnswerText returns an answer to q in readable form.
 func (q Question) AnswerText(a Answer) string {
 	_, response := messages(q.Method)
 	if a.Code != codes.OK {
@@ -79,7 +79,7 @@ func text(encoded []byte, message proto.Message) string {
 	return prototext.MarshalOptions{Multiline: true}.Format(message)
 }
 
-// Name is the short name of a method of Hot.
+// Name returns the short name of a method of Hot.
 func Name(method int) string {
 	full := Hot[method]
 	return full[strings.LastIndexByte(full, '/')+1:]

@@ -12,7 +12,7 @@ type Sample struct {
 	Answer   Answer
 }
 
-// Difference is two answers that should have been one.
+// Difference holds two answers that should have been equal.
 type Difference struct {
 	Sample
 	Again Answer
@@ -21,18 +21,18 @@ type Difference struct {
 	First, Second string
 }
 
-// Differences keeps the first few as files. It is not safe for several goroutines.
+// Differences saves the first few differences as files. It is not safe for concurrent use.
 type Differences struct {
 	Dir string
-	// Problem is why one could not be saved.
+	// Problem is the reason why a difference could not be saved, or nil.
 	Problem error
 	saved   int
 }
 
-// mostSaved bounds the files; the counts go on.
+// mostSaved is the largest number of differences that are saved.
 const mostSaved = 20
 
-// Save keeps one, unless there are enough.
+// Save saves a difference, unless enough are saved.
 func (d *Differences) Save(one Difference) {
 	if d.saved == mostSaved {
 		return

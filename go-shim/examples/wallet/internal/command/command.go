@@ -1,4 +1,4 @@
-// Package command is what programs over a generated ledger have in common: how they end, their flags, and the folder
+// Package command is the common part of programs that use a generated ledger: how they end, their flags, and the folder
 // that they work in.
 package command
 
@@ -15,23 +15,23 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
 )
 
-// Exit codes; the first two are those of sysexits.
+// These are exit codes. exitUsage is EX_USAGE of sysexits.h.
 const (
 	exitUsage       = 64
 	exitInterrupted = 130
 )
 
-// Command is one program. C is what its command line and environment say.
+// Command is one program. C is the type of its configuration.
 type Command[C any] struct {
 	Name      string
 	Configure func(args []string, env func(string) string, output io.Writer) (C, error)
-	// Run says whether all was as it should be. An error means that it can't tell.
+	// Run returns whether everything was as it should be. An error means that Run cannot tell.
 	Run func(ctx context.Context, c C, say *console.Console) (passed bool, err error)
-	// Interrupted is said after SIGINT or SIGTERM ended Run.
+	// Interrupted is printed if SIGINT or SIGTERM ended Run.
 	Interrupted string
 }
 
-// Main is the exit code.
+// Main runs the program and returns its exit code.
 func (c Command[C]) Main() int {
 	config, err := c.Configure(os.Args[1:], os.Getenv, os.Stderr)
 	switch {
@@ -42,7 +42,7 @@ func (c Command[C]) Main() int {
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From then on a signal ends the process, as if it had never been caught.
+	// After the first signal the handler is removed, so a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	defer stop()
 	say := console.New(os.Stdout)

@@ -15,7 +15,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 )
 
-// asCommand makes this test binary a program that takes its time to end.
+// asCommand, if set, makes this test binary a program that takes long to end.
 const asCommand = "COMMAND_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// ErrUsage is a command line or an environment against the rules.
+// ErrUsage means that the command line or the environment has mistakes.
 var ErrUsage = errors.New("usage")
 
-// Flags read a command line whole, so that one message lists all mistakes.
+// Flags reads a whole command line, so that one message lists all mistakes.
 type Flags struct {
 	*flag.FlagSet
 	checks   []func()
 	mistakes []error
 }
 
-// NewFlags are those of one program.
+// NewFlags returns the flags of one program.
 func NewFlags(name string, output io.Writer) *Flags {
 	f := &Flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
 	f.SetOutput(output)
 	return f
 }
 
-// Built names a built program.
+// Built adds a flag with the path of a built program. The file must exist.
 func (f *Flags) Built(path *string, name, byDefault string) {
 	f.StringVar(path, name, byDefault, "the built "+name)
 	f.checks = append(f.checks, func() {
@@ -37,7 +37,7 @@ func (f *Flags) Built(path *string, name, byDefault string) {
 	})
 }
 
-// Count is at least 1.
+// Count adds a flag with a number of at least 1.
 func (f *Flags) Count(n *int, name string, byDefault int, usage string) {
 	f.IntVar(n, name, byDefault, usage)
 	f.checks = append(f.checks, func() {
@@ -47,7 +47,7 @@ func (f *Flags) Count(n *int, name string, byDefault int, usage string) {
 	})
 }
 
-// Parse reads the arguments. Mistakes of meaning are left to Err.
+// Parse reads the arguments. It returns mistakes of syntax only. Err returns the others.
 func (f *Flags) Parse(args []string) error {
 	if err := f.FlagSet.Parse(args); err != nil {
 		return errors.Join(ErrUsage, err)
@@ -61,7 +61,7 @@ func (f *Flags) Parse(args []string) error {
 	return nil
 }
 
-// Seconds are a variable of the environment; why is added to the rule.
+// Seconds describes an environment variable with a number of seconds. Why is added to the message about a wrong value.
 type Seconds struct {
 	Variable          string
 	Default, Min, Max int
@@ -85,7 +85,7 @@ func (f *Flags) mistake(format string, a ...any) {
 	f.mistakes = append(f.mistakes, fmt.Errorf(format, a...))
 }
 
-// Err is all mistakes.
+// Err returns all mistakes but those of syntax, or nil.
 func (f *Flags) Err() error {
 	if len(f.mistakes) == 0 {
 		return nil

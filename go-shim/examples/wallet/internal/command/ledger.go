@@ -9,19 +9,19 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 )
 
-// Ledger is a generated one: its programs, its size, and the folder that it and all else is written to.
+// Ledger describes a generated ledger: its programs, its size, and the folder for it and for all other output.
 type Ledger struct {
 	Walletd, Hotpathd, Out string
-	// Seed is that of the questions and the posted transactions too.
+	// Seed also seeds the questions and the posted transactions.
 	Seed uint64
-	// Accounts that it may have; two entries to most Transactions.
+	// Accounts is how many accounts the ledger may have. Most of its Transactions have two entries.
 	Accounts, Transactions int
 }
 
-// LedgerFile is its name in Out.
+// LedgerFile is the name of the ledger's file in Out.
 const LedgerFile = "ledger.db"
 
-// Flags are those that say it. The values that it has are the defaults.
+// Flags adds the flags that set the fields of l. The present values of Accounts and Transactions are their defaults.
 func (l *Ledger) Flags(flags *Flags, outUsage string) {
 	flags.Built(&l.Walletd, "walletd", "target/bin/walletd")
 	flags.Built(&l.Hotpathd, "hotpathd", "target/release/hotpathd")
@@ -31,10 +31,10 @@ func (l *Ledger) Flags(flags *Flags, outUsage string) {
 	flags.Count(&l.Transactions, "transactions", l.Transactions, "transactions of the ledger")
 }
 
-// Path is that of a file in Out.
+// Path returns the path of a file in Out.
 func (l *Ledger) Path(name string) string { return filepath.Join(l.Out, name) }
 
-// Clear removes what an earlier run left, by name: Out may hold other things.
+// Clear removes the files of an earlier run. It removes them by name, because Out may hold other files.
 func (l *Ledger) Clear(results ...string) error {
 	if err := os.MkdirAll(l.Out, 0o755); err != nil {
 		return fmt.Errorf("--out: %w", err)
@@ -50,7 +50,7 @@ func (l *Ledger) Clear(results ...string) error {
 	return nil
 }
 
-// Generate writes it.
+// Generate writes the ledger.
 func (l *Ledger) Generate(ctx context.Context) error {
 	return proc.Run(proc.Spec{
 		Name: "walletd generate", Bin: l.Walletd, Log: l.Path("generate.log"),

@@ -1,4 +1,4 @@
-// Package console prints the progress of a long run, and numbers as people read them.
+// Package console prints the progress of a long run, and formats numbers for people.
 package console
 
 import (
@@ -14,28 +14,28 @@ type Console struct {
 	to       io.Writer
 	terminal bool
 	start    time.Time
-	// shown is the length of the changing line.
+	// shown is the length of the changing line, or 0 if there is none.
 	shown int
 }
 
-// New prints to a file or terminal.
+// New returns a console that prints to a file or terminal.
 func New(to *os.File) *Console {
 	info, err := to.Stat()
 	return &Console{to: to, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, start: time.Now()}
 }
 
-// Step is a line with the time since the start.
+// Step prints a line with the time since the start.
 func (c *Console) Step(format string, a ...any) {
 	c.Line("%5.1f s  %s", time.Since(c.start).Seconds(), fmt.Sprintf(format, a...))
 }
 
-// Line is a line that stays.
+// Line prints a line that stays.
 func (c *Console) Line(format string, a ...any) {
 	c.clear()
 	fmt.Fprintf(c.to, format+"\n", a...)
 }
 
-// Passing is overwritten by what comes next, and left out where that can't be done.
+// Passing prints a text that the next call overwrites. It prints nothing if the output is not a terminal.
 func (c *Console) Passing(format string, a ...any) {
 	if !c.terminal {
 		return
@@ -53,7 +53,7 @@ func (c *Console) clear() {
 	}
 }
 
-// Count writes 1234567 as 1,234,567.
+// Count formats 1234567 as 1,234,567.
 func Count[N int | int64 | uint64](n N) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
@@ -66,5 +66,5 @@ func Count[N int | int64 | uint64](n N) string {
 	return b.String()
 }
 
-// Megabytes writes a size.
+// Megabytes formats a number of bytes.
 func Megabytes(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }

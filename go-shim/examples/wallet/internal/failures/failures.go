@@ -1,4 +1,4 @@
-// Package failures counts what fails.
+// Package failures counts failures.
 package failures
 
 import (
@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// kept bounds how many failures are shown; all are counted.
+// kept is how many messages are kept. All failures are counted.
 const kept = 5
 
-// Failures counts what failed and keeps the first few messages.
+// Failures counts failures and keeps the first few messages.
 type Failures struct {
 	mu    sync.Mutex
 	n     int
 	first []string
 }
 
-// Add counts one.
+// Add counts a failure.
 func (f *Failures) Add(format string, a ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -26,14 +26,14 @@ func (f *Failures) Add(format string, a ...any) {
 	}
 }
 
-// Count is how many there were.
+// Count returns the number of failures.
 func (f *Failures) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.n
 }
 
-// Messages are the first few.
+// Messages returns the first few messages.
 func (f *Failures) Messages() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package machine says what a run was made on: no figure means anything without it.
+// Package machine describes the machine of a run. The figures of a run mean nothing without it.
 package machine
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Machine is what the figures depend on.
+// Machine describes the machine and the programs that the figures depend on.
 type Machine struct {
 	Cores    int    `json:"cores"`
 	CPU      string `json:"cpu"`
@@ -19,7 +19,7 @@ type Machine struct {
 	Hotpathd string `json:"hotpathd"`
 }
 
-// This is the machine that we run on, and the given binaries.
+// This describes the machine that this process runs on, and the given binaries.
 func This(walletd, hotpathd string) Machine {
 	return Machine{
 		Cores:    runtime.NumCPU(),
@@ -40,7 +40,7 @@ func version(bin, argument string) string {
 	return firstLine(string(output))
 }
 
-// field is the first "name : value" of a file of /proc, or "".
+// field returns the value of the first "name : value" in a file of /proc, or "".
 func field(path, name string) string {
 	for line := range strings.Lines(read(path)) {
 		key, value, found := strings.Cut(line, ":")

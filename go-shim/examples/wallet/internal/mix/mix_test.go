@@ -13,7 +13,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 )
 
-// ledger answers GetTransaction as a ledger in which "busy" takes part in everything.
+// ledger answers GetTransaction as a ledger in which the account "busy" is in every transaction.
 type ledger struct {
 	walletv1.WalletServiceClient
 }

@@ -17,7 +17,7 @@ const (
 	dayUs  = 24 * hourUs
 )
 
-// weights are per cent of the mix, by index of ask.Hot: balances are asked most.
+// weights are the methods' shares of the mix in per cent, by index of ask.Hot. GetBalance is the most frequent.
 var weights = [len(ask.Hot)]int{45, 10, 15, 15, 15}
 
 // Any draws a method by weight, then a question.
@@ -30,7 +30,7 @@ func (m *Mix) Any(random *rand.Rand) ask.Question {
 	return m.Question(random, method)
 }
 
-// Question draws a question of ask.Hot[method]. A few in a hundred are about nobody or break a rule.
+// Question draws a question of ask.Hot[method]. A few in a hundred are about an unknown account or break a rule.
 func (m *Mix) Question(random *rand.Rand, method int) ask.Question {
 	place := m.odd(random, m.Place(random))
 	return m.About(random, method, place)
@@ -63,7 +63,7 @@ func (m *Mix) About(random *rand.Rand, method int, place Place) ask.Question {
 	}
 }
 
-// odd makes a few places wrong: nobody's account, an asset that it never had, an id against the rules.
+// odd makes a few places wrong: an unknown account, an asset that the account never had, an id against the rules.
 func (m *Mix) odd(random *rand.Rand, place Place) Place {
 	switch random.IntN(60) {
 	case 0, 1:
@@ -94,7 +94,7 @@ func (m *Mix) batch(random *rand.Rand, place Place) proto.Message {
 	seen := map[string]bool{place.Account: true}
 	for range pick(random, 10, 10, 20, 50, 100) {
 		id := m.Place(random).Account
-		// A repeat is against the rules: leave one in a thousand in.
+		// A repeated id is against the rules. One in a thousand is kept.
 		if !seen[id] || random.IntN(1000) == 0 {
 			seen[id] = true
 			ids = append(ids, id)
@@ -107,12 +107,12 @@ func (m *Mix) batch(random *rand.Rand, place Place) proto.Message {
 	return request
 }
 
-// moment is a time of the ledger, or shortly before or after all of it.
+// moment returns a time within the ledger, or up to a day before or after it.
 func (m *Mix) moment(random *rand.Rand) int64 {
 	return m.firstUs - dayUs + random.Int64N(m.lastUs-m.firstUs+2*dayUs)
 }
 
-// window is all of the ledger, a stretch of it, or now and then the wrong way round.
+// window returns all of the ledger's time or a part of it. One in fifty windows has its ends the wrong way round.
 func (m *Mix) window(random *rand.Rand) (from, to int64) {
 	switch random.IntN(50) {
 	case 0:
@@ -124,7 +124,7 @@ func (m *Mix) window(random *rand.Rand) (from, to int64) {
 	return min(from, to), max(from, to) + 1
 }
 
-// shorten leaves at most a few hundred buckets, but too many of them once in a while.
+// shorten returns a start of the window that leaves at most 300 steps. One window in a hundred gets too many steps.
 func shorten(random *rand.Rand, from, to int64, step walletv1.Step) int64 {
 	width := map[walletv1.Step]int64{
 		walletv1.Step_STEP_HOUR: hourUs, walletv1.Step_STEP_DAY: dayUs, walletv1.Step_STEP_WEEK: 7 * dayUs,

@@ -1,5 +1,5 @@
-// Package mix asks the kind of questions that a wallet's users ask: skewed towards busy accounts, over windows that
-// hold something, now and then wrong.
+// Package mix makes questions such as a wallet's users ask: skewed towards busy accounts, over windows with entries,
+// and sometimes wrong.
 package mix
 
 import (
@@ -11,12 +11,12 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Place is what most questions are about: one account and one of its assets.
+// Place is one account and one of its assets. Most questions are about a place.
 type Place struct{ Account, Asset string }
 
 // Mix makes questions about a ledger. It may be used by several goroutines.
 type Mix struct {
-	// places are drawn in proportion to an account's entries, accounts evenly.
+	// places has a place for each entry that was found, so that a draw favors busy ones. accounts has each place once.
 	places, accounts []Place
 	firstUs, lastUs  int64
 }
@@ -24,8 +24,8 @@ type Mix struct {
 // ErrEmpty is returned for a ledger without transactions.
 var ErrEmpty = errors.New("the ledger is empty: generate or import one first")
 
-// Survey learns about a ledger by reading transactions at random positions up to head: so it needs no list of
-// accounts, and finds each account as often as it is used.
+// Survey reads transactions at random positions up to head. So it needs no list of accounts, and finds each account as
+// often as it is used.
 func Survey(
 	ctx context.Context, wallet walletv1.WalletServiceClient, head uint64, samples int, random *rand.Rand,
 ) (*Mix, error) {
@@ -50,7 +50,7 @@ func Survey(
 	return New(places, times), nil
 }
 
-// New is a mix over places, each as likely as it is frequent, and the span of times.
+// New returns a mix over places, each as likely as it is frequent, and over the span of the times.
 func New(places []Place, times []int64) *Mix {
 	m := &Mix{places: places, firstUs: times[0], lastUs: times[0]}
 	seen := make(map[Place]bool)
@@ -66,13 +66,13 @@ func New(places []Place, times []int64) *Mix {
 	return m
 }
 
-// Accounts is how many (account, asset) pairs were found.
+// Accounts returns the number of different (account, asset) pairs.
 func (m *Mix) Accounts() int { return len(m.accounts) }
 
-// LastUs is the newest time that was found.
+// LastUs returns the newest time, in Unix microseconds.
 func (m *Mix) LastUs() int64 { return m.lastUs }
 
-// Place draws one: in half of the cases by use, else evenly.
+// Place draws a place. In half of the cases busy places are more likely; in the others all are equally likely.
 func (m *Mix) Place(random *rand.Rand) Place {
 	from := m.places
 	if random.IntN(2) == 0 {
@@ -81,7 +81,7 @@ func (m *Mix) Place(random *rand.Rand) Place {
 	return from[random.IntN(len(from))]
 }
 
-// Busiest are the n pairs found most often, busiest first.
+// Busiest returns the n most frequent pairs, busiest first.
 func (m *Mix) Busiest(n int) []Place {
 	return busiest(m.places, m.accounts, n)
 }

@@ -17,7 +17,7 @@ import (
 // Poster posts transactions at a steady rate, whatever else happens.
 type Poster struct {
 	Wallet walletv1.WalletServiceClient
-	// Next makes a transaction; it is called by one goroutine.
+	// Next makes a transaction. Only one goroutine calls it.
 	Next  func() *walletv1.PostTransactionRequest
 	Every time.Duration
 	// Timeout bounds each post.
@@ -27,13 +27,14 @@ type Poster struct {
 	newest  atomic.Uint64
 }
 
-// posting bounds the transactions in flight: a slow disk makes the poster late, not the queue long.
+// posting is the largest number of posts in flight. If the disk is slow, the poster falls behind and the queue stays
+// short.
 const posting = 16
 
-// Newest is the highest position that a post was answered with.
+// Newest returns the highest position of a posted transaction.
 func (p *Poster) Newest() uint64 { return p.newest.Load() }
 
-// Run posts until stop is done, then waits for those in flight.
+// Run posts until stop is done, then waits for the posts in flight.
 func (p *Poster) Run(stop context.Context) {
 	due := make(chan struct{})
 	var workers sync.WaitGroup
@@ -72,7 +73,7 @@ func (p *Poster) post(request *walletv1.PostTransactionRequest) {
 	}
 }
 
-// pace calls send at planned times; one that is late is not left out, so that the rate holds on average.
+// pace calls send at planned times. It leaves out no call that is late, so that the average rate stays the same.
 func pace(stop context.Context, every time.Duration, send func()) {
 	start := time.Now()
 	for n := time.Duration(1); ; n++ {
@@ -85,21 +86,22 @@ func pace(stop context.Context, every time.Duration, send func()) {
 	}
 }
 
-// Transactions makes what a Poster posts. It is not safe for several goroutines.
+// Transactions makes transactions for a Poster. It is not safe for concurrent use.
 type Transactions struct {
 	Mix    *mix.Mix
 	Random *rand.Rand
 	// NowUs is the time of the newest transaction.
 	NowUs int64
 	n     int
-	// held are holds that have not been captured.
+	// held has the holds that have not been captured, oldest first.
 	held []*walletv1.Entry
 }
 
-// heldBefore is how many holds stay open: by then the oldest is long since committed.
+// heldBefore is how many holds stay open. It is large, so that a hold is committed long before its capture is posted.
 const heldBefore = 100
 
-// Next is mostly a transfer; one in ten holds money, or captures what was held a while ago; one in fifty is late.
+// Next returns a transaction. Most are transfers. One in ten holds money or captures an old hold. One in fifty is
+// back-dated.
 func (t *Transactions) Next() *walletv1.PostTransactionRequest {
 	t.n++
 	t.NowUs += 1_000_000

@@ -15,13 +15,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Labels choose samples: those that carry each of these pairs.
+// Labels selects the samples that have all of these labels.
 type Labels map[string]string
 
-// Page is one reading.
+// Page holds the metrics of one reading, by name.
 type Page map[string]*dto.MetricFamily
 
-// Parse reads the text format.
+// Parse reads metrics in Prometheus' text format.
 func Parse(text io.Reader) (Page, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(text)
@@ -31,14 +31,14 @@ func Parse(text io.Reader) (Page, error) {
 	return families, nil
 }
 
-// client leaves no connection behind: it would count among the goroutines and files of what is looked at. Only a program
-// that hangs needs as long as its timeout.
+// client leaves no connection open, because it would count among the goroutines and files of the observed program. Only
+// a program that hangs reaches the timeout.
 var client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ErrStatus is wrapped when a page answers with another status than 200.
+// ErrStatus is wrapped by the error of Get if a page answers with a status other than 200.
 var ErrStatus = errors.New("the admin listener answered with another status than 200")
 
-// Get fetches a page of an admin listener, e.g. Get(ctx, "127.0.0.1:7451", "/healthz").
+// Get fetches a page of an admin listener, for example Get(ctx, "127.0.0.1:7451", "/healthz").
 func Get(ctx context.Context, address, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
@@ -68,20 +68,20 @@ func Scrape(ctx context.Context, address string) (Page, error) {
 	return Parse(bytes.NewReader(body))
 }
 
-// Sum adds the matching counters, gauges and untyped samples; ok is false if there is none.
+// Sum adds up the matching counters, gauges and untyped samples. ok is false if there is none.
 func (p Page) Sum(name string, labels Labels) (sum float64, ok bool) {
 	for _, metric := range p[name].GetMetric() {
 		if !matches(metric, labels) {
 			continue
 		}
 		ok = true
-		// Only one of the three is set; the getters of the others give zero.
+		// Only one of the three is set. The getters of the others return zero.
 		sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + metric.GetUntyped().GetValue()
 	}
 	return sum, ok
 }
 
-// Value is Sum without the difference between zero and absent.
+// Value returns the sum that Sum returns, and zero if there is no sample.
 func (p Page) Value(name string, labels Labels) float64 {
 	sum, _ := p.Sum(name, labels)
 	return sum

@@ -18,7 +18,7 @@ hotpath_shim_requests_total{method="/a",served_by="legacy"} 5
 hotpath_shim_sidecar_ready 1
 `
 
-// What the Rust client library writes: counters whose family lacks the suffix, and an end mark.
+// openMetrics is what the Rust client library writes: counters whose family has no suffix, and an end mark.
 const openMetrics = `# HELP hotpathd_requests Requests.
 # TYPE hotpathd_requests counter
 hotpathd_requests_total{method="GetBalance",code="OK"} 17

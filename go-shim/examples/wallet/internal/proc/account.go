@@ -13,18 +13,18 @@ import (
 // tick is the unit of the times in /proc/PID/stat: USER_HZ is 100 wherever Go runs on Linux.
 const tick = time.Second / 100
 
-// Account is what the kernel accounts to one process; it needs Linux.
+// Account holds what the kernel accounts to one process. It needs Linux.
 type Account struct {
 	Name string
 	// Parent is the process id of the parent.
 	Parent int
-	// CPU is user and system time of all threads, those that ended included.
+	// CPU is the user and system time of all threads, including those that have ended.
 	CPU time.Duration
 	// RSS is the resident memory in bytes.
 	RSS int64
 }
 
-// ErrBadStat is returned for a /proc/PID/stat that does not look like one.
+// ErrBadStat means that a /proc/PID/stat could not be parsed.
 var ErrBadStat = errors.New("/proc/PID/stat: not in the form that proc(5) describes")
 
 // AccountOf reads the account of a process.
@@ -36,7 +36,8 @@ func AccountOf(pid int) (Account, error) {
 	return parseStat(string(text))
 }
 
-// parseStat starts after the last ")": the name before it may hold spaces and brackets.
+// parseStat parses a /proc/PID/stat. The fields start after the last ")", because the name before it may contain spaces
+// and brackets.
 func parseStat(text string) (Account, error) {
 	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
 	if open < 0 || end < open {
@@ -46,7 +47,7 @@ func parseStat(text string) (Account, error) {
 	if len(fields) < 22 {
 		return Account{}, ErrBadStat
 	}
-	// proc(5) counts from 1 and includes the two fields before: state is 3, fields[0].
+	// proc(5) counts fields from 1 and includes the two before the ")". So state is its field 3 and fields[0] here.
 	numbers := make(map[int]int64)
 	for _, field := range []int{4, 14, 15, 24} {
 		n, err := strconv.ParseInt(fields[field-3], 10, 64)
@@ -63,7 +64,7 @@ func parseStat(text string) (Account, error) {
 	}, nil
 }
 
-// CPU is the time that the given processes have used together.
+// CPU returns the CPU time that the given processes have used together.
 func CPU(pids ...int) (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range pids {
@@ -76,10 +77,10 @@ func CPU(pids ...int) (time.Duration, error) {
 	return sum, nil
 }
 
-// nameBytes is how much of a program's name the kernel keeps.
+// nameBytes is how many bytes of a program's name the kernel keeps.
 const nameBytes = 15
 
-// Children are the processes that pid started and that still run, by name of their program.
+// Children returns the ids of the running processes that pid started and whose program has this name.
 func Children(pid int, name string) ([]int, error) {
 	name = name[:min(len(name), nameBytes)]
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -90,7 +91,7 @@ func Children(pid int, name string) ([]int, error) {
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // the process has ended meanwhile
 		}
 		account, err := parseStat(string(text))
 		if err != nil || account.Parent != pid || account.Name != name {
@@ -104,7 +105,7 @@ func Children(pid int, name string) ([]int, error) {
 	return found, nil
 }
 
-// Exists is true while the process is there and is not a zombie.
+// Exists returns whether the process is there and is not a zombie.
 func Exists(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 )
 
-// OpenFiles are what the file descriptors of a process stand for: paths, or names such as "socket:[123]". It needs Linux.
+// OpenFiles returns the targets of a process's file descriptors: paths, or names such as "socket:[123]". It needs
+// Linux.
 func OpenFiles(pid int) ([]string, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
@@ -15,7 +16,7 @@ func OpenFiles(pid int) ([]string, error) {
 	}
 	var open []string
 	for _, entry := range entries {
-		// One that is closed meanwhile is not counted.
+		// A descriptor that is closed meanwhile is not counted.
 		if target, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil {
 			open = append(open, target)
 		}

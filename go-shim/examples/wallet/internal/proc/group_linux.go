@@ -2,7 +2,7 @@ package proc
 
 import "syscall"
 
-// ownGroup also asks for the child's end when we die without having stopped it.
+// ownGroup puts a child into its own process group. The kernel also kills the child if this process dies.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -16,13 +16,13 @@ import (
 
 // Spec says what to start.
 type Spec struct {
-	// Name is how messages call the process.
+	// Name is the name of the process in messages.
 	Name string
 	Bin  string
 	Args []string
-	// Log is the file that gets everything the process prints; it is appended to.
+	// Log is the file to which everything that the process prints is appended.
 	Log string
-	// Env is added to the environment, of which the sidecar's settings are no part otherwise.
+	// Env is added to the environment. Apart from this, the environment has no settings of the sidecar.
 	Env []string
 	// Lifeline gives the process a standard input that stays open until it is stopped.
 	Lifeline bool
@@ -66,12 +66,13 @@ func Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// environment is ours without the sidecar's settings: what is started depends on its command line alone.
+// environment returns this process's environment without the sidecar's settings, so that a started process depends on
+// its command line alone.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "HOTPATHD_") })
 }
 
-// Run starts the process and waits for its end; an error carries its last lines.
+// Run starts the process and waits for its end. An error contains the last lines of its output.
 func Run(spec Spec, cancel <-chan struct{}) error {
 	p, err := Start(spec)
 	if err != nil {
@@ -89,19 +90,19 @@ func Run(spec Spec, cancel <-chan struct{}) error {
 	return nil
 }
 
-// Pid is the process id.
+// Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// ExitCode is the exit code after Done; -1 if a signal ended the process.
+// ExitCode waits for the end of the process and returns its exit code, or -1 if a signal ended it.
 func (p *Process) ExitCode() int {
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Signal sends one signal to the process alone.
+// Signal sends a signal to the process, not to its process group.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		return fmt.Errorf("%s to %s: %w", sig, p.spec.Name, err)
@@ -109,14 +110,15 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Kill ends the process with SIGKILL and waits for its end. What it started is left alone.
+// Kill ends the process with SIGKILL and waits for its end. It does not touch the process's children.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 	p.closeLifeline()
 }
 
-// Stop asks with SIGTERM, waits for at most grace, then kills the whole process group. It may be called again.
+// Stop sends SIGTERM. If the process has not ended after grace, Stop kills the whole process group. It may be called
+// again.
 func (p *Process) Stop(grace time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -140,10 +142,11 @@ func (p *Process) Explain(err error) error {
 		indent(LastLines(p.spec.Log, 20)))
 }
 
-// ErrEnded is wrapped when a process ended while something was awaited of it.
+// ErrEnded is wrapped by the error of Await if the process ended.
 var ErrEnded = errors.New("the process ended; its last lines say why")
 
-// Await polls check until it is true, the process ends or the time is up. Both failures carry the last lines.
+// Await polls check until it returns true. It fails if the process ends or the time is up. The error contains the last
+// lines of the process's output.
 func (p *Process) Await(what string, atMost time.Duration, check func() bool) error {
 	deadline := time.Now().Add(atMost)
 	for !check() {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// SignalUntilEnded goes on until the process has ended, and returns what ended says. A second signal counts only once the
-// first was taken in, which does not show.
+// SignalUntilEnded sends a signal repeatedly until the process has ended, and returns the error from ended. One repeat
+// is not enough for tests of a second signal: the process may not have handled the first one yet, and nothing shows
+// that.
 func SignalUntilEnded(ended <-chan error, process *os.Process, signal os.Signal) error {
 	for {
 		_ = process.Signal(signal)

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// lastBytes bounds how much of a log is read back for a message.
+// lastBytes is how much of a log is read for a message.
 const lastBytes = 16 << 10
 
-// LastLines is the end of a file, at most n lines; a file that can't be read is described instead.
+// LastLines returns the last lines of a file, at most n. If the file can't be read, it returns a text that says so.
 func LastLines(path string, n int) string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -8,19 +8,19 @@ import (
 	"path/filepath"
 )
 
-// Variables that name built binaries for the tests.
+// These environment variables name built binaries for the tests.
 const (
 	HotpathdVariable = "TEST_HOTPATHD"
 	WalletdVariable  = "TEST_WALLETD"
 )
 
-// Errors of Root and Hotpathd.
+// These are the errors of Root and FindHotpathd.
 var (
 	ErrNoRoot     = errors.New("not inside the repository: no directory above holds Cargo.toml and go-shim")
 	ErrNoHotpathd = errors.New("no hotpathd: run `cargo build --bin hotpathd`, or name a built one in " + HotpathdVariable)
 )
 
-// Root is the top of the repository that the working directory is in.
+// Root returns the top folder of the repository that the working directory is in.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -38,7 +38,7 @@ func Root() (string, error) {
 	}
 }
 
-// FindHotpathd is the sidecar to test: that of TEST_HOTPATHD, else the debug build.
+// FindHotpathd returns the path of the sidecar to test: TEST_HOTPATHD if it is set, else the debug build.
 func FindHotpathd() (string, error) {
 	path := os.Getenv(HotpathdVariable)
 	if path == "" {
@@ -54,7 +54,8 @@ func FindHotpathd() (string, error) {
 	return filepath.Abs(path)
 }
 
-// FindWalletd is the service to test: that of TEST_WALLETD, else one built into dir with the given flags of go build.
+// FindWalletd returns the path of the service to test: TEST_WALLETD if it is set. Otherwise it builds one into dir,
+// with the given flags of go build.
 func FindWalletd(dir string, flags ...string) (string, error) {
 	if path := os.Getenv(WalletdVariable); path != "" {
 		return filepath.Abs(path)

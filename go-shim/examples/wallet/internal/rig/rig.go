@@ -1,4 +1,4 @@
-// Package rig starts walletd and hotpathd as their users do, by command line, and says what they report of
+// Package rig starts walletd and hotpathd as their users do, by command line, and reads what they report about
 // themselves.
 package rig
 
@@ -13,49 +13,49 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 )
 
-// Sidecar says how walletd comes by its sidecar.
+// Sidecar says who runs walletd's sidecar.
 type Sidecar string
 
-// The values of walletd's --sidecar.
+// These are the values of walletd's --sidecar.
 const (
 	Off       Sidecar = "off"
 	Supervise Sidecar = "supervise"
 	Attach    Sidecar = "attach"
 )
 
-// WalletdSpec says how to serve a ledger.
+// WalletdSpec says how to start walletd.
 type WalletdSpec struct {
 	Bin string
-	// Dir takes the log and the ready file.
+	// Dir is the folder for the log and the ready file.
 	Dir string
 	DB  string
 	// Sidecar is Off if empty.
 	Sidecar    Sidecar
 	SidecarBin string
-	// Socket is the sidecar's; without it a supervised one gets a folder of its own.
+	// Socket is the sidecar's socket. Without it a supervised sidecar gets one in a folder of its own.
 	Socket string
-	// Modes is the modes file; empty passes none.
+	// Modes is the path of the modes file, or empty.
 	Modes string
 	// Listen is "127.0.0.1:0" if empty.
 	Listen string
-	// Args are added.
+	// Args are further arguments.
 	Args []string
-	// Env is added to the environment; a supervised sidecar inherits it.
+	// Env is added to the environment. A supervised sidecar inherits it.
 	Env []string
-	// StartWithin bounds the wait for the ready file; a minute if zero.
+	// StartWithin bounds the wait for the ready file. Zero means a minute.
 	StartWithin time.Duration
 }
 
 // Walletd is a running service.
 type Walletd struct {
 	*proc.Process
-	// GRPC and Admin are the addresses that it listens on.
+	// GRPC and Admin are the addresses on which walletd listens.
 	GRPC  string `json:"listen"`
 	Admin string `json:"admin"`
 	spec  WalletdSpec
 }
 
-// Log is the file with what walletd and the sidecar that it supervises print.
+// Log returns the path of the file with the output of walletd and of the sidecar that it supervises.
 func (w *Walletd) Log() string { return filepath.Join(w.spec.Dir, "walletd.log") }
 
 func (s WalletdSpec) args(ready string) []string {
@@ -81,7 +81,7 @@ func (s WalletdSpec) args(ready string) []string {
 	return args
 }
 
-// StartWalletd serves a ledger and returns once its ready file is written.
+// StartWalletd starts walletd and returns once its ready file is written.
 func StartWalletd(spec WalletdSpec) (*Walletd, error) {
 	ready := filepath.Join(spec.Dir, "walletd.ready.json")
 	w := &Walletd{spec: spec}
@@ -95,7 +95,7 @@ func StartWalletd(spec WalletdSpec) (*Walletd, error) {
 	return w, nil
 }
 
-// SidecarPid is the process id of the sidecar that walletd supervises; 0 if none runs now.
+// SidecarPid returns the process id of the sidecar that walletd supervises, or 0 if none is running.
 func (w *Walletd) SidecarPid() int {
 	children, err := proc.Children(w.Pid(), filepath.Base(w.spec.SidecarBin))
 	if err != nil || len(children) == 0 {
@@ -104,7 +104,7 @@ func (w *Walletd) SidecarPid() int {
 	return children[0]
 }
 
-// Addresses are the ready file of hotpathd.
+// Addresses is the content of hotpathd's ready file.
 type Addresses struct {
 	Pid    int    `json:"pid"`
 	Socket string `json:"socket"`
@@ -113,7 +113,7 @@ type Addresses struct {
 	Admin  string `json:"admin"`
 }
 
-// SidecarAddresses are where the sidecar that walletd supervises listens; an error while it is starting.
+// SidecarAddresses returns where the sidecar that walletd supervises listens. It fails while the sidecar is starting.
 func (w *Walletd) SidecarAddresses() (Addresses, error) {
 	var at Addresses
 	err := readJSON(w.spec.Socket+".ready", &at)
@@ -125,7 +125,7 @@ type HotpathdSpec struct {
 	Bin    string
 	Dir    string
 	Socket string
-	// Args are added.
+	// Args are further arguments.
 	Args []string
 }
 
@@ -135,7 +135,7 @@ type Hotpathd struct {
 	Addresses
 }
 
-// StartHotpathd runs a sidecar and returns once its ready file is written.
+// StartHotpathd starts a sidecar and returns once its ready file is written.
 func StartHotpathd(spec HotpathdSpec) (*Hotpathd, error) {
 	ready := filepath.Join(spec.Dir, "hotpathd.ready.json")
 	h := &Hotpathd{}
@@ -152,7 +152,7 @@ func StartHotpathd(spec HotpathdSpec) (*Hotpathd, error) {
 	return h, nil
 }
 
-// Pid is that of the process, not the one that the ready file names.
+// Pid returns the id of the process, not the one that the ready file names.
 func (h *Hotpathd) Pid() int { return h.Process.Pid() }
 
 func startReady(spec proc.Spec, ready string, atMost time.Duration, into any) (*proc.Process, error) {

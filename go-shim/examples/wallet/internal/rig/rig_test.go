@@ -12,7 +12,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 )
 
-// fake is a program that writes the given ready file where the flag says, and then waits.
+// fake makes a program that writes the given text to the file that --ready-file names, and then waits.
 func fake(t *testing.T, ready string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fake")

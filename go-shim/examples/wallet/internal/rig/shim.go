@@ -10,16 +10,17 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 )
 
-// Mode is who answers a hot method.
+// Mode says who answers a hot method.
 type Mode string
 
-// The modes that the modes file knows.
+// These are the modes in a modes file.
 const (
 	Legacy      Mode = "legacy"
 	SidecarMode Mode = "sidecar"
 )
 
-// WriteModes makes mode the default of the modes file, in one step, so that the poll never sees half a file.
+// WriteModes writes a modes file with this default. It renames the file into place, so that walletd never reads half of
+// it.
 func WriteModes(path string, mode Mode) error {
 	text := fmt.Sprintf("# Who answers the hot reads: \"legacy\" (Go) or \"sidecar\" (Rust). Re-read on change.\n"+
 		"default = %q\n", mode)
@@ -32,25 +33,25 @@ func WriteModes(path string, mode Mode) error {
 	return nil
 }
 
-// Shim is what the shim in walletd reports.
+// Shim holds what the shim in walletd reports.
 type Shim struct {
 	// Ready is true while the sidecar takes requests.
 	Ready bool
-	// Position is the newest that the sidecar has published, Head the newest that walletd has committed.
+	// Position is the newest position that the sidecar has published. Head is the newest that walletd has committed.
 	Position, Head uint64
-	// Served counts answered hot requests by who answered them; fallbacks are under Legacy.
+	// Served counts answered hot requests by who answered them. Fallbacks count as Legacy.
 	Served map[Mode]uint64
-	// Fallbacks counts those that were meant for the sidecar and answered by Go; Reasons says why.
+	// Fallbacks counts requests that were meant for the sidecar and answered by Go. Reasons counts them by reason.
 	Fallbacks uint64
 	Reasons   map[string]uint64
 	Restarts  uint64
-	// BreakersOpen is how many are not closed.
+	// BreakersOpen is the number of circuit breakers that are not closed.
 	BreakersOpen uint64
 	// Modes is the mode of each method of ask.Hot.
 	Modes [len(ask.Hot)]Mode
 }
 
-// CaughtUp is true if the sidecar serves and has all that was committed when this was read.
+// CaughtUp returns whether the sidecar serves and has all that was committed when this was read.
 func (s Shim) CaughtUp() bool { return s.Ready && s.Position >= s.Head }
 
 // Shim reads the metrics of the shim.
@@ -62,7 +63,7 @@ func (w *Walletd) Shim(ctx context.Context) (Shim, error) {
 	return ShimOf(page), nil
 }
 
-// Size is how many accounts and entries walletd holds.
+// Size returns the number of accounts and entries that walletd holds.
 func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error) {
 	page, err := probe.Scrape(ctx, w.Admin)
 	if err != nil {
@@ -71,7 +72,7 @@ func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error
 	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
 }
 
-// ShimOf is what a page of walletd's metrics says of the shim.
+// ShimOf returns what a page of walletd's metrics says about the shim.
 func ShimOf(page probe.Page) Shim {
 	served := func(mode Mode) uint64 {
 		return uint64(page.Value("hotpath_shim_requests_total", probe.Labels{"served_by": string(mode)}))
@@ -105,7 +106,7 @@ func ShimOf(page probe.Page) Shim {
 	return s
 }
 
-// AwaitShim polls the shim's metrics until good is true. A page that can't be read counts as not good.
+// AwaitShim polls the shim's metrics until good returns true. A page that can't be read counts as not good.
 func (w *Walletd) AwaitShim(what string, atMost time.Duration, good func(Shim) bool) (Shim, error) {
 	var last Shim
 	err := w.Await(what, atMost, func() bool {
@@ -126,7 +127,7 @@ func (w *Walletd) AwaitCaughtUp(atMost time.Duration) (Shim, error) {
 	return w.AwaitShim("the sidecar serves and has caught up", atMost, Shim.CaughtUp)
 }
 
-// Switch rewrites the modes file and waits until the shim has taken it over for all hot methods.
+// Switch rewrites the modes file and waits until the shim uses it for all hot methods.
 func (w *Walletd) Switch(mode Mode, atMost time.Duration) error {
 	if err := WriteModes(w.spec.Modes, mode); err != nil {
 		return err

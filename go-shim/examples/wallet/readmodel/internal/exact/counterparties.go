@@ -8,24 +8,24 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
-// Total is what passed between an account and one counterparty.
+// Total sums up what an account booked with one counterparty.
 type Total struct {
 	Slot  uint32
 	Count uint64
-	// sums of credits and debits.
+	// sums has the sum of credits and the sum of debits, as |amount|.
 	sums [2]ledger.Int128
 }
 
-// Credits is the sum of the credits.
+// Credits returns the sum of the credits.
 func (t *Total) Credits() ledger.Int128 { return t.sums[0] }
 
-// Debits is the sum of the debits, as |amount|.
+// Debits returns the sum of the debits, as |amount|.
 func (t *Total) Debits() ledger.Int128 { return t.sums[1] }
 
 func (t *Total) size() ledger.Int128 { return t.sums[0].Add(t.sums[1]) }
 
-// Top gives the counterparties with the largest sum of |amount|, largest first, equals by the bytes of their names;
-// ids is one more than the highest slot in the log.
+// Top returns the counterparties with the largest sum of |amount|, largest first, and equal ones in the order of the
+// bytes of their names. ids must be greater than the highest slot in the log.
 func Top(log versions.Log, window Window, limit, ids int, name func(slot uint32) []byte) []Total {
 	memory := pool.Get().(*scratch)
 	t := newTally(memory, ids)
@@ -38,10 +38,10 @@ func Top(log versions.Log, window Window, limit, ids int, name func(slot uint32)
 	return top
 }
 
-// tally has a total for each counterparty, in any order; nobody's is the first.
+// tally has a total for each counterparty, in any order. The first is for entries without a counterparty.
 type tally struct {
 	totals []Total
-	// places says where each slot's total stands, counted from 1.
+	// places says where each slot's total stands in totals, counted from 1. 0 means that there is none yet.
 	places []uint32
 }
 
@@ -80,9 +80,9 @@ func (t *tally) end(memory *scratch) {
 	memory.totals = t.totals
 }
 
-// largest reorders totals; it returns up to limit of them, the first first.
+// largest returns up to limit totals, in the order that Top documents. It reorders totals.
 func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
-	// Names differ, so this order is total.
+	// Names differ, so no two totals are equal in this order.
 	rank := func(a, b *Total) int {
 		if bySize := b.size().Cmp(a.size()); bySize != 0 {
 			return bySize
@@ -90,7 +90,8 @@ func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
 		return bytes.Compare(name(a.Slot), name(b.Slot))
 	}
 	if limit < len(totals) {
-		// The front is a heap with the last of them on top: most others need one look at that.
+		// The front is a heap whose top is the last of its totals. Most other totals need only one comparison, with the
+		// top.
 		front := totals[:limit]
 		for i := limit/2 - 1; i >= 0; i-- {
 			sink(front, i, rank)
@@ -107,7 +108,7 @@ func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
 	return totals
 }
 
-// sink restores the heap below i.
+// sink restores the heap order below i.
 func sink(heap []Total, i int, rank func(a, b *Total) int) {
 	for {
 		last := i

@@ -17,7 +17,8 @@ import (
 
 var always = Window{ledger.MinTimeUS, ledger.MaxTimeUS + 1}
 
-// booked is the log of an account with these amounts, at the times 0, 1, 2, …; every third counterparty is nobody.
+// booked returns the log of an account with these amounts, at the times 0, 1, 2, … µs. Every third entry has no
+// counterparty.
 func booked(t *testing.T, amounts []int64) (versions.Log, *versions.Version) {
 	t.Helper()
 	l := versions.New()
@@ -106,7 +107,7 @@ func TestWideProductsAndDifferences(t *testing.T) {
 	}
 }
 
-// Any order must give what sorting gives, also those that quickselect is bad at.
+// TestRanksAreThoseOfSorting compares with sorting, also for orders that are bad for quickselect.
 func TestRanksAreThoseOfSorting(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{1, 2, 23, 24, 25, 31, 32, 100, 5000} {
@@ -161,7 +162,7 @@ func TestTheLargestComeFirstAndEqualsByName(t *testing.T) {
 	}
 }
 
-// Whatever was asked before must not show: tables by slot are used again.
+// TestScratchMemoryLeavesNoTrace checks that answers do not depend on earlier ones, although they share pooled tables.
 func TestScratchMemoryLeavesNoTrace(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 10))
 	log, v := booked(t, someAmounts(random, 3000, 100))

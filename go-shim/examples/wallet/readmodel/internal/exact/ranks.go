@@ -7,7 +7,8 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// nearestRanks reorders sizes, of which there is at least one. Percentile p of n is the ceil(p*n/10,000)-th smallest.
+// nearestRanks returns the percentiles, which are in basis points. Percentile p of n sizes is the ceil(p*n/10,000)-th
+// smallest. It reorders sizes, and needs at least one.
 func nearestRanks(memory *scratch, sizes []int64, percentiles []uint32) []int64 {
 	ranks := room(&memory.ranks, len(percentiles))
 	for i, p := range percentiles {
@@ -22,8 +23,8 @@ func nearestRanks(memory *scratch, sizes []int64, percentiles []uint32) []int64 
 	return values
 }
 
-// place puts the values of the ascending, distinct ranks where sorting would; sizes starts at rank first. The middle
-// rank goes first, so that each half is left with half of the ranks.
+// place moves the values of some ranks to where sorting would put them. ranks must be ascending and distinct; sizes[0]
+// has rank first. The middle rank is placed first, so that each side then has half of the other ranks.
 func place(sizes []int64, ranks []int, first int) {
 	if len(ranks) == 0 || len(sizes) < 2 {
 		return
@@ -35,11 +36,11 @@ func place(sizes []int64, ranks []int, first int) {
 	place(sizes[at+1:], ranks[middle+1:], first+at+1)
 }
 
-// smallest is what sorting does best.
+// smallest is the length up to which sorting is faster than selection.
 const smallest = 24
 
-// choose puts the value of one rank where sorting would, smaller ones before and larger ones behind it: quickselect,
-// which sorts when pivots keep failing, so that no order of the entries takes long.
+// choose moves the value of one rank to where sorting would put it, smaller values before it and larger ones behind it.
+// This is quickselect. It sorts if pivots keep failing, so that no order of the entries takes long.
 func choose(sizes []int64, at int) {
 	for limit := 2 * bits.Len(uint(len(sizes))); len(sizes) > smallest && limit > 0; limit-- {
 		pivot := guess(sizes, at)
@@ -50,7 +51,7 @@ func choose(sizes []int64, at int) {
 		case below > 0:
 			sizes, at = sizes[below:], at-below
 		default:
-			// The pivot is the least: all that are equal to it are in place.
+			// Nothing is below the pivot. The values that equal it move to the front, where sorting would put them.
 			equal := partition(sizes, pivot+1)
 			if at < equal {
 				return
@@ -61,8 +62,8 @@ func choose(sizes []int64, at int) {
 	slices.Sort(sizes)
 }
 
-// partition moves what is below the pivot to the front and counts it. There is no branch to predict: every element is
-// swapped, and the border moves or not.
+// partition moves the values below the pivot to the front and returns their number. It has no branch that a processor
+// must predict: every element is swapped, and the border moves by 0 or 1.
 func partition(sizes []int64, pivot int64) int {
 	below := 0
 	for i, size := range sizes {
@@ -77,11 +78,11 @@ func partition(sizes []int64, pivot int64) int {
 	return below
 }
 
-// sampled is how many elements a pivot is chosen from.
+// sampled is the number of elements from which guess chooses a pivot.
 const sampled = 31
 
-// guess is an element that is likely to be at, or close to, the rank: that of a sample. Aiming at the rank rather than
-// at the middle leaves little on its side.
+// guess returns an element that is likely to be at the rank or close to it: the one at that part of a sorted sample. A
+// pivot near the rank, not in the middle, leaves few elements to search.
 func guess(sizes []int64, at int) int64 {
 	var sample [sampled]int64
 	step := len(sizes) / sampled

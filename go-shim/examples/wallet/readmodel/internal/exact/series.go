@@ -9,21 +9,21 @@ import (
 // Bucket is one calendar step of a series.
 type Bucket struct {
 	Count uint64
-	// sums of credits and debits.
+	// sums has the sum of credits and the sum of debits, as |amount|.
 	sums [2]ledger.Int128
 }
 
-// Credits is the sum of the credits.
+// Credits returns the sum of the credits.
 func (b *Bucket) Credits() ledger.Int128 { return b.sums[0] }
 
-// Debits is the sum of the debits, as |amount|.
+// Debits returns the sum of the debits, as |amount|.
 func (b *Bucket) Debits() ledger.Int128 { return b.sums[1] }
 
-// Net is what the credits exceed the debits by.
+// Net returns the credits less the debits.
 func (b *Bucket) Net() ledger.Int128 { return b.sums[0].Sub(b.sums[1]) }
 
-// Series hands over each bucket that the window touches, in order, empty ones included, after the posted balance before
-// the window. The buckets must not be kept.
+// Series calls take once, with the posted balance before the window, the index of the first bucket, and all buckets
+// that the window touches, in order, including empty ones. take must not keep the buckets.
 func Series(log versions.Log, window Window, step walletv1.Step, take func(before ledger.Int128, first int64, buckets []Bucket)) {
 	memory := pool.Get().(*scratch)
 	s := series{
@@ -44,8 +44,8 @@ type series struct {
 	first   int64
 	buckets []Bucket
 	before  ledger.Int128
-	// Histories are mostly in order of time, and to stay in a bucket is cheaper than to find it again: near is the one
-	// that holds the times from nearUS on, nearUS+widthUS not included.
+	// near is the bucket of the entry before. It holds the times from nearUS on, up to and without nearUS+widthUS.
+	// Entries are mostly in order of time, and to stay in a bucket is cheaper than to find it again.
 	near            *Bucket
 	nearUS, widthUS int64
 }

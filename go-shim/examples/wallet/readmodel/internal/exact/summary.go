@@ -8,30 +8,31 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
-// Summary is what one pass over a window gives.
+// Summary holds the figures of one pass over a window.
 type Summary struct {
 	CreditCount, DebitCount uint64
 	Sums                    versions.Sides
-	// Counterparties are the different ones, nobody not among them.
+	// Counterparties is the number of different counterparties.
 	Counterparties uint64
-	// The others are meaningless without entries.
+	// Without entries the following fields have no meaning.
 	Min, Max        int64
 	FirstUS, LastUS int64
 	squares         wide
-	// Ranked are the sizes that stand at the ranks asked for.
+	// Ranked holds the percentiles of |amount|, in the order of the request.
 	Ranked []int64
 }
 
-// A run adds up in 64 bits, its squares in 128; only its totals are added to the wider ones.
+// A run of entries is summed in 64 bits and its squares in 128 bits. Only the totals of a run are added to the wider
+// sums. These constants fail to compile if a run's totals could overflow.
 const (
 	_ = uint64(math.MaxInt64/2 - versions.BlockSize*ledger.MaxAmount)
 	_ = uint64(1<<127/(ledger.MaxAmount*ledger.MaxAmount) - versions.BlockSize)
 )
 
-// Count is the number of entries in the window.
+// Count returns the number of entries in the window.
 func (s *Summary) Count() int64 { return int64(s.CreditCount + s.DebitCount) }
 
-// Summarize sums up a window. Percentiles are in basis points, ids is one more than the highest slot in the log.
+// Summarize sums up a window. Percentiles are in basis points. ids must be greater than the highest slot in the log.
 func Summarize(log versions.Log, window Window, percentiles []uint32, ids int) Summary {
 	s := Summary{Min: math.MaxInt64, Max: math.MinInt64, FirstUS: math.MaxInt64, LastUS: math.MinInt64}
 	memory := pool.Get().(*scratch)
@@ -48,7 +49,8 @@ func Summarize(log versions.Log, window Window, percentiles []uint32, ids int) S
 	return s
 }
 
-// add takes in a run, and puts sizes and counterparties of what it counted into the given places.
+// add sums up the entries of a run that are in the window. It writes their sizes and counterparties to sizes and slots,
+// and returns their number.
 func (s *Summary) add(run []versions.Entry, window Window, sizes []int64, slots []uint32) (n int) {
 	sizes, slots = sizes[:len(run)], slots[:len(run)]
 	var debits, net, gross int64
@@ -82,7 +84,7 @@ func (s *Summary) add(run []versions.Entry, window Window, sizes []int64, slots 
 	return n
 }
 
-// distinct counts different slots but for Nobody.
+// distinct returns the number of different slots, without Nobody.
 func distinct(memory *scratch, slots []uint32, ids int) uint64 {
 	seen := room(&memory.seen, ids/64+1)
 	seen[versions.Nobody/64] = 1 << (versions.Nobody % 64)
@@ -103,8 +105,8 @@ func distinct(memory *scratch, slots []uint32, ids int) uint64 {
 	return count
 }
 
-// Stddev is the population standard deviation, rounded down: the largest s with (s*n)² ≤ n*Σx² - (Σx)². It needs
-// entries. A float guesses, integers decide.
+// Stddev returns the population standard deviation, rounded down: the largest s with (s*n)² ≤ n*Σx² - (Σx)². There must
+// be entries. It estimates s with floats and corrects it with integers.
 func (s *Summary) Stddev() int64 {
 	n := uint64(s.Count())
 	target := s.squares.times(n).minus(squared(s.Sums.Net()))

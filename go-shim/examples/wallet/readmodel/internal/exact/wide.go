@@ -6,10 +6,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// wide is an unsigned 256-bit integer, lowest word first, as far as a standard deviation needs one.
+// wide is an unsigned 256-bit integer, lowest word first. It has only the operations that a standard deviation needs.
 type wide [4]uint64
 
-// square of high*2^64 + low.
+// square returns the square of high*2^64 + low.
 func square(high, low uint64) wide {
 	var w wide
 	w[1], w[0] = bits.Mul64(low, low)
@@ -25,7 +25,7 @@ func square(high, low uint64) wide {
 	return w
 }
 
-// squared is v², of either sign.
+// squared returns v². v may be negative.
 func squared(v ledger.Int128) wide {
 	if v.Sign() < 0 {
 		v = ledger.Int128{}.Sub(v)
@@ -33,7 +33,7 @@ func squared(v ledger.Int128) wide {
 	return square(v.Words())
 }
 
-// plus adds high*2^64 + low.
+// plus returns w + high*2^64 + low.
 func (w wide) plus(high, low uint64) wide {
 	var carry uint64
 	w[0], carry = bits.Add64(w[0], low, 0)
@@ -43,7 +43,7 @@ func (w wide) plus(high, low uint64) wide {
 	return w
 }
 
-// times must fit.
+// times returns w*n, which must fit.
 func (w wide) times(n uint64) wide {
 	var product wide
 	var carry uint64
@@ -56,7 +56,7 @@ func (w wide) times(n uint64) wide {
 	return product
 }
 
-// minus must not be negative.
+// minus returns w - v, which must not be negative.
 func (w wide) minus(v wide) wide {
 	var borrow uint64
 	for i := range w {
@@ -73,7 +73,7 @@ func (w wide) less(v wide) bool {
 	return borrow != 0
 }
 
-// float is nearly w.
+// float returns w as a float, which is not exact.
 func (w wide) float() float64 {
 	var f float64
 	for i := len(w) - 1; i >= 0; i-- {

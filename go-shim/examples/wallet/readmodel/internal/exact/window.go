@@ -1,5 +1,5 @@
-// Package exact computes statistics over the entries of one (account, asset): integers only, each figure a function of
-// the entries alone. What it needs while computing is pooled.
+// Package exact computes statistics over the entries of one (account, asset). Results are exact integers that depend on
+// the entries alone. The memory for a computation comes from a pool.
 package exact
 
 import (
@@ -8,16 +8,17 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
-// Window is a span of time, start included, end not; the end is after the start.
+// Window is a span of time. It includes FromUS and excludes ToUS, which must be after FromUS.
 type Window struct{ FromUS, ToUS int64 }
 
-// takes selects what the statistics are over: posted, and inside. One comparison does for both ends.
+// takes returns whether the statistics include the entry: it is posted and inside the window. One unsigned comparison
+// checks both ends.
 func (w Window) takes(e *versions.Entry) bool {
 	return e.IsPosted() && uint64(e.OccurredAtUS-w.FromUS) < uint64(w.ToUS-w.FromUS)
 }
 
-// scratch is memory to compute in. Tables by id slot are all zeros between uses, so that nobody has to clear more than
-// they filled.
+// scratch is the memory of one computation. Between uses the tables by slot (seen and places) are all zeros, so that a
+// computation clears no more than it filled.
 type scratch struct {
 	sizes  []int64
 	slots  []uint32
@@ -30,7 +31,7 @@ type scratch struct {
 
 var pool = sync.Pool{New: func() any { return new(scratch) }}
 
-// room gives n elements of any value, reusing what is there.
+// room returns n elements with unspecified values. It reuses the memory in held if that is long enough.
 func room[T any](held *[]T, n int) []T {
 	if cap(*held) < n {
 		*held = make([]T, n+n/4)
@@ -38,8 +39,8 @@ func room[T any](held *[]T, n int) []T {
 	return (*held)[:n]
 }
 
-// split is an amount's sign, 0 for a credit and 1 for a debit, and its size: without a branch, because signs follow no
-// pattern that a processor could learn.
+// split returns an amount's sign, 0 for a credit and 1 for a debit, and its |amount|. It has no branch, because a
+// processor cannot predict signs.
 func split(amount int64) (debit, size int64) {
 	sign := amount >> 63
 	return -sign, (amount ^ sign) - sign

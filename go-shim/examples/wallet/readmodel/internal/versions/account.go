@@ -1,28 +1,29 @@
 package versions
 
-// Account is one account in a version, as it was at a position.
+// Account is an account in a version, as it was at a position.
 type Account struct {
 	version *Version
 	at      uint64
-	// first is its newest holding that the version has.
+	// first is the slot of the account's newest holding in the version, or 0.
 	first uint32
 }
 
-// Holding is what an account has of an asset. Without a log it is nothing.
+// Holding holds an account's entries in an asset. The zero Log has none.
 type Holding struct {
 	Asset string
 	Log   Log
-	// running is over all that the version has, of which the log may be a part.
+	// running sums up all entries that the version has. Log may hold only the first of them.
 	running *Standing
 }
 
-// Ids is one more than the highest slot that an entry may name.
+// Ids returns one more than the highest slot that an entry may name.
 func (v *Version) Ids() int { return int(v.ledger.ids.size()) }
 
-// Name is the id of a slot. It must not be changed.
+// Name returns the id of a slot. The caller must not change it.
 func (v *Version) Name(slot uint32) []byte { return v.ledger.ids.name(slot) }
 
-// Account finds an account that had an entry at the position, which must not be after the version's.
+// Account returns an account, and false if it had no entry at the position. The position must not be after the
+// version's.
 func (v *Version) Account(id string, at uint64) (Account, bool) {
 	l := v.ledger
 	first := l.heads.at(l.ids.find(id)).Load()
@@ -41,7 +42,7 @@ func (v *Version) Account(id string, at uint64) (Account, bool) {
 	return a, false
 }
 
-// Holding finds what the account has of one asset; false if it never had an entry in it.
+// Holding returns the account's holding of an asset, and false if the account had no entry in it.
 func (a Account) Holding(asset string) (Holding, bool) {
 	l := a.version.ledger
 	for slot := a.first; slot != 0; {
@@ -55,7 +56,7 @@ func (a Account) Holding(asset string) (Holding, bool) {
 	return Holding{}, false
 }
 
-// AppendHoldings appends all of them, ascending by asset.
+// AppendHoldings appends all holdings of the account, in ascending order of their assets.
 func (a Account) AppendHoldings(to []Holding) []Holding {
 	l := a.version.ledger
 	already := len(to)
@@ -83,7 +84,7 @@ func (v *Version) holding(slot uint32, h *holding, at uint64) Holding {
 	return Holding{*v.ledger.assets.at(h.asset), log, standing}
 }
 
-// Standing is over the whole log.
+// Standing sums up the whole log.
 func (h *Holding) Standing() Standing {
 	if h.running == nil {
 		return Standing{}
@@ -100,7 +101,7 @@ func (h *Holding) Standing() Standing {
 	return s
 }
 
-// Before is over the entries that occurred before an instant.
+// Before sums up the entries that occurred before an instant.
 func (h *Holding) Before(us int64) Standing {
 	if h.running == nil {
 		return Standing{}

@@ -7,18 +7,18 @@ const (
 	columnSize = 1 << columnBits
 )
 
-// column is an array that only grows, in chunks that never move: one writer adds to it while readers use what they have
-// learnt of. Whoever tells a reader of an index does so atomically, after the element was written.
+// column is an array that only grows, in chunks that never move. One writer adds elements while readers use earlier
+// ones. The writer must write an element before it publishes the element's index to readers, atomically.
 type column[T any] struct {
 	chunks atomic.Pointer[[]*[columnSize]T]
 }
 
-// at needs an index for which reserve was called.
+// at returns the element at an index. reserve must have been called for the index.
 func (c *column[T]) at(i uint32) *T {
 	return &(*c.chunks.Load())[i>>columnBits][i%columnSize]
 }
 
-// reserve makes room up to index i. Only the writer calls it.
+// reserve makes room up to index i. Only the writer may call it.
 func (c *column[T]) reserve(i uint32) {
 	held := c.chunks.Load()
 	if held == nil || int(i>>columnBits) >= len(*held) {

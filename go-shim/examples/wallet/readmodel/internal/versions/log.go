@@ -9,11 +9,11 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// BlockSize is how many entries are contiguous at most, so that few are copied when a log outgrows its room. With 24
-// bytes an entry, every power of two below is a size class of Go's allocator.
+// BlockSize is the largest number of contiguous entries. It bounds how many are copied when a log outgrows its memory.
+// With 24 bytes an entry, every smaller power of two is a size class of Go's allocator.
 const BlockSize = 1 << 10
 
-// firstOfMany is the room that the second and later blocks of a log start with.
+// firstOfMany is the capacity that the second and later blocks of a log start with.
 const firstOfMany = 1 << 6
 
 const phaseBits = 2
@@ -21,27 +21,27 @@ const phaseBits = 2
 // Entry is what the statistics need of an entry, in 24 bytes without pointers.
 type Entry struct {
 	OccurredAtUS int64
-	// packed is amount<<2 | phase.
+	// packed is amount<<phaseBits | phase.
 	packed int64
-	// Counterparty is its slot, or Nobody.
+	// Counterparty is the counterparty's slot, or Nobody.
 	Counterparty uint32
-	// sinceBase is the position, less that of the block's first entry.
+	// sinceBase is the position less the position of the block's first entry.
 	sinceBase uint32
 }
 
-// A shifted amount must fit, and phases must fit the room that the shift makes.
+// These constants fail to compile if a shifted amount does not fit, or a phase does not fit the bits below it.
 const (
 	_ = uint64(math.MaxInt64>>phaseBits - ledger.MaxAmount)
 	_ = uint64(1<<phaseBits - 1 - walletv1.Phase_PHASE_RELEASE)
 )
 
-// Amount is signed, in minor units.
+// Amount returns the signed amount, in minor units.
 func (e *Entry) Amount() int64 { return e.packed >> phaseBits }
 
-// Phase is what the entry did.
+// Phase returns the entry's phase.
 func (e *Entry) Phase() walletv1.Phase { return walletv1.Phase(e.packed & (1<<phaseBits - 1)) }
 
-// IsPosted selects what statistics are about.
+// IsPosted returns whether statistics include the entry.
 func (e *Entry) IsPosted() bool {
 	return e.packed&(1<<phaseBits-1) == int64(walletv1.Phase_PHASE_POSTED)
 }
@@ -55,22 +55,23 @@ type block struct {
 	entries []Entry
 }
 
-// blocks are all of a log. The tail has room, which the writer fills; readers know how far they may read.
+// blocks holds all entries of a log. The tail has spare capacity, which the writer fills. Each reader has the count of
+// entries that it may read.
 type blocks struct {
 	sealed []block
 	tail   block
 }
 
-// Log is the first entries of one (account, asset), in booking order.
+// Log holds the first count entries of one (account, asset), in booking order.
 type Log struct {
 	blocks *blocks
 	count  uint64
 }
 
-// Len is the number of entries.
+// Len returns the number of entries.
 func (l Log) Len() int { return int(l.count) }
 
-// Runs are the entries, in contiguous runs of at most BlockSize.
+// Runs yields the entries, in contiguous runs of at most BlockSize.
 func (l Log) Runs() iter.Seq[[]Entry] {
 	return func(yield func([]Entry) bool) {
 		if l.blocks == nil {
@@ -88,12 +89,13 @@ func (l Log) Runs() iter.Seq[[]Entry] {
 	}
 }
 
-// first is the part of the block that belongs to the first count entries of the log, of which it has some.
+// first returns the part of the block that belongs to the first count entries of the log. The block must have such
+// entries.
 func (b *block) first(count uint64) []Entry {
 	return b.entries[:min(uint64(len(b.entries)), count-b.start)]
 }
 
-// until is the log as it was at a position.
+// until returns the log as it was at a position.
 func (l Log) until(position uint64) Log {
 	if l.count == 0 {
 		return l
@@ -112,8 +114,8 @@ func (l Log) until(position uint64) Log {
 	return Log{l.blocks, b.start + uint64(within)}
 }
 
-// add is the writer's: it puts an entry behind the first count and returns where the log is now. What readers may see
-// of old is not touched.
+// add puts an entry behind the first count entries and returns the new blocks of the log, which may be old itself. It
+// does not change entries that readers of old may see. Only the writer may call it.
 func (old *blocks) add(count, position uint64, e Entry) *blocks {
 	b := old
 	switch {

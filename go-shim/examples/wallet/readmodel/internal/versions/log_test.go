@@ -30,8 +30,9 @@ func TestAmountsAndPhasesComeBack(t *testing.T) {
 	}
 }
 
-// Positions with gaps, several entries at one position, and one so far on that a block cannot tell it: every log that
-// was taken on the way keeps what it had, and is found again from the last one by its position.
+// TestLogsOfOldKeepTheirEntries builds a log with several entries at one position, and with a gap of positions that is
+// too wide for a block. Every log that was taken on the way must keep its entries, and until must find the same entries
+// in the last log.
 func TestLogsOfOldKeepTheirEntries(t *testing.T) {
 	const count = 3*BlockSize + 5
 	positionOf := func(n int) uint64 {

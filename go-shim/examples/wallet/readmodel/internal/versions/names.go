@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// Nobody is the slot of the empty name.
+// Nobody is the slot of the empty name, which stands for no counterparty.
 const Nobody uint32 = 0
 
-// names gives every id a dense slot, in order of first appearance. One writer interns while readers look up without
-// locks. Slots are shared by all versions: whether an id had entries at a position is for the version to say.
+// names gives every id a slot: a number, dense and in order of first appearance. One writer interns ids while readers
+// look them up without locks. All versions share the slots, so a slot may belong to an id that an older version does
+// not have.
 //
-// Nothing in it is a pointer but the chunks, so the collector has nothing to follow.
+// Only the chunks are pointers, so the garbage collector has almost nothing to follow.
 type names struct {
 	seed  maphash.Seed
 	table atomic.Pointer[table]
@@ -21,13 +22,13 @@ type names struct {
 	count atomic.Uint32
 }
 
-// table is open addressing with linear probing, at most half full.
+// table is a hash table with open addressing and linear probing, at most half full.
 type table struct {
 	mask  uint32
 	cells []cell
 }
 
-// cell is empty while key is 0; ref is written before key and never changes.
+// cell is empty while key is 0. ref is written before key and then never changes.
 type cell struct {
 	key atomic.Uint64 // hash<<32 | slot
 	ref nameRef
@@ -43,21 +44,21 @@ func newNames() *names {
 	return n
 }
 
-// size is one more than the highest slot.
+// size returns one more than the highest slot.
 func (n *names) size() uint32 { return n.count.Load() }
 
-// find gives Nobody for a name that was never interned.
+// find returns the slot of a name, or Nobody if the name was never interned.
 func (n *names) find(name string) uint32 {
 	slot, _ := n.table.Load().find(n, n.hash(name), name)
 	return slot
 }
 
-// name must not be changed by the caller.
+// name returns the name of a slot. The caller must not change it.
 func (n *names) name(slot uint32) []byte { return n.bytes.get(*n.refs.at(slot)) }
 
 func (n *names) hash(name string) uint32 { return uint32(maphash.String(n.seed, name) >> 32) }
 
-// intern is the writer's.
+// intern returns the slot of a name, and gives it one if it has none. Only the writer may call it.
 func (n *names) intern(name string) uint32 {
 	if name == "" {
 		return Nobody
@@ -86,7 +87,7 @@ func (n *names) intern(name string) uint32 {
 	return slot
 }
 
-// find gives the slot, or Nobody and the cell where the name belongs.
+// find returns the slot of a name, or Nobody and the index of the free cell for the name.
 func (t *table) find(n *names, hash uint32, name string) (slot, free uint32) {
 	for i := hash & t.mask; ; i = (i + 1) & t.mask {
 		c := &t.cells[i]
@@ -111,7 +112,7 @@ func (t *table) doubled() *table {
 	return larger
 }
 
-// put adds a name that is not there.
+// put adds a name that the table does not have.
 func (t *table) put(hash, slot uint32, ref nameRef) {
 	i := hash & t.mask
 	for t.cells[i].key.Load() != 0 {
@@ -125,13 +126,13 @@ func (c *cell) set(hash, slot uint32, ref nameRef) {
 	c.key.Store(uint64(hash)<<32 | uint64(slot))
 }
 
-// nameRef says where in the arena a name is: chunk<<32 | offset<<16 | length. Names are of 1-64 bytes, as all ids are, so
-// that 0 is no name's.
+// nameRef says where in the arena a name is: chunk<<32 | offset<<16 | length. All ids have 1-64 bytes, so no name has
+// the nameRef 0.
 type nameRef uint64
 
 const arenaChunk = 1 << 16
 
-// arena holds the bytes of names, which stay where they are.
+// arena holds the bytes of names, which never move.
 type arena struct {
 	chunks atomic.Pointer[[][]byte]
 	used   int

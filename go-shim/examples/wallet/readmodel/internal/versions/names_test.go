@@ -20,7 +20,8 @@ func TestSlotsAreDenseAndStay(t *testing.T) {
 	}
 }
 
-// Enough names for collisions, several tables and several chunks; readers find what was announced, whatever is growing.
+// TestNamesAreFoundWhileTheyGrow uses enough names for collisions, several tables and several chunks. Readers must find
+// every announced name while these grow.
 func TestNamesAreFoundWhileTheyGrow(t *testing.T) {
 	const count = 100_000
 	n := newNames()

@@ -5,10 +5,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
-// Sides are a sum of credits and one of debits, as |amount|.
+// Sides holds the sum of credits and the sum of debits, both as |amount|.
 type Sides struct{ Credits, Debits ledger.Int128 }
 
-// Net is what the credits exceed the debits by.
+// Net returns the credits less the debits.
 func (s *Sides) Net() ledger.Int128 { return s.Credits.Sub(s.Debits) }
 
 func (s *Sides) add(amount int64) {
@@ -27,11 +27,11 @@ func (s *Sides) remove(amount int64) {
 	}
 }
 
-// Standing is what the entries of one (account, asset) add up to.
+// Standing sums up entries of one (account, asset).
 type Standing struct {
 	Posted, Pending Sides
 	Entries         uint64
-	// LastUS is the latest time, not that of the last entry booked; meaningless without entries.
+	// LastUS is the latest time of any entry, which need not be the one booked last. Without entries it has no meaning.
 	LastUS int64
 }
 

@@ -1,7 +1,11 @@
 package versions
 
-// The standings of all holdings, by slot, as a tree of fixed height. A version shares with the one before it all nodes
-// but those on the way to what its transaction changed. Leaves have no pointers.
+// The standings of all holdings are in a tree of fixed height, indexed by the holding's slot:
+//
+//	tree (the root) ──> bough ──> twig ──> leaf: 4 standings
+//
+// A version shares its nodes with the version before it. It has copies of only the nodes on the paths to the standings
+// that its transaction changed. Leaves have no pointers.
 const (
 	leafBits   = 2
 	fanOutBits = 5
@@ -11,7 +15,8 @@ const (
 	fanOut     = 1 << fanOutBits
 )
 
-// Each node knows the position whose transaction made it: until that is published, it may be changed in place.
+// Each node has the position of the version that made it. Until that version is published, its writer may change the
+// node in place.
 type (
 	bough struct {
 		madeAt uint64
@@ -27,16 +32,17 @@ type (
 	}
 )
 
-// tree is the root. Its owner may replace elements, the nodes beneath are immutable once published.
+// tree is the root. Each version has its own root and may replace the elements. Published nodes below it are immutable.
 type tree []*bough
 
-// get needs a slot that own was called for.
+// get returns the standing of a slot. own must have been called for the slot.
 func (t tree) get(slot uint32) *Standing {
 	l := t[slot>>rootShift].twigs[slot>>boughShift%fanOut].leaves[slot>>twigShift%fanOut]
 	return &l.standings[slot%(1<<leafBits)]
 }
 
-// own makes the way to a slot the version's own, and the standing there safe to change.
+// own returns the standing of a slot, to change. It copies the nodes on the path to the slot, unless the version at
+// this position made them itself.
 func (t *tree) own(slot uint32, position uint64) *Standing {
 	for int(slot>>rootShift) >= len(*t) {
 		*t = append(*t, &bough{madeAt: position})

@@ -1,5 +1,14 @@
-// Package versions keeps a ledger in memory as immutable versions, one for each position. One writer makes them;
-// readers take the newest by one atomic load, never lock, and keep what they took for as long as they like.
+// Package versions keeps a ledger in memory as immutable versions, one for each position. One writer makes them.
+// Readers take the newest version by one atomic load, never lock, and may keep a version for as long as they like.
+//
+// Ids, assets and holdings have slots: numbers that index tables. A holding is one (account, asset).
+//
+//	Ledger.newest ──> Version ──> standings: by holding slot, the sums of the entries  (copied on write)
+//	Ledger.ids     id    ──> slot                                                     (shared, only grows)
+//	Ledger.heads   account's slot ──> newest holding ──next──> older holding ...       (shared, only grows)
+//	                                      └──> blocks ──> entries, in booking order    (shared, only grows)
+//
+// A version skips holdings and entries that are newer than itself.
 package versions
 
 import (
@@ -9,25 +18,25 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// Ledger is the writer's side, and what all versions share: ids, assets and logs only grow, and a version knows how
-// much of them is its own.
+// Ledger is what the writer changes and what all versions share. Ids, assets and logs only grow; each version has
+// counts that say how much of them it may use.
 type Ledger struct {
 	newest atomic.Pointer[Version]
 
 	ids *names
-	// heads are the first holdings of accounts, by id slot.
+	// heads has the slot of each account's newest holding, by the account's slot.
 	heads    column[atomic.Uint32]
 	holdings column[holding]
 	assets   column[string]
-	// assetSlots is the writer's.
+	// assetSlots is used only by the writer.
 	assetSlots map[string]uint32
 }
 
-// holding is one (account, asset). Everything but blocks is written once.
+// holding is one (account, asset). All fields but blocks are written once.
 type holding struct {
 	asset uint32
-	// next is the account's holding before this one, 0 if there is none. Newer ones come first, so that a version skips
-	// those that it does not have yet.
+	// next is the slot of the account's next older holding, or 0. Newer holdings come first, so that a version can skip
+	// those that it does not have.
 	next   uint32
 	blocks atomic.Pointer[blocks]
 }
@@ -39,12 +48,12 @@ type Version struct {
 	Entries  uint64
 
 	ledger *Ledger
-	// holdings is one more than the highest slot; slot 0 is not used.
+	// holdings is one more than the highest slot of a holding. Slot 0 is not used.
 	holdings  uint32
 	standings tree
 }
 
-// New makes an empty ledger, at position 0.
+// New returns an empty ledger, at position 0.
 func New() *Ledger {
 	l := &Ledger{ids: newNames(), assetSlots: make(map[string]uint32)}
 	l.heads.reserve(Nobody)
@@ -52,10 +61,10 @@ func New() *Ledger {
 	return l
 }
 
-// Newest is what readers start from.
+// Newest returns the newest version.
 func (l *Ledger) Newest() *Version { return l.newest.Load() }
 
-// Apply makes the version after the newest; a gap panics. There must be one caller at a time.
+// Apply makes the version after the newest. It panics at a gap. There must be one caller at a time.
 func (l *Ledger) Apply(tx *walletv1.Transaction) {
 	old := l.newest.Load()
 	if tx.GetPosition() != old.Position+1 {
@@ -73,7 +82,7 @@ func (l *Ledger) Apply(tx *walletv1.Transaction) {
 }
 
 func (l *Ledger) book(v *Version, occurredAtUS int64, e *walletv1.Entry) {
-	// Before the ids are known to readers.
+	// This must come before readers can find the ids.
 	l.heads.reserve(l.ids.size() + 1)
 	account := l.ids.intern(e.GetAccountId())
 	booked := Entry{
@@ -91,7 +100,7 @@ func (l *Ledger) book(v *Version, occurredAtUS int64, e *walletv1.Entry) {
 	standing.count(&booked)
 }
 
-// hold finds the holding of an account in an asset, or makes it.
+// hold returns the slot of an account's holding of an asset. It makes the holding if there is none.
 func (l *Ledger) hold(v *Version, account, asset uint32) uint32 {
 	head := l.heads.at(account)
 	first := head.Load()

@@ -14,7 +14,7 @@ func gift(position uint64, account, asset string) *walletv1.Transaction {
 	}}
 }
 
-// seen writes down what a version shows of an account.
+// seen returns a text of all that a version shows of an account.
 func seen(v *Version, account string, at uint64) (text string) {
 	a, ok := v.Account(account, at)
 	if !ok {
@@ -42,7 +42,7 @@ func TestVersionsKeepWhatTheyShow(t *testing.T) {
 	if want := "AAA 2 since -5; EUR 4 since -2; GBP 4 since -1; USD 2 since -4; "; shown[6] != want {
 		t.Errorf("got %q", shown[6])
 	}
-	// Accounts enough for several leaves, twigs and boughs, some of them made by versions in between.
+	// There are enough accounts for several leaves, twigs and boughs.
 	const many = 10_000
 	for n := range uint64(many) {
 		l.Apply(gift(uint64(len(shown))+n, fmt.Sprint(n), "GBP"))
