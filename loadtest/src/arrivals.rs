@@ -20,7 +20,7 @@ pub enum Spread {
 /// One window of load against one target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// Planned reads a second at the begin.
+    /// Planned reads a second at the beginning.
     pub from_qps: f64,
     /// Planned reads a second at the end. A ramp is linear between the two; otherwise they are equal.
     pub to_qps: f64,

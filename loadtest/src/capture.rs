@@ -7,7 +7,7 @@
 //! | kind | bytes | meaning |
 //! |---|---|---|
 //! | 1 | u16 length, path | A method, `/package.Service/Method`. The first one has index 0, the next 1, and so on. |
-//! | 2 | u16 method, u64 time, u32 length, message | A request: index of a method above it, µs since the begin of the capture, and the protobuf message without gRPC's five-byte prefix. |
+//! | 2 | u16 method, u64 time, u32 length, message | A request: index of a method above it, µs since the beginning of the capture, and the protobuf message without gRPC's five-byte prefix. |
 //!
 //! Limits: a file of 2 GiB; 20,000,000 requests; 65,535 different methods; a path of 3-1,024 bytes of printable ASCII
 //! without spaces that begins with a slash; a message of 4 MiB, which is gRPC's default; a time of 366 days. A capture

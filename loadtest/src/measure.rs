@@ -36,7 +36,7 @@ pub struct Observed {
     /// OK answers to the window's own reads, however late, a second: `ok` over the window's duration, or over the time
     /// that the target took for these reads if it fell behind.
     pub achieved_qps: f64,
-    /// Time from the window's begin until the last of its reads had ended.
+    /// Time from the window's beginning until the last of its reads had ended.
     pub until_drained: Duration,
     /// Time from the planned send to the answer, for every read that was due: what a caller would have waited. A read
     /// without an answer counts with the time until it was given up.

@@ -108,7 +108,7 @@ pub struct Next {
     pub round: u32,
     /// Index of the target. One past the last is the baseline's second pass.
     pub target: usize,
-    /// The rate at its begin.
+    /// The rate at its beginning.
     pub from_qps: f64,
     /// The rate at its end, which is the one that is judged.
     pub to_qps: f64,
@@ -390,8 +390,8 @@ impl Plan {
         let (round, rounds) = equal.map_or((Duration::ZERO, 0), |equal| {
             (self.round_cost(equal), equal.rounds)
         });
-        // Equal load needs a rate that held. Until there is one, the search has priority: only one round is kept room
-        // for.
+        // Equal load needs a rate that held. Until there is one, the search has priority, and time is reserved for one
+        // round only.
         let begun = self.climbs.iter().any(|climb| climb.held.is_some());
         let rounds = if begun { rounds } else { rounds.min(1) };
         let cost = self.budget.cost(Kind::Search, search.window, members.len());

@@ -53,7 +53,7 @@ pub struct Measurement {
     pub observed: Observed,
     /// What the servers used.
     pub processes: Vec<ProcessUsage>,
-    /// When the window began, counted from the begin of the run.
+    /// When the window began, counted from the beginning of the run.
     pub at: Duration,
     /// How long the window took, with everything around it.
     pub took: Duration,

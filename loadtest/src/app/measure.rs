@@ -98,7 +98,7 @@ fn carry_out(
     )
 }
 
-/// Returns the time from the begin of the first window to the end of the last.
+/// Returns the time from the beginning of the first window to the end of the last.
 fn span(done: &Done, elapsed: Duration) -> Duration {
     let first = done
         .windows

@@ -22,7 +22,7 @@ struct Times {
     times: Arc<[u64]>,
     /// Index into `times`.
     next: usize,
-    /// The time at which the current repetition of the capture begins, counted from the window's begin.
+    /// The time at which the current repetition of the capture begins, counted from the window's beginning.
     base_us: i128,
     cycle_us: u64,
     speed: f64,

@@ -41,8 +41,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Adds a request. `at` is its time since the begin of the capture. A request that the format can't hold is refused
-    /// with [`io::ErrorKind::InvalidInput`], and leaves the file as it was.
+    /// Adds a request. `at` is its time since the beginning of the capture. A request that the format can't hold is
+    /// refused with [`io::ErrorKind::InvalidInput`], and leaves the file as it was.
     pub fn write(&mut self, path: &str, at: Duration, message: &[u8]) -> io::Result<()> {
         let refused = |rule: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, rule));
         let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);

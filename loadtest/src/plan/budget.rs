@@ -86,8 +86,9 @@ impl Budget {
         self.limit.is_none_or(|limit| self.total + cost <= limit)
     }
 
-    /// Whether there is room for the rounds of equal load after `cost`. All rounds are kept room for as far as half of
-    /// the budget holds them; [`ROUNDS_WANTED`] as far as [`ROUNDS_SHARE`] of it holds them; and one in any case.
+    /// Whether enough time is left after `cost` for the rounds of equal load. Time is reserved for the largest of these
+    /// numbers of rounds, but not for more than `rounds`: as many as fit into half of the budget; up to
+    /// [`ROUNDS_WANTED`] that fit into [`ROUNDS_SHARE`] of it; one.
     pub(super) fn leaves(&self, cost: Duration, round: Duration, rounds: u32) -> bool {
         let Some(limit) = self.limit else {
             return true;

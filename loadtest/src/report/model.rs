@@ -68,7 +68,7 @@ pub struct Limits {
 pub struct Run {
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// Seconds from the begin of the first window to the end of the last.
+    /// Seconds from the beginning of the first window to the end of the last.
     pub duration_s: f64,
     /// The command line, paths as given.
     pub command: Vec<String>,

@@ -13,7 +13,7 @@ const ALONE_QPS: f64 = 2000.0;
 
 const WARM_UP: Duration = Duration::from_millis(1500);
 const WINDOW: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-/// The time from the end of a window to the begin of the next, which includes opening the connections.
+/// The time from the end of a window to the beginning of the next, which includes opening the connections.
 const BETWEEN: Duration = Duration::from_millis(60);
 /// The time to start the servers and to write the report.
 const AROUND: Duration = Duration::from_secs(5);
