@@ -1,4 +1,5 @@
-//! Embeds the descriptors of the wallet's service, from which scenarios are checked and requests are encoded.
+//! Embeds the descriptors of the wallet's service. Scenarios are checked against them, and requests are encoded with
+//! them.
 
 use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};

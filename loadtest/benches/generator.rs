@@ -1,9 +1,10 @@
-//! What the generator can do: the highest constant rate that it sends on time, and what a request costs it.
+//! Measures the generator: the highest constant rate that it sends on time, and what a request costs it.
 //!
-//! `cargo bench -p loadtest --bench generator` measures: the generator on the last core, against a server process that
-//! costs next to nothing on the first. Arguments after `--`: a target's address to load instead of that server, `rate=N`
-//! for one window at that rate. Without `--bench`, as `cargo test` runs it, it only checks that every request is
-//! accounted for. On a machine with other work, `chrt -f 10` before the program keeps that from being measured.
+//! `cargo bench -p loadtest --bench generator` measures. The generator runs on the last core. On the first core runs a
+//! server process that costs next to nothing. Arguments after `--`: the address of a target to load instead of that
+//! server; `rate=N` for one window at that rate. Without `--bench`, as under `cargo test`, the program only checks that
+//! every request is accounted for. On a machine with other work, put `chrt -f 10` in front of the program, so that the
+//! other work is not measured.
 
 #[path = "generator/server.rs"]
 mod server;
@@ -26,19 +27,19 @@ use std::{
 /// The argument that makes this program the server.
 const SERVE: &str = "serve";
 const WINDOW: Duration = Duration::from_secs(2);
-/// A window with a higher p99 of the lag does not count.
+/// A window does not count if the p99 of its lag is higher.
 const MAX_LAG_NS: u64 = 1_000_000;
 const FIRST_QPS: f64 = 50_000.0;
 const STEP: f64 = 25_000.0;
-/// Windows at a rate before it counts as too high: other work on the machine breaks single ones.
+/// The number of windows at a rate before it counts as too high, because other work on the machine breaks single ones.
 const TRIES: usize = 3;
 
-/// The same small request again and again.
+/// A workload that sends the same small request again and again.
 struct Trivial {
     methods: Vec<Method>,
 }
 
-/// The server process; it ends with its standard input.
+/// The server process. It ends when its standard input does.
 struct Server(Child);
 
 impl Drop for Server {
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Short, without a word about time.
+/// Checks that every request is accounted for, in a short window and without judging times.
 fn check() -> Result<()> {
     let (address, _server) = start()?;
     let mut generator = connect(&address)?;
@@ -191,7 +192,7 @@ fn connect(address: &Address) -> Result<Generator> {
     Generator::connect(&endpoints, Arc::new(Trivial { methods }), options)
 }
 
-/// Starts this program again as the server, on the core that this thread is pinned to, if it is.
+/// Starts this program again as the server. It runs on the core that this thread is pinned to, if it is pinned.
 fn start() -> Result<(Address, Server)> {
     let failed = |error| Error::caused(Kind::Internal, "the server does not start", error);
     let program = env::current_exe().map_err(failed)?;
@@ -212,7 +213,7 @@ fn start() -> Result<(Address, Server)> {
     Ok((address.trim().parse()?, server))
 }
 
-/// The calling thread and the processes that it starts from now on.
+/// Pins the calling thread, and the processes that it starts from now on.
 fn pin(core: usize) {
     let mut cores = CpuSet::new();
     cores.set(core);

@@ -1,4 +1,4 @@
-//! Composes a run from a command line, and carries it out.
+//! Carries out the commands.
 
 mod break_even;
 mod measure;
@@ -23,10 +23,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-/// As a shell reports a program that Ctrl-C ended.
+/// The exit code that shells report for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
-/// The program: results go to standard output, everything else to standard error.
+/// The program. Results go to standard output, everything else to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     match cli::parse(args).and_then(|asked| carry_out(asked, command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails.
+            // If this fails, there is no way to report it.
             let _ = writeln!(std::io::stderr(), "loadtest: {error}");
             ExitCode::from(error.kind().exit_code())
         }
@@ -58,12 +58,13 @@ fn carry_out(asked: Command, command: Vec<String>) -> Result<()> {
     }
 }
 
-/// Set by the first Ctrl-C (or SIGTERM); the second ends the program at once. Servers that it has started notice that.
+/// Returns a flag that the first Ctrl-C (or SIGTERM) sets. The second ends the program at once; servers that it started
+/// notice that, and end too.
 fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error| Error::caused(Kind::Internal, "cannot listen to signals", error);
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the shutdown looks at the flag that the signal before has set.
+        // The order matters: the shutdown acts if an earlier signal has set the flag.
         flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))
             .map_err(failed)?;
         flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
@@ -152,7 +153,7 @@ fn rerender(asked: &cli::Rerender) -> Result<()> {
     }
 }
 
-/// The one use of standard output.
+/// Prints to standard output. Nothing else does.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -160,7 +161,7 @@ fn print(text: &str) -> Result<()> {
         .map_err(|error| Error::caused(Kind::Output, "standard output failed", error))
 }
 
-/// A reader such as `head` may leave when it has seen enough.
+/// Ignores a closed pipe: a reader such as `head` may leave when it has seen enough.
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! When the reads of a window are due: seeded, at a constant or linearly rising rate.
+//! The times at which the reads of a window are due: seeded, at a constant or linearly rising rate.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -7,30 +7,30 @@ use std::time::Duration;
 /// How planned send times are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spread {
-    /// Exponential gaps, as many independent callers make them.
+    /// Exponential gaps, such as many independent callers make.
     #[default]
     Poisson,
     /// Equal gaps.
     Constant,
-    /// A closed loop: a read is due once fewer than the most are in flight, at no rate of its own. It tells what a read
-    /// costs at full load, and nothing of the wait of callers who would not hold back.
+    /// A closed loop, which has no rate of its own: a read is due whenever fewer reads are in flight than the limit. It
+    /// shows what a read costs at full load. It says nothing about how long callers wait who would not hold back.
     Closed,
 }
 
 /// One window of load against one target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// Planned reads a second at its begin.
+    /// Planned reads a second at the beginning.
     pub from_qps: f64,
-    /// Planned reads a second at its end; equal to `from_qps` but for ramps, linear between.
+    /// Planned reads a second at the end. A ramp is linear between the two; otherwise they are equal.
     pub to_qps: f64,
-    /// How long reads are planned for; it takes longer until the last has been answered.
+    /// The time in which reads are planned. The window takes longer, until the last read has been answered.
     pub duration: Duration,
     /// How the times are spread.
     pub spread: Spread,
-    /// Of the arrival times and of what is read. Equal for windows that are compared.
+    /// Seed of the arrival times and of what is read. Windows that are compared have the same.
     pub seed: u64,
-    /// Ask for positions and keep replies, to compare them with another target's.
+    /// Whether to ask for positions and to keep replies, which are compared with another target's.
     pub keep_replies: bool,
 }
 
@@ -42,7 +42,8 @@ pub struct Arrivals {
     seconds: f64,
     spread: Spread,
     random: Pcg64Mcg,
-    /// Expected arrivals up to the next one: the rate's integral, in which gaps are even or of mean 1.
+    /// The number of arrivals that are expected before the next one, which is the integral of the rate. It grows by
+    /// even steps (`Constant`) or by exponential ones of mean 1 (`Poisson`).
     due: f64,
 }
 
@@ -81,7 +82,7 @@ impl Iterator for Arrivals {
         self.due += match self.spread {
             Spread::Constant => 1.0,
             Spread::Poisson => -(1.0 - self.random.random::<f64>()).ln(),
-            // Only the loop itself knows.
+            // The times depend on the answers.
             Spread::Closed => return None,
         };
         let time = self.time_of(self.due);

@@ -1,22 +1,23 @@
-//! Captured traffic: a file of (method, request bytes, planned time), blind to the schema.
+//! Captured traffic: a file of requests, each with its method, bytes and time. It needs no schema.
 //!
 //! # The file, byte by byte
 //! All integers are little-endian. The header is 12 bytes: the 8 bytes `LOADCAP\n`, then the version as u32, which is 1.
-//! Records follow to the end of the file, in any order of their times; each begins with a byte that says what it is:
+//! Records follow to the end of the file, in any order of their times. Each begins with a byte that says its kind:
 //!
 //! | kind | bytes | meaning |
 //! |---|---|---|
 //! | 1 | u16 length, path | A method, `/package.Service/Method`. The first one has index 0, the next 1, and so on. |
-//! | 2 | u16 method, u64 time, u32 length, message | A request: index of a method above it, µs since the begin of the capture, and the protobuf message without gRPC's five-byte prefix. |
+//! | 2 | u16 method, u64 time, u32 length, message | A request: index of a method above it, µs since the beginning of the capture, and the protobuf message without gRPC's five-byte prefix. |
 //!
-//! Limits: 2 GiB, 20,000,000 requests, 65,535 methods, none twice; a path of 3-1,024 bytes of printable ASCII without
-//! spaces that begins with a slash; a message of 4 MiB, as gRPC's default is; times of 366 days. Metadata is not part of
-//! a capture: it holds credentials.
+//! Limits: a file of 2 GiB; 20,000,000 requests; 65,535 different methods; a path of 3-1,024 bytes of printable ASCII
+//! without spaces that begins with a slash; a message of 4 MiB, which is gRPC's default; a time of 366 days. A capture
+//! has no metadata, because metadata holds credentials.
 //!
-//! Whether a request writes can't be told from its bytes: a replay sends what was captured, writes as reads.
+//! A request's bytes don't show whether it writes. A replay therefore sends everything that was captured, writes like
+//! reads.
 //!
-//! A file that ends within a record, as that of a recorder that was killed does, is good up to the record before.
-//! Anything else is an error that names the offset.
+//! If the file ends within a record, as it does when the recorder is killed, everything before that record is used. Any
+//! other fault is an error that names the offset.
 
 mod format;
 mod replay;
@@ -36,15 +37,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 /// How a capture is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Replay {
-    /// At its own planned times, this much faster (0.001-1,000). See [`Replay::seed`].
+    /// At its own times, this many times as fast (0.001-1,000). See [`Replay::seed`].
     Speed(f64),
-    /// In its order, at the rates of the windows. A window's seed says which request is its first.
+    /// In its order, at the rates of the windows. The window's seed selects its first request.
     Rate,
 }
 
 impl Replay {
-    /// The seed of the `index`-th window of a target, so that it goes on where the one before it ended: of a replay at
-    /// speed, the time of the capture at which the window begins, in µs. `None`: any seed will do.
+    /// Returns the seed of the `index`-th window of a target, so that each window continues where the one before ended.
+    /// For a replay at its own times this is the time in the capture at which the window begins, in µs. `None` means
+    /// that any seed will do.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates.
     pub fn seed(self, index: u64, duration: Duration) -> Option<u64> {
@@ -58,8 +60,8 @@ impl Replay {
     }
 }
 
-/// Reads a whole capture. Requests to the paths of `hot` are reads of hot methods. Beyond its end a capture begins anew,
-/// after a pause of the mean gap between its requests.
+/// Reads a whole capture. `hot` has the paths of hot methods. A capture that comes to its end begins again, after a
+/// pause as long as the mean gap between its requests.
 pub fn open(path: &Path, replay: Replay, hot: &[String]) -> Result<Arc<dyn Workload>> {
     if let Replay::Speed(speed) = replay
         && !(0.001..=1_000.0).contains(&speed)

@@ -1,7 +1,7 @@
 //! The command line, read by clap.
 //!
-//! clap stops at the first mistake. So that all of them are told at once, `forgive` lets each one pass, and the line is
-//! read again.
+//! clap stops at the first mistake. To report all of them at once, `forgive` changes the parser so that it accepts the
+//! mistake, and the line is parsed again.
 
 mod asked;
 mod contradictions;
@@ -25,7 +25,7 @@ use clap::{
 use std::{error::Error as _, ffi::OsString, iter, path::PathBuf};
 use target::Target;
 
-/// What a command line asks for.
+/// A command with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// `run` and `replay`.
@@ -66,13 +66,13 @@ enum Line {
     Replay {
         /// The file
         capture: PathBuf,
-        /// At its own times, so many times as fast [1, unless rates are given]
+        /// Replay at its own times, this many times as fast [1, unless rates are given]
         #[arg(long, value_name = "X", value_parser = value::number(0.001..=1000.0), help_heading = "Capture")]
         speed: Option<f64>,
-        /// /package.Service/Method that a target with a hot address is asked there
+        /// Send this /package.Service/Method to a target's hot address, if it has one
         #[arg(long, value_name = "METHOD", help_heading = "Capture")]
         hot: Vec<String>,
-        /// Objective, rates and ledger of this scenario
+        /// Use the objective, rates and ledger of this scenario
         #[arg(long, value_name = "SCENARIO", help_heading = "Capture")]
         like: Option<String>,
         #[command(flatten)]
@@ -99,7 +99,7 @@ enum Line {
     Report(Rerender),
 }
 
-/// Reads the arguments that follow the program's name.
+/// Parses the arguments after the program's name.
 ///
 /// # Errors
 /// [`Kind::Usage`], with all mistakes, one a line.
@@ -112,7 +112,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
     let name = args.get(1).cloned();
     let name = name.filter(|name| reader.find_subcommand(name).is_some());
     let mut mistakes = Vec::new();
-    // A word is wrong once at most, and then something may be missing.
+    // Each word is wrong at most once. After that, something may be missing.
     for _ in 0..=args.len() {
         let error = match reader.clone().try_get_matches_from(&args) {
             Ok(matches) => return resolve(&reader, &matches, mistakes),
@@ -150,7 +150,7 @@ fn resolve(
 }
 
 impl Line {
-    /// `rates`: the line says at which rates, or that there are none.
+    /// Makes a command. `rates`: the options say at which rates a capture is replayed, or that there are none.
     fn resolve(self, targets: Vec<Target>, rates: bool) -> Command {
         let run = |source, mut options: Box<Options>, writes| {
             let search = &mut options.overrides.search;
@@ -198,7 +198,7 @@ impl Line {
     }
 }
 
-/// A negative number is a value, out of range, not an option.
+/// Lets clap take a negative number as a value, which is then out of range, and not as an option.
 fn may_be_negative(arg: Arg) -> Arg {
     let takes_values = arg.get_long().is_some() && arg.get_action().takes_values();
     arg.allow_negative_numbers(takes_values)
@@ -211,7 +211,8 @@ fn targets(given: &ArgMatches) -> Result<Vec<Target>, Vec<String>> {
     target::parse(&texts, workers.copied().unwrap_or(true))
 }
 
-/// Lets what was told pass, so that the rest is read too. `id`: of an argument that is made up for that.
+/// Changes the parser so that it accepts a mistake that is already reported. `id` is the id of an argument that may be
+/// added for that.
 fn forgive(
     command: clap::Command,
     args: &mut Vec<String>,
@@ -249,7 +250,7 @@ fn is_option(word: &str, named: &str) -> bool {
     long || short && word.starts_with(named)
 }
 
-/// Takes any value or, as an option, none, any number of times.
+/// Lets an argument take any value, and an option also none, any number of times.
 fn lenient(arg: Arg) -> Arg {
     let arg = arg.value_parser(ValueParser::string());
     if arg.is_positional() {
@@ -260,7 +261,7 @@ fn lenient(arg: Arg) -> Arg {
     arg.num_args(0..=1).require_equals(switch)
 }
 
-/// A mistake on one line: ours of a value, clap's of all else.
+/// Returns a mistake on one line: our text if it is about a value, otherwise clap's.
 fn told(error: &clap::Error) -> String {
     let part = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     if let (ErrorKind::ValueValidation, Some(rule)) = (error.kind(), error.source()) {

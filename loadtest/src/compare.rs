@@ -1,7 +1,7 @@
-//! Answers of two targets to the same reads, at equal position.
+//! Compares the answers of two targets to the same reads at the same position.
 //!
-//! Two answers are compared if both say the same position, or if neither says one and nothing is written meanwhile. What
-//! is no answer (given up on, or a connection that was lost) is not compared.
+//! Two answers are compared if both have the same position, or if neither has one and no writes run. A read that was
+//! given up, or whose connection was lost, has no answer to compare.
 
 mod samples;
 mod text;
@@ -14,19 +14,19 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// Given up on; also what the generator notes for its own time limit.
+/// The status of reads that were given up. The generator also sets it when its own timeout is over.
 const DEADLINE_EXCEEDED: u32 = 4;
-/// Lost on the way.
+/// The status of reads whose connection was lost.
 const UNAVAILABLE: u32 = 14;
-/// This many mismatches are saved.
+/// The number of mismatches that are saved.
 const SAMPLES: usize = 20;
 
-/// What comparing one window of a target with the baseline's showed.
+/// The result of comparing a target's window with the baseline's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Pairs at the same position.
     pub compared: u64,
-    /// The other pairs.
+    /// Pairs that can't be compared.
     pub incomparable: u64,
     /// Numbers of the reads that were answered differently.
     pub differing: Vec<u64>,
@@ -39,21 +39,21 @@ pub struct Pair<'a> {
     pub names: [&'a str; 2],
     /// Answers of both.
     pub replies: [&'a Replies; 2],
-    /// Of the window, to tell what was asked.
+    /// The seed of the window, from which the requests follow.
     pub seed: u64,
 }
 
-/// Counts over a run, and keeps the first mismatches.
+/// Counts pairs over a run, and saves the first mismatches.
 pub struct Comparer<'a> {
     workload: &'a dyn Workload,
     folder: PathBuf,
-    /// Writes run beside the reads.
+    /// Whether writes run beside the reads.
     writes: bool,
     total: Comparison,
 }
 
 impl<'a> Comparer<'a> {
-    /// `folder` is the report's; samples go to `mismatches` in it.
+    /// `folder` is the report's. Samples go to the folder `mismatches` in it.
     #[must_use]
     pub fn new(workload: &'a dyn Workload, folder: &Path, writes: bool) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl<'a> Comparer<'a> {
         }
     }
 
-    /// Compares two windows of the same seed, and says how many answers differed.
+    /// Compares two windows with the same seed, and returns how many answers differed.
     pub fn compare(&mut self, pair: Pair<'_>) -> Result<u64> {
         let outcome = compare(pair.replies[0], pair.replies[1], self.writes);
         let differing = outcome.differing.len() as u64;
@@ -77,7 +77,7 @@ impl<'a> Comparer<'a> {
         self.total.incomparable += outcome.incomparable;
         self.total.mismatches += differing;
         for n in outcome.differing {
-            // Three files each.
+            // Each sample has three files.
             if self.total.samples.len() / 3 >= SAMPLES {
                 break;
             }
@@ -88,14 +88,14 @@ impl<'a> Comparer<'a> {
         Ok(differing)
     }
 
-    /// All so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn total(&self) -> &Comparison {
         &self.total
     }
 }
 
-/// Compares read with read.
+/// Compares the answers read by read.
 #[must_use]
 pub fn compare(baseline: &Replies, target: &Replies, writes: bool) -> Outcome {
     let mut outcome = Outcome::default();
@@ -134,7 +134,7 @@ fn equal((replies, one): (&Replies, &Reply), (others, other): (&Replies, &Reply)
         }
 }
 
-/// The bytes of a reply, if they were kept.
+/// Returns the bytes of a reply, if they were kept.
 fn message<'a>(replies: &'a Replies, reply: &Reply) -> Option<&'a [u8]> {
     replies.bytes.get(reply.message.clone()?)
 }
@@ -195,7 +195,7 @@ mod tests {
         ]);
         let target = replies(&[
             Some((0, b"same", Some(7))),
-            // The same sum: only the bytes tell.
+            // The hashes (here sums) are equal, so only the bytes show that the replies differ.
             Some((0, b"ba", Some(7))),
             Some((0, b"", Some(7))),
             Some((0, b"y", Some(8))),

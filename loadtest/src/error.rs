@@ -1,4 +1,4 @@
-//! One error for everything that ends a run, with the exit code that scripts go by.
+//! One error type for everything that ends a run. Its kind is the exit code that scripts see.
 
 use std::{error, fmt};
 
@@ -10,7 +10,7 @@ pub struct Error {
     source: Option<Box<dyn error::Error + Send + Sync>>,
 }
 
-/// What went wrong, as far as the exit code tells it (sysexits, where one fits).
+/// What went wrong. Each kind is one exit code, from sysexits where one fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The command line is wrong: 64.
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// Shorthand of this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

@@ -1,4 +1,19 @@
-//! The open loop: one thread, one target, requests sent when they are due whether or not answers come.
+//! The load generator of one target. It runs on one thread, and sends requests when they are due, whether or not
+//! answers have come (an open loop).
+//!
+//! ```text
+//!  Generator ── run() makes one Drive per window: the loop
+//!     │
+//!     ├ Links ──── one epoll set of all connections
+//!     │   └ Link ─── reconnects ── Socket (bytes), http2::Connection (frames)
+//!     ├ Groups ─── which connections a method uses, and the reads held back
+//!     └ Answers
+//!         ├ Tally ─── the accounts of all reads ── Upkeep: did the target keep up?
+//!         └ Writes ── the write that is under way, and its retries
+//! ```
+//!
+//! One pass of the loop gives up what is too old, sends the write and the reads that are due, writes all sockets, waits
+//! (for the sockets or the next due time), and hands the answers that came to `Answers`.
 
 mod address;
 mod answers;
@@ -42,43 +57,44 @@ use std::{
     time::Duration,
 };
 
-/// Longest path of a method: with it, a request's header block fits into any peer's frames.
+/// Longest path of a method. With it, the header block of a request fits into any peer's frames.
 const MAX_PATH_BYTES: usize = 8 << 10;
 const MAX_METHODS: usize = 1 << 16;
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-/// A read is answered promptly if it takes twice as long as the quickest, and this: a busy machine's own delays.
+/// Margin for delays of a busy machine: an answer is prompt if it takes at most twice as long as the quickest, plus
+/// this.
 const PROMPT_NS: u64 = 5_000_000;
 
-/// Where a target's requests go.
+/// The addresses of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Everything, unless `hot` is set.
+    /// The address for everything, unless `hot` is set.
     pub front: Address,
-    /// Reads of methods that are `hot`; writes and the others go to `front`.
+    /// The address for reads of `hot` methods. Writes and other reads go to `front`.
     pub hot: Option<Address>,
 }
 
-/// How requests get there.
+/// How requests are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Connections that carry reads, to each of the endpoints: 1 to 10,000.
     pub connections: usize,
-    /// Connections that are held open beside them (to `hot` if there is one) and answer pings only: up to
-    /// a million.
+    /// Connections that are held open beside them and only answer pings: up to a million. They go to `hot` if there is
+    /// one.
     pub idle_connections: usize,
-    /// Reads in flight at once, over all connections.
+    /// The most reads in flight at once, over all connections.
     pub max_in_flight: usize,
-    /// Given up after this long, counted from the planned send; up to an hour.
+    /// A read is given up after this long, counted from the planned send; up to an hour.
     pub timeout: Duration,
     /// Writes a second beside the reads.
     pub writes_per_second: f64,
-    /// Bytes of replies that a window may keep; beyond it only their hashes.
+    /// The bytes of replies that a window may keep. Of further replies it keeps only hashes.
     pub reply_budget_bytes: usize,
 }
 
-/// What a window is like while it runs; written by the generator a few times a second, read by the terminal.
+/// The state of a running window. The generator writes it a few times a second, and the terminal reads it.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Reads that were due so far.
@@ -87,7 +103,7 @@ pub struct Progress {
     pub ok: AtomicU64,
     /// Errors so far.
     pub errors: AtomicU64,
-    /// In flight now.
+    /// Reads in flight now.
     pub in_flight: AtomicU64,
     /// p99 from the planned send so far, µs.
     pub p99_us: AtomicU64,
@@ -95,17 +111,17 @@ pub struct Progress {
     pub lag_p99_us: AtomicU64,
 }
 
-/// Open connections to one target, and the loop over them.
+/// The open connections to one target, and the loop that uses them.
 pub struct Generator {
     workload: Arc<dyn Workload>,
     options: Options,
     clock: Clock,
     links: Links,
     groups: Groups,
-    /// By method: the quickest answer so far.
+    /// By method: nanoseconds of the quickest answer so far.
     quickest: Vec<Option<u64>>,
     write_fields: Fields,
-    /// The connection of the writes, and their rate; 0 if there are none.
+    /// The connection of the writes and their rate, which is 0 if there are none.
     write_link: usize,
     writes_per_second: f64,
 }
@@ -118,7 +134,7 @@ impl std::fmt::Debug for Generator {
     }
 }
 
-/// What differs between windows, catching up and draining.
+/// Settings that differ between a window, catching up and draining.
 struct Settings {
     writes_per_second: f64,
     max_in_flight: usize,
@@ -164,7 +180,10 @@ impl Options {
 }
 
 impl Generator {
-    /// Opens all connections. Fails with [`Kind::Target`] if one can't be opened within five seconds.
+    /// Opens all connections.
+    ///
+    /// # Errors
+    /// [`Kind::Target`] if a connection can't be opened within five seconds, [`Kind::Usage`] if the options are wrong.
     pub fn connect(
         endpoints: &Endpoints,
         workload: Arc<dyn Workload>,
@@ -210,9 +229,9 @@ impl Generator {
         })
     }
 
-    /// Runs one window on the calling thread: to its end, and until all that was due is answered or given up, and all writes
-    /// that were due are done. `stop` ends it early ([`Observed::interrupted`]). `next_write` is the target's next `k` of
-    /// [`Workload::write`], and is moved on.
+    /// Runs one window on the calling thread. It returns once the window is over, all reads that were due have been
+    /// answered or given up, and all writes that were due are done. `stop` ends it early ([`Observed::interrupted`]).
+    /// `next_write` is the `k` of the target's next [`Workload::write`]; the window advances it.
     pub fn run(
         &mut self,
         window: &Window,
@@ -228,10 +247,10 @@ impl Generator {
         self.run_with(window, &settings, next_write, progress, stop)
     }
 
-    /// Waits until the target is done with reads that were given up: until one that is sent alone is answered about as quickly
-    /// as the quickest ever. Tells whether that came to pass within `limit`.
+    /// Waits until the target is done with reads that were given up: until a read that is sent alone is answered about
+    /// as quickly as the quickest ever. Returns whether this happened within `limit`; `true` also if `stop` was set.
     ///
-    /// A target may go on with what nobody waits for any more, and the next window's reads would queue behind it.
+    /// A target may go on working on reads that were given up, and the next window's reads would queue behind them.
     pub fn drain(&mut self, seed: u64, limit: Duration, stop: &AtomicBool) -> Result<bool> {
         let give_up_at = self.clock.now().saturating_add(ns(limit));
         let method = self.workload.read(seed, 0).method;
@@ -256,7 +275,7 @@ impl Generator {
             let progress = Progress::default();
             let observed = self.run_with(&window, &settings, &mut 0, &progress, stop)?;
             let known = self.quickest.get(usize::from(method)).copied().flatten();
-            // A method that always fails has no quickest answer: that it ends is enough.
+            // A method that always fails has no quickest answer. Then any answer in time will do.
             let prompt = known.map_or(u64::MAX, |quickest| quickest * 2 + PROMPT_NS);
             let answered = !observed.statuses.contains_key(&status::DEADLINE_EXCEEDED);
             if answered && observed.sent > 0 && observed.from_sent.max() <= prompt {
@@ -266,14 +285,14 @@ impl Generator {
         Ok(true)
     }
 
-    /// Does the writes before `first`, one right after the other: a target that sat out windows goes through the states of
-    /// those that did not, before it is compared with them. Does nothing if there are no writes.
+    /// Sends the writes before `first`, one right after the other. A target that sat out windows thereby gets into the
+    /// state of those that did not, before it is compared with them. Does nothing if there are no writes.
     pub fn catch_up(&mut self, next_write: &mut u64, first: u64, stop: &AtomicBool) -> Result<()> {
         let missing = first.saturating_sub(*next_write);
         if missing == 0 || self.writes_per_second <= 0.0 {
             return Ok(());
         }
-        // Due within a microsecond each, which is before the one before is done.
+        // All writes are due within so many microseconds, so each is due before the previous one is done.
         let window = Window {
             from_qps: 0.0,
             to_qps: 0.0,
@@ -299,7 +318,8 @@ impl Generator {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> Result<Observed> {
-        // By default the kernel may wake a thread up 50 us late; it refuses in no known case, and lag would tell.
+        // By default the kernel may wake a thread 50 us late. No kernel is known to refuse this call; if one did, the
+        // lag would show it.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         self.links.settle(&mut Nobody, stop)?;
         let timeout = ns(settings.timeout);
@@ -360,7 +380,7 @@ fn fields(address: &Address, methods: &[Method], timeout: Duration) -> Fields {
     )
 }
 
-/// As `grpc-timeout` says it: up to eight digits and a unit.
+/// The timeout in the form of the `grpc-timeout` header: up to eight digits and a unit.
 fn grpc_timeout(timeout: Duration) -> String {
     match timeout.as_micros() {
         us @ ..100_000_000 => format!("{}u", us.max(1)),

@@ -1,7 +1,7 @@
-//! As much of HTTP/2 as a gRPC client needs, without a task or an allocation per request.
+//! The part of HTTP/2 that a gRPC client needs, without a task or an allocation per request.
 //!
-//! Nothing in here does input or output: bytes come in through [`connection::Connection::receive`], those to be sent
-//! wait in its `unsent`, so that tests can feed it whatever they like.
+//! Nothing in here does input or output. The caller passes the bytes that came to [`connection::Connection::receive`],
+//! and writes what is in `unsent`. Tests can therefore feed it anything.
 
 pub(crate) mod connection;
 pub(crate) mod frame;
@@ -11,11 +11,11 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod settings;
 
-/// What the peer did that HTTP/2 forbids; the connection can't go on.
+/// What the peer did that HTTP/2 forbids. The connection can't go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Violation(pub(crate) &'static str);
 
-/// gRPC status codes that this side gives by itself.
+/// gRPC status codes that this client sets itself.
 pub(crate) mod status {
     pub(crate) const OK: u32 = 0;
     pub(crate) const CANCELLED: u32 = 1;

@@ -1,41 +1,42 @@
 //! The ids that requests ask for.
 //!
-//! A list is text, one id a line: either as `walletd ids` prints it, `account<TAB>asset<TAB>entries<TAB>first_us<TAB>last_us`,
-//! or the account id alone. Lines that begin with `#` and empty ones are skipped; `# position N`, `# accounts N` and
-//! `# entries N` tell of the ledger. Limits: 512 MiB, 5,000,000 ids; account 1-64 and asset 1-16 bytes of printable
-//! ASCII without spaces; times within the years 1 to 9999.
+//! A list is text with one id a line. A line is either as `walletd ids` prints it
+//! (`account<TAB>asset<TAB>entries<TAB>first_us<TAB>last_us`), or an account id alone. Empty lines and lines that begin
+//! with `#` are skipped; but `# position N`, `# accounts N` and `# entries N` describe the ledger. Limits: 512 MiB,
+//! 5,000,000 ids; account 1-64 and asset 1-16 bytes of printable ASCII without spaces; times within the years 1 to
+//! 9999.
 
 use crate::error::{Error, Kind, Result};
 use std::{fs::File, io::Read as _, path::Path};
 
-/// 0001-01-01, the first time that a ledger may hold.
+/// 0001-01-01, the earliest time that a ledger may hold.
 pub const FIRST_US: i64 = -62_135_596_800_000_000;
 /// The last microsecond of 9999.
 pub const LAST_US: i64 = 253_402_300_799_999_999;
-/// The rule of [`is_asset`].
+/// The rule that [`is_asset`] checks.
 pub const ASSET_RULE: &str = "asset must be 1-16 bytes of printable ASCII without spaces";
 
 const ACCOUNT_RULE: &str = "account must be 1-64 bytes of printable ASCII without spaces";
 const MAX_FILE_BYTES: u64 = 512 << 20;
 const MAX_IDS: usize = 5_000_000;
-/// A list of the wrong kind is wrong in every line; these are enough to see it.
+/// At most this many mistakes are listed. A file of the wrong kind has one in every line.
 const MAX_MISTAKES: usize = 20;
 
-/// An account with one of its assets, and when it was booked on.
+/// An account with one of its assets, and the time span of its entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Account id.
     pub account: String,
     /// One of its assets.
     pub asset: String,
-    /// `occurred_at_us` of its first and last entry; reads of periods are drawn from between.
+    /// `occurred_at_us` of the first and the last entry. Periods of reads are drawn from this span.
     pub span_us: (i64, i64),
 }
 
-/// A list, and what its comments tell of the ledger.
+/// A list of ids, and what its comments say about the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct List {
-    /// In the order of the list.
+    /// The ids, in the order of the list.
     pub places: Vec<Place>,
     /// The ledger's position.
     pub position: Option<u64>,
@@ -45,13 +46,12 @@ pub struct List {
     pub entries: Option<u64>,
 }
 
-/// Reads a list as `walletd ids` prints it (tab-separated: account, asset, entries, first_us, last_us; lines that begin
-/// with `#` are skipped), or of account ids alone, which take their asset and span from `fallback`.
+/// Reads a list of ids. Lines with an account id alone take their asset and span from `fallback`.
 pub fn read(path: &Path, fallback: &Place) -> Result<Vec<Place>> {
     read_list(path, fallback).map(|list| list.places)
 }
 
-/// As [`read`], with what the comments tell.
+/// Reads a list of ids as [`read`] does, and what its comments say.
 pub fn read_list(path: &Path, fallback: &Place) -> Result<List> {
     let name = path.display().to_string();
     let failed = |error| Error::caused(Kind::Input, format!("can't read ids {name}"), error);
@@ -63,11 +63,11 @@ pub fn read_list(path: &Path, fallback: &Place) -> Result<List> {
         let message = format!("{name}: must be a file of at most 512 MiB");
         return Err(Error::new(Kind::Input, message));
     }
-    // Other bytes break the rule of their field, which names the line.
+    // Bytes that are not UTF-8 break the rule of their field, and that error names the line.
     parse(&name, &String::from_utf8_lossy(&bytes), fallback)
 }
 
-/// Reads a list that `name` gave. An empty asset in `fallback` means that there is none.
+/// Parses a list. `name` is used in errors. An empty asset in `fallback` means that there is no fallback.
 pub fn parse(name: &str, text: &str, fallback: &Place) -> Result<List> {
     let mut list = List::default();
     let mut mistakes = Vec::new();
@@ -99,7 +99,7 @@ pub fn parse(name: &str, text: &str, fallback: &Place) -> Result<List> {
     Err(Error::new(Kind::Input, mistakes.join("\n")))
 }
 
-/// Whether a ledger can hold such an asset.
+/// Whether a ledger can hold this asset.
 #[must_use]
 pub fn is_asset(text: &str) -> bool {
     is_word(text, 16)

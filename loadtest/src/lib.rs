@@ -1,9 +1,10 @@
-//! Open-loop, escalating load against gRPC services: two or more targets on one schedule, one report.
+//! Load tests of gRPC services: two or more targets get the same schedule of requests, at rising rates, and one report
+//! compares them.
 //!
-//! From the outside in: [`cli`] records what was asked, [`scenario`] says what is sent and what must hold, [`topology`]
-//! starts the servers, [`run`] drives windows of load through a [`generator`] per target in the order that [`plan`]
-//! decides, [`process`] accounts for what the servers used, and [`report`] tells it. [`traffic`] and [`measure`] are the
-//! words that all of them share; [`capture`] and [`record`] write and replay real traffic.
+//! The parts, from the outside in: [`cli`] reads the command line. [`scenario`] says what is sent and what must hold.
+//! [`topology`] starts the servers. [`run`] drives windows of load through one [`generator`] per target, in the order
+//! that [`plan`] decides. [`process`] measures what the servers used, and [`report`] draws the conclusions. All of them
+//! share the types of [`traffic`] and [`measure`]. [`record`] and [`capture`] record real traffic and replay it.
 
 pub mod app;
 pub mod arrivals;

@@ -1,8 +1,17 @@
-//! Which window comes next. A state machine without clocks or IO: told how windows went, it says what to run.
+//! Decides which window comes next: a state machine without clocks or IO. The caller runs the window and tells how it
+//! went.
 //!
-//! Warm-up per target; then the search: passes over the targets at one rate, each target until it breaks, then bisection
-//! per target; then rounds of equal load. In both the baseline takes part twice. Every second pass goes backwards, so that the
-//! machine's drift hits all targets alike.
+//! ```text
+//!  WarmUp ──> Escalate ──────────> Refine ─────────────> Equal ──────> over
+//!  one pass   passes at one rate,  passes of bisection,  rounds at
+//!             which then rises     each target at a      one rate
+//!                                  rate of its own
+//! ```
+//!
+//! A target leaves `Escalate` once it broke (or its windows stay void, or the highest rate is reached), and `Refine`
+//! once its highest rate is narrowed down (`climb`). In `Escalate`, `Refine` and `Equal` the baseline takes part
+//! twice, which shows the noise. Every second pass runs backwards, so that the machine's drift affects all targets
+//! alike. With a time budget (`budget`) the search ends early, and rounds are left out.
 
 mod budget;
 mod climb;
@@ -14,31 +23,31 @@ use budget::{Budget, Kind};
 use climb::Climb;
 use std::{collections::VecDeque, time::Duration};
 
-/// What a run shall find out.
+/// What a run is to find out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// How many targets; the first is the baseline.
+    /// The number of targets. The first is the baseline.
     pub targets: usize,
-    /// Measure the baseline a second time, as if it were one more target: what differs is noise.
+    /// Whether the baseline is measured a second time, as if it were one more target. The difference is noise.
     pub noise_floor: bool,
-    /// Where windows get their seeds.
+    /// The source of the windows' seeds.
     pub seeds: Seeds,
-    /// Load on each target before anything is measured.
+    /// Rate and duration of the load on each target before anything is measured.
     pub warm_up: Option<(f64, Duration)>,
-    /// Look for the highest rate that holds.
+    /// The search for the highest rate that holds, if wanted.
     pub search: Option<Search>,
-    /// Then measure all at one rate.
+    /// The rounds in which all targets get one rate, if wanted.
     pub equal: Option<Equal>,
-    /// Planned time of all windows together stays within this: the search ends early, rounds are left out.
+    /// The time that all windows may take together. Within it the search ends early and rounds are left out.
     pub budget: Option<Duration>,
 }
 
-/// Where windows get their seeds.
+/// The source of the windows' seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seeds {
-    /// Hash of this, the phase and the round.
+    /// A hash of this number, the phase and the round.
     Hashed(u64),
-    /// The number of the pass over the targets, as captures at their own speed need it.
+    /// The number of the pass over the targets. Captures that are replayed at their own times need it.
     Passes,
 }
 
@@ -47,33 +56,33 @@ pub enum Seeds {
 pub struct Search {
     /// The first rate.
     pub from_qps: f64,
-    /// To the next.
+    /// The step from a rate to the next.
     pub step: Step,
-    /// Never more than this.
+    /// The highest rate.
     pub to_qps: f64,
-    /// Windows rise from the rate before to theirs, instead of keeping it.
+    /// Whether a window rises from the previous rate to its own, instead of keeping its own.
     pub ramp: bool,
     /// Bisections after the first rate that broke.
     pub refinements: u32,
-    /// Windows in a row that must break for a rate to count as too high.
+    /// How many windows in a row must break before a rate counts as too high.
     pub failing_windows: u32,
     /// Length of a window.
     pub window: Duration,
 }
 
-/// From a rate to the next.
+/// The step from a rate to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// So much more.
+    /// The next rate is this many reads a second higher.
     Add(f64),
-    /// So many times as much.
+    /// The next rate is this many times as high.
     Times(f64),
 }
 
 /// Rounds at one rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Equal {
-    /// Which rate.
+    /// The rate of all windows.
     pub load: Load,
     /// Passes over all targets.
     pub rounds: u32,
@@ -93,19 +102,19 @@ pub enum Load {
 /// A window to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Next {
-    /// What for.
+    /// The phase that it belongs to.
     pub phase: Phase,
-    /// Which pass over the targets, from 0 in each phase.
+    /// The pass over the targets, from 0 in each phase.
     pub round: u32,
-    /// Index of the target; one past the last is the baseline's second pass.
+    /// Index of the target. One past the last is the baseline's second pass.
     pub target: usize,
-    /// Rate at its begin.
+    /// The rate at its beginning.
     pub from_qps: f64,
-    /// Rate at its end, and the one that is judged.
+    /// The rate at its end, which is the one that is judged.
     pub to_qps: f64,
-    /// How long.
+    /// Its length.
     pub duration: Duration,
-    /// Equal for all targets of the round.
+    /// The seed, the same for all targets of a round.
     pub seed: u64,
 }
 
@@ -114,9 +123,10 @@ pub struct Next {
 pub enum Verdict {
     /// The objective held.
     Held,
-    /// It broke, by this rule.
+    /// The objective broke, by the named rule.
     Broke(String),
-    /// The window says nothing; what the search is ended by if that goes on: `generator` or `backlog`.
+    /// The window says nothing. The word (`generator` or `backlog`) is the reason that ends the search if repetitions
+    /// are void too.
     Void(&'static str),
 }
 
@@ -125,14 +135,14 @@ pub enum Verdict {
 pub struct Plan {
     settings: Settings,
     phase: Option<Phase>,
-    /// Rounds that were begun in this phase.
+    /// Rounds of this phase that were begun.
     rounds: u32,
-    /// Passes that were begun in all phases.
+    /// Passes of all phases that were begun.
     passes: u64,
-    /// Targets that are left in this pass.
+    /// Targets that are still to run in this pass; the first runs now.
     queue: VecDeque<usize>,
     climbs: Vec<Climb>,
-    /// Of the escalation: this pass's and the one before.
+    /// Rates of the escalation, in this pass and in the previous one.
     rate: f64,
     last_rate: f64,
     equal_qps: f64,
@@ -141,14 +151,14 @@ pub struct Plan {
 }
 
 impl Settings {
-    /// Targets that are measured, the baseline's second pass included.
+    /// The number of targets to measure, the baseline's second pass included.
     fn members(&self) -> usize {
         self.targets + usize::from(self.noise_floor)
     }
 }
 
 impl Plan {
-    /// Before the first window.
+    /// Makes a plan whose first window is still to come.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -166,7 +176,8 @@ impl Plan {
         }
     }
 
-    /// The window to run now; the same until [`Self::finished`] is told of it. `None`: the run is over.
+    /// Returns the window to run now, and the same one until [`Self::finished`] is called. `None` means that the run is
+    /// over.
     pub fn next_window(&mut self) -> Option<Next> {
         while self.queue.is_empty() {
             let phase = self.phase?;
@@ -176,7 +187,7 @@ impl Plan {
         self.phase.map(|phase| self.window(phase, target))
     }
 
-    /// How the window went that [`Self::next_window`] said, and how long it took in all.
+    /// Takes in how the window that [`Self::next_window`] returned went, and how long it took in all.
     pub fn finished(&mut self, verdict: Verdict, took: Duration) {
         let Some(next) = self.next_window() else {
             return;
@@ -200,7 +211,7 @@ impl Plan {
         }
     }
 
-    /// A target that answers wrongly sustains no rate: it leaves the search.
+    /// Ends the search for a target that answers wrongly: it sustains no rate.
     pub fn disqualify(&mut self, target: usize, rule: &str) {
         if self.settings.search.is_some()
             && let Some(climb) = self.climbs.get_mut(target)
@@ -209,20 +220,20 @@ impl Plan {
         }
     }
 
-    /// What the search found out about a target so far.
+    /// Returns what the search has found out about a target so far.
     #[must_use]
     pub fn outcome(&self, target: usize) -> Option<SearchOutcome> {
         self.settings.search.as_ref()?;
         self.climbs.get(target).map(Climb::outcome)
     }
 
-    /// What was left out, in words.
+    /// Returns what was left out, in words.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Share of the run that is done, once it can be told.
+    /// Returns the share of the run that is done, once that can be estimated.
     #[must_use]
     pub fn done(&self) -> Option<f64> {
         if let Some(share) = self.budget.share() {
@@ -278,7 +289,7 @@ impl Plan {
         }
     }
 
-    /// Fills the queue, or goes on to the next phase.
+    /// Fills the queue with the next pass of the phase, or goes on to the next phase.
     fn begin_pass(&mut self, phase: Phase) {
         let members = match phase {
             Phase::WarmUp => self.warm_up_members(),
@@ -290,8 +301,8 @@ impl Plan {
             return self.next_phase(phase);
         }
         self.queue = members.into();
-        // Each there-and-back begins with another target: nobody always has the turning point, or a slow phase of the
-        // machine that comes as often as the passes do.
+        // Every pair of passes (there and back) begins with another target. Otherwise one target would always have the
+        // turning point, or always meet a slow phase of the machine that recurs with the passes.
         let first = self.rounds as usize / 2 % self.queue.len();
         self.queue.rotate_left(first);
         if self.rounds % 2 == 1 {
@@ -373,13 +384,14 @@ impl Plan {
         found.map(|(index, _)| index).collect()
     }
 
-    /// The pass, unless the time left is needed for the equal load.
+    /// Returns the members, or none if the time that is left is needed for the equal load. That ends the search.
     fn within_budget(&mut self, members: Vec<usize>, search: &Search) -> Vec<usize> {
         let equal = self.settings.equal.as_ref();
         let (round, rounds) = equal.map_or((Duration::ZERO, 0), |equal| {
             (self.round_cost(equal), equal.rounds)
         });
-        // Without a rate that held there is nothing to run them at: the search's beginning comes before their number.
+        // Equal load needs a rate that held. Until there is one, the search has priority, and time is reserved for one
+        // round only.
         let begun = self.climbs.iter().any(|climb| climb.held.is_some());
         let rounds = if begun { rounds } else { rounds.min(1) };
         let cost = self.budget.cost(Kind::Search, search.window, members.len());
@@ -445,7 +457,7 @@ impl Plan {
     }
 }
 
-/// To four significant digits: rates that people can read, finer than any bisection goes.
+/// Rounds to four significant digits: easy to read, and still finer than any bisection.
 fn rounded(qps: f64) -> f64 {
     if qps <= 0.0 {
         return 0.0;

@@ -1,8 +1,8 @@
-//! What the processes of a target use, from `/proc` and, for Go's collector, from `/metrics`.
+//! Measures what the processes of a target use, from `/proc` and, for Go's collector, from `/metrics`.
 //!
-//! CPU time is that of the scheduler, to the nanosecond, as long as no thread has ended in between; else it has the grain of
-//! the kernel's clock tick (10 ms as a rule). A process that ends, or is replaced by another of
-//! its number, is an error that names it and shows the end of its log.
+//! CPU time is the scheduler's, exact to the nanosecond, as long as no thread has ended between two readings. Otherwise
+//! it is exact to the kernel's clock tick only (usually 10 ms). If a process ended, or another process got its pid, the
+//! error names it and shows the end of its log.
 
 pub mod metrics;
 pub mod proc;
@@ -18,21 +18,21 @@ use std::{
     time::Duration,
 };
 
-/// Lines of a log that an error shows.
+/// The number of lines of a log that an error shows.
 const TAIL_LINES: usize = 12;
-/// Read from the end of a log to find them.
+/// The bytes that are read from the end of a log to find them.
 const TAIL_BYTES: usize = 16 << 10;
 
-/// A process to account for.
+/// A process to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    /// `walletd`, `hotpathd`, or as the command line called it.
+    /// `walletd`, `hotpathd`, or the name that the command line gives.
     pub name: String,
-    /// Its number.
+    /// Its pid.
     pub pid: u32,
-    /// `host:port` of its `/metrics`, if it has Go's.
+    /// `host:port` of its `/metrics`, if it has Go's metrics.
     pub admin: Option<String>,
-    /// Where its output goes, if it is known.
+    /// The file that its output goes to, if it is known.
     pub log: Option<PathBuf>,
 }
 
@@ -49,26 +49,27 @@ struct Process {
     rss_peak_bytes: AtomicU64,
 }
 
-/// What they had used at one moment.
+/// What the processes had used at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// Of each process.
+    /// By process: its counts.
     processes: Vec<Counts>,
-    /// Of each process, if it tells.
+    /// By process: its metrics, as far as it reports them.
     told: Vec<metrics::Told>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Counts {
     stat: proc::Stat,
-    /// Of the threads that there were.
+    /// CPU time of the threads that existed then, to the nanosecond.
     threads_cpu: Option<Duration>,
     switches: u64,
 }
 
 impl Counts {
-    /// The finer account is right unless threads have ended and taken theirs with them; then the two differ by more than
-    /// the grain of the coarser: user and system time, each cut off at both ends.
+    /// Returns the CPU time used since `before`. The finer account is right unless a thread ended, which takes its time
+    /// out of it. Then the two accounts differ by more than the coarse one's error, which is a tick for user and one
+    /// for system time.
     fn cpu_since(&self, before: &Self) -> Duration {
         let coarse = self.stat.cpu.saturating_sub(before.stat.cpu);
         let fine = self.threads_cpu.zip(before.threads_cpu);
@@ -79,7 +80,7 @@ impl Counts {
 }
 
 impl Meter {
-    /// All of them must be running.
+    /// Fails unless all processes are running.
     pub fn new(watched: Vec<Watched>) -> Result<Self> {
         let processes = watched.into_iter().map(|watched| {
             let stat = proc::stat(watched.pid).map_err(|error| gone(&watched, &error))?;
@@ -94,7 +95,8 @@ impl Meter {
         })
     }
 
-    /// What they have used so far, before a window. Asks `/metrics` first, so that the answer's cost is not in the window.
+    /// Reads what the processes have used, before a window. It asks `/metrics` first, so that the cost of the answer is
+    /// not part of the window.
     pub fn before(&self) -> Result<Reading> {
         let told = self.told();
         Ok(Reading {
@@ -103,7 +105,7 @@ impl Meter {
         })
     }
 
-    /// What they have used so far, after a window. Asks `/metrics` last, for the same reason.
+    /// Reads what the processes have used, after a window. It asks `/metrics` last, for the same reason.
     pub fn after(&self) -> Result<Reading> {
         Ok(Reading {
             processes: self.counts()?,
@@ -132,7 +134,8 @@ impl Meter {
         told.collect()
     }
 
-    /// Notes resident memory, and says what CPU time was used so far. A process that is gone is left to [`Self::before`] and [`Self::after`].
+    /// Notes the resident memory, and returns the CPU time used so far. If a process is gone, [`Self::before`] or
+    /// [`Self::after`] reports it.
     pub fn sample(&self) -> Option<Duration> {
         let mut cpu = Duration::ZERO;
         for process in &self.processes {
@@ -144,14 +147,14 @@ impl Meter {
         (!self.processes.is_empty()).then_some(cpu)
     }
 
-    /// Forgets the peaks, as a window begins.
+    /// Forgets the peaks of the memory. Called before a window.
     pub fn reset_peaks(&self) {
         for process in &self.processes {
             process.rss_peak_bytes.store(0, Ordering::Relaxed);
         }
     }
 
-    /// What was used between two readings, with the peaks of [`Self::sample`].
+    /// Returns what was used between two readings, with the peaks that [`Self::sample`] noted.
     #[must_use]
     pub fn usage(&self, before: &Reading, after: &Reading) -> Vec<ProcessUsage> {
         let readings = before.processes.iter().zip(&after.processes);
@@ -161,7 +164,7 @@ impl Meter {
             name: process.watched.name.clone(),
             cpu: after.cpu_since(before),
             rss_peak_bytes: process.rss_peak_bytes.load(Ordering::Relaxed),
-            // Threads that ended take their count with them.
+            // The count of a thread that ended is lost.
             context_switches: after.switches.saturating_sub(before.switches),
             gc: told.0.gc.zip(told.1.gc).map(|(before, after)| GcUsage {
                 cpu: after.cpu.saturating_sub(before.cpu),
@@ -193,7 +196,7 @@ fn gone(watched: &Watched, why: &(impl std::fmt::Display + ?Sized)) -> Error {
     Error::new(Kind::Target, text)
 }
 
-/// The end of a log, indented, to be appended to an error; empty if there is none.
+/// Returns the end of a log, indented, to be appended to an error. If the log is empty, it says so.
 #[must_use]
 pub fn log_tail(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_default();
@@ -240,7 +243,7 @@ mod tests {
         }
         let usage = meter.usage(&before, &meter.after().unwrap());
         assert_eq!(usage[0].name, "walletd");
-        // The two accounts may differ by the grain of the coarser.
+        // The two accounts may differ by the error of the coarser one.
         assert!(
             usage[0].cpu + proc::tick() * 2 >= Duration::from_millis(50),
             "{spin}"

@@ -1,12 +1,13 @@
 //! Records real traffic: a proxy that passes every call on unchanged and writes unary requests to a [`crate::capture`].
 //!
-//! What is written: calls whose request stream held exactly one message, not compressed, and that were answered with at
-//! most one, whatever the status; with the time at which their headers came. Everything else is passed on all the same,
-//! and counted with the reason. Metadata is never written: it holds credentials. A stream that happened to carry one
-//! message each way can't be told from a unary call.
+//! A call is written if its request stream held exactly one message, not compressed, and if the answer had at most one,
+//! whatever its status. Its time is that at which its headers came. All other calls are passed on too, and counted by
+//! the reason why they are not written. Metadata is never written, because it holds credentials. A stream with one
+//! message each way looks like a unary call, so it is written.
 //!
-//! A limit that is reached ends the recording, not the proxy: its callers would lose their server. Limits: those of the
-//! format, and of [`RecordOptions`]. Once stopped, calls that are under way get two seconds to end.
+//! When a limit is reached, the recording ends. The proxy goes on, because its callers would otherwise lose their
+//! server. The limits are those of the format and of [`RecordOptions`]. When the proxy is stopped, calls that are under
+//! way get two seconds to end.
 
 mod body;
 mod journal;
@@ -34,31 +35,31 @@ use std::{
     time::Duration,
 };
 
-/// How often the wish to stop is looked at.
+/// How often `stop` is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// For tasks that are left when the calls have ended.
+/// How long tasks that are left after the calls have ended may take.
 const LEFTOVER: Duration = Duration::from_secs(1);
 
-/// What to record, from where, to where.
+/// What to record, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordOptions {
-    /// Where callers connect. Anything but loopback only because the user named it.
+    /// The address that callers connect to. It is a loopback address unless the user names another one.
     pub listen: Address,
-    /// Where their calls go.
+    /// The address that calls are passed on to.
     pub target: Address,
-    /// The capture; must not exist.
+    /// The file of the capture, which must not exist.
     pub file: PathBuf,
-    /// Beginnings of method paths (`/package.Service/`); empty means all.
+    /// Prefixes of method paths (such as `/package.Service/`) to record; empty means all methods.
     pub only: Vec<String>,
-    /// Recording ends before the file is larger; at most [`capture::MAX_FILE_BYTES`].
+    /// Recording ends before the file becomes larger; at most [`capture::MAX_FILE_BYTES`].
     pub max_file_bytes: u64,
     /// Recording ends this long after the first call; at most 366 days.
     pub max_duration: Duration,
-    /// Larger messages are not recorded; at most [`capture::MAX_MESSAGE_BYTES`].
+    /// Calls with a larger message are not recorded; at most [`capture::MAX_MESSAGE_BYTES`].
     pub max_message_bytes: usize,
 }
 
-/// A proxy that callers can connect to already.
+/// A proxy that already listens.
 #[derive(Debug)]
 pub struct Recorder {
     listener: Listener,
@@ -70,20 +71,21 @@ pub struct Recorder {
 /// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The capture.
+    /// The file of the capture.
     pub file: PathBuf,
-    /// Written.
+    /// The number of requests that were written.
     pub requests: u64,
     /// Size of the capture.
     pub bytes: u64,
-    /// Passed on only: why, and how many.
+    /// The number of calls that were passed on only, by reason.
     pub not_recorded: BTreeMap<&'static str, u64>,
     /// The limit that ended the recording before the proxy was stopped.
     pub ended: Option<String>,
 }
 
 impl RecordOptions {
-    /// Everything that goes to `target`, from a free port of loopback, with the largest limits but for an hour of time.
+    /// Options to record everything that goes to `target`. They listen on a free port of loopback, for an hour, and
+    /// have the largest limits otherwise.
     #[must_use]
     pub fn new(target: Address, file: PathBuf) -> Self {
         Self {
@@ -98,17 +100,17 @@ impl RecordOptions {
     }
 }
 
-/// Records until `stop` is set; tells where it listens, and when a limit is reached, on standard error.
+/// Records until `stop` is set. Writes to standard error where it listens, and when a limit is reached.
 pub fn run(options: RecordOptions, stop: &Arc<AtomicBool>) -> Result<Recorded> {
     let recorder = Recorder::bind(options)?;
-    // A reader of the log that has gone is no reason to end the recording.
+    // If nobody reads standard error any more, the recording goes on.
     let note = |text: &str| drop(writeln!(io::stderr(), "{text}"));
     note(&format!("listening on {}", recorder.address()));
     recorder.serve(stop, note)
 }
 
 impl Recorder {
-    /// Begins to listen, and begins the file.
+    /// Begins to listen, and creates the file.
     pub fn bind(options: RecordOptions) -> Result<Self> {
         let listener = Listener::bind(&options.listen).map_err(|error| {
             let message = format!("can't listen on {}", options.listen);
@@ -128,13 +130,13 @@ impl Recorder {
         })
     }
 
-    /// Where callers connect, with the port that was free.
+    /// The address that callers connect to, with the port that was chosen.
     #[must_use]
     pub fn address(&self) -> &Address {
         self.listener.address()
     }
 
-    /// Passes calls on until `stop` is set. `note` gets one line if a limit ends the recording before.
+    /// Passes calls on until `stop` is set. If a limit ends the recording before, `note` gets one line.
     pub fn serve(self, stop: &AtomicBool, note: impl Fn(&str)) -> Result<Recorded> {
         let failed = |error| Error::caused(Kind::Internal, "can't start the proxy", error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -158,7 +160,7 @@ impl Recorder {
         };
         let serving = proxy::serve(self.listener, self.target, &self.journal, until_stopped);
         let served = runtime.block_on(serving);
-        // Calls are judged when the last task that carries them is gone.
+        // A call is counted when the last task that carries it is gone.
         runtime.shutdown_timeout(LEFTOVER);
         let recorded = self.journal.finish(&self.file);
         served.map_err(|error| Error::caused(Kind::Target, "can't accept connections", error))?;

@@ -1,4 +1,5 @@
-//! What a run found, for programs (`report.json`, `windows.csv`) and for people (`report.html`, the README's table).
+//! Reports what a run found: `report.json` and `windows.csv` for programs, `report.html` and the README's table for
+//! people.
 
 mod assemble;
 pub mod break_even;
@@ -23,8 +24,8 @@ pub use self::{
     summary::summary,
 };
 
-/// Figures that targets are compared by, in the order of every table: key in `report.json`, and in words. The first is the
-/// one of which more is better.
+/// The figures that targets are compared by, in the order of every table: key in `report.json`, and words. More is
+/// better for the first, less for all others.
 const FIGURES: [(&str, &str); 6] = [
     ("max_qps_within_slo", "QPS within the objective"),
     ("cpu_us_per_request", "CPU per read"),
@@ -33,7 +34,7 @@ const FIGURES: [(&str, &str); 6] = [
     ("p999_us", "p99.9"),
     ("rss_peak_bytes", "peak memory"),
 ];
-/// In a closed loop, instead of the first of them.
+/// The first figure in a closed loop.
 const ANSWERED: (&str, &str) = ("achieved_qps", "QPS at full load");
 
 fn figures(report: &model::Report) -> [(&'static str, &'static str); 6] {

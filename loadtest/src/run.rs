@@ -1,7 +1,7 @@
-//! Drives windows of load through the targets, in the order that the plan decides.
+//! Runs windows of load against the targets, in the order that the plan decides.
 //!
-//! [`execute`] knows windows only through [`Drive`], so that it is tested with targets of known capacity; [`live`] is the
-//! real one, and [`setup`] makes it from a command line.
+//! [`execute`] runs windows through the trait [`Drive`] only, so tests can use targets of known capacity. [`live`]
+//! implements it with real servers, and [`setup`] prepares those from a command line.
 
 pub mod break_even;
 pub mod clock;
@@ -37,68 +37,68 @@ use std::{
     time::Duration,
 };
 
-/// What runs windows.
+/// Runs windows.
 pub trait Drive {
-    /// Runs one window against a target, by its place; one past the last is the baseline again.
+    /// Runs one window against a target, given by its index. One past the last is the baseline again.
     fn run_window(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement>;
 
-    /// Shows a window that is over.
+    /// Shows the row of a window that is over.
     fn finished(&mut self, row: &model::Window);
 }
 
-/// What a window was like, from both sides.
+/// What was measured in a window.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// The generator's side.
+    /// What the generator measured.
     pub observed: Observed,
-    /// The servers' side.
+    /// What the servers used.
     pub processes: Vec<ProcessUsage>,
-    /// Since the run began.
+    /// When the window began, counted from the beginning of the run.
     pub at: Duration,
-    /// The window with all that belongs to it.
+    /// How long the window took, with everything around it.
     pub took: Duration,
-    /// The window began before the target was done with the reads of an earlier one that were given up.
+    /// Whether the window began before the target was done with reads that an earlier window gave up.
     pub backlog: bool,
 }
 
-/// A run, as far as it is not about how windows are run.
+/// A run: everything but how windows are run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// Of the targets, the baseline first.
+    /// Names of the targets, the baseline first.
     pub names: Vec<String>,
-    /// What shall be found out.
+    /// What is to be found out.
     pub plan: plan::Settings,
-    /// Of a capture.
+    /// How a capture is replayed; `None` for a scenario.
     pub replay: Option<Replay>,
     /// How planned times are spread.
     pub spread: Spread,
-    /// Reads at once, at most; in a closed loop, always.
+    /// The most reads in flight at once. In a closed loop there are always this many.
     pub max_in_flight: usize,
     /// What must hold.
     pub objective: Objective,
-    /// A window in which the generator lags more is void.
+    /// A window is void if the p99 of the generator's lag is above this.
     pub max_lag: Duration,
 }
 
 impl Job {
-    /// In flight always, in a closed loop.
+    /// The number of reads that are always in flight, in a closed loop.
     fn closed_in_flight(&self) -> Option<u64> {
         (self.spread == Spread::Closed).then_some(self.max_in_flight as u64)
     }
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Done {
-    /// In the order run.
+    /// All windows, in the order of running.
     pub windows: Vec<Measured>,
-    /// By target.
+    /// By target: the result of the search.
     pub searches: Vec<Option<SearchOutcome>>,
     /// What was left out, in words.
     pub notes: Vec<String>,
-    /// Ended by the caller's wish.
+    /// Whether the caller ended the run early.
     pub interrupted: bool,
-    /// Ended because a target failed.
+    /// The error of the target that ended the run, if one did.
     pub failure: Option<Error>,
 }
 
@@ -126,7 +126,7 @@ pub fn execute(
     }
     let interrupted = stop.load(Ordering::Relaxed);
     let done = Done {
-        // One past the last: the baseline a second time.
+        // One more than the targets, for the baseline's second pass.
         searches: (0..=job.names.len())
             .map(|target| run.plan.outcome(target))
             .collect(),
@@ -138,7 +138,7 @@ pub fn execute(
     (done, run.pairs.map(Pairs::total))
 }
 
-/// The baseline's name in its second pass.
+/// Returns the baseline's name in its second pass.
 #[must_use]
 pub fn again(name: &str) -> String {
     format!("{name} again")
@@ -215,7 +215,7 @@ impl Running<'_> {
         }
     }
 
-    /// Answers that differ break the objective whatever the rate.
+    /// Answers that differ break the objective at any rate.
     fn mismatched(&mut self, index: usize, target: usize, differing: u64) {
         let baseline = self.name(0);
         if let Some(measured) = self.windows.get_mut(index) {

@@ -1,6 +1,6 @@
-//! A scenario: what is sent, to how large a ledger, and what must hold. Read from TOML.
+//! A scenario, read from TOML: what is sent, to how large a ledger, and what must hold.
 //!
-//! Only `title` and one `[[mix]]` must be given. Whatever is outside its limits is an error, never a warning.
+//! Only `title` and one `[[mix]]` are required. A value outside its limits is an error, never a warning.
 //!
 //! | key | default | limits |
 //! |---|---|---|
@@ -51,15 +51,15 @@ use std::{path::PathBuf, time::Duration};
 /// A checked scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// File name without `.toml`, for titles and folders.
+    /// File name without `.toml`; names reports and folders.
     pub name: String,
-    /// One line.
+    /// Title for the report: one line.
     pub title: String,
     /// What it shows, for the report.
     pub about: String,
-    /// The file, as text, kept in the report.
+    /// The text of the file, which the report keeps.
     pub text: String,
-    /// Reads, by weight.
+    /// The kinds of reads, with their weights.
     pub mix: Vec<MixEntry>,
     /// Which ids are asked for.
     pub ids: Ids,
@@ -67,11 +67,11 @@ pub struct Scenario {
     pub writes_per_second: f64,
     /// How requests get to the target.
     pub load: Load,
-    /// Rates and windows; the command line may override each.
+    /// Rates and windows; the command line may override each of them.
     pub pace: Pace,
     /// What must hold for a rate to count as sustained.
     pub objective: Objective,
-    /// The ledger that topologies are filled with.
+    /// The ledger that targets are started with.
     pub ledger: Ledger,
 }
 
@@ -80,26 +80,27 @@ pub struct Scenario {
 pub struct MixEntry {
     /// `/package.Service/Method`.
     pub path: String,
-    /// Relative weight.
+    /// Weight relative to the other entries.
     pub weight: u32,
-    /// How many different requests are encoded before the first is sent.
+    /// The number of different requests that are encoded before the first is sent.
     pub pool: usize,
     /// The request as a TOML table with placeholders, filled in when requests are made.
     pub request: toml::Table,
-    /// Where in the file it stands, for errors.
+    /// The entry's line in the file, for errors.
     pub line: usize,
 }
 
 /// How ids are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ids {
-    /// `None`: the ids of the ledger, busiest first, as `walletd ids` lists them.
+    /// A file with ids. `None`: the ids of the ledger, busiest first, as `walletd ids` lists them.
     pub file: Option<PathBuf>,
-    /// How many of the list take part, from its top.
+    /// How many of the list are used, from its top.
     pub at_most: usize,
-    /// Asset and span for a file of account ids alone; its own account id is empty, as is the asset if none is given.
+    /// Asset and span for a file that lists account ids only. The account id in it is empty; so is the asset if none is
+    /// given.
     pub fallback: Place,
-    /// How they are drawn.
+    /// The distribution of the draws.
     pub draw: Draw,
 }
 
@@ -108,11 +109,12 @@ pub struct Ids {
 pub struct Load {
     /// Connections that carry requests.
     pub connections: usize,
-    /// Connections that are held open beside them and carry none.
+    /// Connections that are held open beside them and carry no requests.
     pub idle_connections: usize,
-    /// Reads in flight at once, over all connections; more wait in the generator, and their latency counts it.
+    /// The most reads in flight at once, over all connections. Further reads wait in the generator, and the wait counts
+    /// as latency.
     pub max_in_flight: usize,
-    /// Given up after this long, counted from the planned send.
+    /// A read is given up after this long, counted from the planned send.
     pub timeout: Duration,
     /// How planned times are spread.
     pub spread: Spread,
@@ -121,50 +123,51 @@ pub struct Load {
 /// Rates and windows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pace {
-    /// Reads a second of the first step.
+    /// The first rate, in reads a second.
     pub from_qps: f64,
-    /// Factor between steps, > 1. (The command line also knows absolute steps.)
+    /// Factor from one rate to the next, above 1. (The command line also has absolute steps.)
     pub step_factor: f64,
-    /// Never more than this.
+    /// The highest rate.
     pub to_qps: f64,
     /// Length of a window of the search.
     pub search_window: Duration,
-    /// Refinements by bisection after the first rate that broke.
+    /// Bisections after the first rate that broke.
     pub refinements: u32,
-    /// Load of the equal-load windows as a share of the lowest sustained rate.
+    /// Rate of the equal-load windows, as a share of the lowest sustained rate.
     pub equal_share: f64,
     /// Length of an equal-load window.
     pub equal_window: Duration,
-    /// Rounds of equal-load windows (a round is one pass over all targets, every second one in reverse).
+    /// Rounds of equal load. A round is one pass over all targets; every second pass is in reverse order.
     pub equal_rounds: u32,
-    /// Load before anything is measured, per target.
+    /// Length of the load on each target before anything is measured.
     pub warm_up: Duration,
 }
 
 /// The service-level objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
-    /// From the planned send, if set.
+    /// Limit of the median latency, from the planned send.
     pub p50: Option<Duration>,
-    /// From the planned send, if set.
+    /// Limit of the p99, from the planned send.
     pub p99: Option<Duration>,
-    /// From the planned send, if set.
+    /// Limit of the p99.9, from the planned send.
     pub p999: Option<Duration>,
-    /// Errors (anything but OK, dropped ones included) over planned.
+    /// Highest share of errors among the planned reads. Every read without an OK answer is an error, also one that was
+    /// never sent.
     pub max_error_rate: f64,
-    /// Achieved over offered rate.
+    /// Lowest achieved rate, as a share of the offered rate.
     pub min_achieved: f64,
-    /// Windows in a row that must break it for a rate to count as too high.
+    /// How many windows in a row must break the objective before a rate counts as too high.
     pub windows: u32,
 }
 
-/// What `walletd generate` is asked for.
+/// Arguments of `walletd generate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// Seed.
+    /// Seed of the generated data.
     pub seed: u64,
-    /// Accounts that may take part.
+    /// Number of accounts that may take part.
     pub accounts: u64,
-    /// Transactions.
+    /// Number of transactions.
     pub transactions: u64,
 }

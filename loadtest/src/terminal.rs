@@ -1,4 +1,4 @@
-//! What is shown while a run goes on: a live view on a terminal, a line per window anywhere else.
+//! Shows the progress of a run: a live view on a terminal, otherwise one line per window.
 
 mod columns;
 mod view;
@@ -12,41 +12,41 @@ use std::{
     time::Duration,
 };
 
-/// What is about to run, for the live view.
+/// The window that is about to run, for the live view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Now {
-    /// Target.
+    /// Name of the target.
     pub target: String,
-    /// What the window is for, in words, such as `escalate, step 4`.
+    /// The phase in words, such as `escalate, pass 4`.
     pub phase: String,
-    /// What the target is asked.
+    /// The load.
     pub asked: Asked,
-    /// Planned length.
+    /// Planned length of the window.
     pub duration: Duration,
-    /// Share of the whole run that is done, if it can be told.
+    /// Share of the whole run that is done, if it can be estimated.
     pub done: Option<f64>,
 }
 
-/// What a target is asked in a window.
+/// The load on a target in a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Asked {
     /// Planned reads a second.
     Qps(f64),
-    /// A capture at its own times, so many times as fast.
+    /// A capture at its own times, this many times as fast.
     OwnTimes(f64),
-    /// A closed loop: always so many reads in flight.
+    /// A closed loop with this many reads always in flight.
     InFlight(u64),
 }
 
-/// The view. Writes to standard error, so that standard output holds the summary only. What can't be written is lost:
-/// a terminal that went away is no reason to lose a run.
+/// The view. It writes to standard error, so that standard output has the summary only. Errors of writing are ignored:
+/// a terminal that went away must not end the run.
 #[derive(Debug)]
 pub struct Terminal {
     view: View<Stderr>,
 }
 
 impl Terminal {
-    /// Live if standard error is a terminal and `quiet` is not set; `quiet` shows notes only.
+    /// Makes a view. It is live if standard error is a terminal. With `quiet` it shows notes only.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -65,29 +65,30 @@ impl Terminal {
         }
     }
 
-    /// A line that stays, such as `legacy: filled with 1,025,639 entries in 3.1 s`.
+    /// Writes a line that stays, such as `legacy: ready after 3.1 s`.
     pub fn note(&mut self, text: &str) {
         self.view.note(text);
     }
 
-    /// A window begins.
+    /// Shows that a window begins.
     pub fn begin(&mut self, now: &Now) {
         self.view.begin(now, width());
     }
 
-    /// Called a few times a second, from a thread of its own, while the window runs. `cpu_fraction`: of the target's
-    /// processes, in cores.
+    /// Shows the progress of a window. Called a few times a second from another thread while the window runs.
+    /// `cpu_fraction` is the CPU of the target's processes, in cores.
     pub fn progress(&mut self, progress: &Progress, elapsed: Duration, cpu_fraction: Option<f64>) {
         self.view.progress(progress, elapsed, cpu_fraction, width());
     }
 
-    /// The window is over.
+    /// Shows that the window is over.
     pub fn end(&mut self, window: &Window) {
         self.view.end(window, width());
     }
 }
 
-/// Columns of the terminal, asked anew each time because it may be resized; `None` if there is none.
+/// Returns the number of columns, or `None` without a terminal. It is asked each time, because a terminal may be
+/// resized.
 fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))

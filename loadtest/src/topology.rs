@@ -1,7 +1,7 @@
 //! Starts the servers of a target, pinned to cores, and stops them.
 //!
-//! Every target gets a copy of the ledger of its own, in `targets/NAME` of the work folder, beside the server's log. A
-//! server ends with this program, however that ends: it watches a pipe that only this program holds open.
+//! Every target gets its own copy of the ledger, in `targets/NAME` of the work folder, next to the server's log. Each
+//! server watches a pipe that only this program holds open. So servers end with this program, however it ends.
 
 pub mod burn;
 mod child;
@@ -26,15 +26,15 @@ use std::{
     time::Duration,
 };
 
-/// `NumStreamWorkers` of targets with workers, unless their number is given.
+/// `NumStreamWorkers` of targets with workers, unless the command line gives their number.
 pub const STREAM_WORKERS: u32 = 128;
-/// Of hotpathd; the most that it can be told.
+/// The highest connection limit that hotpathd accepts.
 const MAX_CONNECTIONS: u32 = 1_000_000;
-/// Longest path of a Unix socket, with some room for what is made of it.
+/// Longest path of the sidecar's socket. It leaves some room for names that are derived from it.
 const SOCKET_PATH_BYTES: usize = 100;
-/// Longest start of a server with an empty ledger.
+/// Longest time that a server with an empty ledger may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// More of it, for each byte of the ledger: a minute for 256 MiB.
+/// Each byte of the ledger allows more time to start: a minute for 256 MiB.
 const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 
 /// What a target is made of.
@@ -46,40 +46,40 @@ pub enum Kind {
     BestGo,
     /// walletd, and hotpathd as its sidecar.
     Sidecar,
-    /// The same, but hot reads go straight to hotpathd.
+    /// As `Sidecar`, but hot reads go straight to hotpathd.
     Direct,
 }
 
 /// One target to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Of its folder: the target's, without colons.
+    /// Name of the target's folder: the target's name without colons.
     pub name: String,
     /// What it is made of.
     pub kind: Kind,
-    /// `NumStreamWorkers` of walletd; 0: a goroutine of its own for each call.
+    /// `NumStreamWorkers` of walletd. 0 means that each call gets a new goroutine.
     pub stream_workers: u32,
-    /// Requests cross to the sidecar by a gRPC call each, to compare with.
+    /// Whether each request crosses to the sidecar as a gRPC call, for comparison with the exchange.
     pub unary_hop: bool,
 }
 
 /// What servers are started from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rig {
-    /// The program.
+    /// The walletd program.
     pub walletd: PathBuf,
-    /// The program.
+    /// The hotpathd program.
     pub hotpathd: PathBuf,
-    /// For ledgers, copies, logs, sockets.
+    /// The folder for ledgers, copies, logs and sockets.
     pub work: PathBuf,
-    /// For the servers; empty: not pinned.
+    /// Cores that servers are pinned to; empty: not pinned.
     pub server_cores: Vec<usize>,
 }
 
 /// The running servers of one target. They are stopped on drop.
 #[derive(Debug)]
 pub struct Server {
-    // Dropped in this order: the copy is removed once nobody has it open.
+    // Fields are dropped in this order: the copy is removed once no process has it open.
     _child: Child,
     _db: ledger::Copy,
     endpoints: Endpoints,
@@ -88,7 +88,7 @@ pub struct Server {
 }
 
 impl Kind {
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Kind {
         }
     }
 
-    /// By its name.
+    /// Returns the kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Legacy, Self::BestGo, Self::Sidecar, Self::Direct]
@@ -107,7 +107,7 @@ impl Kind {
             .find(|kind| kind.name() == name)
     }
 
-    /// Whether a sidecar answers for it.
+    /// Whether it has a sidecar.
     #[must_use]
     pub fn has_sidecar(self) -> bool {
         matches!(self, Self::Sidecar | Self::Direct)
@@ -115,7 +115,7 @@ impl Kind {
 }
 
 impl Spec {
-    /// In words.
+    /// Describes the target in words.
     #[must_use]
     pub fn about(&self) -> String {
         let what = match self.kind {
@@ -139,7 +139,10 @@ impl Spec {
 }
 
 impl Rig {
-    /// Fails with what to do if a program is not there.
+    /// Checks that the programs exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Target`], with what to do about it.
     pub fn check(&self, specs: &[Spec]) -> Result<()> {
         let sidecar = specs.iter().any(|spec| spec.kind.has_sidecar());
         let needed = [(&self.walletd, true), (&self.hotpathd, sidecar)];
@@ -156,7 +159,7 @@ impl Rig {
         Ok(())
     }
 
-    /// First line of what a program says about its version.
+    /// Returns the first line of what a program says about its version.
     #[must_use]
     pub fn version(program: &Path, argument: &str) -> Option<String> {
         let output = Command::new(program)
@@ -201,7 +204,7 @@ impl Rig {
         let mut command = Command::new(program(&self.walletd));
         command.args(self.arguments(spec, db, folder));
         own_settings(&mut command);
-        // As many as the other targets take: walletd has no limit.
+        // The other targets take any number of connections, because walletd has no limit.
         command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
             command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
@@ -252,7 +255,7 @@ impl Server {
                 name: "hotpathd".to_owned(),
                 pid: sidecar.pid,
                 admin: None,
-                // walletd passes its output on.
+                // hotpathd's output goes to walletd, which passes it on.
                 log: Some(log),
             });
         }
@@ -265,26 +268,26 @@ impl Server {
         })
     }
 
-    /// Where requests go.
+    /// Returns the addresses that requests go to.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// Its processes.
+    /// Returns its processes.
     #[must_use]
     pub fn watched(&self) -> &[Watched] {
         &self.watched
     }
 
-    /// `host:port` of walletd's admin pages.
+    /// Returns the `host:port` of walletd's admin pages.
     #[must_use]
     pub fn admin(&self) -> &str {
         &self.admin
     }
 }
 
-/// What the caller has set for a sidecar of his own is not meant for this one.
+/// Removes settings from the environment that the user made for another sidecar.
 fn own_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HOTPATHD_") {
@@ -317,7 +320,7 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("sidecar.sock")
 }
 
-/// A bare name would be looked up on `PATH`.
+/// Makes a bare file name a path, because it would be looked up on `PATH` otherwise.
 fn program(path: &Path) -> PathBuf {
     if path.components().count() == 1 {
         Path::new(".").join(path)

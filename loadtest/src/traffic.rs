@@ -1,4 +1,4 @@
-//! What is sent, and when: the words that the generator, the scenarios and the captures share.
+//! What is sent, and when: the types that the generator, the scenarios and the captures share.
 
 pub use crate::arrivals::{Spread, Window};
 
@@ -10,11 +10,11 @@ use std::time::Duration;
 pub struct Method {
     /// `/package.Service/Method`.
     pub path: String,
-    /// A target with a second address for hot methods ([`crate::generator::Endpoints`]) is asked there.
+    /// Whether requests go to the target's address for hot methods, if it has one ([`crate::generator::Endpoints`]).
     pub hot: bool,
 }
 
-/// One request: which of [`Workload::methods`], and its encoded message (without gRPC's five-byte prefix).
+/// One request: a method and an encoded message (without gRPC's five-byte prefix).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Index into [`Workload::methods`].
@@ -23,19 +23,21 @@ pub struct Request<'a> {
     pub message: &'a [u8],
 }
 
-/// Where requests come from. Everything is a pure function of its arguments, so that two targets can be sent the same.
+/// A source of requests. Everything is a pure function of its arguments, so that two targets can be sent the same.
 pub trait Workload: Send + Sync {
     /// All methods, those of writes included.
     fn methods(&self) -> &[Method];
 
-    /// The `n`-th read of a window. Two windows of the same seed read the same.
+    /// The `n`-th read of a window. Windows with the same seed have the same reads.
     fn read(&self, seed: u64, n: u64) -> Request<'_>;
 
-    /// The `k`-th write that a target is ever sent: its method and message. Writes are sent in order, each once the one
-    /// before has succeeded, so that every target goes through the same states. `None`: this workload has no writes.
+    /// The `k`-th write that a target is sent: its method and message. The generator sends writes in order, each after
+    /// the previous one has succeeded, so that every target goes through the same states. `None`: there are no (more)
+    /// writes.
     fn write(&self, k: u64) -> Option<(u16, Vec<u8>)>;
 
-    /// When the reads of a window are due, ascending. The default is [`Arrivals`]; a capture has times of its own.
+    /// When the reads of a window are due, in ascending order. The default is [`Arrivals`]; a capture has times of its
+    /// own.
     fn schedule(&self, window: &Window) -> Box<dyn Iterator<Item = Duration> + Send> {
         Box::new(Arrivals::new(window))
     }

@@ -1,7 +1,7 @@
 //! The requests of a scenario, encoded before the first is sent.
 //!
-//! A request is a TOML table with the fields of the method's message. Texts that begin with `$` stand for what is drawn
-//! anew for each request (`$$` begins a text with a dollar sign):
+//! A request is a TOML table with the fields of the method's message. A text that begins with `$` is a placeholder, for
+//! which a value is drawn for each request (`$$` begins a text with a dollar sign):
 //!
 //! | placeholder | of | stands for |
 //! |---|---|---|
@@ -13,7 +13,7 @@
 //! | `$from_us:30d`, `$to_us:30d` | int64 | one of that length (s, m, h, d), or the whole span if that is shorter |
 //! | `$position`, `$position:N` | int64, uint32, uint64 | 1 to N; without N, to the ledger's transactions |
 //!
-//! Whatever draws an id does so by the scenario's `[ids]`. All of a request's placeholders are about the same account.
+//! Ids are drawn as the scenario's `[ids]` say. All placeholders of a request are about the same account.
 
 pub(crate) mod draw;
 pub(crate) mod placeholder;
@@ -37,7 +37,7 @@ use pool::{Pools, mixed};
 use template::Template;
 use writes::Writes;
 
-/// Methods of the service that the sidecar answers.
+/// Methods that the sidecar answers.
 const HOT: [&str; 5] = [
     "/wallet.v1.WalletService/GetBalance",
     "/wallet.v1.WalletService/BatchGetBalances",
@@ -70,7 +70,7 @@ impl Workload for Prepared {
 }
 
 impl Prepared {
-    /// Encodes `pool` requests that are read as often as `weight` says among those of other entries.
+    /// Encodes a pool of requests. Reads take one from it as often as `weight` says, relative to the other entries.
     pub(crate) fn add(
         &mut self,
         path: &str,
@@ -87,7 +87,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// Payments beside the reads. `run_id` makes their ids unique to a run.
+    /// Adds payments beside the reads. `run_id` makes their ids unique to a run.
     pub(crate) fn add_writes(&mut self, drawer: Drawer<'_>, run_id: &str) -> Result<()> {
         let writes = Writes::new(drawer, run_id)?;
         self.writes = Some((self.methods.index(writes::PATH), writes));

@@ -1,4 +1,5 @@
-//! The report in a real browser: what it draws can be seen and read, wide and narrow, and it loads nothing.
+//! Opens the report in a real browser, with a wide and a narrow page: all that it draws can be seen and read, and it
+//! loads nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "browser/headless.rs"]
@@ -15,7 +16,7 @@ use std::{
 };
 
 const WIDTHS: [u32; 2] = [1200, 400];
-/// A blank page of the screenshot's size compresses to far less.
+/// A screenshot of a blank page compresses to far fewer bytes.
 const BLANK_PNG_BYTES: u64 = 60_000;
 const MEASURE: &str = include_str!("browser/measure.js");
 
@@ -37,13 +38,13 @@ struct Drawn {
     width: f64,
     height: f64,
     texts: usize,
-    /// Visible shapes that stand for data.
+    /// Visible shapes that show data.
     shapes: usize,
-    /// Shapes of no length, size or colour.
+    /// Shapes that can't be seen, because they have no length, size or colour.
     invisible: Vec<String>,
     /// Pairs of texts that overlap.
     overlaps: Vec<String>,
-    /// Texts that leave the view box.
+    /// Texts that extend beyond the view box.
     outside: Vec<String>,
     /// Height of the smallest text, in CSS pixels.
     smallest_text: f64,
@@ -82,7 +83,7 @@ fn an_awkward_report_as_well() {
     );
 }
 
-/// The page of a run, once all of it was found to be in order.
+/// Checks the page of a run, and returns its path.
 fn look_at(browser: &Browser, folder: &Path, finished: &Finished, charts: &[&str]) -> PathBuf {
     let report = report::assemble(finished);
     report::write(&report, folder).unwrap();
@@ -157,7 +158,7 @@ fn check(width: u32, chart: &Drawn) {
     );
 }
 
-/// The page in frames of both widths, each measured in its real layout.
+/// Measures the page in frames of both widths, each in its real layout.
 fn measured(browser: &Browser, page: &Path) -> Vec<Layout> {
     let html = fs::read_to_string(page).unwrap();
     let quoted = html.replace('&', "&amp;").replace('"', "&quot;");
@@ -183,7 +184,7 @@ fn measured(browser: &Browser, page: &Path) -> Vec<Layout> {
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json:?}"))
 }
 
-/// Left in cargo's folder, for people to look at.
+/// Saves a screenshot in cargo's folder, for people to look at.
 fn screenshot(browser: &Browser, page: &Path) {
     let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.png");
     let _ = fs::remove_file(&picture);

@@ -1,4 +1,4 @@
-//! The generator against a tonic server: counts, statuses, bytes and limits. Timing decides nothing here.
+//! Tests the generator against a tonic server: counts, statuses, bytes and limits. No test depends on timing.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,7 +68,7 @@ fn run(generator: &mut Generator, window: &Window) -> Observed {
     observed
 }
 
-/// What holds of every window: each read that was due is in the accounts exactly once.
+/// Checks what holds for every window: each read that was due is in the accounts exactly once.
 fn check_accounts(observed: &Observed) {
     assert_eq!(observed.planned, observed.from_planned.len());
     assert_eq!(observed.planned, observed.generator.lag.len());
@@ -233,7 +233,7 @@ fn reads_that_were_held_back_until_their_time_was_nearly_up_are_not_sent() {
     };
     let mut generator = connect(&address, traffic, options).unwrap();
     let observed = run(&mut generator, &window(1.0, 10, false));
-    // The others had milliseconds left when the first one's place was free.
+    // When the first read's place was free, the others had only milliseconds left.
     assert_eq!((observed.sent, observed.expired, observed.ok), (1, 4, 0));
     assert_eq!(seen.requests.load(Ordering::SeqCst), 1);
     // A caller would have waited until the deadline.
@@ -252,7 +252,7 @@ fn reads_whose_time_was_up_before_the_loop_came_to_them_are_not_sent() {
     let mut generator = connect(&address, traffic, options).unwrap();
     let observed = run(&mut generator, &window(1.0, 1, false));
     assert_eq!((observed.planned, observed.ok), (1000, 0));
-    // No loop takes a nanosecond for each.
+    // No loop handles a read within a nanosecond.
     assert!(observed.expired > 900, "{}", observed.expired);
     let begun = seen.requests.load(Ordering::SeqCst);
     assert!(begun <= observed.planned - observed.expired, "{begun}");
@@ -268,7 +268,7 @@ fn a_target_has_drained_once_it_answers_a_read_alone() {
     assert!(!stuck);
     seen.open.store(true, Ordering::SeqCst);
     assert!(generator.drain(1, 60_000 * MS, &stop).unwrap());
-    // What was asked for is in no window's accounts.
+    // The reads that `drain` sent are in no window's accounts.
     let observed = run(&mut generator, &window(100.0, 50, false));
     assert_eq!(observed.ok, observed.planned);
 }
@@ -287,7 +287,7 @@ fn a_closed_loop_keeps_as_many_in_flight_as_it_may() {
         ..window(0.0, 300, false)
     };
     let observed = run(&mut generator, &closed);
-    // The first eight are sent at once; that more follow shows that replies make room.
+    // The first eight reads are sent at once. Further ones show that replies make room.
     assert!(observed.ok > 8, "{}", observed.ok);
     assert_eq!(observed.ok, observed.planned);
     assert_eq!(observed.generator.in_flight_max, 8);
@@ -354,7 +354,7 @@ fn writes_of_windows_that_were_sat_out_are_caught_up_with() {
     let (address, seen) = serve();
     let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(WRITE);
     let options = Options {
-        // At this rate they would take two minutes.
+        // At this rate the writes would take two minutes.
         writes_per_second: 0.1,
         ..options()
     };

@@ -1,4 +1,4 @@
-//! The real program starts, fills, loads, compares and stops the real servers.
+//! Runs the real program, which starts, fills, loads, compares and stops real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use loadtest::report::{
@@ -21,10 +21,10 @@ const TARGETS: [&str; 6] = [
     "legacy:no-workers",
 ];
 
-/// Held while servers are measured: two runs at once only slow each other down.
+/// Held while servers are measured, because two runs at once would only slow each other down.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A program that another language or crate builds.
+/// Returns the path of a program of another language or crate.
 fn program(variable: &str, name: &str) -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/bin")
@@ -38,7 +38,7 @@ fn program(variable: &str, name: &str) -> PathBuf {
     path
 }
 
-/// A small ledger, and every kind of method.
+/// Writes a scenario with a small ledger and every kind of method.
 fn scenario(folder: &Path) -> PathBuf {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/mixed.toml");
     let text = fs::read_to_string(shipped).unwrap();
@@ -46,7 +46,7 @@ fn scenario(folder: &Path) -> PathBuf {
     let ledger = table["ledger"].as_table_mut().unwrap();
     ledger.insert("accounts".into(), 200.into());
     ledger.insert("transactions".into(), 2_000.into());
-    // A busy machine's lag must not void what is looked at.
+    // The lag of a busy machine must not void the windows.
     let objective = table["objective"].as_table_mut().unwrap();
     objective.insert("p99_ms".into(), 1_000.into());
     let path = folder.join("small.toml");
@@ -54,7 +54,7 @@ fn scenario(folder: &Path) -> PathBuf {
     path
 }
 
-/// What a short run of all topologies says, and what the program said.
+/// Makes a short run of all topologies. Returns its report and the program's output.
 fn run(folder: &Path) -> (Report, String) {
     let load = [
         "--qps=200",
@@ -121,7 +121,7 @@ fn all_topologies_answer_the_same_and_are_accounted_for() {
         "{said}"
     );
     let comparison = report.comparison.expect("it was compared");
-    // How many depends on how late the writes are; none, and the targets do not go through the same positions.
+    // The number depends on how late the writes are. If it is 0, the targets don't go through the same positions.
     assert!(comparison.compared > 0, "{comparison:?}\n{said}");
     assert_eq!(comparison.mismatches, 0, "{said}");
     assert_eq!(
@@ -132,7 +132,7 @@ fn all_topologies_answer_the_same_and_are_accounted_for() {
 
 fn is_accounted_for(target: &Target, said: &str) {
     let name = target.name.as_str();
-    // 200 a second in two windows of half a second; a debug build on a busy machine may time a few out.
+    // 200 reads a second in two windows of half a second. With a debug build on a busy machine a few may time out.
     assert!(target.requests > 100, "{name}: {said}");
     assert!(target.errors * 10 < target.requests, "{name}: {said}");
     assert!(
@@ -185,7 +185,7 @@ fn a_closed_loop_compares_numbers_of_workers_with_writes_beside_the_reads() {
     assert!(writes, "{said}");
 }
 
-/// On a machine too busy to measure on, the run is void (3): that is a result.
+/// On a machine that is too busy the run may be void (exit code 3). That is a valid result.
 #[test]
 fn a_short_break_even_run_measures_all_answers() {
     let _alone = alone();

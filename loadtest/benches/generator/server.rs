@@ -1,5 +1,5 @@
-//! A server that costs next to nothing, so that the generator is what is measured: it looks at frames' headers only, and
-//! answers every request with the same bytes.
+//! A server that costs next to nothing, so that the generator is measured and not the server. It looks at the headers
+//! of frames only, and answers every request with the same bytes.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -19,9 +19,9 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Half of the window that clients begin with.
+/// Half of the window that clients have at first.
 const REFILL_BYTES: u32 = 32 << 10;
-/// Replies carry a message of so many bytes.
+/// The size of a reply's message.
 const MESSAGE_BYTES: u8 = 20;
 
 struct Peer {
@@ -29,13 +29,13 @@ struct Peer {
     input: Vec<u8>,
     output: Vec<u8>,
     greeted: bool,
-    /// Bytes of DATA since the client's window was filled up.
+    /// The bytes of DATA since the client's window was last filled up.
     received: u32,
-    /// The fields of a reply are in the client's table.
+    /// Whether the fields of a reply are in the client's table.
     indexed: bool,
 }
 
-/// Serves until standard input ends, which it does when the parent is gone.
+/// Serves until standard input ends, which it does when the parent process is gone.
 pub(crate) fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
@@ -89,7 +89,7 @@ impl Peer {
         }
     }
 
-    /// Reads once, answers all that is complete, writes once.
+    /// Reads once, answers all complete requests, and writes once.
     fn turn(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let length = self.stream.read(buffer)?;
         if length == 0 {

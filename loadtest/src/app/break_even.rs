@@ -1,4 +1,4 @@
-//! `break-even`: from the command line to the report.
+//! The command `break-even`, from the command line to the report.
 
 use super::{
     measure::{folder, without_report},

@@ -1,4 +1,4 @@
-//! `run` and `replay`: from the command line to the report.
+//! The commands `run` and `replay`, from the command line to the report.
 
 use super::{print, stop_flag};
 use crate::{
@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-/// Reports that are to be committed.
+/// The folder of reports that are to be committed.
 const KEPT: &str = "loadtest/results";
 
 pub(super) fn measure(asked: &cli::Run, command: Vec<String>) -> Result<()> {
@@ -86,7 +86,7 @@ fn carry_out(
         comparison,
         methods: methods.collect(),
         objective: prepared.job.objective,
-        // What a target that failed left undone is missing as well.
+        // If a target failed, windows are missing too.
         interrupted: done.interrupted || done.failure.is_some(),
         max_void_share: asked.options.conduct.max_void_share,
         plan: asked.options.estimate.plan(),
@@ -98,7 +98,7 @@ fn carry_out(
     )
 }
 
-/// From the first window to the end of the last.
+/// Returns the time from the beginning of the first window to the end of the last.
 fn span(done: &Done, elapsed: Duration) -> Duration {
     let first = done
         .windows
@@ -116,7 +116,7 @@ fn notes(mut notes: Vec<String>, failure: Option<&Error>) -> Vec<String> {
     notes
 }
 
-/// The folder of the report, made before anything is measured, so that nothing is measured in vain.
+/// Makes the folder of the report. It is made before anything is measured, so that a failure costs no time.
 pub(super) fn folder(conduct: &cli::Conduct, name: &str, started: &Moment) -> Result<PathBuf> {
     let folder = match &conduct.out {
         Some(out) => out.clone(),
@@ -133,13 +133,13 @@ pub(super) fn folder(conduct: &cli::Conduct, name: &str, started: &Moment) -> Re
     Ok(folder)
 }
 
-/// `<date>-<host kind>/<scenario>`.
+/// Returns the folder of a report that is to be committed, `<date>-<host kind>/<scenario>`.
 fn kept(parent: &Path, date: &str, scenario: &str) -> PathBuf {
     let kind = machine::this().host_kind;
     unused(&parent.join(format!("{date}-{kind}")), scenario)
 }
 
-/// A report's raw data can't be measured again: it is never overwritten.
+/// Fails if the folder holds a report. A report is never overwritten, because its raw data can't be measured again.
 pub(super) fn without_report(out: &Path) -> Result<()> {
     if report::is_in(out) {
         let text = format!(
@@ -151,7 +151,7 @@ pub(super) fn without_report(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Never an older report's folder.
+/// Returns a path that does not exist, so that no older report is overwritten.
 fn unused(parent: &Path, name: &str) -> PathBuf {
     let numbered = (2..).map(|number| parent.join(format!("{name}-{number}")));
     let mut names = std::iter::once(parent.join(name)).chain(numbered);
@@ -159,8 +159,8 @@ fn unused(parent: &Path, name: &str) -> PathBuf {
     free.unwrap_or_else(|| parent.join(name))
 }
 
-/// What scripts go by: mismatches before void before an objective that nobody held. Answers that differ do so however
-/// busy the machine was.
+/// Returns the error that sets the exit code. Mismatches have priority, because answers differ however busy the machine
+/// was. Then follow a void run, and an objective that no target held.
 fn conclusion(report: &report::model::Report) -> Result<()> {
     if let Some(mismatches @ 1..) = report.mismatches {
         let text = format!("{mismatches} answers differed from the baseline's");
@@ -180,7 +180,8 @@ fn conclusion(report: &report::model::Report) -> Result<()> {
     Ok(())
 }
 
-/// After a search: no rate was sustained. Without one: every window broke.
+/// Whether no target held the objective. After a search this means that no rate was sustained; without one, that every
+/// window broke.
 fn nobody_held(report: &report::model::Report) -> bool {
     let searched = report
         .targets

@@ -3,9 +3,9 @@
 use crate::error::{Error, Kind, Result};
 use std::{collections::HashSet, fs::File, io::Read as _, path::Path};
 
-/// Of a capture.
+/// The largest capture.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
-/// Of one request.
+/// The largest message of a request.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 pub(super) const MAGIC: [u8; 8] = *b"LOADCAP\n";
@@ -16,21 +16,21 @@ pub(super) const MAX_METHODS: usize = 65_535;
 pub(super) const MAX_REQUESTS: usize = 20_000_000;
 pub(super) const MAX_TIME_US: u64 = 366 * 86_400 * 1_000_000;
 const MAX_PATH_BYTES: usize = 1_024;
-/// Without a request there is nothing to repeat; one alone, or all at once, are repeated every second.
+/// A capture with one request, or with all requests at the same time, is repeated after this time.
 const LONE_CYCLE_US: u64 = 1_000_000;
 
-/// A capture in memory: the file is the arena.
+/// A capture in memory. The messages stay where they are in the bytes of the file.
 #[derive(Debug)]
 pub(super) struct Capture {
     pub(super) bytes: Vec<u8>,
     pub(super) methods: Vec<String>,
-    /// By time; the first is at 0.
+    /// The requests in the order of their times. The first is at 0.
     pub(super) requests: Vec<Captured>,
-    /// Of a record that the file ends in.
+    /// The length of the incomplete record at the end of the file.
     pub(super) dropped_bytes: u64,
 }
 
-/// A request and where its message is.
+/// A request, and the place of its message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Captured {
     pub(super) at_us: u64,
@@ -39,7 +39,7 @@ pub(super) struct Captured {
     pub(super) method: u16,
 }
 
-/// Why reading stopped.
+/// Why a record can't be read.
 #[derive(Debug)]
 enum Stop {
     Truncated,
@@ -57,12 +57,12 @@ impl Capture {
         &self.bytes[begin..begin + request.length as usize]
     }
 
-    /// From the first request to the last.
+    /// The time from the first request to the last.
     pub(super) fn duration_us(&self) -> u64 {
         self.requests.last().map_or(0, |last| last.at_us)
     }
 
-    /// From the first request to the first one again, with the mean gap after the last; never 0.
+    /// The time from the first request until it is repeated: the duration and one mean gap. It is never 0.
     pub(super) fn cycle_us(&self) -> u64 {
         let duration = self.duration_us();
         let gaps = self.requests.len().saturating_sub(1) as u64;
@@ -73,7 +73,7 @@ impl Capture {
     }
 }
 
-/// Reads a whole file. One without requests is an error.
+/// Reads a whole file. It is an error if there is no request.
 pub(super) fn read(path: &Path) -> Result<Capture> {
     let failed = |error| {
         let message = format!("can't read capture {}", path.display());

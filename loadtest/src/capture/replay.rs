@@ -7,22 +7,22 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// A capture, ready to be sent.
+/// A capture that can be sent.
 #[derive(Debug)]
 pub(super) struct Replayed {
     capture: Capture,
     methods: Vec<Method>,
     cycle_us: u64,
-    /// Times of the requests; set for a replay at speed.
+    /// The times of the requests and the speed, for a replay at its own times.
     times: Option<(Arc<[u64]>, f64)>,
 }
 
-/// When the requests of a window at speed are due.
+/// The times at which the requests of a window are due, in a replay at the capture's own times.
 struct Times {
     times: Arc<[u64]>,
-    /// Into `times`.
+    /// Index into `times`.
     next: usize,
-    /// Time of the capture's current repetition, less that of the window's begin.
+    /// The time at which the current repetition of the capture begins, counted from the window's beginning.
     base_us: i128,
     cycle_us: u64,
     speed: f64,
@@ -50,7 +50,8 @@ impl Replayed {
         }
     }
 
-    /// Index of a window's first request; one past the last if the window begins in the pause after it.
+    /// Returns the index of a window's first request. It is one past the last if the window begins in the pause after
+    /// that.
     fn first(&self, seed: u64) -> usize {
         let requests = self.capture.requests.len();
         match &self.times {

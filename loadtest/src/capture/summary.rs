@@ -1,23 +1,23 @@
-//! What a capture holds, in words.
+//! A summary of a capture.
 
 use super::format::{self, Capture};
 use crate::error::Result;
 use std::{fmt, path::Path, time::Duration};
 
-/// What a capture holds.
+/// A summary of a capture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
-    /// Those that have requests, most of them first.
+    /// Methods that have requests, the most frequent first.
     pub methods: Vec<MethodSummary>,
-    /// Of all methods.
+    /// The number of all requests.
     pub requests: u64,
-    /// Of all messages.
+    /// The bytes of all messages.
     pub message_bytes: u64,
-    /// From the first request to the last.
+    /// The time from the first request to the last.
     pub duration: Duration,
-    /// Requests a second, as a replay at speed 1 sends them.
+    /// Requests a second that a replay at speed 1 sends.
     pub mean_qps: f64,
-    /// At the end of the file, of a record that is not whole: the recorder was killed.
+    /// Bytes of an incomplete record at the end of the file, which is there if the recorder was killed.
     pub dropped_bytes: u64,
 }
 
@@ -26,13 +26,13 @@ pub struct Summary {
 pub struct MethodSummary {
     /// `/package.Service/Method`.
     pub path: String,
-    /// How many.
+    /// The number of its requests.
     pub requests: u64,
-    /// Of their messages.
+    /// The bytes of their messages.
     pub message_bytes: u64,
 }
 
-/// Reads a capture and tells what it holds.
+/// Reads a capture and summarises it.
 pub fn summary(path: &Path) -> Result<Summary> {
     format::read(path).map(|capture| Summary::of(&capture))
 }

@@ -90,7 +90,7 @@ fn a_replay_is_in_the_order_of_time() {
     assert_eq!(sent(&*workload, 0, 4), expected);
     assert_eq!(sent(&*workload, 3_001, 3), expected[1..]);
     assert_eq!(workload.write(0), None);
-    // At the windows' rate, whatever the capture's times were.
+    // Requests come at the windows' rate, whatever their times in the capture.
     assert_eq!(times(&*workload, &window(0, 3)), [1_000, 2_000]);
 }
 
@@ -98,7 +98,8 @@ fn a_replay_is_in_the_order_of_time() {
 fn a_replay_at_speed_keeps_its_times() {
     let (_folder, path) = written(&some());
     let workload = open(&path, Replay::Speed(2.0), &[]).unwrap();
-    // At 0, 2 and 6 ms, then a pause of the mean gap: anew every 9 ms; all twice as fast.
+    // The requests are at 0, 2 and 6 ms. After a pause of the mean gap the capture begins again, every 9 ms. All is
+    // twice as fast.
     let all = [0, 1_000, 3_000, 4_500, 5_500, 7_500];
     assert_eq!(times(&*workload, &window(0, 9)), all);
     let windows: Vec<u128> = (0..3)
@@ -113,10 +114,10 @@ fn a_replay_at_speed_keeps_its_times() {
         })
         .collect();
     assert_eq!(windows, all);
-    // The window at 3 ms begins at the capture's 6 ms, with its third request.
+    // The window at 3 ms begins at 6 ms of the capture, with its third request.
     assert_eq!(sent(&*workload, 6_000, 2)[0].1, [9]);
     assert_eq!(sent(&*workload, 6_000, 2)[1].0, "/a.B/One");
-    // Within the pause the first one is next.
+    // A window that begins in the pause begins with the first request.
     assert_eq!(sent(&*workload, 7_000, 1)[0].0, "/a.B/One");
     assert_eq!(times(&*workload, &window(7_000, 2)), [1_000]);
     assert_eq!(Replay::Rate.seed(1, Duration::from_secs(1)), None);
@@ -279,7 +280,7 @@ proptest! {
         }
         let due = times(&*workload, &window(0, 2_000));
         for (at, (_, expected, _)) in due.iter().zip(&expected) {
-            // A float of seconds is within a microsecond.
+            // A float of seconds is exact to a microsecond.
             prop_assert!(at.abs_diff(u128::from(expected - first)) <= 1);
         }
     }

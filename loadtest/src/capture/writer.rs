@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// A capture that grows.
+/// A capture that is being written.
 #[derive(Debug)]
 pub struct Writer {
     file: BufWriter<File>,
@@ -23,7 +23,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a new file, for its owner's eyes only: requests name people. One that exists is not overwritten.
+    /// Begins a new file, which only its owner can read, because requests name people. A file that exists is not
+    /// overwritten.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .write(true)
@@ -40,8 +41,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Adds a request; `at` is its time since the begin of the capture. What the format can't hold is refused with
-    /// [`io::ErrorKind::InvalidInput`], and the file stays as it was.
+    /// Adds a request. `at` is its time since the beginning of the capture. A request that the format can't hold is
+    /// refused with [`io::ErrorKind::InvalidInput`], and leaves the file as it was.
     pub fn write(&mut self, path: &str, at: Duration, message: &[u8]) -> io::Result<()> {
         let refused = |rule: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, rule));
         let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
@@ -74,24 +75,24 @@ impl Writer {
         Ok(())
     }
 
-    /// Bytes that a request takes at most, with the definition of its method.
+    /// Returns the most bytes that a request takes, with the definition of its method.
     #[must_use]
     pub fn longest(path: &str, message: &[u8]) -> u64 {
         (1 + 2 + path.len() + 1 + 2 + 8 + 4 + message.len()) as u64
     }
 
-    /// Size of the file so far.
+    /// Returns the size of the file so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Hands what is buffered to the file, so that little is lost if the process is killed.
+    /// Writes what is buffered to the file, so that little is lost if the process is killed.
     pub fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 
-    /// Closes the file, once it is durable.
+    /// Writes everything to the disk and closes the file.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()

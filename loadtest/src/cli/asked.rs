@@ -1,4 +1,4 @@
-//! What the commands are asked for. What is said here of an option is its line in the help.
+//! The options of all commands. The comments of the fields are their lines in the help.
 
 use super::{
     target::{self, Target},
@@ -15,36 +15,36 @@ use crate::{
 use clap::{Args, builder::TypedValueParser as _};
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-/// Rates that can be asked for.
+/// The rates that can be asked for.
 pub(super) const QPS: RangeInclusive<f64> = 0.1..=10_000_000.0;
-/// Lengths of windows.
+/// The lengths of windows in seconds.
 const WINDOW_SECONDS: RangeInclusive<f64> = 0.1..=600.0;
 
-/// `run` or `replay`.
+/// The command `run` or `replay`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// What is sent.
     pub source: Source,
-    /// To whom, the baseline first.
+    /// The targets, the baseline first.
     pub targets: Vec<Target>,
-    /// All else.
+    /// All other options.
     pub options: Options,
 }
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// A path, or the name of a scenario.
+    /// A scenario, by its path or its name.
     Scenario(String),
     /// A capture.
     Capture {
         /// The file.
         path: PathBuf,
-        /// At its own times, so many times as fast; `None`: at the rates of the windows.
+        /// How many times as fast to replay at its own times. `None` means at the rates of the windows.
         speed: Option<f64>,
-        /// Methods that are asked at a target's hot address.
+        /// Methods that are sent to a target's hot address.
         hot: Vec<String>,
-        /// Scenario whose objective, rates and ledger are taken.
+        /// The scenario whose objective, rates and ledger are used.
         like: Option<String>,
     },
 }
@@ -80,10 +80,10 @@ pub struct Servers {
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_or_off,
         action = clap::ArgAction::Set)]
     pub(super) stream_workers: bool,
-    /// The program
+    /// The walletd program
     #[arg(long, value_name = "FILE", default_value = "target/bin/walletd")]
     pub walletd: PathBuf,
-    /// The program
+    /// The hotpathd program
     #[arg(long, value_name = "FILE", default_value = "target/bin/hotpathd")]
     pub hotpathd: PathBuf,
     /// Start the targets on copies of this ledger instead of a generated one
@@ -115,25 +115,25 @@ pub struct Search {
     /// The first rate
     #[arg(long, value_name = "QPS", value_parser = number(QPS))]
     pub from: Option<f64>,
-    /// To the next: so much more, or so many times as much (x1.5)
+    /// From a rate to the next: so many QPS more, or so many times as much (x1.5)
     #[arg(long, value_name = "QPS|xF", value_parser = step)]
     pub step: Option<Step>,
     /// Length of a window of the search
     #[arg(long, value_name = "SECONDS", value_parser = seconds(WINDOW_SECONDS))]
     pub every: Option<Duration>,
-    /// Never more than this
+    /// The highest rate
     #[arg(long, value_name = "QPS", value_parser = number(QPS))]
     pub to: Option<f64>,
-    /// Until the objective breaks (or --to), whatever rate the scenario ends at
+    /// Search until the objective breaks (or --to), beyond the scenario's highest rate
     #[arg(long)]
     pub until_failure: bool,
-    /// Rise within each window from the rate before, instead of in steps
+    /// Raise the rate within each window, instead of from window to window
     #[arg(long)]
     pub ramp: bool,
     /// Bisections after the first rate that broke, 0-20
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0..=20))]
     pub refine: Option<u32>,
-    /// Windows in a row that must break, 1-10
+    /// Windows in a row that must break the objective, 1-10
     #[arg(long, value_name = "K", value_parser = whole::<u32>(1..=10))]
     pub failing_windows: Option<u32>,
 }
@@ -142,13 +142,13 @@ pub struct Search {
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Equal load")]
 pub struct Equal {
-    /// No search: all targets at this rate
+    /// No search: load all targets at this rate
     #[arg(long, value_name = "QPS", value_parser = number(QPS))]
     pub qps: Option<f64>,
-    /// No rate either: --max-in-flight reads [128] in flight at each target, always
+    /// No rate either: always --max-in-flight reads [128] in flight at each target
     #[arg(long)]
     pub closed: bool,
-    /// Else at this share of the lowest rate that a target held, 0.01-1
+    /// Rate after a search, as a share of the lowest rate that a target held, 0.01-1
     #[arg(long, value_name = "SHARE", value_parser = number(0.01..=1.0))]
     pub equal_share: Option<f64>,
     /// Passes over all targets, 1-1000
@@ -157,7 +157,7 @@ pub struct Equal {
     /// Length of a window
     #[arg(long, value_name = "SECONDS", value_parser = seconds(WINDOW_SECONDS))]
     pub window: Option<Duration>,
-    /// Search only
+    /// Run the search only
     #[arg(long)]
     pub no_equal: bool,
     /// Don't run the baseline a second time in each round
@@ -169,19 +169,19 @@ pub struct Equal {
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Objective (0: no limit)")]
 pub struct Objective {
-    /// Half of the reads are answered by then, from planned send
+    /// Highest median latency, from the planned send
     #[arg(id = "p50-ms", long, value_name = "MS", value_parser = latency())]
     pub p50: Option<Duration>,
-    /// 99% are
+    /// Highest p99 of the latency
     #[arg(id = "p99-ms", long, value_name = "MS", value_parser = latency())]
     pub p99: Option<Duration>,
-    /// 99.9% are
+    /// Highest p99.9 of the latency
     #[arg(id = "p999-ms", long, value_name = "MS", value_parser = latency())]
     pub p999: Option<Duration>,
-    /// Errors over planned reads, 0-1
+    /// Highest share of errors among the planned reads, 0-1
     #[arg(long, value_name = "SHARE", value_parser = number(0.0..=1.0))]
     pub max_error_rate: Option<f64>,
-    /// Achieved over planned rate, 0-1
+    /// Lowest achieved rate, as a share of the planned rate, 0-1
     #[arg(long, value_name = "SHARE", value_parser = number(0.0..=1.0))]
     pub min_achieved: Option<f64>,
     /// Compare the answers with the baseline's; one that differs breaks the objective
@@ -197,23 +197,23 @@ fn latency() -> impl clap::builder::TypedValueParser<Value = Duration> {
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Traffic")]
 pub struct Traffic {
-    /// That carry reads, 1-1000
+    /// Connections that carry reads, 1-1000
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1000))]
     pub connections: Option<usize>,
-    /// Held open beside them, 0-50000
+    /// Connections held open beside them, 0-50000
     #[arg(long, value_name = "N", value_parser = whole::<usize>(0..=50_000))]
     pub idle_connections: Option<usize>,
-    /// Reads at once, 1-65536; more wait in the generator, and count as waiting
+    /// Most reads in flight, 1-65536; more wait in the generator (part of their latency)
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=65_536))]
     pub max_in_flight: Option<usize>,
-    /// Given up after, 1-60000
+    /// A read is given up after this, 1-60000
     #[arg(id = "timeout-ms", long, value_name = "MS")]
     #[arg(value_parser = whole(1..=60_000).map(Duration::from_millis))]
     pub timeout: Option<Duration>,
     /// poisson (independent callers) or constant (even gaps)
     #[arg(long, value_name = "WORD", value_parser = spread)]
     pub spread: Option<traffic::Spread>,
-    /// Load on each target before anything is measured
+    /// Length of the load on each target before anything is measured
     #[arg(long, value_name = "SECONDS", value_parser = seconds(0.0..=600.0))]
     pub warm_up: Option<Duration>,
     /// Beside the reads; `run` only.
@@ -239,10 +239,10 @@ pub struct Conduct {
     /// Core of the generator [the last]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(0..=1023), help_heading = "Place")]
     pub generator_core: Option<usize>,
-    /// Leave it to the kernel who runs where
+    /// Let the kernel decide which cores everything runs on
     #[arg(long, help_heading = "Place")]
     pub no_pin: bool,
-    /// For ledgers, copies of them, logs and sockets
+    /// Folder for ledgers, copies of them, logs and sockets
     #[arg(
         long,
         value_name = "DIR",
@@ -250,10 +250,10 @@ pub struct Conduct {
         help_heading = "Place"
     )]
     pub work: PathBuf,
-    /// Of arrival times and of what is asked
+    /// Seed of the arrival times and of the requests
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..=u64::MAX), help_heading = "Honesty")]
     pub seed: u64,
-    /// A window is void if the generator's lag p99 is above
+    /// A window is void if the p99 of the generator's lag is above this
     #[arg(
         id = "max-lag-us",
         long,
@@ -263,19 +263,19 @@ pub struct Conduct {
     )]
     #[arg(value_parser = whole(1..=1_000_000).map(Duration::from_micros))]
     pub max_lag: Duration,
-    /// The run is void if more of its windows are
+    /// The run is void if a larger share of its windows is
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = number(0.0..=1.0), help_heading = "Honesty")]
     pub max_void_share: f64,
-    /// The whole run ends within this; what was left out is said [of break-even 225]
+    /// Time limit of the whole run; the report says what was left out [break-even: 225]
     #[arg(long, value_name = "SECONDS", value_parser = seconds(1.0..=86_400.0), help_heading = "Honesty")]
     pub budget: Option<Duration>,
-    /// For the report; it must hold none [target/loadtest/results/TIME-NAME]
+    /// Folder of the report; it must not hold one [target/loadtest/results/TIME-NAME]
     #[arg(long, value_name = "DIR", help_heading = "Report")]
     pub out: Option<PathBuf>,
-    /// Write it to loadtest/results/DATE-HOST/NAME instead, to be committed
+    /// Write the report to loadtest/results/DATE-HOST/NAME instead, to be committed
     #[arg(long, help_heading = "Report")]
     pub keep: bool,
-    /// Notes only, no progress
+    /// Show notes only, no progress
     #[arg(long, help_heading = "Report")]
     pub quiet: bool,
 }
@@ -284,19 +284,19 @@ pub struct Conduct {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Estimate")]
 pub struct Estimate {
-    /// Load to plan for
+    /// Rate to plan for
     #[arg(long, value_name = "QPS", default_value = "10000", value_parser = number(1.0..=1e9))]
     plan_qps: f64,
-    /// For the estimate of cost
+    /// Price of a core for an hour
     #[arg(long, value_name = "PRICE", default_value = "0.04", value_parser = number(0.0..=1e6))]
     price_per_core_hour: f64,
-    /// Highest planned use of a core
+    /// Highest planned share of a core
     #[arg(long, value_name = "SHARE", default_value = "0.6", value_parser = number(0.01..=1.0))]
     utilisation: f64,
 }
 
 impl Estimate {
-    /// As the report takes it.
+    /// Returns the plan as the report takes it.
     #[must_use]
     pub fn plan(&self) -> Plan {
         Plan {
@@ -311,21 +311,21 @@ impl Estimate {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Break-even")]
 pub struct BreakEven {
-    /// What handlers cost in µs, such as 0,2.5,10
+    /// CPU costs of the handler in µs, such as 0,2.5,10
     #[arg(id = "work-us", long, value_name = "LIST", default_value = "0,1,2,5,10,20,50,100", value_parser = works)]
     pub works_us: std::vec::Vec<f64>,
-    /// The service, built with cgo
+    /// The burnd program, built with cgo
     #[arg(long, value_name = "FILE", default_value = "target/bin/burnd")]
     pub burnd: PathBuf,
-    /// Its sidecar
+    /// The program of its sidecar
     #[arg(
         long = "burn-sidecar",
         value_name = "FILE",
         default_value = "target/bin/burn-sidecar"
     )]
     pub sidecar: PathBuf,
-    /// What the service keeps in memory beside its requests, 0-1024
-    // 64: Go's collector comes as seldom as in a service that is worth a sidecar.
+    /// What burnd keeps in memory beside its requests, 0-1024
+    // With 64 MiB, Go's collector runs as rarely as in a service that is worth a sidecar.
     #[arg(long, value_name = "MIB", default_value = "64", value_parser = whole::<u32>(0..=1024))]
     pub heap_mib: u32,
     /// Where it runs, and what becomes of it.
@@ -340,29 +340,29 @@ pub struct RecordTraffic {
     /// Where callers connect: host:port or unix:PATH
     #[arg(long, value_name = "ADDRESS", value_parser = target::address)]
     listen: Address,
-    /// The server that answers them
+    /// The server that calls are passed on to
     #[arg(long, value_name = "ADDRESS", value_parser = target::address)]
     to: Address,
-    /// The capture
+    /// The capture to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Methods whose path begins so, such as /wallet.v1. [all]
+    /// Record only methods whose path begins like this, such as /wallet.v1. [all]
     #[arg(long, value_name = "PREFIX")]
     only: Vec<String>,
     /// The recording ends after this long
     #[arg(long, value_name = "N", default_value = "3600", value_parser = seconds(0.1..=86_400.0))]
     seconds: Duration,
-    /// It ends before the file is larger
+    /// The recording ends before the file becomes larger
     #[arg(long, value_name = "N", default_value_t = MAX_FILE_BYTES, value_parser = whole::<u64>(1..=MAX_FILE_BYTES))]
     max_bytes: u64,
-    /// Larger messages are passed on only
+    /// Calls with larger messages are passed on, but not recorded
     #[arg(long, value_name = "N", default_value_t = MAX_MESSAGE_BYTES)]
     #[arg(value_parser = whole::<usize>(1..=MAX_MESSAGE_BYTES as u64))]
     max_message_bytes: usize,
 }
 
 impl RecordTraffic {
-    /// As the recorder takes them.
+    /// Returns the options as the recorder takes them.
     #[must_use]
     pub fn options(self) -> RecordOptions {
         RecordOptions {
@@ -391,12 +391,12 @@ pub struct Check {
 /// `report`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Rerender {
-    /// Where the report is
+    /// The folder of the report
     pub folder: PathBuf,
     /// Rewrite the part between <!-- results --> (or break-even) and <!-- /results -->
     #[arg(long, value_name = "FILE")]
     pub readme: Option<PathBuf>,
-    /// Only fail if it is another
+    /// Change nothing; fail if the part is not up to date
     #[arg(long)]
     pub check: bool,
 }

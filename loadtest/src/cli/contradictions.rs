@@ -1,4 +1,4 @@
-//! Options that cannot be given together, and why.
+//! Options that exclude each other, with the reason.
 
 use super::value::is_method;
 use clap::{ArgMatches, parser::ValueSource};
@@ -13,10 +13,10 @@ const SEARCH: &[&str] = &[
     "refine",
     "failing-windows",
 ];
-/// Without a search, that also say at which rates a capture is replayed, or that there are none.
+/// Options outside the search that say at which rates a capture is replayed, or that there are none.
 const RATES: &[&str] = &["qps", "closed", "no-equal", "equal-share"];
 
-/// An option, those that it excludes, and why.
+/// An option, the options that it excludes, and the reason.
 const EXCLUDED: &[(&str, &[&str], &str)] = &[
     ("qps", SEARCH, "a fixed rate is not searched for"),
     (
@@ -69,7 +69,7 @@ const EXCLUDED: &[(&str, &[&str], &str)] = &[
     ("keep", &["out"], "either says where the report goes"),
 ];
 
-/// The options that were given.
+/// Returns the options that were given.
 pub(super) fn given<'a>(
     reader: &'a clap::Command,
     command: &str,
@@ -82,14 +82,14 @@ pub(super) fn given<'a>(
     typed.filter_map(clap::Arg::get_long).collect()
 }
 
-/// Whether one of them says at which rates a capture is replayed.
+/// Whether one of the options says at which rates a capture is replayed, or that there are none.
 pub(super) fn rates(longs: &[&str]) -> bool {
     longs
         .iter()
         .any(|long| SEARCH.contains(long) || RATES.contains(long))
 }
 
-/// What contradicts each other.
+/// Returns the contradictions.
 pub(super) fn find(longs: &[&str], given: &ArgMatches) -> Vec<String> {
     let mut found = Vec::new();
     for (one, others, why) in EXCLUDED {

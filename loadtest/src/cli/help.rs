@@ -1,4 +1,4 @@
-//! What the help says beside the options.
+//! The texts of the help that are not about single options.
 
 pub(super) const OVERVIEW: &str = "\
 loadtest measures gRPC services with an open loop: targets take turns on one schedule, and the ratio is the result.
@@ -23,7 +23,7 @@ Words:
   void          the generator itself fell behind: the window, or the run, says nothing about the target
   noise floor   the baseline against itself: a ratio within it says nothing";
 
-/// After the help of a command that measures targets.
+/// The end of the help of commands that measure targets.
 macro_rules! measuring {
     ($examples:literal) => {
         concat!(

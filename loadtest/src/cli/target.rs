@@ -1,4 +1,4 @@
-//! What a target is, in one word.
+//! Parses a target, which is one word of the command line.
 
 use crate::{
     generator::{Address, Endpoints},
@@ -6,23 +6,24 @@ use crate::{
 };
 use std::{collections::BTreeSet, path::PathBuf};
 
-/// Most targets of a run.
+/// The most targets of a run.
 const TARGETS: usize = 16;
 /// Longest name of a target.
 const NAME_BYTES: usize = 40;
-/// Most stream workers that are compared: each is a goroutine that waits, and there is no use in more than callers.
+/// The most stream workers that can be asked for. Each is a goroutine that waits, so more workers than callers are of
+/// no use.
 const MOST_WORKERS: u32 = 4096;
 
 /// One target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Unique in a run.
+    /// The name, unique in a run.
     pub name: String,
-    /// What it is.
+    /// The servers.
     pub what: What,
 }
 
-/// What is measured.
+/// The servers of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// Servers that this program starts.
@@ -36,13 +37,14 @@ pub enum What {
 pub struct Running {
     /// Where requests go.
     pub endpoints: Endpoints,
-    /// Its processes, if they are on this machine: name and number.
+    /// The processes of the server, if they are on this machine: name and pid.
     pub processes: Vec<(String, u32)>,
     /// `host:port` of its `/metrics`, for Go's collector.
     pub admin: Option<String>,
 }
 
-/// Reads all targets; topologies without a suffix have stream workers if `workers` says so. Errors name the target and the rule.
+/// Parses all targets. Servers that this program starts have stream workers if `workers` says so and their name has no
+/// suffix. Errors name the target and the rule.
 pub fn parse(texts: &[String], workers: bool) -> Result<Vec<Target>, Vec<String>> {
     let mut targets: Vec<Target> = Vec::new();
     let mut mistakes = Vec::new();
@@ -79,7 +81,7 @@ pub fn parse(texts: &[String], workers: bool) -> Result<Vec<Target>, Vec<String>
 }
 
 fn one(text: &str, workers: bool) -> Result<Target, String> {
-    // A name has no colon: what has one before its `=` is a suffix with a value.
+    // A name has no colon. A colon before the `=` means that the word is a topology and a suffix with a value.
     if let Some((name, rest)) = text.split_once('=').filter(|(name, _)| !name.contains(':')) {
         return running(name, rest);
     }

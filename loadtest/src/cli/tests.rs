@@ -407,7 +407,7 @@ fn contradictions_are_told() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
 
-    /// What is forgiven must not confuse clap.
+    /// The arguments that `forgive` adds or changes must not confuse clap.
     #[test]
     fn any_line_is_a_command_or_a_usage_error(
         words in proptest::collection::vec(proptest::sample::select(vec![

@@ -1,15 +1,15 @@
-//! What values mean. An error is the rule that is broken.
+//! Parses the values of options. Errors are the rule that is broken.
 
 use super::asked::QPS;
 use crate::{plan::Step, traffic::Spread};
 use clap::builder::TypedValueParser;
 use std::{ops::RangeInclusive, time::Duration};
 
-/// Most costs of handlers, and the highest in microseconds.
+/// The most costs of handlers, and the highest cost in microseconds.
 const MOST_WORKS: usize = 20;
 const HIGHEST_WORK_US: f64 = 10_000.0;
 
-/// A number in a range.
+/// Parses a number in a range.
 pub(super) fn number(
     range: RangeInclusive<f64>,
 ) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync {
@@ -19,7 +19,7 @@ pub(super) fn number(
     }
 }
 
-/// A whole number in a range.
+/// Parses a whole number in a range.
 pub(super) fn whole<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
@@ -31,7 +31,7 @@ pub(super) fn whole<T: TryFrom<u64>>(
     }
 }
 
-/// Seconds in a range.
+/// Parses seconds in a range.
 pub(super) fn seconds(range: RangeInclusive<f64>) -> impl TypedValueParser<Value = Duration> {
     number(range).map(Duration::from_secs_f64)
 }
@@ -84,7 +84,7 @@ pub(super) fn works(text: &str) -> Result<Vec<f64>, String> {
     })
 }
 
-/// `/package.Service/Method`.
+/// Whether the text is `/package.Service/Method`.
 pub(super) fn is_method(text: &str) -> bool {
     let parts = text.strip_prefix('/').and_then(|rest| rest.split_once('/'));
     parts.is_some_and(|(service, name)| !service.is_empty() && !name.is_empty())

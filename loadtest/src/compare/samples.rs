@@ -1,4 +1,4 @@
-//! Mismatches on disk: both replies as bytes, and a text that says what was asked and answered.
+//! Saves mismatches: both replies as bytes, and a text with the request and the replies.
 
 use super::{
     Pair, message,
@@ -13,7 +13,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 const FOLDER: &str = "mismatches";
 
-/// Saves read `n`, and says under which names.
+/// Saves read `n`, and returns the names of the files.
 pub(super) fn save(
     folder: &Path,
     number: usize,

@@ -1,13 +1,13 @@
-//! Messages as people read them.
+//! Shows messages as text.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use std::{fmt::Write as _, sync::OnceLock};
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wallet.v1.descriptors.bin"));
-/// Bytes of a message that are shown as hex; all of them are in the `.bin` beside it.
+/// The bytes of a message that are shown as hex. The `.bin` file beside the text has all of them.
 const SHOWN_BYTES: usize = 4096;
 
-/// Which message of a method.
+/// The message of a method that is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Request,
@@ -27,7 +27,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The message in protobuf's text format, if the method is known here.
+/// Returns the message in protobuf's text format, if the method is known.
 pub(super) fn decoded(path: &str, side: Side, bytes: &[u8]) -> String {
     let Some(descriptor) = descriptor(path, side) else {
         return "(the method is not known here)".to_owned();

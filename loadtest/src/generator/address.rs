@@ -1,4 +1,4 @@
-//! Where a target is.
+//! Addresses of targets.
 
 use crate::error::{Error, Kind, Result};
 use std::{
@@ -8,15 +8,15 @@ use std::{
     str::FromStr,
 };
 
-/// Longest path of a Unix socket that the kernel takes.
+/// Longest path of a Unix socket that the kernel accepts.
 const MAX_UNIX_PATH_BYTES: usize = 107;
 
 /// An address that speaks gRPC: `host:port` (loopback or not) or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// TCP.
+    /// A TCP address given as an IP address.
     Tcp(SocketAddr),
-    /// TCP, by a name with more than one address or none that is its own name: they are tried in the resolver's order.
+    /// A TCP address given by name. Its addresses are tried in the resolver's order.
     Named {
         /// `host:port`.
         name: String,
@@ -28,7 +28,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// What requests say as `:authority`.
+    /// The `:authority` of requests.
     pub(crate) fn authority(&self) -> String {
         match self {
             Self::Tcp(address) => address.to_string(),
@@ -37,7 +37,7 @@ impl Address {
         }
     }
 
-    /// All that are to be tried, in this order.
+    /// The TCP addresses to try, in this order; none for a Unix socket.
     pub(crate) fn tcp(&self) -> &[SocketAddr] {
         match self {
             Self::Tcp(address) => std::slice::from_ref(address),
@@ -49,7 +49,7 @@ impl Address {
     fn named(text: &str, found: impl Iterator<Item = SocketAddr>) -> Option<Self> {
         let mut all: Vec<SocketAddr> = Vec::new();
         for address in found {
-            // A resolver that reads several lines of a file tells the same address several times.
+            // A resolver that reads several lines of a file may return an address several times.
             if !all.contains(&address) {
                 all.push(address);
             }
@@ -74,7 +74,7 @@ impl fmt::Display for Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// A name is resolved at once, so that the generator never waits for a resolver.
+    /// Parses an address. A name is resolved here, so that the generator never waits for a resolver.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |rule: String| Error::new(Kind::Usage, format!("address `{text}`: {rule}"));
         if let Some(path) = text.strip_prefix("unix:") {

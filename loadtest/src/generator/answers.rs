@@ -1,4 +1,4 @@
-//! Brings answers to the accounts that they belong to.
+//! Hands each answer to the part that accounts for its request.
 
 use super::{
     links::Timed,
@@ -10,13 +10,13 @@ use crate::http2::reply::{Answer, Sink};
 /// The accounts of a window.
 #[derive(Debug)]
 pub(super) struct Answers {
-    /// When the answers arrived that are handed over now.
+    /// When the answers that are handed over now arrived.
     pub(super) now: u64,
     pub(super) tally: Tally,
     pub(super) writes: Writes,
 }
 
-/// Between windows nothing is in flight.
+/// The sink for answers between windows, when nothing is in flight.
 #[derive(Debug)]
 pub(super) struct Nobody;
 

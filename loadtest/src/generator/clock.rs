@@ -1,4 +1,4 @@
-//! Times of one generator: nanoseconds since it was made.
+//! The clock of a generator: nanoseconds since the generator was made.
 
 use rustix::{
     thread::nanosleep,
@@ -22,12 +22,12 @@ impl Clock {
     }
 }
 
-/// A duration in nanoseconds; 584 years and more are all the same.
+/// A duration in nanoseconds; durations over 584 years become `u64::MAX`.
 pub(super) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What `rustix` calls the same.
+/// The same time in `rustix`'s type.
 pub(super) fn timespec(ns: u64) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
@@ -35,9 +35,9 @@ pub(super) fn timespec(ns: u64) -> Timespec {
     }
 }
 
-/// Sleeps, deaf to sockets.
+/// Sleeps without looking at sockets.
 pub(super) fn sleep(ns: u64) {
-    // Woken early by a signal is as good: the loop looks at the clock again.
+    // A signal may end the sleep early; the loop looks at the clock again.
     let _ = nanosleep(&timespec(ns));
 }
 

@@ -18,23 +18,24 @@ use std::{
     time::Duration,
 };
 
-/// Requests up to this size are sent.
+/// The largest request that is sent.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
-/// Reads sent before the clock and the sockets are looked at again.
+/// The most reads that are sent before the loop looks at the clock and the sockets again.
 const BATCH: usize = 64;
-/// Longest rest from one round of the loop to the next while more reads are about to be due: system calls are shared by
-/// what falls into it, and times are known this well.
+/// The longest rest between two passes of the loop while more reads are about to be due. What falls into one pass
+/// shares its system calls, and times are exact to this much.
 const LONGEST_ROUND_NS: u64 = 50_000;
-/// A round times the mean gap between reads, ns^2: 45 us at 150,000 reads a second, 15 us at 50,000. Where it is shorter
-/// than a round's work, which is below about 30,000, the loop never rests, and hears of every reply at once.
+/// The length of a pass times the mean gap between reads, in ns^2: passes of 45 us at 150,000 reads a second, of 15 us
+/// at 50,000. Below about 30,000 reads a second that is shorter than the work of a pass, so the loop never rests and
+/// sees every reply at once.
 const ROUND_TIMES_GAP: u64 = 300_000_000;
-/// Shorter rests are not worth a system call.
+/// A shorter rest is not worth a system call.
 const SHORTEST_REST_NS: u64 = 4_000;
-/// The loop wakes up at least this often, to see `stop`.
+/// The loop wakes up at least this often, to look at `stop`.
 const TICK_NS: u64 = 50_000_000;
 const SHOW_NS: u64 = 200_000_000;
 
-/// What the loop runs on.
+/// The parts that the loop works with.
 pub(super) struct Drive<'a> {
     pub(super) links: &'a mut Links,
     pub(super) groups: &'a mut Groups,
@@ -45,7 +46,7 @@ pub(super) struct Drive<'a> {
     pub(super) limits: Limits,
 }
 
-/// Limits and marks of a window.
+/// The limits and times of a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) begin: u64,
@@ -62,9 +63,9 @@ struct Reads {
     /// The number of the next read, and when it is due.
     n: u64,
     next: Option<u64>,
-    /// Between the reads lately.
+    /// The recent mean gap between reads.
     mean_gap: u64,
-    /// There is no schedule: reads are due as long as there is room.
+    /// Whether this is a closed loop: there is no schedule, and a read is due whenever there is room.
     closed: bool,
 }
 
@@ -95,12 +96,12 @@ impl Reads {
         self.next = planned.filter(|&planned| planned < limits.end);
         if let (Some(before), Some(next)) = (before, self.next) {
             let gap = next.saturating_sub(before);
-            // A moving average; a pause counts as one long gap at most.
+            // A moving average. However long a pause is, it counts as at most 16 of the longest passes.
             self.mean_gap = (self.mean_gap * 15 + gap.min(LONGEST_ROUND_NS * 16)) / 16;
         }
     }
 
-    /// How long a round should take that began at such a rate.
+    /// How long a pass that begins now should take at this rate.
     fn round_ns(&self) -> u64 {
         (ROUND_TIMES_GAP / self.mean_gap.max(1)).min(LONGEST_ROUND_NS)
     }
@@ -110,7 +111,7 @@ impl Reads {
         Some(if self.closed { now } else { planned })
     }
 
-    /// A closed loop goes on until the window is over; one read it has at least.
+    /// Ends a closed loop once the window is over, but not before it has sent one read.
     fn end(&mut self, now: u64, limits: &Limits) {
         let goes_on = !self.closed || now < limits.end || self.n == 0;
         self.next = self.next.filter(|_| goes_on);
@@ -118,7 +119,7 @@ impl Reads {
 }
 
 impl Drive<'_> {
-    /// Runs the window; tells when it was interrupted, if it was. Nothing is in flight afterwards.
+    /// Runs the window. Returns the time of the interruption if `stop` was set. Nothing is in flight afterwards.
     pub(super) fn run(
         &mut self,
         window: &Window,
@@ -167,7 +168,7 @@ impl Drive<'_> {
         }
     }
 
-    /// Whether another read of a closed loop may go.
+    /// Whether a closed loop may send another read.
     fn has_room(&self) -> bool {
         self.answers.tally.in_flight() < self.limits.max_in_flight && self.groups.nothing_waits()
     }
@@ -178,7 +179,7 @@ impl Drive<'_> {
             && self.answers.writes.finished()
     }
 
-    /// The end of the window, if it is still to come.
+    /// The end of the window if that is still to come; otherwise never.
     fn end_after(&self, now: u64) -> u64 {
         if self.limits.end > now {
             self.limits.end
@@ -187,7 +188,7 @@ impl Drive<'_> {
         }
     }
 
-    /// Sleeps until something is due or a socket has something to say, and takes that.
+    /// Sleeps until something is due or a socket is ready, and takes what the sockets have.
     fn wait(&mut self, reads: &Reads, pass_began: u64) {
         let now = self.clock.now();
         let round_ends = pass_began + reads.round_ns();
@@ -244,7 +245,7 @@ impl Drive<'_> {
         Ok(())
     }
 
-    /// Sends a read, if the limits and a connection let it out.
+    /// Sends a read if `max_in_flight` and a connection allow it; returns whether it was sent.
     fn send(&mut self, read: &Waiting, message: &[u8], now: u64) -> bool {
         if self.answers.tally.in_flight() >= self.limits.max_in_flight {
             return false;
@@ -266,7 +267,7 @@ impl Drive<'_> {
         true
     }
 
-    /// Sends what was held back, the longest first.
+    /// Sends the reads that were held back, in the order planned.
     fn send_waiting(&mut self, now: u64) {
         if self.groups.nothing_waits() {
             return;
@@ -288,14 +289,15 @@ impl Drive<'_> {
         }
     }
 
-    /// Less than this is too little for an answer: a read that was held back so long would only be begun to be given up, in
-    /// the place of one that can be answered. Up to half of its time every read may be held back.
+    /// The least time that an answer needs. A read with less time left would only be begun by the target to be given
+    /// up, instead of one that can still be answered. At most half of the timeout, so that every read may be held back
+    /// that long.
     fn least_time(&self, method: u16) -> u64 {
         let quickest = self.answers.tally.quickest(method).unwrap_or(0);
         (quickest * 2).min(self.limits.timeout / 2)
     }
 
-    /// Gives up what was planned too long ago.
+    /// Gives up the reads that were planned too long ago.
     fn give_up(&mut self, now: u64) {
         if now < self.groups.expire_at() {
             return;

@@ -1,4 +1,4 @@
-//! The connections that reads are spread over, and the reads that wait for one.
+//! The connections that reads are spread over, and the reads that are held back.
 
 use super::{links::Links, tally::Token};
 use crate::{
@@ -7,27 +7,27 @@ use crate::{
 };
 use std::{collections::VecDeque, ops::Range};
 
-/// Connections to the front, and those for hot methods if they have an address of their own.
+/// The groups of connections: those to `front`, and those to `hot` if there is such an address.
 #[derive(Debug)]
 pub(super) struct Groups {
     groups: Vec<Group>,
-    /// By method.
+    /// By method: the index of its group.
     group_of: Vec<usize>,
-    /// No read in flight or waiting has to be given up before.
+    /// No read that is in flight or held back has to be given up before this time.
     expire_at: u64,
 }
 
 #[derive(Debug)]
 struct Group {
     links: Range<usize>,
-    /// Next in turn.
+    /// The connection that is next in turn.
     turn: usize,
     fields: Fields,
-    /// Due reads that were held back, in the order planned.
+    /// Reads that are due and held back, in the order planned.
     waiting: VecDeque<Waiting>,
 }
 
-/// A read that was due.
+/// A read that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) n: u64,
@@ -37,7 +37,7 @@ pub(super) struct Waiting {
 }
 
 impl Groups {
-    /// Front first, then hot if there is one.
+    /// Makes the groups: `front` first, then `hot` if there is one.
     pub(super) fn new(groups: Vec<(Range<usize>, Fields)>, methods: &[Method]) -> Self {
         let hot = groups.len() - 1;
         let group = |(links, fields): (Range<usize>, Fields)| Group {
@@ -65,7 +65,7 @@ impl Groups {
         0..end
     }
 
-    /// The next connection in turn that a read of this method can go out on.
+    /// Returns the next connection in turn on which a read of this method can be sent.
     pub(super) fn free<'a>(
         &'a mut self,
         method: u16,
@@ -90,7 +90,7 @@ impl Groups {
         self.groups.iter().all(|group| group.waiting.is_empty())
     }
 
-    /// Reads wait that have to go out before one of this method.
+    /// Whether reads are held back that must be sent before another one of this method.
     pub(super) fn any_waits(&self, method: u16) -> bool {
         let group = self.groups.get(self.of(method));
         group.is_some_and(|group| !group.waiting.is_empty())
@@ -103,7 +103,7 @@ impl Groups {
         }
     }
 
-    /// The read that has waited longest, and its group; of those not `blocked`.
+    /// Returns the read that was planned first among those held back, and its group; `blocked` groups are left out.
     pub(super) fn longest_waiting(&self, blocked: [bool; 2]) -> Option<(usize, Waiting)> {
         let groups = self.groups.iter().enumerate().zip(blocked);
         let open = groups.filter(|(_, blocked)| !blocked);
@@ -111,14 +111,14 @@ impl Groups {
             .min_by_key(|(_, read)| read.planned)
     }
 
-    /// The longest waiting read of a group waits no more.
+    /// Removes the read at the head of a group's queue.
     pub(super) fn done_waiting(&mut self, group: usize) {
         if let Some(group) = self.groups.get_mut(group) {
             group.waiting.pop_front();
         }
     }
 
-    /// Takes out a waiting read that was planned at `planned_by` or before.
+    /// Takes out a read that is held back and was planned at `planned_by` or before.
     pub(super) fn drop_waiting(&mut self, planned_by: u64) -> Option<Waiting> {
         (self.groups.iter_mut())
             .find_map(|group| (group.waiting).pop_front_if(|read| read.planned <= planned_by))
@@ -128,13 +128,13 @@ impl Groups {
         self.expire_at
     }
 
-    /// A read is in flight or waits that has to be given up at that time.
+    /// Notes that a read that is in flight or held back has to be given up at that time.
     pub(super) fn expire_by(&mut self, at: u64) {
         self.expire_at = self.expire_at.min(at);
     }
 
-    /// Looks for the next read to be given up: connections and waiting reads are in the order planned, so that the first
-    /// of each will do.
+    /// Computes when the next read has to be given up. Connections and queues are in the order planned, so it looks at
+    /// the first read of each only.
     pub(super) fn reckon_expiry(&mut self, links: &Links, timeout: u64) {
         let in_flight = (self.links())
             .filter_map(|at| links.http(at)?.oldest())

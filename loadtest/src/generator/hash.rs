@@ -1,10 +1,10 @@
-//! A quick hash of reply bytes.
+//! A fast hash of reply bytes, not a cryptographic one.
 
-/// Odd, with bits all over: of the golden ratio, and of pi.
+/// Odd numbers with well-mixed bits, after digits of the golden ratio and of pi.
 const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x2443_f6a8_885a_308d | 1];
 
-/// Folds the 128-bit product of each eight bytes with the state, so that every bit of the input reaches every bit of the
-/// result. Eight bytes a multiplication: a reply of megabytes must not hold up the loop.
+/// Folds the 128-bit product of the state and each eight bytes, so that every bit of the input reaches every bit of the
+/// result. One multiplication per eight bytes is fast enough: hashing a reply of megabytes must not hold up the loop.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let [first, second] = FACTORS;
     let (words, rest) = bytes.as_chunks::<8>();
@@ -22,7 +22,7 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     let [low, high] = [product, product >> 64].map(|half| half & u128::from(u64::MAX));
-    // Adding the input keeps a state of zero from swallowing what follows.
+    // Where the two halves cancel each other out, `a` is still left.
     (u64::try_from(low ^ high).unwrap_or(0)).wrapping_add(a)
 }
 

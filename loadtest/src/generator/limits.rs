@@ -1,12 +1,12 @@
-//! Limits of the process that many connections run into.
+//! The limit of open files, which many connections run into.
 
 use crate::error::{Error, Kind, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that the process has open beside connections.
+/// Files that the process has open besides connections.
 const OTHERS: u64 = 256;
 
-/// Raises the limit of open files so far that `connections` more fit in.
+/// Raises the limit of open files so that `connections` more fit in.
 pub(super) fn allow_files(connections: usize) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let open = std::fs::read_dir("/proc/self/fd").map_or(OTHERS, |open| open.count() as u64);
@@ -16,7 +16,7 @@ pub(super) fn allow_files(connections: usize) -> Result<()> {
     }
     let raised = Rlimit {
         current: Some(needed),
-        // Only the privileged may raise this one; it is left alone where it is high enough.
+        // Only privileged processes may raise the hard limit, so it is left alone where it is high enough.
         maximum: limit.maximum.map(|maximum| maximum.max(needed)),
     };
     setrlimit(Resource::Nofile, raised).map_err(|error| {

@@ -1,4 +1,13 @@
-//! One connection with its socket, and what becomes of it when it breaks.
+//! One connection with its socket. It connects again whenever it was lost.
+//!
+//! ```text
+//!       maintain()              writable()      the peer's greeting
+//!  Down ──────────> Connecting ───────────> Up ────────────────────> Up, open
+//!   ^                   │ error, or          │ error, or no greeting   │ lost, or retired
+//!   │                   │ five seconds over  │ within five seconds     │ by the peer
+//!   └───────────────────┴────────────────────┴─────────────────────────┘
+//!     a pause, unless another address of the name is left or the peer retired it
+//! ```
 
 use super::{
     address::Address,
@@ -10,30 +19,30 @@ use rustix::{fd::OwnedFd, io::Errno};
 use std::sync::Arc;
 
 const MS: u64 = 1_000_000;
-/// Between attempts to connect: doubled from the first to the last.
+/// The pause between attempts to connect. It doubles from the first value to the last.
 const BACKOFF_NS: std::ops::RangeInclusive<u64> = 20 * MS..=250 * MS;
-/// When a Unix socket's queue of connections is full, it is tried again this soon.
+/// The pause if a Unix socket's queue of connections is full.
 const QUEUE_FULL_NS: u64 = MS;
-/// For connecting and the greetings.
+/// The time limit for connecting and for the peer's greeting.
 const OPENING_NS: u64 = 5_000 * MS;
 
 /// A connection that opens itself again whenever it was lost.
 #[derive(Debug)]
 pub(super) struct Link {
     address: Arc<Address>,
-    /// Which of the name's addresses is tried, and why those before it failed.
+    /// Index of the name's address that is tried, and why the addresses before it failed.
     turn: usize,
     failures: Vec<String>,
     state: State,
     pub(super) http: Connection<Token>,
-    /// The begin of a frame whose rest has not come yet.
+    /// The beginning of a frame whose rest has not arrived yet.
     partial: Vec<u8>,
     backoff_ns: u64,
-    /// Why it was lost last.
+    /// Why the connection was last lost.
     pub(super) failure: Option<String>,
-    /// It is in the list of those that have something to write.
+    /// Whether it is in the list of links that have something to write.
     pub(super) dirty: bool,
-    /// It is in the list of those that are not open.
+    /// Whether it is in the list of links that are not open.
     pub(super) closed: bool,
 }
 
@@ -46,7 +55,7 @@ enum State {
         socket: Socket,
         give_up_at: u64,
     },
-    /// Connected; it can be used once the peer has greeted.
+    /// Connected. It can be used once the peer has sent its greeting.
     Up {
         socket: Socket,
         give_up_at: u64,
@@ -74,12 +83,12 @@ impl Link {
         &self.address
     }
 
-    /// It carries requests, or could.
+    /// Whether it is connected and the peer has sent its greeting.
     pub(super) fn open(&self) -> bool {
         matches!(self.state, State::Up { .. }) && self.http.ready()
     }
 
-    /// It is neither open nor about to be.
+    /// Whether it is neither connected nor connecting.
     pub(super) fn down(&self) -> bool {
         matches!(self.state, State::Down { .. })
     }
@@ -94,7 +103,7 @@ impl Link {
         }
     }
 
-    /// Begins to connect or gives up on it, when it is time.
+    /// Begins to connect, or gives up an attempt that takes too long.
     pub(super) fn maintain(
         &mut self,
         now: u64,
@@ -120,7 +129,7 @@ impl Link {
         }
     }
 
-    /// The socket can be written: it may have been connecting.
+    /// Handles a writable socket, which may be one that has just connected.
     pub(super) fn writable(&mut self, now: u64, sink: &mut impl Sink<Token>) {
         let State::Connecting { socket, .. } = &self.state else {
             return;
@@ -135,7 +144,7 @@ impl Link {
         }
     }
 
-    /// Reads once, as much as `buffer` takes, and tells the time of it through `arrived`.
+    /// Reads once, as much as `buffer` holds, and takes the time of that from `arrived`.
     pub(super) fn readable<S: Sink<Token>>(
         &mut self,
         buffer: &mut [u8],
@@ -145,7 +154,8 @@ impl Link {
         let State::Up { socket, .. } = &self.state else {
             return;
         };
-        // The buffer is shared by all links, which keeps it in the cache; a link owns the begin of a frame at most.
+        // All links share the buffer, so it stays in the CPU's cache. Between reads a link keeps at most the beginning
+        // of a frame.
         let held = self.partial.len();
         let Some((begin, room)) = buffer.split_at_mut_checked(held) else {
             return;
@@ -175,7 +185,7 @@ impl Link {
         self.retire(now, sink);
     }
 
-    /// Writes what waits to be written.
+    /// Writes what is to be written.
     pub(super) fn flush(&mut self, now: u64, epoll: &OwnedFd, sink: &mut impl Sink<Token>) {
         let State::Up { socket, .. } = &mut self.state else {
             return;
@@ -187,7 +197,7 @@ impl Link {
         self.retire(now, sink);
     }
 
-    /// Replaces a connection that takes no more requests, once the last one is over.
+    /// Replaces a connection on which the peer accepts no more requests, once its last request has ended.
     fn retire(&mut self, now: u64, sink: &mut impl Sink<Token>) {
         if self.http.finished() {
             self.lose(now, "the peer went away".to_owned(), sink);
@@ -195,8 +205,8 @@ impl Link {
         }
     }
 
-    /// The next of the name's addresses, if this one never answered and another is left. A name that has several remembers
-    /// why each failed.
+    /// Returns the next address of the name, if this one never answered and another is left. Also notes why this one
+    /// failed.
     fn other_address(&mut self, greeted: bool, why: &str) -> Option<usize> {
         let all = self.address.tcp();
         if greeted || all.len() < 2 {
@@ -218,7 +228,7 @@ impl Link {
         } else {
             let all = std::mem::take(&mut self.failures);
             self.failure = Some(if all.is_empty() { why } else { all.join("; ") });
-            // One that has answered is asked again first.
+            // An address that has answered before is tried first again.
             self.turn = if greeted { self.turn } else { 0 };
             let wait = self.backoff_ns;
             self.backoff_ns = (wait * 2).min(*BACKOFF_NS.end());

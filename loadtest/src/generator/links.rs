@@ -22,15 +22,15 @@ use std::sync::{
 
 const READ_BYTES: usize = 256 << 10;
 const EVENTS: usize = 256;
-/// Connections being opened at once: fewer than any listener queues.
+/// Connections that are being opened at once: fewer than any listener queues.
 const OPENING: usize = 64;
-/// How long opening may stand still.
+/// Opening fails if no further connection has opened for this long.
 const STANDSTILL_NS: u64 = 5_000_000_000;
-/// Looks at the sockets before a window: a peer that never stops to talk must not keep it from beginning.
+/// The most polls before a window, so that a peer that never stops sending can't delay it for ever.
 const SETTLING: usize = 10_000;
 const TICK_NS: u64 = 50_000_000;
 
-/// A sink that is told when answers arrived.
+/// A sink that is told the arrival time of the answers that follow.
 pub(super) trait Timed: Sink<Token> {
     fn arrived(&mut self, now: u64);
 }
@@ -38,11 +38,12 @@ pub(super) trait Timed: Sink<Token> {
 pub(super) struct Links {
     epoll: OwnedFd,
     links: Vec<Link>,
-    /// Bits of a link's key beside its index change with each new socket: events of the one before are told apart.
+    /// By link: a number that changes with each new socket and is part of its epoll key, so that events of an earlier
+    /// socket can be told from those of the current one.
     generations: Vec<u32>,
     events: Vec<Event>,
     buffer: Vec<u8>,
-    /// Links with something to write.
+    /// Links that have something to write.
     dirty: Vec<usize>,
     /// Links that are not open.
     closed: Vec<usize>,
@@ -68,7 +69,7 @@ impl Links {
         })
     }
 
-    /// Adds links that are not connected yet; gives where they are.
+    /// Adds links that are not connected yet, and returns their indices.
     pub(super) fn add(&mut self, address: &Arc<Address>, count: usize) -> std::ops::Range<usize> {
         let first = self.links.len();
         for at in first..first + count {
@@ -83,12 +84,12 @@ impl Links {
         self.links.get(at).map(|link| &link.http)
     }
 
-    /// A request can go out on it now.
+    /// Whether a request can be sent on the link now.
     pub(super) fn accepts(&self, at: usize) -> bool {
         (self.links.get(at)).is_some_and(|link| link.open() && link.http.accepts())
     }
 
-    /// The connection, to be given a request; it is written by the next [`Self::flush`].
+    /// Returns the connection, which is to be given a request. The next [`Self::flush`] writes it.
     pub(super) fn sending(&mut self, at: usize) -> Option<&mut Connection<Token>> {
         let link = self.links.get_mut(at)?;
         if !std::mem::replace(&mut link.dirty, true) {
@@ -97,7 +98,7 @@ impl Links {
         Some(&mut link.http)
     }
 
-    /// Cancels the oldest request of a connection if it was planned at `planned_by` or before.
+    /// Cancels the oldest request of a connection if that was planned at `planned_by` or before.
     pub(super) fn cancel(&mut self, at: usize, planned_by: u64) -> Option<Token> {
         let link = self.links.get_mut(at)?;
         link.http
@@ -109,7 +110,10 @@ impl Links {
         link.http.cancel_oldest()
     }
 
-    /// Opens all that are not open. Fails if one could not be opened within five seconds of its turn.
+    /// Opens all links that are not open.
+    ///
+    /// # Errors
+    /// [`Kind::Target`] if no further link has opened for five seconds.
     pub(super) fn open_all(&mut self, sink: &mut impl Timed, stop: &AtomicBool) -> Result<()> {
         let mut progress_at = self.clock.now();
         let mut open = 0;
@@ -138,7 +142,7 @@ impl Links {
             let why = link.failure.as_deref().unwrap_or("no answer");
             (link.address().to_string(), why.to_owned())
         };
-        // Links that wait for their turn have no reason of their own.
+        // A link that waits for its turn to connect has no reason of its own, so another one's is told first.
         let (address, why) = (closed.clone().find(|link| link.failure.is_some()))
             .or_else(|| closed.clone().next())
             .map_or_else(Default::default, why);
@@ -149,7 +153,7 @@ impl Links {
         )
     }
 
-    /// Waits for the sockets at most that long, and takes what came.
+    /// Waits for the sockets, at most `timeout_ns`, and takes what came. Returns the number of events.
     pub(super) fn poll(&mut self, timeout_ns: u64, sink: &mut impl Timed) -> usize {
         self.events.clear();
         let timeout = timespec(timeout_ns);
@@ -158,7 +162,7 @@ impl Links {
             spare_capacity(&mut self.events),
             Some(&timeout),
         ) {
-            // The set itself can't fail; a signal is as good as a timeout.
+            // An epoll set can't fail; a signal is treated like a timeout.
             Ok(0) | Err(_) => return 0,
             Ok(_) => {}
         }
@@ -199,7 +203,7 @@ impl Links {
         self.changed(at, was_open, open);
     }
 
-    /// Writes what waits to be written, one write for each connection.
+    /// Writes what is to be written, with one write per connection.
     pub(super) fn flush(&mut self, sink: &mut impl Timed) {
         if self.dirty.is_empty() {
             return;
@@ -218,7 +222,7 @@ impl Links {
         }
     }
 
-    /// Connects again what was lost.
+    /// Connects lost links again.
     pub(super) fn maintain(&mut self, now: u64, sink: &mut impl Timed) {
         if now < self.maintain_at {
             return;
@@ -266,12 +270,13 @@ impl Links {
         self.maintain_at
     }
 
-    /// Why a link was lost last.
+    /// Why the link was last lost.
     pub(super) fn failure(&self, at: usize) -> Option<&str> {
         self.links.get(at)?.failure.as_deref()
     }
 
-    /// Takes what came since the last window, so that pings and goodbyes don't fall into the next one.
+    /// Takes what came since the last window, so that pings and closed connections don't disturb the next one. Then
+    /// opens the links that are not open.
     pub(super) fn settle(&mut self, sink: &mut impl Timed, stop: &AtomicBool) -> Result<()> {
         for _ in 0..SETTLING {
             let events = self.poll(0, sink);

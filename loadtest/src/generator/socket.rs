@@ -13,22 +13,22 @@ use rustix::{
 pub(super) struct Socket {
     fd: OwnedFd,
     key: u64,
-    /// Waits for room to write, too.
+    /// Whether epoll also reports when there is room to write.
     writing: bool,
 }
 
-/// What a write came to.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// So many bytes, maybe none.
+    /// The number of bytes written, maybe 0.
     Bytes(usize),
     /// The connection is gone.
     Lost(Errno),
 }
 
 impl Socket {
-    /// Begins to connect. Once the socket is writable, [`Self::connected`] tells how it went.
-    /// Of an address with several, `turn` says which.
+    /// Begins to connect. Once the socket is writable, [`Self::connected`] tells the outcome. `turn` selects the
+    /// address of a name that has several.
     pub(super) fn connect(
         address: &Address,
         turn: usize,
@@ -68,17 +68,17 @@ impl Socket {
         })
     }
 
-    /// How connecting went, once the socket is writable.
+    /// The outcome of connecting, once the socket is writable.
     pub(super) fn connected(&self) -> io::Result<()> {
         sockopt::socket_error(&self.fd)?
     }
 
-    /// Fills `buffer`; 0 is the end.
+    /// Reads into `buffer`. 0 means that the peer closed the connection.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         io::read(&self.fd, buffer)
     }
 
-    /// Writes what the socket has room for, and asks to be told of room for the rest.
+    /// Writes what the socket has room for. If some bytes are left, epoll will report when there is room.
     pub(super) fn write(&mut self, bytes: &[u8], epoll: &OwnedFd) -> Written {
         let mut written = 0;
         let blocked = loop {

@@ -1,4 +1,4 @@
-//! The accounts of a window: every read that was due is recorded exactly once.
+//! The accounts of a window. Every read that was due is recorded exactly once.
 
 use super::{Progress, clock::thread_cpu, hash::hash, upkeep::Upkeep};
 use crate::{
@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of a status message, so much is kept: every read may fail with a long one.
+/// The length that a status message is cut to: every read may fail with a long one.
 const KEPT_TEXT_BYTES: usize = 256;
 
-/// What a request in flight is known by. Times are nanoseconds on the generator's clock.
+/// Identifies a request in flight. Times are nanoseconds on the generator's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) purpose: Purpose,
@@ -30,11 +30,11 @@ pub(super) struct Token {
 pub(super) enum Purpose {
     /// The `n`-th read of the window, of that method.
     Read { n: u64, method: u16 },
-    /// The write that is being done.
+    /// The write that is under way.
     Write,
 }
 
-/// How a read ended that was sent and got no reply in time.
+/// Why a read that was sent is no longer waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GivenUp {
     Late,
@@ -50,7 +50,7 @@ pub(super) struct Tally {
     /// CPU and wall time until the last read was due.
     loaded: Option<(Duration, Duration)>,
     upkeep: Upkeep,
-    /// By method, in all windows so far.
+    /// By method: the quickest answer in all windows so far.
     quickest: Vec<Option<u64>>,
     planned: u64,
     sent: u64,
@@ -69,8 +69,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// The accounts of a window from `begin` to `end`; keeps replies if there is a budget for them. `quickest` are the
-    /// quickest answers of each method that are known; of one that never answered in time, how long that was waited for.
+    /// Opens the accounts of a window from `begin` to `end`, which keep replies if there is a budget for them.
+    /// `quickest` is the quickest known answer of each method. For a method that never answered in time it is how long
+    /// the generator waited.
     pub(super) fn new(
         (begin, end): (u64, u64),
         upkeep: Upkeep,
@@ -111,7 +112,7 @@ impl Tally {
         self.in_flight
     }
 
-    /// The loop has come to the next read.
+    /// Records that a read is due, whether or not it can be sent.
     pub(super) fn due(&mut self, method: u16, lag: u64) {
         self.planned += 1;
         self.lag.saturating_record(lag);
@@ -133,7 +134,7 @@ impl Tally {
         self.in_flight_max = self.in_flight_max.max(self.in_flight);
     }
 
-    /// No more reads are due: from now on the generator only waits.
+    /// Records that no more reads are due: from now on the generator only waits.
     pub(super) fn loaded(&mut self) {
         let (cpu, started) = (self.cpu, self.started);
         self.loaded
@@ -145,18 +146,18 @@ impl Tally {
         self.quickest.get(usize::from(method)).copied().flatten()
     }
 
-    /// A read that was due was never sent; `ended` is when its caller would have given up.
+    /// Records a read that was due and was never sent. `ended` is when its caller would have given up.
     pub(super) fn expired(&mut self, method: u16, planned: u64, ended: u64) {
         self.expired += 1;
         self.waited(method, planned, ended, false);
     }
 
-    /// A read that was due was never sent: the window was interrupted.
+    /// Records a read that was due and was never sent because the window was interrupted.
     pub(super) fn left_out(&mut self, method: u16, planned: u64, now: u64) {
         self.waited(method, planned, now, false);
     }
 
-    /// A read was sent, and its reply is no longer waited for.
+    /// Records that a read was sent and its reply is no longer waited for.
     pub(super) fn given_up(&mut self, token: Token, why: GivenUp, now: u64) {
         let status = match why {
             GivenUp::Late => status::DEADLINE_EXCEEDED,
@@ -171,7 +172,7 @@ impl Tally {
         }
     }
 
-    /// A read has its answer, or its connection was lost.
+    /// Records that a read got its answer or lost its connection.
     pub(super) fn answered(
         &mut self,
         token: Token,
@@ -248,8 +249,8 @@ impl Tally {
         progress.lag_p99_us.store(us(&self.lag), Relaxed);
     }
 
-    /// Closes the accounts; `interrupted_at` is when the caller stopped the window, if so. Gives what is known of the
-    /// quickest answers beside.
+    /// Closes the accounts. `interrupted_at` is when the caller stopped the window, if it did. Also returns the
+    /// quickest answers that are known now.
     pub(super) fn finish(
         mut self,
         writes: WritesObserved,
@@ -287,7 +288,7 @@ impl Tally {
     }
 }
 
-/// A status message as it is kept, and what the hash has to say of the rest, if it was too long.
+/// Returns a status message as it is kept. If it had to be cut, also returns the hash of the whole, otherwise 0.
 fn kept_text(status_message: &[u8]) -> (String, u64) {
     let mut text = percent_decode(status_message);
     if text.len() <= KEPT_TEXT_BYTES {

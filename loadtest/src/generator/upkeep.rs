@@ -1,33 +1,34 @@
-//! Whether a target kept up with what a window asked of it.
+//! Estimates whether a target kept up with what a window asked of it.
 //!
-//! Answers count for the window of their reads, whenever they come: a target that takes 100 ms for each of them answers all
-//! that it is asked, the last of them 100 ms after the end. One that can't keep up is told by something else: the longer
-//! the window lasts, the longer it takes. By how much later it answers at the end than at the begin, so much longer it takes for
-//! the window's reads than the window lasts.
+//! Answers count for the window of their reads, however late they come. A target that takes 100 ms for every answer
+//! keeps up: it answers everything, the last read 100 ms after the end. A target that can't keep up is recognised by
+//! its trend: the longer the window lasts, the longer it takes for an answer. The difference between the waits at the
+//! end and at the begin is the time by which the target took longer for the window's reads than the window lasts.
 
 use std::time::Duration;
 
-/// Parts of a window. Of its trend most is seen in the first and the last of three.
+/// The number of parts that a window is divided into. With three, the first and the last part show the trend best.
 const PARTS: u64 = 3;
-/// From the middle of the first part to that of the last, a window has one and a half times.
+/// The length of a window over the distance from the middle of its first part to the middle of its last.
 const WINDOW_OVER_DISTANCE: f64 = 1.5;
-/// A difference of means that is at most so many standard errors is chance.
+/// A difference of means up to this many standard errors counts as chance.
 const CHANCE: f64 = 3.0;
 
-/// What tells how long the target took.
+/// The data from which the time that the target took is estimated.
 #[derive(Debug)]
 pub(super) enum Upkeep {
-    /// Reads were due by a schedule.
+    /// An open loop: reads were due by a schedule.
     Open {
         begin: u64,
         part: u64,
         waits: [Waits; 3],
     },
-    /// So many reads were always in flight, and occupied them for so many nanoseconds.
+    /// A closed loop: `in_flight` reads were always in flight. `occupied` is the sum of the nanoseconds that each read
+    /// took.
     Closed { in_flight: u64, occupied: u128 },
 }
 
-/// From the planned send to the answer.
+/// Statistics of the time from the planned send to the answer.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     count: f64,
@@ -51,7 +52,7 @@ impl Upkeep {
         }
     }
 
-    /// A read was answered with OK after such a wait.
+    /// Records that a read was answered with OK after this wait.
     pub(super) fn answered(&mut self, planned: u64, waited: u64) {
         if let Self::Open { begin, part, waits } = self {
             let at = planned.saturating_sub(*begin) / *part;
@@ -62,21 +63,21 @@ impl Upkeep {
         }
     }
 
-    /// A read that was sent has ended, however: so long nobody else had its place.
+    /// Records how long a read that was sent took to end, whatever its outcome: it occupied one of the places so long.
     pub(super) fn occupied(&mut self, nanoseconds: u64) {
         if let Self::Closed { occupied, .. } = self {
             *occupied += u128::from(nanoseconds);
         }
     }
 
-    /// How long the target took for the reads of a window of such a length, at least that long.
+    /// Estimates how long the target took for the reads of a window of this length; at least that long.
     pub(super) fn taken(&self, window: Duration) -> Duration {
         match self {
             Self::Open {
                 waits: [first, .., last],
                 ..
             } => window + later(first, last),
-            // By Little's law: all places are occupied until the window is over, and then until their last reads end.
+            // By Little's law. All places are occupied until the window is over, and then until their last read ends.
             Self::Closed {
                 in_flight,
                 occupied,
@@ -109,7 +110,7 @@ impl Waits {
         self.squares += waited * waited;
     }
 
-    /// With its standard error; of fewer than two nothing is known.
+    /// The mean with its standard error; `None` for fewer than two values.
     fn mean(&self) -> Option<(f64, f64)> {
         if self.count < 2.0 {
             return None;

@@ -1,4 +1,5 @@
-//! Writes beside the reads: at a constant rate, one after the other, each until it has succeeded.
+//! Writes beside the reads, at a constant rate. They are sent one after the other, and each is repeated until it has
+//! succeeded.
 
 use super::{
     links::Links,
@@ -12,11 +13,11 @@ use crate::{
 };
 
 const MS: u64 = 1_000_000;
-/// Between attempts: doubled from the first to the last.
+/// The pause between attempts. It doubles from the first value to the last.
 const BACKOFF_NS: std::ops::RangeInclusive<u64> = 20 * MS..=250 * MS;
-/// A write that has not succeeded after this long ends the run.
+/// The run fails if a write has not succeeded after this long.
 const GIVE_UP_NS: u64 = 10_000 * MS;
-/// How soon it is looked again whether the connection takes a write.
+/// If the connection takes no write now, it is tried again after this long.
 const LOOK_NS: u64 = MS;
 
 /// The writes of one window.
@@ -25,20 +26,20 @@ pub(super) struct Writes {
     plan: Plan,
     /// Writes of this window that were begun.
     begun: u64,
-    /// The `k` of the next write that has not succeeded yet.
+    /// The `k` of the first write that has not succeeded yet.
     next: u64,
     current: Option<Current>,
     observed: WritesObserved,
 }
 
-/// When writes are due, and where they go.
+/// When writes are due, and on which connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) link: usize,
     pub(super) timeout: u64,
     pub(super) begin: u64,
     pub(super) end: u64,
-    /// 0: none.
+    /// The rate; 0 means no writes.
     pub(super) per_second: f64,
 }
 
@@ -69,7 +70,7 @@ impl Plan {
         if self.per_second <= 0.0 {
             return None;
         }
-        // In the middle of its share of time: as many fit into a window as its rate says.
+        // A write is due in the middle of its share of the time, so that a window has as many writes as its rate says.
         let offset = (index as f64 + 0.5) / self.per_second * 1e9;
         Some(self.begin.saturating_add(offset as u64)).filter(|&at| at < self.end)
     }
@@ -92,7 +93,7 @@ impl Writes {
         }
     }
 
-    /// All that were due are done.
+    /// Whether all writes that were due are done.
     pub(super) fn finished(&self) -> bool {
         self.current.is_none() && self.plan.at(self.begun).is_none()
     }
@@ -106,7 +107,10 @@ impl Writes {
         }
     }
 
-    /// Sends, repeats or gives up what is due. Fails after ten seconds without success.
+    /// Sends, repeats or gives up the write that is due.
+    ///
+    /// # Errors
+    /// [`Kind::Target`] if a write has not succeeded for ten seconds.
     pub(super) fn step(
         &mut self,
         now: u64,
@@ -220,14 +224,14 @@ impl Writes {
         Error::new(Kind::Target, message)
     }
 
-    /// Leaves the write that is in flight, if any; it is the first of the next window.
+    /// Abandons the write that is in flight, if any. It will be the first write of the next window.
     pub(super) fn interrupt(&mut self, links: &mut Links) {
         self.current = None;
         self.plan.per_second = 0.0;
         links.cancel(self.plan.link, u64::MAX);
     }
 
-    /// The accounts, and the `k` of the next write.
+    /// Returns the accounts and the `k` of the next write.
     pub(super) fn finish(self) -> (WritesObserved, u64) {
         (self.observed, self.next)
     }

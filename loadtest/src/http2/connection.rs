@@ -1,4 +1,4 @@
-//! One connection's protocol state, without its socket.
+//! The protocol state of one connection, without its socket.
 
 use super::{
     Violation,
@@ -15,21 +15,22 @@ use super::{
 };
 use std::collections::VecDeque;
 
-/// Header blocks of replies up to this size are taken.
+/// The largest header block that is accepted.
 const MAX_BLOCK_BYTES: usize = 64 << 10;
-/// Nothing more is sent while this much still waits for the socket.
+/// No further request is accepted while this much waits for the socket.
 const MAX_UNSENT_BYTES: usize = 64 << 10;
-/// The written part of the buffer is cut off when it is that long.
+/// The written part of the buffer is cut off once it is this long.
 const MAX_WRITTEN_BYTES: usize = 1 << 20;
-/// Bytes received before the peer's window is filled up again; it is large enough for thousands of times that.
+/// After so many received bytes the peer's window is filled up again. The window is thousands of times as large.
 const REPLENISH_BYTES: u32 = 1 << 20;
-/// Stream ids end at 2^31; a connection is replaced somewhat before.
+/// A connection accepts no more requests shortly before stream ids end at 2^31.
 const LAST_ID: u32 = MAX_WINDOW - 1000;
 const CANCEL: u32 = 8;
-/// PINGs and SETTINGS whose acknowledgements the peer has not taken: more are a flood, which would fill the memory.
+/// The most acknowledgements of PINGs and SETTINGS that may wait to be written. More are a flood, which would fill the
+/// memory.
 const MAX_ACKS: u32 = 10_000;
 
-/// A client's connection. `T` comes back with the answer of the request that it was sent with.
+/// A client's connection. The answer of a request comes with the token `T` that the request was sent with.
 #[derive(Debug)]
 pub(crate) struct Connection<T> {
     out: Vec<u8>,
@@ -37,7 +38,7 @@ pub(crate) struct Connection<T> {
     peer: Settings,
     encoder: Encoder,
     decoder: Decoder,
-    /// By stream id: ids of a client are odd and ascending. The first one is never a finished one.
+    /// By stream id: a client's ids are odd and ascending. The first entry is always unfinished.
     streams: VecDeque<Stream<T>>,
     first_id: u32,
     next_id: u32,
@@ -45,15 +46,15 @@ pub(crate) struct Connection<T> {
     window: i64,
     received: u32,
     unsent: Vec<Unsent>,
-    /// Acknowledgements since all was written.
+    /// Acknowledgements since the buffer was last empty.
     acks: u32,
-    /// A header block that goes on in the next frame.
+    /// A header block that continues in the next frame.
     block: Option<Block>,
-    /// The peer's SETTINGS have come.
+    /// Whether the peer's SETTINGS have come.
     ready: bool,
-    /// No more requests: the peer has said so, or ids run out.
+    /// Whether no more requests are accepted, because the peer said so or ids run out.
     closing: bool,
-    /// Allocations for replies that are kept, to be used again.
+    /// Allocations for kept replies, which are reused.
     #[allow(clippy::vec_box, reason = "the boxes are what is used again")]
     spare: Vec<Box<Kept>>,
 }
@@ -73,7 +74,7 @@ struct Block {
 }
 
 impl<T: Copy> Connection<T> {
-    /// A connection that has its greeting to send.
+    /// Makes a connection whose greeting is still to be sent.
     pub(crate) fn new() -> Self {
         let mut out = Vec::new();
         put_greeting(&mut out);
@@ -99,17 +100,17 @@ impl<T: Copy> Connection<T> {
         }
     }
 
-    /// The peer has greeted back.
+    /// Whether the peer has sent its greeting.
     pub(crate) fn ready(&self) -> bool {
         self.ready
     }
 
-    /// It can only be closed.
+    /// Whether the connection is of no more use: it accepts no requests, and none is in flight.
     pub(crate) fn finished(&self) -> bool {
         self.closing && self.in_flight == 0
     }
 
-    /// A request would go out at once.
+    /// Whether a request could be sent at once.
     pub(crate) fn accepts(&self) -> bool {
         self.ready
             && !self.closing
@@ -118,25 +119,25 @@ impl<T: Copy> Connection<T> {
             && self.out.len() - self.written < MAX_UNSENT_BYTES
     }
 
-    /// What is to be written to the socket.
+    /// Returns the bytes that are to be written to the socket.
     pub(crate) fn unsent(&self) -> &[u8] {
         self.out.get(self.written..).unwrap_or_default()
     }
 
-    /// That many bytes of it were written.
+    /// Records that this many of those bytes were written.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
         if self.written >= self.out.len() {
             self.acks = 0;
         }
-        // A peer that never takes all of it must not make the buffer grow without end.
+        // A peer that never takes all bytes must not make the buffer grow without end.
         if self.written >= self.out.len() || self.written >= MAX_WRITTEN_BYTES {
             self.out.drain(..self.written.min(self.out.len()));
             self.written = 0;
         }
     }
 
-    /// Appends a request. The caller sees to it that the connection [accepts](Self::accepts) one.
+    /// Appends a request. The caller has checked that the connection [accepts](Self::accepts) one.
     pub(crate) fn request(
         &mut self,
         (fields, method): (&Fields, u16),
@@ -175,12 +176,12 @@ impl<T: Copy> Connection<T> {
         self.in_flight += 1;
     }
 
-    /// The request that was sent first of those in flight.
+    /// Returns the token of the oldest request in flight.
     pub(crate) fn oldest(&self) -> Option<&T> {
         self.streams.front().map(|stream| &stream.token)
     }
 
-    /// Gives up the oldest request, and tells the peer.
+    /// Gives up the oldest request, and tells the peer so.
     pub(crate) fn cancel_oldest(&mut self) -> Option<T> {
         let token = *self.oldest()?;
         let id = self.first_id;
@@ -189,13 +190,13 @@ impl<T: Copy> Connection<T> {
         Some(token)
     }
 
-    /// Fails all that is in flight: the connection is lost.
+    /// Fails all requests in flight, because the connection is lost.
     pub(crate) fn fail_all(&mut self, sink: &mut impl Sink<T>, why: &'static str) {
         self.fail_after(0, sink, why);
         self.closing = true;
     }
 
-    /// Takes all complete frames of `bytes`; gives what is left.
+    /// Takes all complete frames of `bytes`, and returns the rest.
     pub(crate) fn receive<'a>(
         &mut self,
         mut bytes: &'a [u8],
@@ -286,7 +287,7 @@ impl<T: Copy> Connection<T> {
         sink: &mut impl Sink<T>,
     ) -> Result<(), Violation> {
         let at = self.position(id)?;
-        // A block of a stream that is over is decoded all the same: the tables of both sides must stay equal.
+        // A block of a stream that is over is decoded too, because the header tables of both sides must stay equal.
         let mut stream = at.and_then(|at| self.streams.get_mut(at));
         self.decoder.decode(block, |field| {
             if let Some(stream) = &mut stream {
@@ -382,7 +383,7 @@ impl<T: Copy> Connection<T> {
         (self.unsent).retain_mut(|unsent| !unsent.send(out, window, max_frame));
     }
 
-    /// Where a stream is, if it is in flight.
+    /// Returns the index of a stream in `streams`, or `None` if it is no longer there.
     fn position(&self, id: u32) -> Result<Option<usize>, Violation> {
         if id.is_multiple_of(2) || id >= self.next_id {
             return Err(Violation("a frame of a stream that was never opened"));
@@ -396,7 +397,7 @@ impl<T: Copy> Connection<T> {
         Ok(stream.filter(|stream| !stream.finished))
     }
 
-    /// The reply is complete.
+    /// Hands over a reply that is complete.
     fn answer(&mut self, id: u32, sink: &mut impl Sink<T>) {
         if self.unsent.iter().any(|unsent| unsent.stream == id) {
             put_number(&mut self.out, kind::RST_STREAM, id, CANCEL);
@@ -427,7 +428,7 @@ impl<T: Copy> Connection<T> {
         }
     }
 
-    /// Fails all requests of later streams than `last`.
+    /// Fails all requests whose stream comes after `last`.
     fn fail_after(&mut self, last: u32, sink: &mut impl Sink<T>, why: &'static str) {
         let answer = Answer::failed(status::UNAVAILABLE, why);
         for id in (self.first_id..self.next_id)

@@ -2,7 +2,7 @@
 
 use super::Violation;
 
-/// Largest payload that this side takes: the protocol's default, which is never raised.
+/// Largest payload that this client accepts: the protocol's default, which it never raises.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 16_384;
 
 pub(crate) mod kind {
@@ -35,7 +35,7 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that `bytes` begin with, once all of it is there, and what comes after it.
+    /// Returns the frame at the beginning of `bytes`, if it is complete, and the bytes after it.
     pub(crate) fn split(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, Violation> {
         let Some((&[a, b, c, kind, flags, s0, s1, s2, s3], rest)) = bytes.split_first_chunk()
         else {
@@ -80,7 +80,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Appends a frame's header. `length` must be below 2^24, which all callers' limits see to.
+/// Appends a frame's header. `length` must be below 2^24; the limits of all callers ensure that.
 pub(crate) fn put_header(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32) {
     let [.., a, b, c] = length.to_be_bytes();
     let [s0, s1, s2, s3] = stream.to_be_bytes();
@@ -93,7 +93,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, kind: u8, stream: u32, number: u32) 
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-/// The payload as one number, if it is that long.
+/// Reads the payload as one number, if it is four bytes long.
 pub(crate) fn number(payload: &[u8]) -> Option<u32> {
     payload.try_into().ok().map(u32::from_be_bytes)
 }

@@ -5,12 +5,12 @@ pub(crate) mod encoder;
 mod huffman;
 mod reader;
 
-/// What a dynamic table's entry counts beside its name and value.
+/// The size of an entry in the dynamic table, beside its name and value.
 const ENTRY_BYTES: usize = 32;
-/// The default size of the dynamic table, which neither side of this client exceeds.
+/// The default size of the dynamic table. Neither the encoder nor the decoder exceeds it.
 const TABLE_BYTES: usize = 4096;
 
-/// Index 1 is the first.
+/// The static table; index 1 is the first entry.
 const STATIC_TABLE: [(&str, &str); 61] = [
     (":authority", ""),
     (":method", "GET"),
@@ -75,7 +75,7 @@ const STATIC_TABLE: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// Appends an integer whose first byte has `prefix_bits` for it, behind the bits of `pattern`.
+/// Appends an integer. The low `prefix_bits` of the first byte are for the integer, and the bits above are `pattern`.
 fn put_integer(out: &mut Vec<u8>, pattern: u8, prefix_bits: u32, value: usize) {
     let full = (1_usize << prefix_bits) - 1;
     let low = |value: usize| value.to_le_bytes()[0];

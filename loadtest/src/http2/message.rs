@@ -1,11 +1,11 @@
-//! gRPC's framing of messages, and its text in headers.
+//! gRPC's framing of messages, and the encoding of texts in its headers.
 
-/// A flag for compression, and the length.
+/// Length of the prefix of a message: a flag for compression, and the message's length.
 pub(crate) const PREFIX_BYTES: usize = 5;
-/// Replies up to this size are kept; a larger one counts as RESOURCE_EXHAUSTED where replies are kept.
+/// The largest reply that is kept. Where replies are kept, a larger one counts as RESOURCE_EXHAUSTED.
 pub(crate) const MAX_KEPT_BYTES: usize = 64 << 20;
 
-/// Watches the one message of a reply go by, in however many pieces.
+/// Follows the one message of a reply through the pieces in which it comes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     received: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Takes the next piece; gives that part of it that is of the message itself.
+    /// Takes the next piece, and returns the part of it that belongs to the message itself.
     pub(crate) fn take<'a>(&mut self, mut piece: &'a [u8]) -> &'a [u8] {
         while self.received < PREFIX_BYTES as u64 {
             let Some((&byte, rest)) = piece.split_first() else {
@@ -31,20 +31,20 @@ impl Progress {
         piece
     }
 
-    /// Exactly one message was received, and can be read.
+    /// Whether exactly one message was received, and is not compressed.
     pub(crate) fn whole(&self) -> bool {
         let expected = PREFIX_BYTES as u64 + u64::from(self.length);
         self.received == expected && !self.compressed
     }
 }
 
-/// The prefix of a message of that length.
+/// The prefix of a message of this length.
 pub(crate) fn prefix(length: u32) -> [u8; PREFIX_BYTES] {
     let [a, b, c, d] = length.to_be_bytes();
     [0, a, b, c, d]
 }
 
-/// The text of a `grpc-message`: `%XX` are bytes; what is no UTF-8 is replaced.
+/// Decodes a `grpc-message`: `%XX` is a byte, and what is not UTF-8 is replaced.
 pub(crate) fn percent_decode(text: &[u8]) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

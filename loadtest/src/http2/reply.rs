@@ -1,4 +1,4 @@
-//! A reply while it comes in.
+//! A reply while it arrives.
 
 use super::{
     hpack::decoder::{Field, Meaning},
@@ -6,20 +6,21 @@ use super::{
     status,
 };
 
-/// Where finished requests go.
+/// Receives the answers of requests.
 pub(crate) trait Sink<T> {
-    /// The request of that token has its answer.
+    /// Called when the request with this token has ended.
     fn answered(&mut self, token: T, answer: &Answer<'_>);
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
-    /// The peer ended the stream in order.
+    /// Whether the peer ended the stream in the regular way.
     pub(crate) replied: bool,
     /// gRPC status.
     pub(crate) status: u32,
-    /// `grpc-message`, still percent-encoded. This and what follows only if it was asked to be kept.
+    /// `grpc-message`, still percent-encoded; without a reply, the reason. If the request did not ask to keep its
+    /// reply, a reply leaves this field and those below empty.
     pub(crate) status_message: &'a [u8],
     /// `x-hotpath-position`.
     pub(crate) position: Option<u64>,
@@ -27,17 +28,17 @@ pub(crate) struct Answer<'a> {
     pub(crate) message: &'a [u8],
 }
 
-/// What is known of a reply so far.
+/// What is known about a reply so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    /// 0: none yet.
+    /// HTTP status; 0 means that none has come.
     http: u16,
     grpc: Option<u32>,
     body: Progress,
     kept: Option<Box<Kept>>,
 }
 
-/// What is kept of a reply if that was asked for.
+/// What is kept of a reply if the request asked for it.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     status_message: Vec<u8>,
@@ -47,7 +48,7 @@ pub(crate) struct Kept {
 }
 
 impl Answer<'_> {
-    /// An end without a reply.
+    /// The answer of a request that got no reply.
     pub(crate) fn failed(status: u32, why: &'static str) -> Answer<'static> {
         Answer {
             replied: false,
@@ -93,7 +94,7 @@ impl Reply {
         }
     }
 
-    /// The stream has ended in order.
+    /// Returns the answer, once the stream has ended in the regular way.
     pub(crate) fn answer(&self) -> Answer<'_> {
         let kept = self.kept.as_deref();
         let status = match self.grpc {
@@ -113,7 +114,7 @@ impl Reply {
         }
     }
 
-    /// Gives back what was kept, emptied, for another reply.
+    /// Returns the emptied buffers for use by another reply.
     pub(crate) fn recycle(&mut self) -> Option<Box<Kept>> {
         let mut kept = self.kept.take()?;
         kept.status_message.clear();
@@ -124,7 +125,7 @@ impl Reply {
     }
 }
 
-/// The status of a reply that has none of gRPC's, as the specification maps it.
+/// The gRPC status of a reply that has only an HTTP status, by gRPC's specification.
 fn of_http(code: u16) -> u32 {
     match code {
         400 => status::INTERNAL,
@@ -136,7 +137,7 @@ fn of_http(code: u16) -> u32 {
     }
 }
 
-/// The status of a stream that the peer reset, as the specification maps it.
+/// The gRPC status of a stream that the peer reset, by gRPC's specification.
 pub(crate) fn of_reset(error: u32) -> u32 {
     match error {
         7 => status::UNAVAILABLE,

@@ -1,4 +1,4 @@
-//! Bodies of requests, as far as the peer's flow control lets them out.
+//! The bodies of requests that the peer's flow control does not let out at once.
 
 use super::{
     frame::{flag, kind, put_header},
@@ -27,7 +27,7 @@ impl Unsent {
         }
     }
 
-    /// Sends what the windows of the connection and of the stream allow; true when all of it is out.
+    /// Appends what the windows of the connection and of the stream allow. Returns whether the whole body is out.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, window: &mut i64, max_frame: usize) -> bool {
         loop {
             let rest = self.body.get(self.sent..).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Unsent {
     }
 }
 
-/// Appends a body in one frame.
+/// Appends a whole body in one frame.
 pub(crate) fn put_whole(out: &mut Vec<u8>, stream: u32, message: &[u8]) {
     let length = PREFIX_BYTES + message.len();
     put_header(out, length, kind::DATA, flag::END_STREAM, stream);

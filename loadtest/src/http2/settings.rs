@@ -1,4 +1,4 @@
-//! SETTINGS of either side.
+//! The SETTINGS of both sides.
 
 use super::{
     Violation,
@@ -37,7 +37,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes over what a SETTINGS frame says.
+    /// Applies a SETTINGS frame of the peer.
     pub(crate) fn apply(&mut self, payload: &[u8]) -> Result<(), Violation> {
         let (items, rest) = payload.as_chunks::<6>();
         if !rest.is_empty() {
@@ -63,8 +63,8 @@ impl Settings {
     }
 }
 
-/// Appends what a client begins with: no pushes, and windows so large that they hold up no reply. The header table stays
-/// at its default, so that servers compress as they do for any other client.
+/// Appends a client's greeting: no pushes, and windows so large that they hold up no reply. The header table stays at
+/// its default size, so that servers compress as they do for any other client.
 pub(crate) fn put_greeting(out: &mut Vec<u8>) {
     out.extend_from_slice(PREFACE);
     put_header(out, 12, kind::SETTINGS, 0, 0);

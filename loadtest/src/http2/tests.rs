@@ -1,4 +1,4 @@
-//! A connection fed with what a peer may send, in order and out of it.
+//! Feeds a connection with what a peer may send, allowed or not.
 
 use super::{
     Violation,
@@ -17,7 +17,7 @@ const TRAILERS: &[u8] = b"\x00\x0bgrpc-status\x010";
 /// Token, status, `grpc-message`, position, message.
 type Logged = (u32, u32, Vec<u8>, Option<u64>, Vec<u8>);
 
-/// Answers as they came.
+/// The answers, in the order in which they came.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Log(Vec<Logged>);
 
@@ -39,7 +39,7 @@ impl Log {
 struct Script(Vec<u8>);
 
 impl Script {
-    /// Begins with SETTINGS of these values.
+    /// Makes a script that begins with SETTINGS of these values.
     fn greet(settings: &[(u16, u32)]) -> Self {
         let mut payload = Vec::new();
         for (key, value) in settings {
@@ -84,7 +84,8 @@ fn fields() -> Fields {
     Fields::new("localhost", "1000000u", vec![b"/a.B/C".to_vec()])
 }
 
-/// A connection that has greeted, with that many requests of `body` sent (tokens from 1), and nothing unsent.
+/// Makes a connection that has got the peer's greeting, has sent `requests` requests of `body` (tokens from 1), and has
+/// nothing unsent.
 fn opened(settings: &[(u16, u32)], requests: u32, body: &[u8]) -> (Connection<u32>, Log) {
     let (mut http, mut log) = (Connection::new(), Log::default());
     Script::greet(settings).play(&mut http, &mut log).unwrap();
@@ -96,7 +97,7 @@ fn opened(settings: &[(u16, u32)], requests: u32, body: &[u8]) -> (Connection<u3
     (http, log)
 }
 
-/// All frames that wait to be sent: kind, flags, stream, payload.
+/// Takes all frames that wait to be sent: kind, flags, stream, payload.
 fn take_sent(http: &mut Connection<u32>) -> Vec<(u8, u8, u32, Vec<u8>)> {
     let sent = http.unsent().to_vec();
     http.wrote(sent.len());
@@ -234,18 +235,18 @@ fn resets_have_a_status() {
 fn ends_of_all_kinds_have_a_status() {
     let end = flag::END_HEADERS | flag::END_STREAM;
     for (block, status, text) in [
-        // Trailers only.
+        // Only trailers.
         (
             &b"\x88\x00\x0bgrpc-status\x015\x00\x0cgrpc-message\x02no"[..],
             5,
             "no",
         ),
-        // No gRPC status; not even HTTP's; HTTP's 404, and 503 as a literal.
+        // No gRPC status; no HTTP status either; HTTP's 404; 503 as a literal.
         (b"\x88", 2, ""),
         (b"", 2, ""),
         (b"\x8d", 12, ""),
         (b"\x08\x03503", 14, ""),
-        // A status that is no number, and OK without a message.
+        // A status that is not a number; OK without a message.
         (b"\x88\x00\x0bgrpc-status\x01x", 2, ""),
         (b"\x88\x00\x0bgrpc-status\x010", 13, ""),
     ] {
@@ -376,7 +377,7 @@ fn any_frame() -> impl Strategy<Value = AnyFrame> {
     (0_u8..11, any::<u8>(), 0_u32..12, payload).prop_map(|(a, b, c, d)| AnyFrame(a, b, c, d))
 }
 
-/// What a connection makes of bytes that come in these pieces: its answers, what it sends, and whether it goes on.
+/// Feeds bytes in pieces, and returns the answers, what the connection sends, and whether it goes on.
 fn outcome(script: &[u8], cuts: &[usize]) -> (Log, Vec<u8>, bool) {
     let (mut http, mut log) = opened(&[(4, 50)], 5, &[1; 70]);
     let mut held = Vec::new();

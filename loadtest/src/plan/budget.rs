@@ -1,25 +1,26 @@
-//! The time that windows may take together.
+//! The time budget for all windows together.
 
 use std::time::Duration;
 
-/// What a window takes beyond its length until the first has shown it: answers to wait for, processes to look at.
+/// The time that a window is taken to need beyond its length until the first has shown it: to wait for answers and to
+/// look at the processes.
 const EXCESS_AT_FIRST: Duration = Duration::from_millis(200);
 
-/// Rounds of equal load without which their median and their spread say little.
+/// With fewer rounds of equal load, their median and their spread say little.
 const ROUNDS_WANTED: usize = 3;
-/// Most of the budget that is kept for them.
+/// The largest share of the budget that is kept for that many rounds.
 const ROUNDS_SHARE: f64 = 0.6;
 
-/// What windows are like.
+/// Kinds of windows, by how long they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Of a search: those that break take longer, since their last answers come late or never.
+    /// Windows of a search. Those that break take longer, because their last answers come late or never.
     Search,
-    /// All others.
+    /// All other windows.
     Calm,
 }
 
-/// A budget, and what was spent of it.
+/// The budget, and what was spent of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: Option<Duration>,
@@ -28,7 +29,7 @@ pub(super) struct Budget {
     calm: Account,
 }
 
-/// Windows of one kind, and what they took beyond their length.
+/// How many windows of one kind there were, and what they took beyond their length.
 #[derive(Debug, Default)]
 struct Account {
     excess: Duration,
@@ -68,7 +69,7 @@ impl Budget {
         Some((self.total.as_secs_f64() / limit.max(1e-9)).min(1.0))
     }
 
-    /// What so many windows will take, as far as those of their kind have shown.
+    /// Returns how long `count` windows will take, judging by earlier ones of their kind.
     pub(super) fn cost(&self, kind: Kind, window: Duration, count: usize) -> Duration {
         let account = match kind {
             Kind::Search if self.search.windows > 0 => &self.search,
@@ -85,8 +86,9 @@ impl Budget {
         self.limit.is_none_or(|limit| self.total + cost <= limit)
     }
 
-    /// Whether after `cost` there is still room for the rounds of equal load: for all of them up to half of the budget, for
-    /// three in any case, or for as many as [`ROUNDS_SHARE`] of it holds, and for one if it is shorter still.
+    /// Whether enough time is left after `cost` for the rounds of equal load. Time is reserved for the largest of these
+    /// numbers of rounds, but not for more than `rounds`: as many as fit into half of the budget; up to
+    /// [`ROUNDS_WANTED`] that fit into [`ROUNDS_SHARE`] of it; one.
     pub(super) fn leaves(&self, cost: Duration, round: Duration, rounds: u32) -> bool {
         let Some(limit) = self.limit else {
             return true;

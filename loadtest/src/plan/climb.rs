@@ -1,21 +1,21 @@
-//! One target's way up to the rate that breaks it, and back to the highest that holds.
+//! The search for one target's highest rate: up until a rate breaks it, then bisection.
 
 use super::{Verdict, rounded};
 use crate::report::input::SearchOutcome;
 
-/// A void window is repeated so often; then what voids it is what limits.
+/// A void window is repeated this often. Then the reason that voids it ends the search.
 const VOID_REPEATS: u32 = 4;
-/// Rates this close are told apart no further.
+/// The bisection ends once the rates that broke and held differ by less than this factor.
 const CLOSE_ENOUGH: f64 = 1.03;
-/// If the first rate is too high, it is halved so often.
+/// If the first rate is too high, it is halved this often.
 const HALVINGS: i32 = 4;
 
 /// What is known about a target's highest rate.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Climb {
-    /// Highest rate that held.
+    /// The highest rate that held.
     pub(super) held: Option<f64>,
-    /// The rate of the last window has to be tried again.
+    /// Whether the rate of the last window must be tried again.
     pub(super) again: bool,
     broken: Option<f64>,
     rule: Option<String>,
@@ -30,7 +30,7 @@ impl Climb {
         self.broken.is_none() && self.ended.is_none()
     }
 
-    /// Every rate was too high.
+    /// Whether every rate was too high.
     pub(super) fn held_nothing(&self) -> bool {
         self.broken.is_some() && self.held.is_none() && self.ended.is_none()
     }
@@ -59,7 +59,7 @@ impl Climb {
             }
             Verdict::Held => self.held = Some(self.held.map_or(qps, |held| held.max(qps))),
         }
-        // Halvings of a first rate that was too high are no refinements.
+        // Halving a first rate that was too high does not count as a refinement.
         self.refinements += u32::from(refining && self.held.is_some());
         self.again = false;
         self.failed_in_a_row = 0;
@@ -79,7 +79,7 @@ impl Climb {
         self.ended = Some(rule.to_owned());
     }
 
-    /// The rate to try next between the highest that held and the lowest that broke.
+    /// The rate to try next, between the highest that held and the lowest that broke.
     pub(super) fn candidate(&self, from_qps: f64, refinements: u32) -> Option<f64> {
         let broken = self.broken.filter(|_| self.ended.is_none())?;
         match self.held {

@@ -38,8 +38,8 @@ fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
     }
 }
 
-/// Runs the plan to its end against targets that break above their capacity; `noise` is the chance that a window breaks
-/// though the rate is fine.
+/// Runs the plan to its end, against targets that break above their capacity. `noise` is the chance that a window
+/// breaks at a rate that the target can hold.
 fn simulate(plan: &mut Plan, capacities: &[f64], noise: f64, seed: u64) -> Vec<Next> {
     let mut windows = Vec::new();
     while let Some(next) = plan.next_window() {
@@ -302,7 +302,7 @@ proptest! {
             prop_assert!(outcome.sustained_qps.is_none_or(|held| held <= *capacity));
             prop_assert!(outcome.sustained_qps.unwrap_or(0.0) < outcome.broken_qps.unwrap());
         }
-        // Fair: nobody runs twice in a pass, and passes are of one piece.
+        // Passes are fair: no target runs twice in a pass, and no pass interrupts another.
         for pair in windows.windows(2) {
             let next_pass = pair[1].round == pair[0].round + 1 || pair[1].phase != pair[0].phase;
             prop_assert!(next_pass || pair[1].round == pair[0].round);

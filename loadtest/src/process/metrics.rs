@@ -1,26 +1,26 @@
-//! Prometheus text, as much of it as is asked for here.
+//! Reads the part of Prometheus' text format that is needed here.
 
 use crate::measure::GcUsage;
 use std::{collections::HashMap, time::Duration};
 
-/// Longest wait for `/metrics`.
+/// The longest wait for `/metrics`.
 const TIMEOUT_SECONDS: u64 = 5;
 
-/// Of the shim: hot requests that Go answered in the sidecar's place, by method and reason.
+/// A counter of the shim: hot requests that Go answered in place of the sidecar, by method and reason.
 pub const FALLBACKS: &str = "hotpath_shim_fallbacks_total";
-/// What every metric of the shim begins with.
+/// The beginning of each metric of the shim.
 const SHIM: &str = "\nhotpath_shim_";
 
-/// What a process has told of itself so far.
+/// What a process reports about itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Told {
-    /// Go's collector, if it tells all three.
+    /// Go's collector, if all three of its metrics are there.
     pub gc: Option<GcUsage>,
-    /// [`FALLBACKS`], all together, of a process with a shim.
+    /// The sum of [`FALLBACKS`], if the process has a shim.
     pub fallbacks: Option<u64>,
 }
 
-/// Values without labels, by name.
+/// Values of metrics without labels, by name.
 pub type Values = HashMap<String, f64>;
 
 /// Asks `host:port` for its metrics.
@@ -28,7 +28,7 @@ pub fn scrape(admin: &str) -> Result<Values, String> {
     Ok(parse(&text(admin)?))
 }
 
-/// Asks `host:port` for a counter with labels, and adds all of its values up.
+/// Asks `host:port` for a counter with labels, and returns the sum of all its values.
 pub fn total(admin: &str, name: &str) -> Result<u64, String> {
     Ok(sum(&text(admin)?, name))
 }
@@ -43,7 +43,7 @@ fn text(admin: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Asks `host:port` what it has to tell; nothing if nobody answers.
+/// Asks `host:port` for [`Told`], which is empty if there is no answer.
 #[must_use]
 pub fn told(admin: &str) -> Told {
     text(admin).map_or_else(|_| Told::default(), |text| told_in(&text))
@@ -52,7 +52,7 @@ pub fn told(admin: &str) -> Told {
 fn told_in(text: &str) -> Told {
     Told {
         gc: gc_of(&parse(text)),
-        // A counter without a label yet is not there at all.
+        // A counter with labels is missing until it has its first value, so a missing one counts as 0.
         fallbacks: text.contains(SHIM).then(|| sum(text, FALLBACKS)),
     }
 }

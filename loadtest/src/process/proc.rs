@@ -1,15 +1,15 @@
-//! `/proc` of one process.
+//! Reads `/proc` of a process.
 
 use std::{fs, io, time::Duration};
 
-/// As much of `/proc/PID/stat` as is needed.
+/// The part of `/proc/PID/stat` that is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// User and system time.
+    /// User and system CPU time.
     pub cpu: Duration,
-    /// Since the machine's start: tells processes of the same number apart.
+    /// Start time since the machine booted, which distinguishes processes that had the same pid.
     pub started_ticks: u64,
-    /// Ended, but not yet waited for.
+    /// Whether it has ended and was not yet waited for.
     pub dead: bool,
 }
 
@@ -20,7 +20,7 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
         .ok_or_else(|| io::Error::other("its /proc/PID/stat is not understood"))
 }
 
-/// The name in parentheses may hold anything, so that fields count from the last one.
+/// The process's name, in parentheses, may hold anything. So fields are counted from the last parenthesis.
 fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Stat> {
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -32,7 +32,7 @@ fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Stat> {
     })
 }
 
-/// CPU time of the threads that it has now, to the nanosecond; nothing if the kernel does not keep it.
+/// Returns the CPU time of the threads that exist now, to the nanosecond; `None` if the kernel does not record it.
 #[must_use]
 pub fn threads_cpu(pid: u32) -> Option<Duration> {
     let mut total = 0;
@@ -48,13 +48,13 @@ pub fn threads_cpu(pid: u32) -> Option<Duration> {
     (total > 0).then(|| Duration::from_nanos(total))
 }
 
-/// Between two clock ticks.
+/// Returns the time between two clock ticks.
 #[must_use]
 pub fn tick() -> Duration {
     Duration::from_nanos(1_000_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
-/// Resident memory now.
+/// Returns the resident memory.
 pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages = text.split_whitespace().nth(1).and_then(|n| n.parse().ok());
@@ -63,7 +63,7 @@ pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
-/// Voluntary and involuntary switches of all its threads.
+/// Returns the number of voluntary and involuntary switches of all threads that exist now.
 pub fn context_switches(pid: u32) -> io::Result<u64> {
     let mut total = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -101,7 +101,7 @@ mod tests {
     fn both_accounts_of_cpu_agree() {
         let pid = std::process::id();
         let threads = threads_cpu(pid).expect("this kernel has schedstat");
-        // Of threads that have ended, only the process knows.
+        // Only the process's own account includes threads that have ended.
         assert!(threads <= stat(pid).unwrap().cpu + tick() * 2 + Duration::from_millis(50));
     }
 

@@ -1,4 +1,4 @@
-//! Streams that pass through, and are looked at on the way.
+//! Bodies that pass the proxy and are inspected on the way.
 
 use super::{
     journal::Call,
@@ -19,19 +19,19 @@ use std::{
 
 type Passed = Option<Result<Frame<Bytes>, hyper::Error>>;
 
-/// gRPC's status of a server that is not there.
+/// gRPC's status UNAVAILABLE, which means that the server can't be reached.
 pub(super) const UNAVAILABLE: HeaderValue = HeaderValue::from_static("14");
 
-/// A caller's stream. Its size is not told on: nothing may be added to what the caller sent.
+/// A caller's stream. It does not report its size, because hyper would add a header that the caller did not send.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     inner: Incoming,
     single: Single,
-    /// Until the stream is whole.
+    /// The call; `None` once the stream is complete.
     call: Option<Arc<Call>>,
 }
 
-/// The target's stream; none of an answer that the proxy gives itself.
+/// The target's stream; it is empty if the proxy answers itself.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     inner: Option<Incoming>,
@@ -50,7 +50,7 @@ impl RequestBody {
         body
     }
 
-    /// The stream may be known to be whole only with its last piece, or only after it.
+    /// Inspects a frame. Only with its last frame, or even after it, is a stream known to be complete.
     fn look(&mut self, passed: Option<&Passed>) {
         let over = match passed {
             Some(Some(Ok(frame))) => {
@@ -134,7 +134,7 @@ impl Body for ResponseBody {
         self.look(Some(&passed));
         match passed {
             Some(Err(error)) if !is_reset(&error) => {
-                // A reset would reach the caller as a defect of the target; it went away instead.
+                // A reset would tell the caller of a defect in the target, but the target went away.
                 self.inner = None;
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", UNAVAILABLE);
@@ -149,7 +149,7 @@ impl Body for ResponseBody {
     }
 }
 
-/// Whether the target reset this one stream, which its caller is told by a reset with the same reason.
+/// Whether the target reset this one stream. The caller's stream is then reset for the same reason.
 pub(super) fn is_reset(error: &hyper::Error) -> bool {
     let cause = error
         .source()

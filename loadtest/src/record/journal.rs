@@ -1,4 +1,4 @@
-//! Which calls are written, and why the others are not.
+//! Decides which calls are written, and counts the others by reason.
 
 use super::{RecordOptions, Recorded};
 use crate::capture::Writer;
@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is buffered is handed to the file this often.
+/// How often buffered bytes are written to the file.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// Of a capture's times.
+/// The longest time that a capture can hold.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 86_400);
 
-/// Why a call is passed on only.
+/// Why a call is passed on but not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     Streaming,
@@ -49,7 +49,7 @@ struct State {
     failed: Option<io::Error>,
 }
 
-/// A call from its headers to the end of both its streams; it is judged when it is dropped.
+/// A call, from its headers to the end of both its streams. When it is dropped, it is written or counted.
 #[derive(Debug)]
 pub(super) struct Call {
     journal: Arc<Journal>,
@@ -62,7 +62,7 @@ pub(super) struct Call {
 struct Outcome {
     refused: Option<Why>,
     message: Option<Vec<u8>>,
-    /// Messages of the answer, once it is whole.
+    /// The number of messages in the answer, once the answer is complete.
     answered: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ impl Why {
 }
 
 impl Journal {
-    /// Begins the file.
+    /// Creates the file.
     pub(super) fn create(options: RecordOptions) -> io::Result<Self> {
         let writer = Writer::create(&options.file)?;
         let state = State {
@@ -103,7 +103,7 @@ impl Journal {
         })
     }
 
-    /// A call whose headers have come.
+    /// Begins a call, whose headers have come.
     pub(super) fn begin(self: &Arc<Self>, path: &str, grpc: bool) -> Call {
         let asked_for = self.only.is_empty() || self.only.iter().any(|o| path.starts_with(&**o));
         let mut outcome = Outcome::default();
@@ -131,12 +131,12 @@ impl Journal {
         }
     }
 
-    /// Of a request's message.
+    /// The largest message of a request that is recorded.
     pub(super) fn max_message_bytes(&self) -> usize {
         self.max_message_bytes
     }
 
-    /// Flushes now and then; tells why the recording has ended, if it has.
+    /// Flushes from time to time. Returns why the recording has ended, if it has.
     pub(super) fn tick(&self) -> Option<String> {
         let mut state = self.state();
         if state.flushed.elapsed() >= FLUSH_EVERY {
@@ -149,7 +149,7 @@ impl Journal {
         state.ended.clone()
     }
 
-    /// Closes the file. Calls that end later are no longer counted.
+    /// Closes the file. Calls that end later are not counted.
     pub(super) fn finish(&self, file: &Path) -> io::Result<Recorded> {
         let mut state = self.state();
         let written = state.writer.take().map_or(Ok(()), Writer::finish);
@@ -166,12 +166,12 @@ impl Journal {
         })
     }
 
-    /// A thread that panicked has left counts at worst one short.
+    /// A panic while the lock is held leaves the counts one short at worst, so it is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls that were written or counted.
+    /// The number of calls that were written or counted.
     #[cfg(test)]
     pub(super) fn judged(&self) -> u64 {
         let state = self.state();
@@ -219,12 +219,12 @@ impl State {
 }
 
 impl Call {
-    /// Of the request's message.
+    /// The largest message of a request that is recorded.
     pub(super) fn max_message_bytes(&self) -> usize {
         self.journal.max_message_bytes()
     }
 
-    /// The request is whole.
+    /// Records that the request is complete.
     pub(super) fn requested(&self, message: Result<Vec<u8>, Why>) {
         let mut outcome = self.outcome();
         match message {
@@ -233,7 +233,7 @@ impl Call {
         }
     }
 
-    /// The answer is whole.
+    /// Records that the answer is complete.
     pub(super) fn answered(&self, messages: u64) {
         self.outcome().answered = Some(messages);
     }

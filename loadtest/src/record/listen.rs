@@ -1,4 +1,4 @@
-//! Sockets on both sides of the proxy: TCP or Unix.
+//! Sockets to callers and to the target: TCP or Unix.
 
 use crate::generator::Address;
 use std::{
@@ -20,7 +20,7 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
-/// Where callers connect. A socket's file is removed with it.
+/// The socket that callers connect to. The file of a Unix socket is removed with it.
 #[derive(Debug)]
 pub(super) struct Listener {
     address: Address,
@@ -33,7 +33,7 @@ enum Kind {
     Unix(UnixListener),
 }
 
-/// A listener inside a runtime.
+/// A listener that is registered with a runtime.
 pub(super) struct Accepting {
     kind: AcceptingKind,
     _until_dropped: Option<SocketFile>,
@@ -50,7 +50,7 @@ impl Listener {
     pub(super) fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(_) | Address::Named { .. } => {
-                // Of a name, the first address that can be had.
+                // If the name has several addresses, this takes the first that works.
                 let listener = TcpListener::bind(address.tcp())?;
                 listener.set_nonblocking(true)?;
                 Ok(Self {
@@ -75,7 +75,7 @@ impl Listener {
         &self.address
     }
 
-    /// Must be called inside a runtime.
+    /// Registers the listener. Must be called inside a runtime.
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         let kind = match self.kind {
             Kind::Tcp(listener) => AcceptingKind::Tcp(tokio::net::TcpListener::from_std(listener)?),
@@ -109,7 +109,7 @@ impl Accepting {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // There is nobody left to tell if it is gone already.
+        // If it fails, the file is gone already or there is no way to report it.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -143,7 +143,7 @@ pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Socket>> {
     Err(io::Error::new(kind, each.collect::<Vec<_>>().join("; ")))
 }
 
-/// Only a socket that nobody serves is removed.
+/// Removes the file of a Unix socket that no process serves, and nothing else.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     match fs::symlink_metadata(path) {

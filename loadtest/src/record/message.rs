@@ -1,10 +1,11 @@
-//! gRPC's framing of messages: a byte that says whether it is compressed, four of length (big-endian), the message.
+//! gRPC's framing of messages: a byte that says whether the message is compressed, four bytes of length (big-endian),
+//! the message.
 
 use super::journal::Why;
 
 const PREFIX: usize = 5;
 
-/// Keeps the one message of a unary request, of whatever pieces it comes in.
+/// Collects the one message of a unary request from the pieces in which it comes.
 #[derive(Debug)]
 pub(super) struct Single {
     bytes: Vec<u8>,
@@ -21,7 +22,7 @@ impl Single {
         }
     }
 
-    /// The next piece. Nothing more is kept once it is clear that the request won't be recorded.
+    /// Takes the next piece. Once it is clear that the request won't be recorded, nothing is kept.
     pub(super) fn feed(&mut self, piece: &[u8]) {
         if self.refused.is_some() {
             return;
@@ -40,7 +41,7 @@ impl Single {
         }
     }
 
-    /// The message, at the end of the stream.
+    /// Returns the message, at the end of the stream.
     pub(super) fn take(&mut self) -> Result<Vec<u8>, Why> {
         if let Some(why) = self.refused {
             return Err(why);
@@ -58,7 +59,7 @@ impl Single {
     }
 }
 
-/// Counts messages.
+/// Counts the messages of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     prefix: Vec<u8>,
@@ -67,7 +68,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// The next piece.
+    /// Takes the next piece.
     pub(super) fn feed(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             if self.left > 0 {
@@ -87,7 +88,7 @@ impl Counter {
         }
     }
 
-    /// How many began.
+    /// Returns the number of messages that began.
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }

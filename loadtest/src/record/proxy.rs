@@ -1,4 +1,4 @@
-//! HTTP/2 in, HTTP/2 out: a connection to the target for each of a caller's.
+//! The HTTP/2 proxy. Each connection of a caller gets a connection to the target.
 
 use super::{
     body::{RequestBody, ResponseBody, UNAVAILABLE, is_reset},
@@ -21,24 +21,24 @@ use tokio::{
     task::JoinSet,
 };
 
-/// As large as servers that stream offer; the proxy must not be what slows a stream down.
+/// As large as streaming servers usually offer: the proxy must not slow a stream down.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_HEADER_BYTES: u32 = 1 << 20;
-/// Cancellations in a burst are the callers' right, not an attack.
+/// Callers may cancel many calls at once. That is no attack.
 const MAX_RESETS: usize = 1 << 16;
 const GRACE: Duration = Duration::from_secs(2);
-/// After an error that passes, such as too many open files.
+/// The pause after an error that passes, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The way to the target that a caller's connection has for itself.
+/// The connection to the target that belongs to a caller's connection.
 struct Upstream {
     target: Address,
     sender: Mutex<Option<SendRequest<RequestBody>>>,
     journal: Arc<Journal>,
 }
 
-/// Passes calls on until `stopped`, and then those under way to their end.
+/// Passes calls on until `stopped`. Then calls that are under way get [`GRACE`] to end.
 pub(super) async fn serve(
     listener: Listener,
     target: Address,
@@ -67,7 +67,7 @@ pub(super) async fn serve(
         }
     }
     drop(accepting);
-    // Without a connection there is nobody to tell.
+    // This fails only if there is no connection.
     let _ = stop.send(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GRACE, ended).await;
@@ -88,7 +88,7 @@ async fn connection(socket: Box<dyn Socket>, upstream: Upstream, mut stop: watch
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    // A connection's end is its caller's affair, with or without an error.
+    // A connection may end with an error; only its caller is concerned.
     tokio::select! {
         _ = serving.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
@@ -116,7 +116,7 @@ async fn pass(
     }
 }
 
-/// HTTP/2 lets a request name no server, and clients here must name one.
+/// Adds a server's name to the URI. HTTP/2 allows requests without one, but hyper's client requires it.
 fn name_server(uri: &mut Uri) {
     if uri.authority().is_some() && uri.scheme().is_some() {
         return;
@@ -145,14 +145,14 @@ impl Upstream {
             .max_header_list_size(MAX_HEADER_BYTES)
             .handshake(TokioIo::new(socket))
             .await?;
-        // Each of its calls learns of its end by itself.
+        // Each call learns of the connection's end by itself.
         tokio::spawn(connection);
         *kept = Some(sender.clone());
         Ok(sender)
     }
 }
 
-/// What a gRPC client makes of a server that it can't reach, said by the proxy for the target.
+/// Returns the answer that stands for a target that can't be reached.
 fn unavailable(error: &dyn Display) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::none());
     let headers = response.headers_mut();

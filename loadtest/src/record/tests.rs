@@ -15,7 +15,7 @@ use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _};
 use tokio::sync::mpsc;
 use tonic::Code;
 
-/// Method and message of all requests of a capture.
+/// Returns method and message of all requests of a capture.
 fn captured(recorded: &Recorded) -> Vec<(String, Vec<u8>)> {
     let workload = capture::open(&recorded.file, Replay::Rate, &[]).unwrap();
     let request = |n| {
@@ -33,7 +33,7 @@ fn unary_calls_are_passed_on_and_recorded() {
         let answer = rig.call("/t.T/Unary", framed(message));
         assert_eq!(answer.status, 200);
         assert_eq!(answer.body, framed(message));
-        // What the target adds comes through, and nothing else.
+        // The headers that the target adds come through, and no others are added.
         let names: Vec<&str> = answer
             .headers
             .keys()
@@ -95,7 +95,7 @@ fn streams_flow_both_ways_and_are_not_recorded() {
     let (sender, receiver) = mpsc::channel(1);
     rig.run(async {
         let mut answer = rig.send("/t.T/Unary", Pieces(receiver)).await.into_body();
-        // Each comes back before the next is sent: nothing waits for the end of the stream.
+        // Each message comes back before the next is sent, so nothing waits for the end of the stream.
         for message in ["one", "two"] {
             sender.send(Frame::data(framed(message))).await.unwrap();
             let echoed = answer.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -296,7 +296,7 @@ fn a_socket_that_nobody_serves_is_replaced() {
         options.listen = Address::Unix(path.clone());
         Recorder::bind(options)
     };
-    // As one that was killed leaves it.
+    // A recorder that was killed leaves the file of its socket behind.
     drop(bind("one").unwrap());
     let _living = bind("two").unwrap();
     let error = bind("three").unwrap_err().to_string();

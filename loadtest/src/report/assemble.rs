@@ -1,4 +1,5 @@
-//! Conclusions from windows. Only windows that count are drawn from; what can't be told is left out, never guessed.
+//! Draws the conclusions of a run from its windows. Only windows that count are used, and what can't be concluded is
+//! left out, never guessed.
 
 mod notes;
 mod ratios;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// Hours of an average month.
 const HOURS_PER_MONTH: f64 = 730.0;
 
-/// Draws the conclusions from the windows.
+/// Makes the report of a run.
 #[must_use]
 pub fn assemble(finished: &Finished) -> Report {
     let void_reason = void_reason(finished);
@@ -51,7 +52,7 @@ fn counts(measured: &Measured) -> bool {
     measured.window.void.is_none() && !measured.observed.interrupted
 }
 
-/// Windows that the void rule is about: all but warm-up, and the one that Ctrl-C cut short.
+/// Returns the windows that are judged for the void rule: all except warm-up and the one that Ctrl-C interrupted.
 fn judged(finished: &Finished) -> impl Iterator<Item = &Measured> {
     finished
         .windows
@@ -59,7 +60,7 @@ fn judged(finished: &Finished) -> impl Iterator<Item = &Measured> {
         .filter(|measured| measured.window.phase != Phase::WarmUp && !measured.observed.interrupted)
 }
 
-/// Windows of equal load against `target` that count, in the order run.
+/// Returns the windows of equal load against `target` that count, in the order of running.
 fn equal<'a>(finished: &'a Finished, target: &'a str) -> impl Iterator<Item = &'a Measured> {
     finished.windows.iter().filter(move |measured| {
         measured.window.phase == Phase::Equal
@@ -148,7 +149,7 @@ fn estimate(plan: Plan, targets: &[Target]) -> Option<Estimate> {
     })
 }
 
-/// A window's row as it is written: numbers that are none (no answers, no time) are 0 or absent.
+/// Returns a window's row as it is written. Numbers that can't be computed (without answers or time) are 0 or absent.
 fn row(measured: &Measured) -> Window {
     let mut row = measured.window.clone();
     for number in [
@@ -174,12 +175,12 @@ fn row(measured: &Measured) -> Window {
     row
 }
 
-/// JSON has no NaN and no infinity.
+/// Replaces NaN and infinity by 0, because JSON has neither.
 fn finite(value: f64) -> f64 {
     if value.is_finite() { value } else { 0.0 }
 }
 
-/// `None` where the quotient is no number, or tells nothing because a side is missing.
+/// Divides. `None` if the quotient is not a number, or says nothing because one side is missing.
 fn divided(over: f64, under: f64) -> Option<f64> {
     let quotient = over / under;
     (under > 0.0 && quotient.is_finite() && quotient >= 0.0).then_some(quotient)

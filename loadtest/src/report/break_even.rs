@@ -1,4 +1,5 @@
-//! From which cost of a handler on it pays to have another process, or another language, do its work.
+//! The break-even report: how expensive a handler must be for it to pay that another process, or another language, does
+//! its work.
 
 mod derive;
 pub mod input;
@@ -20,12 +21,12 @@ use std::path::Path;
 
 pub use words::summary;
 
-/// A chart that a README can show.
+/// The file of a chart for a README.
 const SVG: &str = "break-even.svg";
-/// More of the requests answered by the Go handler than this, and the figures of the sidecar are not those of the sidecar.
+/// If the Go handler answered a larger share of the requests, the figures of the sidecar say little about the sidecar.
 const MAX_FALLBACK_SHARE: f64 = 0.001;
 
-/// Draws the conclusions from the windows.
+/// Makes the report of a run.
 #[must_use]
 pub fn assemble(finished: Finished) -> Report {
     let points = derive::points(&finished);
@@ -64,7 +65,7 @@ fn row(measured: &input::Measured) -> Row {
     }
 }
 
-/// Windows that the void rule is about.
+/// Returns the windows that are judged for the void rule.
 fn judged(finished: &Finished) -> impl Iterator<Item = &input::Measured> {
     finished
         .windows
@@ -135,14 +136,14 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
     files::put(&folder.join(SVG), html::standalone(report).as_bytes())
 }
 
-/// Rewrites what is between `<!-- break-even -->` and `<!-- /break-even -->`; with `check`, fails if that would change
-/// anything.
+/// Rewrites the part between `<!-- break-even -->` and `<!-- /break-even -->`. With `check` it changes nothing, and
+/// fails if there were something to change.
 pub fn update_readme(path: &Path, report: &Report, folder: &Path, check: bool) -> Result<()> {
     let content = |link: &Path| words::markdown(report, &link.join(SVG), link);
     readme::rewrite(path, KIND, folder, content, check)
 }
 
-/// Reads a report, or says that the folder holds one of another kind (`None`).
+/// Reads a report. `None` means that the folder holds a report of another kind.
 pub fn read(folder: &Path) -> Result<Option<Report>> {
     let (path, text) = files::text(folder)?;
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -154,7 +155,7 @@ pub fn read(folder: &Path) -> Result<Option<Report>> {
         .map_err(|error| Error::caused(Kind::Input, format!("{}", path.display()), error))
 }
 
-/// What every window has, after the work and the load of its round.
+/// Returns the rows of all windows. The first columns are the work and the load of the window's round.
 fn csv_of(report: &Report) -> Result<Vec<u8>> {
     let failed = |error: csv::Error| {
         Error::caused(Kind::Internal, "the windows can't be written as CSV", error)

@@ -1,6 +1,6 @@
-//! Charts as SVG, drawn in CSS colours so that one drawing serves light, dark and paper.
+//! Charts as SVG. They use CSS colours, so that the same drawing serves light, dark and paper.
 //!
-//! Coordinates are those of a view box of [`WIDTH`]; the page scales it to its column.
+//! Coordinates are those of a view box that is [`WIDTH`] wide. The page scales it to the width of its column.
 
 pub(super) mod axis;
 pub(super) mod line;
@@ -8,5 +8,5 @@ pub(super) mod marker;
 pub(super) mod spread;
 mod svg;
 
-/// Width of every view box: with its type of 13 units it can still be read on a phone.
+/// The width of every view box. At this width, text of 13 units can be read on a phone.
 pub(super) const WIDTH: f64 = 460.0;

@@ -1,4 +1,4 @@
-//! The files of a report.
+//! Writes and reads the files of a report.
 
 use super::{
     html,
@@ -13,11 +13,11 @@ use std::{
 
 /// The report for programs.
 pub(super) const JSON: &str = "report.json";
-/// One row a window.
+/// One row per window.
 pub(super) const CSV: &str = "windows.csv";
 /// The report for people.
 pub(super) const HTML: &str = "report.html";
-/// A report of a whole day is far below this.
+/// A report is far smaller, even of a run that takes a day.
 const MOST_BYTES: u64 = 256 << 20;
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub fn is_in(folder: &Path) -> bool {
     folder.join(JSON).exists()
 }
 
-/// The `report.json` of `folder`, or the file itself, with its path.
+/// Reads the `report.json` of `folder`, or the file itself, and returns its path and bytes.
 pub(super) fn text(folder: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if folder.is_dir() {
         folder.join(JSON)
@@ -73,7 +73,7 @@ pub(super) fn text(folder: &Path) -> Result<(PathBuf, Vec<u8>)> {
     Ok((path, text))
 }
 
-/// Reads the `report.json` of `folder`, or the file itself.
+/// Reads the report in `folder`, or in the file itself.
 pub fn read(folder: &Path) -> Result<Report> {
     let (path, text) = text(folder)?;
     let wrong = |message: String| Error::new(Kind::Input, format!("{}: {message}", path.display()));
@@ -94,7 +94,7 @@ pub fn read(folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-/// The key of the last member that begins before the place of the error.
+/// Returns the last key before the place of the error.
 fn field<'a>(text: &'a [u8], error: &serde_json::Error) -> Option<&'a str> {
     let text = std::str::from_utf8(text).ok()?;
     let before: usize = text

@@ -1,4 +1,4 @@
-//! A run made by hand, small enough to know every result.
+//! A run made by hand, so small that every result is known.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use super::{
@@ -14,7 +14,8 @@ use crate::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// `a` is the baseline, `b` takes half its time and CPU, `a again` is the noise floor; two rounds of equal load.
+/// Makes a run with two rounds of equal load: `a` is the baseline, `b` takes half its time and CPU, `a again` is the
+/// noise floor.
 pub(crate) fn run() -> Finished {
     let mut finished = Finished {
         run: about(),
@@ -44,7 +45,7 @@ pub(crate) fn run() -> Finished {
     finished
 }
 
-/// The same in a closed loop: no search, no rate.
+/// Makes the same run in a closed loop, without a search and a rate.
 pub(crate) fn closed() -> Finished {
     let mut finished = run();
     for target in &mut finished.targets {
@@ -69,7 +70,7 @@ pub(crate) fn add(finished: &mut Finished, target: &str, round: u32, micros: f64
         .push(measured(index, target, round, micros));
 }
 
-/// Ten reads of `micros` each; CPU is a tenth of it, memory a megabyte for each of its microseconds.
+/// Makes a window of ten reads of `micros` each. CPU is a tenth of that, and memory a megabyte per microsecond.
 pub(crate) fn measured(index: u32, target: &str, round: u32, micros: f64) -> Measured {
     let mut times = latencies();
     times.saturating_record_n((micros * 1e3) as u64, 10);

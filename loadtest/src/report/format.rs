@@ -1,8 +1,8 @@
-//! Numbers for people: three significant digits, with their unit.
+//! Formats numbers for people: three significant digits, with a unit.
 
 use super::model::{Open, RatioFigure};
 
-/// `12,345`; rounded to a whole number.
+/// Rounds to a whole number: `12,345`.
 pub(crate) fn count(value: f64) -> String {
     let digits = format!("{value:.0}");
     let (sign, digits) = match digits.strip_prefix('-') {
@@ -19,7 +19,7 @@ pub(crate) fn count(value: f64) -> String {
     grouped
 }
 
-/// Three significant digits, none of them behind the point from 100 on; no trailing zeros behind the point.
+/// Formats with three significant digits; from 100 on without decimals, and always without trailing zeros.
 pub(crate) fn significant(value: f64) -> String {
     let digits = match value.abs() {
         small if small >= 99.95 => return count(value),
@@ -41,17 +41,17 @@ fn trimmed(number: String) -> String {
         .to_owned()
 }
 
-/// What a closed loop asks of a target.
+/// Describes a closed loop.
 pub(crate) fn closed_loop(in_flight: u64) -> String {
     format!("closed loop, {in_flight} in flight")
 }
 
-/// Reads a second.
+/// Formats reads a second.
 pub(crate) fn rate(qps: f64) -> String {
     significant(qps)
 }
 
-/// `850 µs`, `1.23 ms`, `2 s`.
+/// Formats a duration: `850 µs`, `1.23 ms`, `2 s`.
 pub(crate) fn duration_us(micros: f64) -> String {
     match micros {
         short if short < 999.5 => format!("{} µs", significant(micros)),
@@ -60,7 +60,7 @@ pub(crate) fn duration_us(micros: f64) -> String {
     }
 }
 
-/// `312 MB`, in powers of ten.
+/// Formats a size in powers of ten: `312 MB`.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes {
         small if small < 999.5 => format!("{} B", significant(bytes)),
@@ -70,12 +70,12 @@ pub(crate) fn bytes(bytes: f64) -> String {
     }
 }
 
-/// `12.3%` of a share of 1.
+/// Formats a share of 1: `12.3%`.
 pub(crate) fn percent(fraction: f64) -> String {
     format!("{}%", significant(fraction * 100.0))
 }
 
-/// `0.61×`. Ratios keep their zeros: 2.00 says more than 2.
+/// Formats a ratio: `0.61×`. Ratios keep trailing zeros, because 2.00 says more than 2.
 pub(crate) fn times(ratio: f64) -> String {
     match ratio {
         large if large >= 99.95 => format!("{}×", count(ratio)),
@@ -85,7 +85,7 @@ pub(crate) fn times(ratio: f64) -> String {
     }
 }
 
-/// The ratio, or the end that is known of one that is open.
+/// Returns the ratio. If it has no bound on one side, returns the bound on the other.
 pub(crate) fn headline(figure: &RatioFigure) -> String {
     match figure.open {
         None => times(figure.ratio),
@@ -94,7 +94,8 @@ pub(crate) fn headline(figure: &RatioFigure) -> String {
     }
 }
 
-/// `0.58–0.66`; empty where one end is open, since [`headline`] says the other.
+/// Returns the spread, such as `0.58–0.66`. It is empty if one side has no bound, because [`headline`] then has the
+/// other bound.
 pub(crate) fn spread(figure: &RatioFigure) -> String {
     if figure.open.is_some() {
         return String::new();
@@ -102,13 +103,13 @@ pub(crate) fn spread(figure: &RatioFigure) -> String {
     range(figure.low, figure.high)
 }
 
-/// `0.97–1.04`.
+/// Formats a range: `0.97–1.04`.
 pub(crate) fn range(low: f64, high: f64) -> String {
     let without_unit = |ratio| times(ratio).trim_end_matches('×').to_owned();
     format!("{}–{}", without_unit(low), without_unit(high))
 }
 
-/// Why a search ended, in a sentence's words; the rules of an objective are words already.
+/// Says why a search ended. The rule of an objective is in words already.
 pub(crate) fn ended_by(limited_by: &str) -> &str {
     match limited_by {
         "generator" => "the generator, which could send no more in time",
@@ -119,7 +120,7 @@ pub(crate) fn ended_by(limited_by: &str) -> &str {
     }
 }
 
-/// Whether the ratio is one that the baseline also shows against itself.
+/// Whether the ratio lies within the noise floor.
 pub(crate) fn within_noise(figure: &RatioFigure) -> bool {
     match (figure.noise_low, figure.noise_high) {
         (Some(low), Some(high)) => (low..=high).contains(&figure.ratio),
@@ -127,7 +128,7 @@ pub(crate) fn within_noise(figure: &RatioFigure) -> bool {
     }
 }
 
-/// Whether all of the spread is beyond both the noise floor and 1: only then is it called better or worse.
+/// Whether all of the spread lies beyond both the noise floor and 1. Only then is a ratio called better or worse.
 pub(crate) fn says_something(figure: &RatioFigure) -> bool {
     let apart = |low: f64, high: f64| figure.high < low || figure.low > high;
     let noise = figure.noise_low.zip(figure.noise_high);

@@ -1,4 +1,4 @@
-//! `report.html`: one file that works offline, light and dark, on paper and on a phone. It needs no script.
+//! `report.html`: one file that works offline, in light and dark mode, on paper and on a phone. It needs no script.
 
 pub(super) mod break_even;
 mod charts;
@@ -13,7 +13,7 @@ use super::model::Report;
 
 const STYLE: &str = include_str!("html/style.css");
 
-/// The whole page.
+/// Returns the whole page.
 #[must_use]
 pub fn page(report: &Report) -> String {
     let sections = [
@@ -36,7 +36,7 @@ pub fn page(report: &Report) -> String {
     )
 }
 
-/// A page with this header; `header` and `main` are HTML.
+/// Returns a whole document. `header` and `main` are HTML.
 fn document(title: &str, header: &str, main: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -47,7 +47,7 @@ fn document(title: &str, header: &str, main: &str) -> String {
     )
 }
 
-/// Text as it may stand in an element or a quoted attribute.
+/// Escapes text for use in an element or a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -63,7 +63,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A section with its heading; `body` is HTML.
+/// Returns a section with its heading. `body` is HTML.
 fn section(id: &str, title: &str, body: &str) -> String {
     let title = escape(title);
     format!(

@@ -1,4 +1,4 @@
-//! What a run hands over to be reported.
+//! The results of a run, from which its report is made.
 
 use super::model::{Comparison, Run, Window};
 use crate::{
@@ -6,24 +6,24 @@ use crate::{
     scenario::Objective,
 };
 
-/// A finished run.
+/// The results of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// When, how and on what.
+    /// When, how and on what machine the run was made.
     pub run: Run,
-    /// In the order given; the first is the baseline.
+    /// The targets in the order given. The first is the baseline.
     pub targets: Vec<TargetInput>,
-    /// In the order run, void ones included.
+    /// All windows in the order of running, void ones included.
     pub windows: Vec<Measured>,
-    /// If answers were compared.
+    /// The result of comparing answers, if they were compared.
     pub comparison: Option<Comparison>,
-    /// Paths of the workload's methods, in its order: what [`Observed::methods`] are about.
+    /// The paths of the workload's methods, in its order, which is that of [`Observed::methods`].
     pub methods: Vec<String>,
-    /// What had to hold.
+    /// The objective.
     pub objective: Objective,
-    /// Ended by Ctrl-C.
+    /// Whether the run ended early, by Ctrl-C or because a target failed.
     pub interrupted: bool,
-    /// Void if more than this share of the windows is.
+    /// The run is void if a larger share of its windows is.
     pub max_void_share: f64,
     /// Planned load of the estimate, with utilisation and price per core-hour.
     pub plan: Plan,
@@ -36,41 +36,41 @@ pub struct Plan {
     pub qps: f64,
     /// Highest planned share of a core.
     pub utilisation: f64,
-    /// Of one core for an hour.
+    /// Price of one core for an hour.
     pub price_per_core_hour: f64,
 }
 
 /// One target.
 #[derive(Debug, Clone)]
 pub struct TargetInput {
-    /// As named on the command line.
+    /// The name that the command line gives it.
     pub name: String,
-    /// In words.
+    /// What the target is, in words.
     pub about: String,
-    /// The second pass over the baseline.
+    /// Whether this is the second pass over the baseline.
     pub against_itself: bool,
-    /// If a highest rate was looked for.
+    /// The result of the search, if there was one.
     pub search: Option<SearchOutcome>,
 }
 
-/// What the search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchOutcome {
-    /// Highest rate that held.
+    /// The highest rate that held.
     pub sustained_qps: Option<f64>,
-    /// Lowest rate that broke.
+    /// The lowest rate that broke.
     pub broken_qps: Option<f64>,
-    /// Why it ended, in words.
+    /// Why it ended: a rule in words, or `generator`, `backlog`, `limit`, `budget` or `interrupted`.
     pub limited_by: String,
 }
 
-/// One window: its row, and what it was made from.
+/// One window: its row in the report, and the data behind it.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// The row as it is reported.
+    /// The row in the report.
     pub window: Window,
-    /// The generator's side.
+    /// What the generator measured.
     pub observed: Observed,
-    /// The servers' side, one for each process of the target.
+    /// What each process of the target used.
     pub processes: Vec<ProcessUsage>,
 }

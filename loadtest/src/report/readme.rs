@@ -1,4 +1,4 @@
-//! The results of the project's README, generated, so that no figure in it is typed by hand.
+//! Generates the results in the project's README, so that no figure in it is typed by hand.
 
 use super::{
     figures, files,
@@ -16,10 +16,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Name of the part that holds the results.
+/// The name of the part that holds the results.
 const RESULTS: &str = "results";
 
-/// The results as Markdown: a row a target, the noise floor, and a line that says what they are from.
+/// Returns the results as Markdown: one row per target, the noise floor, and a line about their origin.
 #[must_use]
 pub fn readme_table(report: &Report) -> String {
     let mut table = TextTable::default();
@@ -92,7 +92,7 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
     ]
 }
 
-/// Bold if it says something.
+/// Returns a ratio in words. It is bold if it says something.
 fn ratio_words(figure: &RatioFigure) -> String {
     let headline = match (within_noise(figure), says_something(figure)) {
         (true, _) => format!("~{}", headline(figure)),
@@ -144,7 +144,7 @@ fn provenance(report: &Report) -> String {
     )
 }
 
-/// When and where a run was, and where its data lie.
+/// Describes when and where a run was made, and where its data is.
 pub(super) fn origin(run: &Run, folder: Option<&Path>) -> String {
     let date = run.started_at.split('T').next().unwrap_or_default();
     let versions =
@@ -166,8 +166,8 @@ pub(super) fn origin(run: &Run, folder: Option<&Path>) -> String {
     )
 }
 
-/// Rewrites what is between `<!-- results -->` and `<!-- /results -->`; with `check`, fails if that would change
-/// anything.
+/// Rewrites the part between `<!-- results -->` and `<!-- /results -->`. With `check` it changes nothing, and fails if
+/// there were something to change.
 pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
     let folder = report.folder.clone().unwrap_or_default();
     let table = |link: &Path| {
@@ -178,7 +178,7 @@ pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
     rewrite(path, RESULTS, &folder, table, check)
 }
 
-/// Rewrites a part to the `content` of the report in `folder`, which is told how to link there.
+/// Rewrites a part with the report in `folder`. `content` makes its text from the link to that folder.
 pub(super) fn rewrite(
     path: &Path,
     part: &str,
@@ -237,7 +237,8 @@ fn around<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str
     Some((before, after))
 }
 
-/// As a link from the README. One that does not lie below it keeps its name only: no path of this machine is published.
+/// Returns the folder as a link from the README. A folder that is not below the README is reduced to its name, so that
+/// no path of this machine is published.
 fn relative(folder: &Path, readme: &Path) -> PathBuf {
     let parent = match readme.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

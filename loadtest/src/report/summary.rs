@@ -10,7 +10,7 @@ use super::{
     text_table::TextTable,
 };
 
-/// The report as text for a terminal; its first line says so if the run is void or was interrupted.
+/// Returns the report as text for a terminal. If the run is void or was interrupted, the first line says so.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut sections = Vec::new();
@@ -39,19 +39,19 @@ fn warning(report: &Report) -> Option<String> {
     }
 }
 
-/// Ratios of targets other than the second pass over the baseline.
+/// Returns the ratios of all targets except the baseline's second pass.
 pub(super) fn compared_targets(report: &Report) -> Vec<&Ratio> {
     let itself = |ratio: &&Ratio| !is_floor(report, ratio);
     report.ratios.iter().filter(itself).collect()
 }
 
-/// Whether the ratio is the baseline's over itself.
+/// Whether this is the ratio of the baseline to itself.
 pub(super) fn is_floor(report: &Report, ratio: &Ratio) -> bool {
     let mut targets = report.targets.iter();
     targets.any(|target| target.against_itself && target.name == ratio.target)
 }
 
-/// The noise floor of a figure, whichever ratio carries it.
+/// Returns the noise floor of a figure, from any ratio that has it.
 pub(super) fn floor(report: &Report, figure: &str) -> Option<(f64, f64)> {
     let figures = report
         .ratios
@@ -170,7 +170,7 @@ fn target_row(target: &Target, in_flight: Option<u64>) -> [String; 10] {
     ]
 }
 
-/// Peak memory as a number to compute with.
+/// Returns the peak memory as a floating-point number.
 pub(super) fn memory(target: &Target) -> Option<f64> {
     target.rss_peak_bytes.map(real)
 }
@@ -212,7 +212,7 @@ fn estimate(estimate: &Estimate) -> String {
     )
 }
 
-/// How the generator did.
+/// Describes how well the generator did its work.
 pub(super) fn generator(report: &Report) -> String {
     let generator = &report.generator;
     let lag = match report.closed_in_flight() {

@@ -1,6 +1,6 @@
-//! Columns of text, aligned.
+//! Tables of text, with aligned columns.
 
-/// Rows of cells; the first row is the header.
+/// Rows of cells. The first row is the header.
 #[derive(Debug, Default)]
 pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
@@ -23,7 +23,7 @@ impl TextTable {
         (0..columns).map(width).collect()
     }
 
-    /// For a terminal: the first column to the left, all others to the right.
+    /// Returns the table for a terminal. The first column is aligned to the left, all others to the right.
     pub(super) fn text(&self) -> String {
         let widths = self.widths();
         let mut text = String::new();
@@ -40,7 +40,7 @@ impl TextTable {
         text
     }
 
-    /// For Markdown.
+    /// Returns the table as Markdown.
     pub(super) fn markdown(&self) -> String {
         let mut text = String::new();
         for (index, row) in self.rows.iter().enumerate() {

@@ -1,6 +1,7 @@
-//! The break-even report: the same requests to four ways of answering them, at one cost of the handler after the other.
+//! Measures the break-even report: the same requests, answered in four ways, at each cost of the handler.
 //!
-//! After warm-up come passes over all costs, each with a there-and-back over the answers. Costs are taken in turns too, so that the machine's drift hits none of them alone.
+//! After warm-up there are passes over all costs. At each cost all answers have a window, and then again in reverse
+//! order (a visit). The costs take turns too, so that the machine's drift does not hit one of them alone.
 
 mod burns;
 mod pace;
@@ -40,18 +41,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of the load generator, to each answer.
+/// Connections from the load generator to each answer.
 const CONNECTIONS: usize = 4;
-/// One at a time is a rate, not a limit: a slow answer must not hide what waits behind it.
+/// `Load::OneInFlight` is an even rate with long gaps, not a limit. If an answer is slow, further requests must still
+/// be sent, so that the waiting shows.
 const MAX_IN_FLIGHT: usize = 4096;
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Of the whole run.
+/// The default time budget of the whole run.
 const BUDGET: Duration = Duration::from_secs(225);
 
-/// Rounds of one visit to a cost: there, and back.
+/// Rounds of one visit to a cost: there and back.
 const VISIT: u32 = 2;
 
-/// One kind of windows.
+/// The windows of one load and one cost of the handler.
 #[derive(Debug, Clone, Copy)]
 struct Visit {
     load: Load,
@@ -72,7 +74,7 @@ struct Bench<'a> {
     interrupted: bool,
 }
 
-/// Starts the servers, measures, and stops them. `started` is when the program was.
+/// Starts the servers, measures, and stops them. `started` is when the program started.
 pub fn measure(
     asked: &cli::BreakEven,
     started: &Moment,
@@ -130,7 +132,7 @@ fn told(answer: Answer) -> Told {
 }
 
 impl Bench<'_> {
-    /// All windows; what was left out, in words.
+    /// Runs all windows. Returns what was left out, in words.
     fn all(&mut self) -> Result<Vec<String>> {
         for pass in 0..pace::WARM_UPS {
             self.visit(Visit {
@@ -182,7 +184,7 @@ impl Bench<'_> {
         Ok(Vec::new())
     }
 
-    /// There and back over all answers, at one cost.
+    /// Runs windows against all answers, there and back, at one cost.
     fn visit(&mut self, visit: Visit) -> Result<()> {
         let names = self.names(&visit);
         let targets = self.targets(&names, &visit)?;
@@ -206,7 +208,7 @@ impl Bench<'_> {
         done.failure.map_or(Ok(()), Err)
     }
 
-    /// Beside the answers the Go handler without work, to tell what the work itself costs.
+    /// Besides the answers, the Go handler without work is a target, which shows the cost of the work itself.
     fn names(&self, visit: &Visit) -> Vec<String> {
         let answers = Answer::ALL.map(|answer| answer.name().to_owned());
         let idle = visit.load == Load::Full && visit.work_us > 0.0;
@@ -218,7 +220,7 @@ impl Bench<'_> {
 
     fn targets(&self, names: &[String], visit: &Visit) -> Result<Vec<live::Target>> {
         let each = names.iter().enumerate().map(|(index, name)| {
-            // The one after the answers is the first of them, asked for nothing.
+            // The target after the answers is the first server again, asked for no work.
             let server = &self.servers[index % self.servers.len()];
             let work_us = if name == IDLE { 0.0 } else { visit.work_us };
             let options = Options {
@@ -278,7 +280,7 @@ fn max_in_flight(load: Load) -> usize {
     }
 }
 
-/// A window in which requests failed is told of. At full load no rate is to be achieved.
+/// The objective: it only reports windows in which requests failed. At full load there is no rate to achieve.
 fn rules() -> Objective {
     Objective {
         p50: None,
@@ -315,7 +317,7 @@ fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model
     }
 }
 
-/// The error of a command line that leaves no time to measure.
+/// Returns the error of a command line that leaves no time to measure.
 fn too_short(least: Duration) -> Error {
     let text = format!(
         "--budget: is too short for so many --work-us; give at least {:.0} seconds, or fewer of them",

@@ -1,10 +1,10 @@
-//! Dates, in UTC.
+//! Dates and times in UTC.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// A moment, as calendars have it.
+/// A moment in the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     year: u64,
@@ -14,14 +14,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Now.
+    /// Returns the current moment.
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self::after_epoch(since.unwrap_or(Duration::ZERO))
     }
 
-    /// By Howard Hinnant's `civil_from_days`: years begin in March, so that the leap day is the last.
+    /// Uses Howard Hinnant's `civil_from_days`: its years begin in March, so that the leap day is the last of the year.
     fn after_epoch(since: Duration) -> Self {
         let days = since.as_secs() / SECONDS_A_DAY + 719_468;
         let era = days / 146_097;
@@ -43,20 +43,20 @@ impl Moment {
         }
     }
 
-    /// `2026-01-02`.
+    /// Returns the date, such as `2026-01-02`.
     #[must_use]
     pub fn date(&self) -> String {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
-    /// RFC 3339.
+    /// Returns the time as RFC 3339 has it.
     #[must_use]
     pub fn rfc3339(&self) -> String {
         let (hour, minute, second) = self.time();
         format!("{}T{hour:02}:{minute:02}:{second:02}Z", self.date())
     }
 
-    /// `20260102-030405`, for names of folders.
+    /// Returns the time as `20260102-030405`, for names of folders.
     #[must_use]
     pub fn compact(&self) -> String {
         let (hour, minute, second) = self.time();

@@ -1,4 +1,4 @@
-//! Windows against real servers.
+//! Runs windows against real servers.
 
 mod between;
 
@@ -23,39 +23,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two looks at memory and CPU.
+/// The time between two looks at memory and CPU.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 
-/// One target, ready for windows.
+/// One target, ready for windows. Fields are dropped in this order.
 #[derive(Debug)]
 pub struct Target {
-    /// Before the server, so that its connections are closed when the server is asked to drain.
+    /// It comes before the server, so that its connections are closed when the server is asked to drain.
     pub generator: Generator,
-    /// The next of the writes that all targets are sent.
+    /// The `k` of the target's next write. All targets get the same writes.
     pub next_write: u64,
-    /// Its processes.
+    /// Measures its processes.
     pub meter: Meter,
-    /// If this program started it.
+    /// Its servers, if this program started them.
     pub server: Option<Server>,
 }
 
-/// Longest wait for a target to get done with reads that were given up; as long again before its next window.
+/// The longest wait for a target to get done with reads that were given up. Before the target's next window it may wait
+/// as long again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All targets, and what is shown of them.
+/// All targets, and the terminal that shows them.
 #[derive(Debug)]
 pub struct Live<'a> {
     targets: Vec<Target>,
     terminal: Mutex<&'a mut Terminal>,
     begun: Instant,
     first_write: FirstWrite,
-    /// Targets that may still be at work for nobody.
+    /// By target: whether it may still be working on reads that were given up.
     backlog: Vec<bool>,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Live<'a> {
-    /// The run begins now.
+    /// Makes a run that begins now.
     pub fn new(targets: Vec<Target>, terminal: &'a mut Terminal, stop: &'a AtomicBool) -> Self {
         Self {
             backlog: vec![false; targets.len()],
@@ -67,7 +68,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Since the run began.
+    /// Returns the time since the run began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
@@ -89,7 +90,7 @@ impl Drive for Live<'_> {
 
 impl Live<'_> {
     fn measured(&mut self, target: usize, window: &Window, now: &Now) -> Result<Measurement> {
-        // The baseline's second pass is the same servers, connections and writes.
+        // The baseline's second pass has the same servers, connections and writes.
         let again = target >= self.targets.len();
         let furthest = self.targets.iter().map(|target| target.next_write).max();
         let furthest = furthest.unwrap_or(0);
@@ -119,7 +120,7 @@ impl Live<'_> {
             drop(over);
             observed
         });
-        // What the target does for reads that were given up is part of what this window cost it.
+        // The target's work for reads that were given up counts for this window.
         let given_up = match &observed {
             Ok(observed) => between::gave_up(observed),
             Err(_) => false,
@@ -129,7 +130,7 @@ impl Live<'_> {
         }
         let after = target.meter.after();
         target.meter.sample();
-        // A server that died explains why the generator failed.
+        // If a server died, its error explains why the generator failed, so it is returned first.
         let after = after?;
         let observed = observed?;
         let processes = target.meter.usage(&before, &after);
@@ -146,7 +147,7 @@ impl Live<'_> {
     }
 }
 
-/// Until the sender is dropped.
+/// Samples the meter and shows the progress until the sender is dropped.
 fn sample(
     meter: &Meter,
     terminal: &Mutex<&mut Terminal>,

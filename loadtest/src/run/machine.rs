@@ -1,4 +1,4 @@
-//! What figures depend on.
+//! Describes this machine and this program, which figures depend on.
 
 use crate::report::model::Machine;
 use std::{
@@ -6,11 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// This machine.
+/// Describes this machine.
 #[must_use]
 pub fn this() -> Machine {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Of the machine, not of this process: it may be pinned by now.
+    // All cores of the machine. This process may already be pinned to some of them.
     let all = read("/proc/cpuinfo")
         .lines()
         .filter(|line| line.starts_with("processor"))
@@ -26,8 +26,8 @@ pub fn this() -> Machine {
     }
 }
 
-/// This program's version, with the commit of the folder that it runs in, if there is one, and whether anything in it was
-/// changed since. Reports of other runs are no change.
+/// Returns this program's version, with the commit of the working directory, if there is one, and whether a file was
+/// changed since. Changed reports of other runs don't count.
 #[must_use]
 pub fn version() -> String {
     let version = concat!("loadtest ", env!("CARGO_PKG_VERSION"));
@@ -55,14 +55,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The first `name : value`.
+/// Returns the value of the first line `name : value`.
 fn field(text: &str, name: &str) -> Option<String> {
     let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
     let found = pairs.find(|(key, _)| key.trim() == name)?;
     Some(found.1.trim().to_owned())
 }
 
-/// Of `16384 kB`.
+/// Parses an amount such as `16384 kB`.
 fn bytes(text: &str) -> u64 {
     let number = text
         .split_whitespace()

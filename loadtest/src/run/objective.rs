@@ -1,21 +1,25 @@
-//! What is concluded from one window: whether the objective broke, and whether the window counts at all.
+//! Judges a window: whether it broke the objective, and whether it counts at all.
 
 use crate::{measure::Observed, scenario::Objective};
 use std::time::Duration;
 
-/// Share of its core from which on the generator is taken to be at its end, if it also lags.
+/// If the generator uses this share of its core and also lags, it is taken to be overloaded.
 const BUSY: f64 = 0.98;
-/// So many reads a rate may fall short by, whatever their share: at low rates, one is percents of them.
+/// A window may miss its rate by this many reads, whatever share of the rate that is: at low rates, one read is some
+/// percent.
 const BY_CHANCE: f64 = 3.0;
-/// Why a window does not count that began too early.
+/// Why a window that began too early does not count.
 pub(super) const BACKLOG: &str = "the target was not done with reads of an earlier window that were given up, and would be charged twice for them";
 
-/// Why a window does not count, in words.
+/// Returns why a window does not count, in words; `None` if it counts. No other code decides that. A window is void if
 ///
-/// The one place that decides it: the generator came to its planned sends too late (p99 of the lag over `max_lag`), or
-/// used all of its core and was on the way there (p99 over half of it). Requests that the *target* did not take in time
-/// are not its lag. A latency that broke its limit says nothing of the target if the generator's lag, which is part of it,
-/// is over half of that limit: p99.9 may be all lag when p99 is fine. A window in which nothing was due says nothing either.
+/// * nothing was due in it;
+/// * the generator sent too late: the p99 of its lag is over `max_lag`;
+/// * a latency broke its limit, and the generator's lag at the same quantile is over half of that limit. The lag is
+///   part of the latency, so the target may not be at fault. (p99.9 may be all lag while p99 is fine.)
+/// * the generator used all of its core, and the p99 of its lag is over half of `max_lag`.
+///
+/// A request that the *target* did not take in time is no lag.
 #[must_use]
 pub(super) fn void(
     observed: &Observed,
@@ -58,8 +62,8 @@ pub(super) fn void(
     })
 }
 
-/// Why a window of a closed loop does not count. Nothing is planned there, so nothing lags: a generator that falls behind
-/// keeps fewer reads in flight than it should, and that it does once its core is used up.
+/// Returns why a window of a closed loop does not count; `None` if it counts. Nothing is planned there, so nothing
+/// lags. But a generator whose core is used up keeps fewer reads in flight than it should.
 #[must_use]
 pub(super) fn void_of_closed_loop(observed: &Observed) -> Option<String> {
     if observed.planned == 0 {
@@ -74,8 +78,8 @@ pub(super) fn void_of_closed_loop(observed: &Observed) -> Option<String> {
     })
 }
 
-/// What is left of an objective in a closed loop: the rate of errors. There is no planned rate to achieve and no planned send
-/// to count latencies from.
+/// Returns what is left of an objective in a closed loop: the rate of errors. There is no planned rate to achieve, and
+/// no planned send to count latencies from.
 #[must_use]
 pub(super) fn of_closed_loop(objective: &Objective) -> Objective {
     Objective {
@@ -88,7 +92,7 @@ pub(super) fn of_closed_loop(objective: &Objective) -> Objective {
     }
 }
 
-/// The first rule of the objective that a window of this length broke, in words.
+/// Returns the first rule of the objective that a window broke, in words.
 #[must_use]
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn broke(
@@ -111,7 +115,7 @@ pub(super) fn broke(
             return Some(format!("{name} {} over {}", millis(value), millis(limit)));
         }
     }
-    // Of what was due in fact: by chance that is a little more or less than the rate says.
+    // The achieved share of the reads that were due. By chance these are a little more or less than the rate says.
     let kept_up_with = observed.achieved_qps * duration.as_secs_f64();
     let achieved = kept_up_with / planned;
     (achieved < objective.min_achieved && planned - kept_up_with > BY_CHANCE).then(|| {
@@ -123,7 +127,7 @@ pub(super) fn broke(
     })
 }
 
-/// The rules, one a line.
+/// Returns the rules in words, one an entry.
 #[must_use]
 pub(super) fn rules(objective: &Objective) -> Vec<String> {
     let latencies = limits(objective);
@@ -142,7 +146,7 @@ pub(super) fn rules(objective: &Objective) -> Vec<String> {
     rules
 }
 
-/// The only rule there.
+/// Returns the only rule of a closed loop, in words.
 #[must_use]
 pub(super) fn rules_of_closed_loop(objective: &Objective) -> Vec<String> {
     vec![format!(

@@ -1,4 +1,4 @@
-//! Windows of one round and rate, to be compared with the baseline's.
+//! Collects the replies of the windows of one round and rate, to compare them with the baseline's.
 
 use crate::{
     compare::{Comparer, Pair},
@@ -8,7 +8,7 @@ use crate::{
     report::model::{Comparison, Phase},
 };
 
-/// Phase, round and rate.
+/// Phase, round, and the bits of the rate.
 type Key = (Phase, u32, u64);
 
 pub(super) struct Pairs<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Pairs<'a> {
     names: &'a [String],
     key: Option<Key>,
     baseline: Option<Replies>,
-    /// Windows that ran before the baseline's: index, target, replies.
+    /// Windows that ran before the baseline's: their index, target and replies.
     waiting: Vec<(usize, usize, Replies)>,
 }
 
@@ -31,7 +31,8 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// Takes the replies of a window, and says which windows (index, target) had how many that differ.
+    /// Takes the replies of a window. Returns the windows that have replies that differ: index, target, number of these
+    /// replies.
     pub(super) fn add(
         &mut self,
         next: &Next,
@@ -47,7 +48,8 @@ impl<'a> Pairs<'a> {
         }
         let of_baseline = next.target == 0 || next.target >= self.names.len();
         if of_baseline {
-            // Of its two passes the later one has more writes behind it than the others.
+            // Only the baseline's first pass is compared. Before the second, it has done more writes than the other
+            // targets.
             if self.baseline.is_some() {
                 return Ok(Vec::new());
             }

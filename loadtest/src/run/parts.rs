@@ -1,4 +1,4 @@
-//! A scenario or a capture, with what the command line says otherwise.
+//! Reads a scenario or a capture, and applies what the command line says.
 
 use super::objective;
 use crate::{
@@ -13,30 +13,30 @@ use std::{
     time::Duration,
 };
 
-/// In flight in a closed loop, unless it is said: enough to keep servers of a few cores busy, few enough that none queues
-/// for long.
+/// Reads in flight in a closed loop by default: enough to keep servers with a few cores busy, and so few that no read
+/// queues for long.
 pub(super) const CLOSED_IN_FLIGHT: usize = 128;
 
-/// What a run is about.
+/// The parts of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
-    /// For titles and folders.
+    /// The name, for titles and folders.
     pub name: String,
-    /// One line.
+    /// The title: one line.
     pub title: String,
-    /// What it shows.
+    /// What the run shows.
     pub about: String,
-    /// The scenario's file.
+    /// The text of the scenario's file.
     pub text: String,
-    /// Requests; of a capture none but the captured.
+    /// The scenario whose requests are sent; `None` for a capture, which has its own.
     pub scenario: Option<Scenario>,
-    /// How requests get there.
+    /// How requests are sent.
     pub load: scenario::Load,
     /// Rates and windows.
     pub pace: scenario::Pace,
     /// What must hold.
     pub objective: scenario::Objective,
-    /// What targets are filled with.
+    /// The ledger to generate; `None` for a capture without `--like`.
     pub ledger: Option<scenario::Ledger>,
 }
 
@@ -71,7 +71,7 @@ pub fn read(source: &Source, scenarios: &Path) -> Result<Parts> {
     }
 }
 
-/// A path, or the name of one that is shipped.
+/// Finds a scenario by its path, or by the name of one that is shipped.
 pub(crate) fn find(name: &str, scenarios: &Path) -> Result<PathBuf> {
     let path = PathBuf::from(name);
     if path.is_file() {
@@ -102,7 +102,7 @@ fn of(scenario: Scenario) -> Parts {
     }
 }
 
-/// As a scenario that says nothing has it; for captures.
+/// The parts of a scenario that sets nothing; captures use them.
 pub(crate) fn plain() -> Parts {
     Parts {
         name: String::new(),
@@ -141,7 +141,7 @@ pub(crate) fn plain() -> Parts {
 }
 
 impl Parts {
-    /// Takes over what the command line says.
+    /// Applies what the command line says.
     pub fn apply(&mut self, overrides: &Overrides) -> Result<()> {
         let search = &overrides.search;
         let pace = &mut self.pace;
@@ -199,7 +199,8 @@ impl Parts {
             .map_or(0.0, |scenario| scenario.writes_per_second)
     }
 
-    /// The plan of a run over so many targets. `own_times`: of a capture at its own speed, which has no rates.
+    /// Returns the plan of a run over so many targets. `own_times` says that a capture is replayed at its own times, so
+    /// there are no rates.
     #[must_use]
     pub fn plan(
         &self,

@@ -1,4 +1,4 @@
-//! A window's row, and what is kept of it beside.
+//! Makes the row of a window, and shrinks the data that is kept beside it.
 
 use crate::{
     measure::{Latencies, Observed, ProcessUsage},
@@ -33,7 +33,7 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
         at_s: parts.at.as_secs_f64(),
         duration_s: seconds,
         closed_in_flight: parts.closed_in_flight,
-        // A capture at its own times and a closed loop have the rate that they have.
+        // A capture at its own times and a closed loop have no planned rate, so this is the rate that was due.
         offered_qps: if offered > 0.0 {
             offered
         } else {
@@ -71,7 +71,7 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
     }
 }
 
-/// All processes together; nothing of nobody.
+/// The sums over all processes. Figures that no process reports are `None`.
 #[derive(Default)]
 struct Servers {
     cpu_us: Option<u64>,
@@ -90,7 +90,7 @@ impl Servers {
         let told = processes.iter().filter_map(|process| process.gc);
         Self {
             cpu_us: sum(|process| whole_micros(process.cpu)),
-            // Of each on its own, so that this is at least the highest of all together.
+            // The sum of each process's own peak, which is at least the peak of all together.
             rss_peak_bytes: sum(|process| process.rss_peak_bytes),
             context_switches: sum(|process| process.context_switches),
             gc: told
@@ -113,8 +113,8 @@ fn micros(times: &Latencies, quantile: f64) -> f64 {
     times.value_at_quantile(quantile) as f64 / 1e3
 }
 
-/// Histograms up to an hour take much memory, and a run has hundreds of windows: kept are the buckets in use, and of
-/// windows before the equal load only what the report asks for.
+/// Keeps the used buckets of the histograms only, and for windows before the equal load only what the report needs.
+/// Histograms up to an hour take much memory, and a run has hundreds of windows.
 pub(super) fn compacted(mut observed: Observed, phase: Phase) -> Observed {
     shrink(&mut observed.from_planned);
     shrink(&mut observed.generator.lag);
@@ -133,7 +133,7 @@ pub(super) fn compacted(mut observed: Observed, phase: Phase) -> Observed {
 }
 
 fn shrink(times: &mut Latencies) {
-    // One that grows by itself takes any value: neither step fails.
+    // A histogram that resizes itself takes any value, so neither step fails.
     if let Ok(mut small) = Histogram::new(times.sigfig())
         && small.add(&*times).is_ok()
     {

@@ -1,4 +1,4 @@
-//! Observations as the generator would make them, for tests.
+//! Observations such as the generator would make, for tests.
 
 use crate::measure::{self, GeneratorObserved, MethodObserved, Observed, WritesObserved};
 use std::{
@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-/// Held while a test writes a program and starts it: a process that another thread starts meanwhile inherits the file for
-/// a moment, open for writing, and the kernel starts no such file.
+/// Held while a test writes a program and starts it. A process that another thread starts meanwhile briefly inherits
+/// the file, open for writing, and the kernel does not start a file that is open for writing.
 pub(crate) fn starting() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,7 @@
-//! From a command line to targets that are ready for windows.
+//! Prepares a run from a command line: targets that are ready for windows.
+//!
+//! The steps: read the scenario or capture, generate or copy the ledger, list its ids, encode the requests, start the
+//! servers, pin this thread, open all connections.
 
 mod filling;
 
@@ -34,28 +37,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of replies that a window may keep.
+/// The bytes of replies that a window may keep.
 const REPLY_BUDGET_BYTES: usize = 64 << 20;
-/// Kept back from the time budget: for the report, and for each server to drain.
+/// The part of the time budget that is kept for the report, and again for each server to drain.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Everything that a run needs.
 pub struct Prepared {
-    /// What to run.
+    /// The windows to run.
     pub job: Job,
-    /// Against whom.
+    /// The targets, ready for windows.
     pub targets: Vec<Target>,
-    /// What is sent.
+    /// The requests.
     pub workload: Arc<dyn Workload>,
-    /// What it is about.
+    /// The scenario or capture, with what the command line changes.
     pub parts: Parts,
-    /// The report's first part; when it began and how long it took are still to be filled in.
+    /// The report's first part. The start time, the duration and the command line are still to be filled in.
     pub run: model::Run,
-    /// Nobody else uses the work folder while this is open.
+    /// The lock of the work folder. While it is open, no other run uses the folder.
     pub lock: Option<File>,
 }
 
-/// Starts, fills and connects everything. `run_id` makes the ids of writes unique.
+/// Starts, fills and connects everything. `run_id` makes the ids of writes unique to the run.
 pub fn prepare(
     run: &cli::Run,
     run_id: &str,
@@ -111,7 +114,7 @@ pub fn prepare(
     })
 }
 
-/// The targets as the report tells them, the baseline's second pass included.
+/// Returns the targets as the report names them, the baseline's second pass included.
 #[must_use]
 pub fn told(
     run: &cli::Run,
@@ -152,7 +155,7 @@ fn about(target: &cli::target::Target) -> String {
     }
 }
 
-/// Who runs where.
+/// Returns the cores of the servers and of the generator.
 pub(super) fn cores_of(conduct: &cli::Conduct) -> Result<cores::Cores> {
     if conduct.no_pin {
         return Ok(cores::Cores::default());
@@ -185,7 +188,7 @@ fn workload(
     let scenario =
         scenario.ok_or_else(|| Error::new(Kind::Internal, "a run without a scenario"))?;
     if places.is_empty() {
-        // Nothing in the scenario asks for ids, so that any will do.
+        // Nothing in the scenario asks for ids, so a made-up place will do.
         let none = Place {
             account: "none".to_owned(),
             asset: "NONE".to_owned(),
@@ -268,7 +271,8 @@ fn connect(
     })
 }
 
-/// What was named is expected in the report: that it is missing is told before the run, not found out after it.
+/// Asks the admin address once. The user wants its figures in the report, so the run must not begin if they can't be
+/// had.
 fn tells_metrics(name: &str, running: &Running) -> Result<()> {
     let asked = running.admin.as_deref().map(metrics::scrape);
     asked.transpose().map(|_| ()).map_err(|cause| {
@@ -277,7 +281,7 @@ fn tells_metrics(name: &str, running: &Running) -> Result<()> {
     })
 }
 
-/// The first process is the one whose collector is asked for.
+/// Returns the processes to watch. The admin address belongs to the first.
 fn watched(running: &Running) -> Vec<Watched> {
     let each = running.processes.iter().enumerate();
     let each = each.map(|(index, (name, pid))| Watched {

@@ -1,4 +1,4 @@
-//! The orchestration, with targets whose capacity, latency and answers are known.
+//! Tests how runs are carried out, with targets whose capacity, latency and answers are known.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,11 +20,11 @@ use std::{cell::Cell, path::Path};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A target that takes 1 ms up to its capacity, and 100 ms beyond.
+/// A target that answers in 1 ms up to its capacity, and in 100 ms beyond.
 #[derive(Clone)]
 struct Fake {
     capacity: f64,
-    /// One in so many answers is wrong.
+    /// One in this many answers is wrong.
     wrong_every: Option<u64>,
 }
 
@@ -33,10 +33,10 @@ struct Bench<'a> {
     clock: Duration,
     lag: Duration,
     backlog: bool,
-    /// Sets it after so many windows.
+    /// The flag that is set after this many windows.
     stop: Option<(usize, &'a AtomicBool)>,
     fail_after: Option<usize>,
-    /// What every target answers in a closed loop.
+    /// The rate that every target answers in a closed loop.
     closed_qps: f64,
     windows: Vec<(usize, Window)>,
     shown: Cell<usize>,
@@ -325,7 +325,7 @@ fn a_closed_loop_is_one_from_warm_up_to_the_noise_floor() {
     job.plan.equal.as_mut().unwrap().load = Load::Qps(0.0);
     job.objective = objective::of_closed_loop(&job.objective);
     let mut bench = Bench::new(&[1000.0, 1000.0]);
-    // Slower than any limit, and no planned send to be late for.
+    // The latency is above any limit, but there is no planned send to count it from.
     bench.closed_qps = 10.0;
     bench.lag = Duration::from_secs(1);
     let done = bench.execute(&job);

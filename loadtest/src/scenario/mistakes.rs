@@ -1,4 +1,4 @@
-//! What is wrong with a scenario, each with its line, told all at once.
+//! Collects the mistakes of a scenario with their lines, so that all are reported at once.
 
 use crate::error::{Error, Kind};
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// Mistakes so far, and where each key of the file stands.
+/// The mistakes so far, and the line of each key of the file.
 #[derive(Debug)]
 pub(super) struct Mistakes {
     file: String,
@@ -16,7 +16,7 @@ pub(super) struct Mistakes {
 }
 
 impl Mistakes {
-    /// Of `text`, which stands in `file`. Mistakes of the TOML itself are found at once.
+    /// Begins with the file `file`, whose content is `text`, and adds the mistakes of the TOML itself.
     pub(super) fn new(file: &str, text: &str) -> Self {
         let mut mistakes = Self {
             file: file.to_owned(),
@@ -32,19 +32,19 @@ impl Mistakes {
         mistakes
     }
 
-    /// Records that a rule is broken at the key that stands at `path`, or nearest above it.
+    /// Adds a mistake at the key with this path, or at the nearest key above it that the file has.
     pub(super) fn add(&mut self, path: &str, rule: &str) {
         self.at(self.line(path), &shown(path), rule);
     }
 
-    /// Records a broken rule at a line.
+    /// Adds a mistake at a line.
     pub(super) fn at(&mut self, line: usize, key: &str, rule: &str) {
         let rule: Vec<&str> = rule.lines().map(str::trim).collect();
         let text = format!("{}:{line}: {key}: {}", self.file, rule.join("; "));
         self.found.push((line, text));
     }
 
-    /// Where the key at `path`, or the nearest above it, stands.
+    /// Returns the line of the key with this path, or of the nearest key above it that the file has.
     pub(super) fn line(&self, path: &str) -> usize {
         let mut path = path;
         loop {
@@ -58,7 +58,7 @@ impl Mistakes {
         }
     }
 
-    /// One error of all mistakes, in the order of their lines; `None` if there are none.
+    /// Makes one error of all mistakes, in the order of their lines; `None` if there are none.
     pub(super) fn into_error(mut self) -> Option<Error> {
         self.found.sort();
         self.found.dedup();
@@ -66,7 +66,7 @@ impl Mistakes {
         (!texts.is_empty()).then(|| Error::new(Kind::Input, texts.join("\n")))
     }
 
-    /// Whether there are none.
+    /// Whether there are no mistakes.
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -96,7 +96,7 @@ impl Mistakes {
     }
 }
 
-/// The path of a key inside the table at `path`.
+/// Returns the path of a key in the table at `path`.
 pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
@@ -105,7 +105,8 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Which entry of the mix is meant is told by the line.
+/// Returns a path as errors show it. It leaves out the index of the mix's entry, because the line tells which one is
+/// meant.
 fn shown(path: &str) -> String {
     match path.split_once(']') {
         Some((index, rest)) if index.starts_with("mix[") => format!("mix{rest}"),
@@ -113,7 +114,7 @@ fn shown(path: &str) -> String {
     }
 }
 
-/// The line that holds the byte at `offset`, from 1.
+/// Returns the line of the byte at `offset`, counted from 1.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     1 + before.filter(|byte| **byte == b'\n').count()

@@ -1,4 +1,4 @@
-//! Reads a scenario from TOML. Every mistake is told at once, as `file:line: key: rule`.
+//! Reads a scenario from TOML. All mistakes are reported at once, as `file:line: key: rule`.
 
 use super::{
     MixEntry, Scenario,
@@ -13,12 +13,12 @@ use crate::{
 use std::{fs::File, io::Read as _, path::Path};
 use toml::{Table, Value};
 
-/// Keeps a wrong path, such as a device, from being read for ever.
+/// Larger files are refused, so that a wrong path such as a device is not read for ever.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_TITLE: usize = 100;
 const MAX_ABOUT: usize = 2_000;
 const MAX_ENTRIES: usize = 64;
-/// Encoded requests over all entries of the mix.
+/// The most encoded requests of all entries of the mix together.
 const MAX_POOL: i64 = 1 << 20;
 
 /// Reads and checks a scenario.
@@ -30,7 +30,7 @@ pub fn read(path: &Path) -> Result<Scenario> {
     parse(path, text)
 }
 
-/// Checks the text of a scenario; `path` names it, and files that it names are relative to it.
+/// Checks the text of a scenario. `path` names the scenario, and the paths in it are relative to that.
 pub fn parse(path: &Path, text: String) -> Result<Scenario> {
     let mut mistakes = Mistakes::new(&path.display().to_string(), &text);
     let document = if mistakes.is_empty() {
@@ -39,7 +39,7 @@ pub fn parse(path: &Path, text: String) -> Result<Scenario> {
         Table::new()
     };
     if let (false, true) = (mistakes.is_empty(), document.is_empty()) {
-        // Of a file that is no TOML, missing keys say nothing.
+        // The file is not TOML, so reporting the missing keys would not help.
         return Err(mistakes.into_error().unwrap_or_else(unreadable));
     }
     let scenario = scenario(path, text, &document, &mut mistakes);

@@ -1,4 +1,4 @@
-//! The requests of a scenario.
+//! Makes the requests of a scenario.
 
 use super::Scenario;
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
 use std::sync::Arc;
 
 impl Scenario {
-    /// Encodes a pool of requests for every entry of the mix. `run_id` makes the ids of writes unique to a run. There are
-    /// writes only if the scenario asks for some.
+    /// Encodes a pool of requests for every entry of the mix. `run_id` makes the ids of writes unique to a run. There
+    /// are writes only if the scenario asks for some.
     ///
-    /// A ledger that was given, not generated, may be shorter than `ledger.transactions`: whoever knows its position sets
-    /// that to it before.
+    /// A ledger that the user gives may be shorter than `ledger.transactions`. A caller that knows its position must
+    /// set `ledger.transactions` to it first.
     pub fn requests(&self, places: &[Place], run_id: &str) -> Result<Arc<dyn Workload>> {
         let places = &places[..places.len().min(self.ids.at_most)];
         if places.is_empty() {

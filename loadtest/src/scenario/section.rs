@@ -1,11 +1,11 @@
-//! A table of a scenario, read key by key; what was never asked for is unknown.
+//! Reads one table of a scenario, key by key. Keys that nothing asked for are unknown.
 
 use super::mistakes::{Mistakes, join};
 use crate::workload::unknown;
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use toml::{Table, Value};
 
-/// One table, and where its mistakes go.
+/// One table, and the keys that were asked for.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     table: &'a Table,
@@ -14,7 +14,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table at `path`.
+    /// Reads the table at `path`.
     pub(super) fn new(table: &'a Table, path: &str) -> Self {
         Self {
             table,
@@ -23,18 +23,18 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The path of one of its keys.
+    /// Returns the path of one of its keys.
     pub(super) fn path(&self, key: &str) -> String {
         join(&self.path, key)
     }
 
-    /// A value of any type.
+    /// Reads a value of any type.
     pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);
         self.table.get(key)
     }
 
-    /// A text; its length is for the caller to judge.
+    /// Reads a text. The caller checks its length.
     pub(super) fn text(&mut self, mistakes: &mut Mistakes, key: &'static str) -> Option<&'a str> {
         match self.value(key)? {
             Value::String(text) => Some(text),
@@ -46,7 +46,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// One of a few words; the first is the default.
+    /// Reads one of a few words. The first is the default.
     pub(super) fn choice(
         &mut self,
         mistakes: &mut Mistakes,
@@ -62,7 +62,7 @@ impl<'a> Section<'a> {
         found.or(words.first()).copied().unwrap_or_default()
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     pub(super) fn integer(
         &mut self,
         mistakes: &mut Mistakes,
@@ -81,7 +81,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A whole number that is a size.
+    /// Reads a whole number as a size.
     pub(super) fn size(
         &mut self,
         mistakes: &mut Mistakes,
@@ -92,7 +92,7 @@ impl<'a> Section<'a> {
         usize::try_from(self.integer(mistakes, key, default, range)).unwrap_or_default()
     }
 
-    /// Milliseconds.
+    /// Reads milliseconds.
     pub(super) fn millis(
         &mut self,
         mistakes: &mut Mistakes,
@@ -104,7 +104,7 @@ impl<'a> Section<'a> {
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
 
-    /// A number, whole or not, if it is given.
+    /// Reads a number, whole or not, if there is one.
     pub(super) fn optional_number(
         &mut self,
         mistakes: &mut Mistakes,
@@ -122,7 +122,7 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// A number, whole or not.
+    /// Reads a number, whole or not.
     pub(super) fn number(
         &mut self,
         mistakes: &mut Mistakes,
@@ -134,7 +134,7 @@ impl<'a> Section<'a> {
             .unwrap_or(default)
     }
 
-    /// Reports the keys that nothing asked for.
+    /// Adds a mistake for each key that nothing asked for.
     pub(super) fn finish(self, mistakes: &mut Mistakes) {
         for key in self.table.keys() {
             if !self.known.contains(&key.as_str()) {
@@ -144,7 +144,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A number that its range keeps small.
+/// Converts a number that its range keeps small.
 pub(super) fn whole(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

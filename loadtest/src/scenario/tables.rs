@@ -1,4 +1,4 @@
-//! The tables of a scenario but for its mix: keys, defaults and limits.
+//! Reads all tables of a scenario except the mix, with their keys, defaults and limits.
 
 use super::{
     Draw, Ids, Ledger, Load, Objective, Pace,
@@ -12,7 +12,7 @@ use crate::{
 use std::{path::Path, time::Duration};
 use toml::Table;
 
-/// Which ids are asked for.
+/// Reads `[ids]`.
 pub(super) fn ids(path: &Path, table: &Table, mistakes: &mut Mistakes) -> Ids {
     let mut section = Section::new(table, "ids");
     let draw = section.choice(mistakes, "draw", &["zipf", "uniform"]);
@@ -72,7 +72,7 @@ fn fallback(section: &mut Section<'_>, file: bool, mistakes: &mut Mistakes) -> P
     }
 }
 
-/// How requests get there, and the writes beside them.
+/// Reads `[load]`, and the rate of the writes.
 pub(super) fn load(table: &Table, mistakes: &mut Mistakes) -> (Load, f64) {
     let mut section = Section::new(table, "load");
     let writes = section.number(mistakes, "writes_per_second", 0.0, 0.0..=100_000.0);
@@ -90,7 +90,7 @@ pub(super) fn load(table: &Table, mistakes: &mut Mistakes) -> (Load, f64) {
     (load, writes)
 }
 
-/// Rates and windows.
+/// Reads `[pace]`.
 pub(super) fn pace(table: &Table, mistakes: &mut Mistakes) -> Pace {
     let mut section = Section::new(table, "pace");
     let rates = 1.0..=1_000_000.0;
@@ -114,7 +114,7 @@ pub(super) fn pace(table: &Table, mistakes: &mut Mistakes) -> Pace {
     pace
 }
 
-/// What must hold.
+/// Reads `[objective]`.
 pub(super) fn objective(table: &Table, load: &Load, mistakes: &mut Mistakes) -> Objective {
     let mut section = Section::new(table, "objective");
     let keys = ["p50_ms", "p99_ms", "p999_ms"];
@@ -161,7 +161,7 @@ fn check_limits(
     }
 }
 
-/// What the ledger is filled with.
+/// Reads `[ledger]`.
 pub(super) fn ledger(table: &Table, mistakes: &mut Mistakes) -> Ledger {
     let mut section = Section::new(table, "ledger");
     let mut count = |key, default, range| {

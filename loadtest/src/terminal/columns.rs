@@ -1,4 +1,5 @@
-//! A finished window as a line of aligned columns; the least needed go first where there is no room.
+//! Shows a finished window as a line of aligned columns. If there is not enough room, the least important columns are
+//! left out.
 
 use crate::report::{
     format::{bytes, count, duration_us, significant},
@@ -8,15 +9,15 @@ use crate::report::{
 struct Column {
     title: &'static str,
     width: usize,
-    /// The highest go first when room is short.
+    /// Columns with the highest rank are left out first.
     rank: u8,
     cell: fn(&Window) -> String,
 }
 
 const GAP: usize = 2;
-/// `sidecar:workers=4096` fits.
+/// Room for a name such as `sidecar:workers=4096`.
 const TARGET: usize = 20;
-/// Enough to tell which rule broke; what does not fit is cut off.
+/// Room to tell which rule broke. The rest is cut off.
 const VERDICT: usize = "  broke: p99".len();
 
 const COLUMNS: [Column; 10] = [
@@ -59,7 +60,7 @@ const COLUMNS: [Column; 10] = [
     Column {
         title: "errors",
         width: 7,
-        // Too many of them are told as a broken rule.
+        // If there are too many errors, the line says so as a broken rule.
         rank: 3,
         cell: |window| window.errors.to_string(),
     },
@@ -98,7 +99,7 @@ fn memory(window: &Window) -> String {
         .map_or_else(dash, |resident| bytes(resident as f64))
 }
 
-/// The columns that fit beside the target's name and a word on how it went.
+/// Returns the columns that fit beside the target's name and the verdict.
 fn shown(width: usize) -> Vec<&'static Column> {
     let mut columns: Vec<&Column> = COLUMNS.iter().collect();
     let room = width.saturating_sub(TARGET + VERDICT);
@@ -144,7 +145,7 @@ pub(super) fn line(window: &Window, width: usize) -> String {
     )
 }
 
-/// At most so many characters, the last of them an ellipsis if some were cut off.
+/// Cuts a text to `width` characters. The last of them is then an ellipsis.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! The view, over anything that can be written to.
+//! The view, which writes to any [`Write`].
 
 use super::{
     Asked, Now,
@@ -14,17 +14,17 @@ use crate::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::{io::Write, sync::atomic::Ordering, time::Duration};
 
-/// Lines of windows between two headers.
+/// The number of windows' lines between two headers.
 const LINES_PER_HEADER: usize = 20;
-/// Where the output is no terminal.
+/// The width if the output is not a terminal.
 const USUAL_WIDTH: usize = 140;
-/// Characters of a bar.
+/// The characters of a progress bar.
 const BAR: usize = 24;
 
-/// What is shown, and how.
+/// How the view looks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
-    /// Notes only.
+    /// Whether to show notes only.
     pub(super) quiet: bool,
     pub(super) colours: bool,
 }
@@ -33,10 +33,10 @@ pub(super) struct Look {
 pub(super) struct View<W: Write> {
     out: W,
     look: Look,
-    /// The live lines, as its message. Hidden where the output is no terminal.
+    /// Its message is the live lines. It is hidden if the output is not a terminal.
     live: ProgressBar,
     now: Option<Now>,
-    /// Lines of windows so far.
+    /// The number of windows' lines so far.
     lines: usize,
 }
 
@@ -117,14 +117,15 @@ impl<W: Write> View<W> {
         }
     }
 
-    /// A line that stays, above the live ones.
+    /// Writes a line that stays, above the live lines.
     fn put(&mut self, text: &str) {
         let out = &mut self.out;
         self.live.suspend(|| drop(writeln!(out, "{text}")));
     }
 }
 
-/// A line that wraps could not be erased, so what does not fit is cut off; where there is no terminal, nothing is.
+/// Cuts a line to the terminal's width, because a line that wraps could not be erased. Without a terminal nothing is
+/// cut.
 fn fitted(line: String, width: Option<usize>) -> String {
     match width {
         Some(width) => cut(&line, width.saturating_sub(1)),

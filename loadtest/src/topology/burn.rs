@@ -1,4 +1,5 @@
-//! The servers of the break-even report: `burnd`, which answers by itself, by its sidecar, or by Rust that is linked in.
+//! The servers of the break-even report: `burnd`, whose requests are answered by Go, by its sidecar, or by Rust that is
+//! linked in.
 
 use super::{
     START_TIMEOUT, child::Child, fresh_folder, program, ready, ready_file, socket, socket_fits,
@@ -14,14 +15,14 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-/// Who answers.
+/// Who does the work of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The Go handler.
     Local,
-    /// The sidecar, asked by a gRPC call each.
+    /// The sidecar, asked by a gRPC call for each request.
     Unary,
-    /// The sidecar, asked by the exchange.
+    /// The sidecar, asked through the exchange.
     Batched,
     /// Rust in the Go process, called by cgo.
     Cgo,
@@ -30,15 +31,15 @@ pub enum Answer {
 /// What servers are started from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rig {
-    /// The service, built with cgo.
+    /// The burnd program, built with cgo.
     pub burnd: PathBuf,
-    /// Its sidecar.
+    /// The sidecar program.
     pub sidecar: PathBuf,
-    /// What the service keeps in memory beside its requests.
+    /// What burnd keeps in memory beside its requests, in MiB.
     pub heap_mib: u32,
-    /// For logs, sockets.
+    /// The folder for logs and sockets.
     pub work: PathBuf,
-    /// For the servers; empty: not pinned.
+    /// Cores that servers are pinned to; empty: not pinned.
     pub server_cores: Vec<usize>,
 }
 
@@ -52,10 +53,10 @@ pub struct Server {
 }
 
 impl Answer {
-    /// All, the baseline first.
+    /// All answers, the baseline first.
     pub const ALL: [Self; 4] = [Self::Local, Self::Unary, Self::Batched, Self::Cgo];
 
-    /// Its name, as `burnd` takes it.
+    /// Returns its name, which is also `burnd`'s argument.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,7 +67,7 @@ impl Answer {
         }
     }
 
-    /// In words.
+    /// Describes it in words.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
@@ -87,7 +88,10 @@ impl Answer {
 }
 
 impl Rig {
-    /// Fails with what to do if a program is not there.
+    /// Checks that the programs exist.
+    ///
+    /// # Errors
+    /// [`Kind::Target`], with what to do about it.
     pub fn check(&self) -> Result<()> {
         let absent = [&self.burnd, &self.sidecar]
             .into_iter()
@@ -125,7 +129,7 @@ impl Rig {
 }
 
 impl Server {
-    /// Starts the service, and waits until it and its sidecar are ready.
+    /// Starts burnd, and waits until it and its sidecar are ready.
     pub fn start(rig: &Rig, answer: Answer, stop: &AtomicBool) -> Result<Self> {
         let folder = rig.work.join("targets").join(answer.name());
         fresh_folder(&folder)?;
@@ -168,19 +172,19 @@ impl Server {
         })
     }
 
-    /// Where requests go.
+    /// Returns the addresses that requests go to.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// Its processes.
+    /// Returns its processes.
     #[must_use]
     pub fn watched(&self) -> &[Watched] {
         &self.watched
     }
 
-    /// Requests so far that the Go handler answered though the sidecar should have. Without a sidecar there are none.
+    /// Returns the number of requests so far that the Go handler answered in place of the sidecar; 0 without a sidecar.
     pub fn fallbacks(&self) -> Result<u64> {
         let total = metrics::total(&self.admin, metrics::FALLBACKS);
         total.map_err(|cause| {

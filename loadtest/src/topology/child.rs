@@ -16,11 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between asking a server to end and insisting.
+/// The time between asking a server to end and killing it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
-/// A server that ends when this program does: its standard input is a pipe that only this program holds.
+/// A server process. It ends when this program does, because its standard input is a pipe that only this program holds.
 #[derive(Debug)]
 pub(super) struct Child {
     name: String,
@@ -30,7 +30,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts it, in a process group of its own, so that Ctrl-C reaches this program only.
+    /// Starts the server. It gets a process group of its own, so that Ctrl-C reaches this program only.
     pub(super) fn spawn(
         name: &str,
         program: &'static str,
@@ -62,7 +62,7 @@ impl Child {
         self.process.id()
     }
 
-    /// An error if it has ended.
+    /// Returns an error if the server has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         match self.process.try_wait() {
             Ok(None) => Ok(()),
@@ -71,7 +71,7 @@ impl Child {
         }
     }
 
-    /// An error about it, with the end of its log.
+    /// Makes an error about the server, with the end of its log.
     pub(super) fn failed(&self, what: &str) -> Error {
         let text = format!(
             "target {}: {} {what}{}",
@@ -82,7 +82,7 @@ impl Child {
         Error::new(Kind::Target, text)
     }
 
-    /// Asks it to end, and insists after a while.
+    /// Asks the server to end, and kills it if it does not.
     pub(super) fn stop(&mut self) {
         let Some(pid) = i32::try_from(self.id()).ok().and_then(Pid::from_raw) else {
             return;
@@ -90,7 +90,7 @@ impl Child {
         if matches!(self.process.try_wait(), Ok(Some(_))) {
             return;
         }
-        // Each step fails only if the process is gone already.
+        // These calls fail only if the process is gone already.
         let _ = kill_process(pid, Signal::TERM);
         let begun = Instant::now();
         while begun.elapsed() < STOP_TIMEOUT {

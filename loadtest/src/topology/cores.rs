@@ -1,24 +1,25 @@
-//! Which cores are whose.
+//! Which cores the servers and the generator run on.
 
 use crate::error::{Error, Kind, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Cores of the servers and of the generator; empty: not pinned.
+/// Cores of the servers and of the generator. Empty lists mean that nothing is pinned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cores {
-    /// Of the servers.
+    /// Cores of the servers.
     pub servers: Vec<usize>,
-    /// Of the generator.
+    /// The core of the generator.
     pub generator: Vec<usize>,
 }
 
-/// Cores that this thread may run on.
+/// Returns the cores that this thread may run on.
 #[must_use]
 pub fn allowed() -> Vec<usize> {
     sched_getaffinity(None).map_or_else(|_| Vec::new(), |set| list(&set))
 }
 
-/// As asked for; else the last core for the generator, the others for the servers. A single core can't be shared out.
+/// Chooses the cores as asked for. By default the last core is the generator's, and the others are the servers'. With a
+/// single core nothing is pinned.
 pub fn choose(
     servers: Option<&[usize]>,
     generator: Option<usize>,
@@ -52,7 +53,7 @@ pub fn choose(
     Ok(cores)
 }
 
-/// Pins this thread, and the threads and processes that it starts from now on; no cores: leaves it as it is.
+/// Pins this thread, and the threads and processes that it starts from now on. Does nothing without cores.
 pub fn pin(cores: &[usize]) -> Result<()> {
     if cores.is_empty() {
         return Ok(());
@@ -62,7 +63,8 @@ pub fn pin(cores: &[usize]) -> Result<()> {
     apply(&set)
 }
 
-/// Does `start` pinned to `cores`, so that a process that it starts stays there; then this thread goes back.
+/// Calls `start` while pinned to `cores`, so that a process that it starts stays there. Afterwards this thread runs
+/// where it did before.
 pub fn pinned<T>(cores: &[usize], start: impl FnOnce() -> T) -> Result<T> {
     let before = sched_getaffinity(None).map_err(not_pinned)?;
     pin(cores)?;

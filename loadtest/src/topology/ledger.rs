@@ -1,4 +1,5 @@
-//! Ledgers: generated once for each setting, copied for each target, listed for the ids that are asked for.
+//! Ledgers. They are generated once for each setting, and copied for each target. The ids that requests ask for are
+//! listed from them.
 
 use super::Rig;
 use crate::{
@@ -21,10 +22,10 @@ use std::{
 /// Files that SQLite and walletd keep beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", ".new"];
 
-/// Between two looks at a program that works on a ledger.
+/// The time between two looks at a program that works on a ledger.
 const POLL: Duration = Duration::from_millis(20);
 
-/// A database that is removed on drop.
+/// The path of a database that is removed on drop.
 #[derive(Debug)]
 pub(super) struct Copy(PathBuf);
 
@@ -40,9 +41,9 @@ pub struct Size {
 }
 
 impl Copy {
-    /// [`copy`], for as long as it is needed.
+    /// Makes a copy ([`copy`]) that is removed on drop.
     pub(super) fn new(from: &Path, to: PathBuf) -> Result<Self> {
-        // Half a copy is removed as well.
+        // The guard also removes half a copy if copying fails.
         let guard = Self(to);
         copy(from, &guard.0)?;
         Ok(guard)
@@ -55,12 +56,12 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // It may be large. If this fails, the next start removes it.
+        // The file may be large. If this fails, the next start removes it.
         let _ = remove(&self.0);
     }
 }
 
-/// Holds the work folder, so that two runs don't share their copies and sockets.
+/// Locks the work folder, so that two runs don't share copies and sockets.
 pub fn lock(work: &Path) -> Result<File> {
     let path = work.join("lock");
     let made = fs::create_dir_all(work).and_then(|()| File::create(&path));
@@ -78,7 +79,7 @@ pub fn lock(work: &Path) -> Result<File> {
     }
 }
 
-/// Where the ledger of these settings is kept.
+/// Returns the path of the ledger with these settings.
 #[must_use]
 pub fn path(work: &Path, ledger: &scenario::Ledger) -> PathBuf {
     let scenario::Ledger {
@@ -90,7 +91,8 @@ pub fn path(work: &Path, ledger: &scenario::Ledger) -> PathBuf {
     work.join("ledgers").join(folder).join("ledger.db")
 }
 
-/// Generates the ledger if it is not there yet, under another name first: half a ledger is never taken for a whole one.
+/// Generates the ledger if there is none yet. It has another name until it is complete, so half a ledger is never taken
+/// for a whole one.
 pub fn generate(rig: &Rig, ledger: &scenario::Ledger, stop: &AtomicBool) -> Result<PathBuf> {
     let path = path(&rig.work, ledger);
     if path.is_file() {
@@ -108,7 +110,7 @@ pub fn generate(rig: &Rig, ledger: &scenario::Ledger, stop: &AtomicBool) -> Resu
     let log = rig.work.join("generate.log");
     let made = walletd(rig, &arguments, Stdio::null(), &log, stop);
     if let Err(error) = made {
-        // It may be large. If this fails, the next attempt removes it.
+        // The file may be large. If this fails, the next attempt removes it.
         let _ = remove(&unfinished);
         return Err(error);
     }
@@ -117,7 +119,7 @@ pub fn generate(rig: &Rig, ledger: &scenario::Ledger, stop: &AtomicBool) -> Resu
     Ok(path)
 }
 
-/// Lists the ids of a ledger into a file, and says what is in it.
+/// Lists the ids of a ledger into a file, and returns the ledger's size.
 pub fn ids(rig: &Rig, db: &Path, at_most: usize, to: &Path, stop: &AtomicBool) -> Result<Size> {
     let file = File::create(to).map_err(|error| output(to, error))?;
     let arguments = [
@@ -148,7 +150,7 @@ fn size(text: &str) -> Option<Size> {
     })
 }
 
-/// Copies a database that no process has open, to a path that is whole once it exists.
+/// Copies a database that no process has open. If the new path exists, the copy is complete.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let failed = |error| {
         let text = format!("cannot copy {} to {}", from.display(), to.display());
@@ -171,7 +173,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
         .map_err(failed)
 }
 
-/// Removes a database with all that is beside it.
+/// Removes a database and all files beside it.
 pub fn remove(db: &Path) -> io::Result<()> {
     let files = BESIDE.iter().map(|suffix| beside(db, suffix));
     for file in files.chain([db.to_owned()]) {
@@ -207,7 +209,7 @@ fn walletd(
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(errors)
-        // So that Ctrl-C reaches this program only, which then says what happened.
+        // Ctrl-C then reaches this program only, which reports what happened.
         .process_group(0);
     match finish(command, stop) {
         Ok(_) if stop.load(Ordering::Relaxed) => Err(super::interrupted()),
@@ -223,7 +225,7 @@ fn walletd(
     }
 }
 
-/// Waits for the program; one that is at work when `stop` is set is ended.
+/// Waits for the program to end, or kills it once `stop` is set.
 fn finish(mut command: Command, stop: &AtomicBool) -> io::Result<ExitStatus> {
     let mut process = command.spawn()?;
     loop {

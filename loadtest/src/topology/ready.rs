@@ -1,4 +1,4 @@
-//! Waiting until servers answer.
+//! Waits until servers can answer.
 
 use super::{child::Child, ready_file, socket};
 use crate::{error::Result, process::metrics};
@@ -14,28 +14,28 @@ use std::{
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long, and when not.
+/// The folder of the server to wait for, how long to wait, and the flag that ends the wait.
 pub(super) struct Waiting<'a> {
     pub(super) folder: &'a Path,
     pub(super) deadline: Duration,
     pub(super) stop: &'a AtomicBool,
 }
 
-/// What a service says once it serves.
+/// The addresses of a service that is ready.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) listen: SocketAddr,
     pub(super) admin: String,
 }
 
-/// What hotpathd says once it serves.
+/// A sidecar that is ready.
 #[derive(Debug)]
 pub(super) struct Sidecar {
     pub(super) pid: u32,
     pub(super) listen: Option<SocketAddr>,
 }
 
-/// Until the service has loaded what it needs.
+/// Waits until the service has loaded its data.
 pub(super) fn service(child: &mut Child, waiting: &Waiting<'_>) -> Result<Service> {
     let path = ready_file(waiting.folder);
     let json = poll(child, waiting, "did not get ready", || json(&path))?;
@@ -50,7 +50,7 @@ pub(super) fn service(child: &mut Child, waiting: &Waiting<'_>) -> Result<Servic
     }
 }
 
-/// Until the sidecar has been fed all that there is, which `caught_up` tells from the service's metrics.
+/// Waits until the sidecar is ready. `caught_up` decides that from the service's metrics.
 pub(super) fn sidecar(
     child: &mut Child,
     waiting: &Waiting<'_>,
@@ -61,7 +61,7 @@ pub(super) fn sidecar(
     poll(child, waiting, "got no sidecar that has caught up", || {
         caught_up(&metrics::scrape(admin).ok()?).then_some(())
     })?;
-    // The supervisor names the file after the socket; a flag of its own wins over HOTPATHD_READY_FILE.
+    // The supervisor names the file after the socket, by a flag, which wins over HOTPATHD_READY_FILE.
     let mut path = socket(waiting.folder).into_os_string();
     path.push(".ready");
     let what = "has a sidecar without a ready file";
@@ -83,12 +83,12 @@ pub(super) fn sidecar(
         })
 }
 
-/// The shim has a sidecar that is ready.
+/// Whether the shim's sidecar is ready.
 pub(super) fn is_ready(values: &metrics::Values) -> bool {
     values.get("hotpath_shim_sidecar_ready") == Some(&1.0)
 }
 
-/// That sidecar is where walletd is.
+/// Whether the sidecar is ready and at walletd's position.
 pub(super) fn caught_up(values: &metrics::Values) -> bool {
     let value = |name: &str| values.get(name).copied();
     let head = value("walletd_position");
@@ -98,7 +98,7 @@ pub(super) fn caught_up(values: &metrics::Values) -> bool {
         && value("hotpath_shim_head_position") == head
 }
 
-/// Files are renamed into place, so that nobody reads half of one.
+/// Reads a ready file. Files are renamed into place, so nobody reads half of one.
 fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }

@@ -1,4 +1,4 @@
-//! Small scripts stand in for the programs.
+//! Small shell scripts stand in for the programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
@@ -13,10 +13,10 @@ use std::{
     time::Instant,
 };
 
-/// Puts what follows a flag into a variable of its name.
+/// Puts the values of some flags into variables.
 const FLAGS: &str = "#!/bin/sh\ncommand=$1; shift\nwhile [ $# -gt 0 ]; do case $1 in\n\
     --ready-file) ready=$2; shift;;\n--sidecar-socket) socket=$2; shift;;\n--db) db=$2; shift;;\nesac; shift; done\n";
-/// Ends with its standard input, as `--lifeline` has it.
+/// Ends when its standard input does, as servers with `--lifeline` do.
 const SERVE: &str = "echo '{\"pid\":1,\"listen\":\"127.0.0.1:7\",\"admin\":\"ADMIN\"}' >$ready.new\n\
     mv $ready.new $ready\nread line\n";
 

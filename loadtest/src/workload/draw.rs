@@ -1,4 +1,4 @@
-//! Draws what placeholders stand for, from a fixed seed.
+//! Draws the values of placeholders from a fixed seed.
 
 use super::{placeholder::Length, template::Needs};
 use crate::ids::Place;
@@ -10,19 +10,19 @@ use std::{
     ops::{Range, RangeInclusive},
 };
 
-/// Fixed, so that every run of a scenario over the same ids sends the same.
+/// The seed is fixed, so that every run of a scenario with the same ids sends the same requests.
 const SEED: u64 = 0x6c6f_6164_7465_7374;
-/// Draws that may meet an account again before the list is gone through instead.
+/// So many draws may hit an account that is taken. Then the list is searched from its beginning instead.
 const MAX_TRIES: usize = 64;
 
 /// The distribution of ids.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Draw {
-    /// Each as often.
+    /// All ids are equally likely.
     Uniform,
-    /// The one at place `i` (from 1) with weight `1 / i^exponent`.
+    /// The id at place `i` (from 1) has the weight `1 / i^exponent`.
     Zipf {
-        /// > 0.
+        /// The exponent, above 0.
         exponent: f64,
     },
 }
@@ -36,7 +36,7 @@ pub(crate) struct Drawer<'a> {
     random: Pcg64Mcg,
 }
 
-/// What one request is about.
+/// The values of one request.
 #[derive(Debug)]
 pub(crate) struct Drawn<'a> {
     pub(crate) place: &'a Place,
@@ -45,8 +45,8 @@ pub(crate) struct Drawn<'a> {
 }
 
 impl<'a> Drawer<'a> {
-    /// Draws from `places`, which are not empty; positions end at `transactions`. Sources of different `seed`s are
-    /// independent.
+    /// Draws from `places`, which must not be empty. `transactions` is the highest position. Different `seed`s give
+    /// independent draws.
     pub(crate) fn new(places: &'a [Place], draw: Draw, transactions: u64, seed: u64) -> Self {
         #[allow(clippy::cast_precision_loss)] // At most a million.
         let zipf = match draw {
@@ -61,7 +61,7 @@ impl<'a> Drawer<'a> {
         }
     }
 
-    /// Whether the list has as many accounts as requests need.
+    /// Checks that the list has as many accounts as requests need.
     pub(crate) fn meets(&self, needs: &Needs) -> Result<(), String> {
         let accounts: HashSet<&str> = self.places.iter().map(|p| p.account.as_str()).collect();
         if needs.accounts <= accounts.len() {
@@ -74,7 +74,7 @@ impl<'a> Drawer<'a> {
         ))
     }
 
-    /// What the next request is about.
+    /// Draws the values of the next request.
     pub(crate) fn request(&mut self, needs: &Needs) -> Drawn<'a> {
         let place = self.place();
         let counterparty = if needs.counterparty {
@@ -89,7 +89,7 @@ impl<'a> Drawer<'a> {
         }
     }
 
-    /// One of the list.
+    /// Draws one place of the list.
     pub(crate) fn place(&mut self) -> &'a Place {
         let index = match self.zipf {
             None => self.random.random_range(0..self.places.len()),
@@ -102,7 +102,7 @@ impl<'a> Drawer<'a> {
         &self.places[index]
     }
 
-    /// One whose account is not among `taken`; if there is none, any.
+    /// Draws a place whose account is not among `taken`. If there is none, returns any place.
     fn other(&mut self, taken: &[&str]) -> &'a Place {
         for _ in 0..MAX_TRIES {
             let place = self.place();
@@ -115,19 +115,19 @@ impl<'a> Drawer<'a> {
         free.unwrap_or(&self.places[0])
     }
 
-    /// The latest entry of all places.
+    /// Returns the time of the latest entry of all places.
     pub(crate) fn newest_us(&self) -> i64 {
         let lasts = self.places.iter().map(|place| place.span_us.1);
         lasts.max().unwrap_or_default()
     }
 
-    /// Two that have different accounts, if there are.
+    /// Draws two places, with different accounts if the list has some.
     pub(crate) fn pair(&mut self) -> (&'a Place, &'a Place) {
         let place = self.place();
         (place, self.other(&[place.account.as_str()]))
     }
 
-    /// Different accounts.
+    /// Draws different accounts.
     pub(crate) fn accounts(&mut self, count: &RangeInclusive<usize>) -> Vec<&'a str> {
         let count = self.random.random_range(count.clone());
         let mut accounts = Vec::with_capacity(count);
@@ -137,13 +137,13 @@ impl<'a> Drawer<'a> {
         accounts
     }
 
-    /// From 1 to `last`.
+    /// Draws a position from 1 to `last`.
     pub(crate) fn position(&mut self, last: Option<u64>) -> u64 {
         self.random
             .random_range(1..=last.unwrap_or(self.transactions).max(1))
     }
 
-    /// The end is exclusive, as in the service's requests.
+    /// Draws a period. Its end is exclusive, as in the service's requests.
     fn period(&mut self, place: &Place, length: Length) -> Range<i64> {
         let (first, end) = (place.span_us.0, place.span_us.1 + 1);
         match length {

@@ -1,8 +1,8 @@
-//! What a text that begins with `$` stands for; see [`crate::workload`].
+//! Placeholders: texts of a request that begin with `$`; see [`crate::workload`].
 
 use std::ops::RangeInclusive;
 
-/// The most that a batch may name.
+/// The most accounts that a request may name.
 const MAX_ACCOUNTS: usize = 1_000;
 const KNOWN: &str = "$account, $asset, $counterparty, $accounts:N, $from_us, $to_us, $position";
 
@@ -15,14 +15,14 @@ pub(crate) enum Placeholder {
     Accounts(RangeInclusive<usize>),
     From(Length),
     To(Length),
-    /// `None`: as many as the ledger has transactions.
+    /// With `None` the highest position is the number of the ledger's transactions.
     Position(Option<u64>),
 }
 
-/// How long a period is: of this many microseconds, or random.
+/// The length of a period in microseconds, or `None` for a random one.
 pub(crate) type Length = Option<i64>;
 
-/// Where a placeholder may stand.
+/// The kinds of fields that a placeholder may stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fits {
     Text,
@@ -32,7 +32,7 @@ pub(crate) enum Fits {
 }
 
 impl Placeholder {
-    /// Reads one, with its dollar sign.
+    /// Parses a placeholder, which includes its dollar sign.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, argument) = match text.split_once(':') {
             Some((name, argument)) => (name, Some(argument)),
@@ -53,7 +53,7 @@ impl Placeholder {
         }
     }
 
-    /// Where it may stand.
+    /// Returns the kind of field that it may stand in.
     pub(crate) fn fits(&self) -> Fits {
         match self {
             Self::Account | Self::Asset | Self::Counterparty => Fits::Text,
@@ -65,7 +65,7 @@ impl Placeholder {
 }
 
 impl Fits {
-    /// For errors.
+    /// Returns the kind's name, for errors.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Text => "a string",
@@ -98,7 +98,7 @@ fn length_of(text: Option<&str>) -> Result<Length, String> {
         Some(b'd') => 86_400,
         _ => 0,
     };
-    // A century is more than any ledger holds, and far from overflow.
+    // A century is more than any ledger holds, and far from an overflow.
     let number = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
     let length = number.parse::<i64>().ok().filter(|n| *n > 0);
     let length = length.and_then(|n| n.checked_mul(seconds));

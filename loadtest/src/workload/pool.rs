@@ -1,8 +1,8 @@
-//! Encoded requests in one arena, picked by weight.
+//! Encoded requests in one buffer, picked by weight.
 
 use crate::traffic::Request;
 
-/// All pools together; more is a mistake in the scenario.
+/// The most bytes of all pools together. A scenario that needs more is wrong.
 const MAX_BYTES: usize = 1 << 30;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -10,7 +10,7 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     arena: Vec<u8>,
-    /// Where each request begins; the next one's begin, or the arena's end, is its end.
+    /// Where each request begins. It ends where the next one begins, or at the end of the arena.
     begins: Vec<u32>,
     entries: Vec<Entry>,
 }
@@ -18,14 +18,14 @@ pub(super) struct Pools {
 #[derive(Debug)]
 struct Entry {
     method: u16,
-    /// Weights of the entries up to this one, this one included.
+    /// The sum of the weights of all entries up to this one.
     weights: u64,
     first: usize,
     requests: u64,
 }
 
 impl Pools {
-    /// Begins the next entry's pool.
+    /// Begins the pool of the next entry.
     pub(super) fn begin(&mut self, method: u16, weight: u32) {
         let before = self.entries.last().map_or(0, |entry| entry.weights);
         self.entries.push(Entry {
@@ -36,7 +36,7 @@ impl Pools {
         });
     }
 
-    /// Adds a request to the pool begun last.
+    /// Adds a request to the pool that was begun last.
     pub(super) fn push(&mut self, message: &[u8]) -> Result<(), String> {
         let begin = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
         if self.arena.len() + message.len() > MAX_BYTES {
@@ -50,7 +50,7 @@ impl Pools {
         Ok(())
     }
 
-    /// The request that a uniformly random `number` stands for.
+    /// Picks a request by `number`, which must be uniformly random.
     #[inline]
     pub(super) fn pick(&self, number: u64) -> Request<'_> {
         let (high, low) = (number >> 32, number & u64::from(u32::MAX));
@@ -58,7 +58,7 @@ impl Pools {
         let target = (high * total) >> 32;
         let found = self.entries.iter().find(|entry| target < entry.weights);
         let Some(entry) = found else {
-            // Only without any entry, which `prepare` never leaves.
+            // There are no entries, which a checked scenario never has.
             return Request {
                 method: 0,
                 message: &[],
@@ -80,7 +80,7 @@ impl Pools {
     }
 }
 
-/// A number that looks random, of a seed and a counter. Seeds that are near each other share nothing.
+/// A pseudo-random number from a seed and a counter. Similar seeds give unrelated numbers.
 #[inline]
 pub(super) fn mixed(seed: u64, n: u64) -> u64 {
     splitmix(splitmix(seed).wrapping_add(n.wrapping_mul(GOLDEN)))

@@ -1,18 +1,18 @@
-//! The wallet's service, from its embedded descriptors.
+//! The methods of the wallet's service, from descriptors that the build embeds.
 
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use std::sync::OnceLock;
 
-/// What is known of a method.
+/// What is known about a method's request.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Its request's message.
+    /// The message of the request.
     Message(MessageDescriptor),
-    /// Nothing: its service is another one, which can be sent empty messages.
+    /// Nothing, because it belongs to another service. Such methods can only be sent empty messages.
     Unknown,
 }
 
-/// The request of a unary method by its `/package.Service/Method`, or why there is none.
+/// Returns the request of a unary method, by its `/package.Service/Method`, or why there is none.
 pub(crate) fn input(path: &str) -> Result<Input, String> {
     let split = path
         .strip_prefix('/')
@@ -38,7 +38,7 @@ pub(crate) fn input(path: &str) -> Result<Input, String> {
     Ok(Input::Message(found.input()))
 }
 
-/// All descriptors.
+/// Returns all embedded descriptors.
 pub(crate) fn pool() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     POOL.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! A request of a scenario, checked against its message; fills in placeholders.
+//! A request of a scenario with its placeholders, checked against the method's message.
 
 use super::{
     draw::{Drawer, Drawn},
@@ -10,14 +10,14 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use toml::{Table, Value as Toml};
 
-/// What is wrong, and where inside the entry of the mix: `method`, `request`, `request.account_id`.
+/// A mistake, and its key within the entry of the mix: `method`, `request`, `request.account_id`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) key: String,
     pub(crate) rule: String,
 }
 
-/// A checked request.
+/// A request that was checked.
 #[derive(Debug)]
 pub(crate) struct Template {
     body: Option<Body>,
@@ -27,10 +27,10 @@ pub(crate) struct Template {
 /// What must be drawn for each request.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
-    /// Different accounts that the list must have.
+    /// The number of different accounts that the list must have.
     pub(crate) accounts: usize,
     pub(crate) counterparty: bool,
-    /// Of the period, once a placeholder wants one.
+    /// The length of the period, if a placeholder wants one.
     pub(crate) length: Option<Length>,
 }
 
@@ -54,12 +54,12 @@ struct Compiler {
     needs: Needs,
 }
 
-/// `/package.Service/Method`, of a path with or without the leading slash.
+/// Returns `/package.Service/Method`, whether or not `method` has the leading slash.
 pub(crate) fn path_of(method: &str) -> String {
     format!("/{}", method.strip_prefix('/').unwrap_or(method))
 }
 
-/// Checks a request of the method at `path`. The faults are at least one.
+/// Checks a request to the method at `path`. An error has at least one fault.
 pub(crate) fn compile(path: &str, request: &Table) -> Result<Template, Vec<Fault>> {
     let mut compiler = Compiler::default();
     let body = match schema::input(path) {
@@ -84,7 +84,7 @@ pub(crate) fn compile(path: &str, request: &Table) -> Result<Template, Vec<Fault
 }
 
 impl Template {
-    /// The next request.
+    /// Encodes the next request.
     pub(crate) fn encode(&self, drawer: &mut Drawer<'_>) -> Vec<u8> {
         let Some(body) = &self.body else {
             return Vec::new();
@@ -129,7 +129,7 @@ impl Slot {
     }
 }
 
-/// Placeholders of positions end below 2^32, so that they fit every kind.
+/// Converts a position. Positions are below 2^32, so they fit every kind.
 fn position(position: u64, kind: &Kind) -> Value {
     match kind {
         Kind::Uint32 => Value::U32(u32::try_from(position).unwrap_or(u32::MAX)),
@@ -195,7 +195,7 @@ impl Compiler {
         }
     }
 
-    /// A value of a field that is not repeated, or one of a repeated field.
+    /// Compiles the value of a field that is not repeated, or one value of a repeated field.
     fn item(&mut self, key: &str, field: &FieldDescriptor, value: &Toml) -> Option<Slot> {
         match (value, field.kind()) {
             (Toml::String(text), _) if is_placeholder(text) => {

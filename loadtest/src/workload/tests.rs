@@ -158,7 +158,7 @@ fn constants_are_sent_as_they_are() {
     let workload = prepared("", &[("GetBalance", 1, request)]);
     let message = &each(&*workload, "GetBalanceRequest")[0];
     assert_eq!(text(message, "account_id"), "$a");
-    // Optional fields are present once they are given, whatever their value.
+    // An optional field that is given is present, whatever its value.
     assert!(message.has_field_by_name("asset") && message.has_field_by_name("as_of_us"));
 }
 
@@ -183,7 +183,7 @@ fn reads_depend_on_seed_and_number_only() {
     assert_eq!(sent(&one, 1), sent(&one, 1));
     assert_eq!(sent(&one, 1), sent(&other, 1));
     assert_ne!(sent(&one, 1), sent(&one, 2));
-    // A window's seed is not its neighbour's, moved by one.
+    // The requests of a seed are not those of the next seed shifted by one.
     assert_ne!(sent(&one, 1)[1..], sent(&one, 2)[..199]);
 }
 
@@ -312,7 +312,7 @@ fn writes_are_payments_that_balance() {
     assert!(pairs.len() > 50);
 }
 
-/// Payer and payee of a payment whose entries mirror each other.
+/// Returns payer and payee of a payment, after checking that its two entries mirror each other.
 fn payment(message: &DynamicMessage) -> (String, String) {
     let entries = message.get_field_by_name("entries").unwrap().into_owned();
     let entries = entries.as_list().unwrap();

@@ -1,8 +1,8 @@
-//! Words that are not known.
+//! Error texts for unknown words.
 
 use strsim::levenshtein;
 
-/// What to say of a word that is none of those known: the near one, or all.
+/// Returns an error text for a word that is not among those known. It suggests a similar word, or lists all.
 pub(crate) fn unknown<S: AsRef<str>>(what: &str, word: &str, known: &[S]) -> String {
     let known = known.iter().map(AsRef::as_ref);
     let near = known.clone().min_by_key(|known| levenshtein(word, known));

@@ -1,11 +1,11 @@
-//! Constants of a scenario as protobuf values.
+//! Converts constants of a scenario to protobuf values.
 
 use super::unknown;
 use prost_reflect::{EnumDescriptor, Kind, Value, bytes::Bytes};
 use std::fmt::Display;
 use toml::Value as Toml;
 
-/// The value of a field of this kind.
+/// Returns the value for a field of this kind.
 pub(super) fn constant(kind: &Kind, value: &Toml) -> Result<Value, String> {
     match (kind, value) {
         (Kind::String, Toml::String(text)) => Ok(Value::String(literal(text).to_owned())),
@@ -23,7 +23,7 @@ pub(super) fn constant(kind: &Kind, value: &Toml) -> Result<Value, String> {
     }
 }
 
-/// A kind's name, for errors.
+/// Returns a kind's name, for errors.
 pub(super) fn name(kind: &Kind) -> String {
     match kind {
         Kind::Message(message) => format!("message {}", message.full_name()),

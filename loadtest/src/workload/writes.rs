@@ -1,4 +1,4 @@
-//! Payments between drawn accounts, each a pure function of its number.
+//! Payments between drawn accounts. Each is a pure function of its number.
 
 use super::{draw::Drawer, pool::mixed, schema};
 use crate::{
@@ -11,28 +11,28 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 /// The method of writes.
 pub(super) const PATH: &str = "/wallet.v1.WalletService/PostTransaction";
 
-/// `load-`, two dashes in all, and 20 digits leave this much of 64 bytes.
+/// The id has at most 64 bytes. `load-`, another dash and 20 digits leave this much.
 const MAX_RUN_ID: usize = 38;
 const PAIRS: usize = 4_096;
 const SEED: u64 = 0x7772_6974_6573;
-/// Between two payments.
+/// The time between two payments.
 const STEP_US: i64 = 1_000;
 const MAX_AMOUNT: i64 = 100_000;
 const POSTED: i32 = 1;
 
-/// All that payments are made of.
+/// Everything that payments are made from.
 #[derive(Debug)]
 pub(super) struct Writes {
     run_id: String,
     message: MessageDescriptor,
     entry: MessageDescriptor,
     pairs: Vec<(Place, Place)>,
-    /// All are later than what the ledger was filled with, as new payments are.
+    /// The time of the latest entry of the listed accounts. Payments occur after it, like any new payment.
     after_us: i64,
 }
 
 impl Writes {
-    /// Payments between accounts of the list.
+    /// Prepares payments between accounts of the list.
     pub(super) fn new(mut drawer: Drawer<'_>, run_id: &str) -> Result<Self> {
         if run_id.len() > MAX_RUN_ID || !run_id.bytes().all(|byte| byte.is_ascii_graphic()) {
             let rule =
@@ -70,7 +70,7 @@ impl Writes {
         }
     }
 
-    /// The `k`-th payment.
+    /// Encodes the `k`-th payment.
     pub(super) fn encode(&self, k: u64) -> Option<Vec<u8>> {
         self.message(k).map(|message| message.encode_to_vec())
     }
@@ -117,7 +117,7 @@ impl Writes {
     }
 }
 
-/// `None` if a field or its type is not that of the message.
+/// Fills a message. `None` if it has no field of that name and type.
 fn fill<const N: usize>(
     of: &MessageDescriptor,
     fields: [(&str, Value); N],

@@ -1,4 +1,4 @@
-//! A browser without a window.
+//! Runs a browser without a window.
 
 use std::{
     env, fs,
@@ -35,7 +35,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// The one that `BROWSER_BIN` names, or the first that is installed.
+    /// Returns the browser that `BROWSER_BIN` names, or the first one that is installed.
     pub(crate) fn find() -> Self {
         let named = env::var_os("BROWSER_BIN").map(PathBuf::from);
         let path = env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! A run as queues would have it, made up without chance: four targets, the noise floor, void and broken windows.
+//! A run that is computed from models of queues, without chance: four targets, the noise floor, void and broken
+//! windows.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -32,7 +33,7 @@ struct Server {
     about: &'static str,
     capacity_qps: f64,
     base_us: f64,
-    /// CPU µs a read and megabytes, of each process.
+    /// By process: its name, CPU µs per read, and megabytes.
     processes: &'static [(&'static str, f64, f64)],
 }
 
@@ -74,7 +75,7 @@ const SERVERS: [Server; 5] = [
     },
 ];
 
-/// What a run of `mixed` might hand over.
+/// Makes what a run of `mixed` might result in.
 pub(crate) fn finished() -> Finished {
     let mut windows = Vec::new();
     for server in &SERVERS[..4] {
@@ -129,7 +130,8 @@ pub(crate) fn finished() -> Finished {
     }
 }
 
-/// The same without a search, ended early, too much of it void, and with names that no table has room for.
+/// Makes the same run without a search, ended early, too much of it void, and with names that are too long for any
+/// table.
 pub(crate) fn awkward() -> Finished {
     let mut finished = finished();
     let long = |name: &str| format!("{name}:no-workers-and-a-long-name");
@@ -152,7 +154,8 @@ pub(crate) fn awkward() -> Finished {
     finished
 }
 
-/// Every target at the same rate, until two in a row have broken; the lowest that broke, by target.
+/// Runs all targets at rising rates, until each has broken twice in a row. Returns the lowest rate that broke, by
+/// target.
 fn escalate(windows: &mut Vec<Measured>) -> [Option<f64>; 4] {
     let (mut broken, mut in_a_row) = ([None; 4], [0; 4]);
     let mut qps = 2_000.0;
@@ -200,7 +203,7 @@ fn refine(windows: &mut Vec<Measured>, broken: &[Option<f64>; 4]) -> [Option<Sea
     outcomes
 }
 
-/// Adds a window; whether it broke.
+/// Adds a window, and returns whether it broke.
 fn push(windows: &mut Vec<Measured>, server: &Server, phase: Phase, round: u32, qps: f64) -> bool {
     let index = windows.len() as u32;
     let drift = 1.0 + 0.05 * (f64::from(index) * 1.7).sin();
@@ -284,7 +287,8 @@ fn void(server: &Server, phase: Phase, round: u32, cpu_fraction: f64) -> Option<
     late.then(|| "the generator was 4.1 ms late (p99), more than 1 ms".to_owned())
 }
 
-/// A log-logistic time of service and an exponential wait; beyond the capacity a backlog that grows.
+/// Latencies with a log-logistic service time and an exponential wait. Beyond the capacity, a growing backlog adds to
+/// them.
 fn waiting(base_us: f64, load: f64, factor: f64) -> Latencies {
     let mut times = latencies();
     let queue_us = base_us * 0.6 * load / (1.0 - load.min(0.985));

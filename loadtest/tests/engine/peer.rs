@@ -1,4 +1,5 @@
-//! The generator against a peer that plays bytes: what happens to reads when a connection breaks, and what comes after.
+//! Tests the generator against a peer that sends scripted bytes: what happens to reads when a connection breaks, and
+//! afterwards.
 
 use super::server::{ECHO, Traffic};
 use super::{MS, check_accounts, connect, options, run, window};
@@ -18,21 +19,21 @@ const DATA: u8 = 0;
 const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 
-/// What a scripted connection does with its `n`-th request.
+/// What a scripted connection does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     Reply,
-    /// Replies and says goodbye after it.
+    /// Replies, and then sends a GOAWAY.
     ReplyAndLeave,
-    /// GOAWAY that covers nothing.
+    /// Sends a GOAWAY that covers no request.
     Leave,
     Reset,
     Garbage,
     Close,
 }
 
-/// Accepts connections one after the other; the `i`-th does what `scripts[i]` says, request by request, and ends with its
-/// script, which the receiver is told.
+/// Accepts connections one after the other. For each request, the `i`-th connection takes the next step of
+/// `scripts[i]`. It ends with its script, and the receiver is told.
 fn play(scripts: Vec<Vec<Then>>) -> (Address, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Tcp(listener.local_addr().unwrap());
@@ -48,7 +49,7 @@ fn play(scripts: Vec<Vec<Then>>) -> (Address, mpsc::Receiver<()>) {
     (address, ends)
 }
 
-/// Frames of the generator, after its preface.
+/// Reads the generator's frames, which follow its preface.
 struct Frames<S> {
     stream: S,
 }
@@ -60,7 +61,7 @@ impl<S: Read + Write> Frames<S> {
         Self { stream }
     }
 
-    /// Kind, flags and stream of the next frame; `None` at the end.
+    /// Returns kind, flags and stream of the next frame; `None` at the end.
     fn next(&mut self) -> Option<(u8, u8, u32)> {
         let mut header = [0; 9];
         self.stream.read_exact(&mut header).ok()?;
@@ -83,7 +84,7 @@ impl<S: Read + Write> Frames<S> {
         let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags];
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
-        // The generator may have gone away by now.
+        // The generator may have closed the connection by now.
         let _ = self.stream.write_all(&frame);
     }
 

@@ -1,4 +1,4 @@
-//! A tonic server that passes bytes: what a method does is in its name.
+//! A tonic server that passes bytes. Each method's name says what it does.
 
 use loadtest::{
     generator::Address,
@@ -24,32 +24,32 @@ use tonic::{
     transport::Server,
 };
 
-/// Answers with the request.
+/// Returns the request.
 pub(crate) const ECHO: u16 = 0;
 /// Fails with ABORTED.
 pub(crate) const FAIL: u16 = 1;
 /// Never answers.
 pub(crate) const NEVER: u16 = 2;
-/// Answers with as many bytes as the request's first four say.
+/// Answers with as many bytes as the first four bytes of the request say.
 pub(crate) const BIG: u16 = 3;
-/// Fails the first two times, and then every third time; what it was sent is recorded.
+/// Fails twice, and then every third time. Records the messages.
 pub(crate) const WRITE: u16 = 4;
 /// Always fails.
 pub(crate) const REFUSE: u16 = 5;
 
-/// Never answers while [`Seen::open`] is not set, and then at once.
+/// Answers only once [`Seen::open`] is set.
 pub(crate) const GATED: u16 = 6;
 
 pub(crate) const NAMES: [&str; 7] = ["Echo", "Fail", "Never", "Big", "Write", "Refuse", "Gated"];
 
-/// Windows of this seed are never answered.
+/// Windows with this seed are never answered.
 pub(crate) const STUCK_SEED: u64 = 13;
 
 /// What the server has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: AtomicU64,
-    /// Requests in progress now, and the most there were.
+    /// The requests in progress, and the most there ever were.
     pub(crate) now: AtomicU64,
     pub(crate) most: AtomicU64,
     /// Messages of successful writes.
@@ -224,7 +224,7 @@ impl Decoder for Bytes {
     }
 }
 
-/// Reads of the given methods in turn; the `n`-th message is made by `message`.
+/// A workload that sends reads of the given methods in turn. `message` makes the `n`-th message.
 pub(crate) struct Traffic {
     methods: Vec<Method>,
     reads: Vec<(u16, Vec<u8>)>,
@@ -251,7 +251,7 @@ impl Traffic {
         self
     }
 
-    /// Reads are due at these times instead of the window's.
+    /// Makes reads due at these times instead of the window's.
     pub(crate) fn at(mut self, times: Vec<Duration>) -> Self {
         self.times = Some(times);
         self

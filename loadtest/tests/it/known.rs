@@ -1,4 +1,4 @@
-//! What is reported of a server is what is known of it.
+//! Checks that reports of servers whose behaviour is known say the same.
 
 use crate::{
     rig::{Rig, target},
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// These tests are about what is counted, not about when: on a busy machine they hold as well.
+/// These tests are about counts, not about times, so they must hold on a busy machine too.
 const ANY_LAG: &str = "--max-lag-us=1000000";
 
 fn near(what: &str, value: f64, expected: f64, share: f64) {
@@ -38,7 +38,8 @@ fn latencies_are_those_of_a_known_distribution() {
     assert_eq!(found.errors, 0);
     near("reads", found.requests as f64, 1600.0, 0.01);
     let (p50, p99) = (found.p50_us.unwrap(), found.p99_us.unwrap());
-    // One in twenty takes 2 s. Sleeps are never shorter than asked, and on a busy machine longer: by less than that.
+    // One in twenty takes 2 s. A sleep is never shorter than asked for. On a busy machine it is longer, but by less
+    // than that.
     assert!((20_000.0..1_000_000.0).contains(&p50), "p50 {p50}");
     assert!(p99 >= 1_990_000.0, "p99 {p99}");
     let at = |quantile: f64| {
@@ -59,7 +60,7 @@ fn a_stall_shows_from_the_planned_send_only() {
         ..Behaviour::default()
     });
     let rig = Rig::new();
-    // With one in flight this is what a closed loop does: it waits for the server, and asks less meanwhile.
+    // With one read in flight the generator is a closed loop: it waits for the server, and asks less meanwhile.
     let report = rig
         .run(&[
             &target("stub", &stub),
@@ -75,7 +76,7 @@ fn a_stall_shows_from_the_planned_send_only() {
         .report();
     let window = report.windows.last().expect("one window");
     assert_eq!(window.errors, 0);
-    // 1.5 s of a window of 4 s are stalled: of ten reads that were due, more than one waited for over 200 ms.
+    // 1.5 s of the 4 s of a window are stalled. Of ten reads that were due, more than one waited for over 200 ms.
     assert!(
         window.p90_us > 200_000.0,
         "from the planned send {} us",
@@ -86,7 +87,7 @@ fn a_stall_shows_from_the_planned_send_only() {
         "from the planned send {} us",
         window.p99_us
     );
-    // One of about 400 was sent and met the stall: the 99th percentile from the actual send does not show it.
+    // Of about 400 reads, one was sent and met the stall. So the p99 from the actual send does not show it.
     assert!(
         window.sent_p99_us < 1_000_000.0,
         "from the actual send {} us",
@@ -95,8 +96,8 @@ fn a_stall_shows_from_the_planned_send_only() {
     assert!(window.held_back > 50, "held back {}", window.held_back);
 }
 
-/// That it comes near the cap is tested where time is made up (`generator::upkeep`): here a machine that stalls breaks lower
-/// rates, but never makes a server answer more than it can.
+/// The tests in `generator::upkeep`, with simulated time, check that the search comes near the cap. Here a machine that
+/// stalls breaks lower rates, but it never makes a server answer more than it can.
 #[test]
 fn the_search_never_finds_more_than_a_known_cap() {
     const CAP: f64 = 300.0;
@@ -145,7 +146,8 @@ fn answers_after_the_end_belong_to_the_window_of_their_reads() {
             "--window=1",
             "--rounds=1",
             "--warm-up=0",
-            // Of a window's answers, 30% come after its end. Only a machine that stalls for longer than that breaks this.
+            // 30% of a window's answers come after its end. Only a machine that stalls for longer than that breaks this
+            // test.
             "--min-achieved=0.8",
             "--no-noise-floor",
         ])
@@ -157,7 +159,8 @@ fn answers_after_the_end_belong_to_the_window_of_their_reads() {
 
 #[test]
 fn one_windows_backlog_is_not_the_next_ones() {
-    // Five seconds of work in half a second, of which the caller waits for one: the rest is done for nobody.
+    // Each window sends five seconds of work in half a second. The caller waits for one second of it, and the server
+    // does the rest in vain.
     let stub = Stub::start(Behaviour {
         cap: Some(50.0),
         ..Behaviour::default()
@@ -208,7 +211,7 @@ fn a_closed_loop_asks_as_much_as_is_answered() {
         assert_eq!((window.broke.as_deref(), window.errors), (None, 0));
         assert!(window.ok > 0, "{window:?}");
     }
-    // Sleeps are never shorter than asked: no target answers more than this.
+    // A sleep is never shorter than asked for, so no target answers more than this.
     for (found, millis) in report.targets.iter().zip([20.0, 60.0, 20.0]) {
         let most = f64::from(IN_FLIGHT) * 1e3 / millis;
         let qps = found.achieved_qps.expect("what it answered");

@@ -1,4 +1,4 @@
-//! The instrument against servers with a known answer.
+//! Tests the program against servers whose behaviour is known.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

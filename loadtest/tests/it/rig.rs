@@ -8,7 +8,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The smallest scenario there is: one kind of read, of four accounts.
+/// The smallest possible scenario: one kind of read, of four accounts.
 const SCENARIO: &str = r#"
 title = "A stub"
 about = "Reads of a server whose behaviour is known."
@@ -32,7 +32,7 @@ weight = 1
 request = { account_id = "$account", asset = "$asset" }
 "#;
 
-/// A folder with a scenario in it, where reports go.
+/// A folder with a scenario, in which reports are made.
 pub(crate) struct Rig {
     folder: TempDir,
 }
@@ -45,12 +45,12 @@ pub(crate) struct Ran {
     pub(crate) stdout: String,
     /// Standard error.
     pub(crate) stderr: String,
-    /// Where the report is.
+    /// The folder of the report.
     pub(crate) out: PathBuf,
 }
 
 impl Rig {
-    /// With the smallest scenario.
+    /// Makes a folder with the smallest scenario.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("stub.toml"), SCENARIO).expect("the scenario");
@@ -63,7 +63,7 @@ impl Rig {
         self.folder.path()
     }
 
-    /// `loadtest run` of the scenario, not pinned: tests run side by side.
+    /// Makes a command `loadtest run` of the scenario. It is not pinned, because tests run side by side.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
         command
@@ -78,13 +78,13 @@ impl Rig {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the command to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).output().expect("the program starts");
         self.ran(&output)
     }
 
-    /// What a child, started by [`Self::command`], left behind.
+    /// Waits for a child of [`Self::command`], and returns what it left behind.
     pub(crate) fn wait(&self, child: Child) -> Ran {
         let output = child.wait_with_output().expect("the program ends");
         self.ran(&output)
@@ -101,7 +101,7 @@ impl Rig {
 }
 
 impl Ran {
-    /// The report; panics with what the program said if there is none.
+    /// Reads the report. Panics with the program's output if there is none.
     pub(crate) fn report(&self) -> Report {
         let text = std::fs::read_to_string(self.out.join("report.json")).unwrap_or_else(|error| {
             panic!(
@@ -113,7 +113,7 @@ impl Ran {
     }
 }
 
-/// `--target NAME=ADDRESS` for a stub.
+/// Returns `--target NAME=ADDRESS` for a stub.
 pub(crate) fn target(name: &str, stub: &Stub) -> String {
     format!("--target={name}={}", stub.address)
 }

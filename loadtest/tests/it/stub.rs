@@ -1,4 +1,4 @@
-//! A gRPC server whose behaviour is known, so that what the instrument says of it can be checked.
+//! A gRPC server of known behaviour, so that reports about it can be checked.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// What the server does with a request. The default answers at once, and right.
+/// What the server does with a request. By default it answers correctly and at once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Behaviour {
     /// Every answer takes this long.
@@ -25,19 +25,19 @@ pub(crate) struct Behaviour {
     pub(crate) slow: Option<(u64, Duration)>,
     /// Nothing is answered between these two times after the first request.
     pub(crate) stall: Option<(Duration, Duration)>,
-    /// Answers a second, one after the other.
+    /// The server answers this many requests a second, one after the other.
     pub(crate) cap: Option<f64>,
     /// Every n-th request is refused with this status.
     pub(crate) errs: Option<(u64, u32)>,
     /// Every n-th answer has other bytes.
     pub(crate) lies: Option<u64>,
-    /// The position that is said when it is asked for.
+    /// The position that is returned if the request asks for it.
     pub(crate) position: u64,
 }
 
-/// A running stub; it ends with this value.
+/// A running stub. It ends when this is dropped.
 pub(crate) struct Stub {
-    /// Where it listens, on loopback.
+    /// The address that it listens on, on loopback.
     pub(crate) address: SocketAddr,
     asked: Arc<Served>,
     _runtime: Runtime,
@@ -47,12 +47,12 @@ struct Served {
     behaviour: Behaviour,
     requests: AtomicU64,
     first: Mutex<Option<Instant>>,
-    /// When the answer before is ready, of a server that answers one after the other.
+    /// In a server that answers one request after the other: when the previous answer is ready.
     free_at: Mutex<Instant>,
 }
 
 impl Stub {
-    /// Starts it on a free port.
+    /// Starts a stub on a free port.
     pub(crate) fn start(behaviour: Behaviour) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -77,7 +77,7 @@ impl Stub {
         }
     }
 
-    /// Requests that came so far.
+    /// Returns the number of requests that came so far.
     pub(crate) fn requests(&self) -> u64 {
         self.asked.requests.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ async fn accept(listener: TcpListener, served: Arc<Served>) {
         tokio::spawn(async move {
             let service =
                 hyper::service::service_fn(move |request| answer(served.clone(), request));
-            // A generator that is stopped or interrupted leaves without a word.
+            // A generator that is stopped or interrupted closes connections without notice.
             let _gone = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -99,7 +99,7 @@ async fn accept(listener: TcpListener, served: Arc<Served>) {
 }
 
 impl Served {
-    /// When the n-th request (from 1), which came now, is to be answered.
+    /// Returns when the `n`-th request (from 1), which came `now`, is to be answered.
     fn due(&self, n: u64, now: Instant) -> Instant {
         let behaviour = &self.behaviour;
         let first = *self.first.lock().unwrap().get_or_insert(now);
@@ -155,7 +155,7 @@ async fn answer(served: Arc<Served>, request: Request<Incoming>) -> Result<Reply
     Ok(response)
 }
 
-/// The request's own message, as a gRPC message; a wrong one differs in its last byte.
+/// Returns the request's own message as a gRPC message. A wrong reply differs in its last byte.
 fn reply(request: &[u8], wrong: bool) -> Bytes {
     let mut bytes = request.to_vec();
     if wrong && let Some(last) = bytes.last_mut() {

@@ -1,4 +1,4 @@
-//! What can't be trusted says so; what ends early is not lost.
+//! Tests that reports say when they can't be trusted, and that runs that end early have a report.
 
 use crate::{
     rig::{Rig, target},
@@ -14,7 +14,7 @@ use std::{
 };
 
 fn signal(child: &Child, signal: Signal) {
-    // Once it has ended, but was not waited for, this does nothing.
+    // If the child has ended and was not waited for, this does nothing.
     kill_process(Pid::from_child(child), signal).expect("a signal to a child");
 }
 
@@ -22,7 +22,8 @@ fn signal(child: &Child, signal: Signal) {
 fn a_generator_that_is_late_voids_its_run() {
     let stub = Stub::start(Behaviour::default());
     let rig = Rig::new();
-    // No machine is this quick; that lag counts from the planned send is tested in `generator::upkeep`.
+    // No machine is fast enough for this limit of the lag. (`generator::upkeep` tests that lag counts from the planned
+    // send.)
     let ran = rig.run(&[
         &target("stub", &stub),
         "--qps=500",
@@ -56,7 +57,7 @@ fn an_interrupt_gives_the_report_so_far() {
         ])
         .spawn()
         .expect("the program starts");
-    // More than the first window has to offer.
+    // This is more than the first window has.
     let deadline = Instant::now() + Duration::from_secs(60);
     while stub.requests() < 500 {
         assert!(
@@ -81,7 +82,7 @@ fn an_interrupt_gives_the_report_so_far() {
 
 #[test]
 fn a_target_that_is_not_there_is_named() {
-    // A port that was free a moment ago.
+    // This port was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -98,7 +99,7 @@ fn a_target_that_is_not_there_is_named() {
 
 #[test]
 fn no_rate_that_holds_has_an_exit_code_of_its_own() {
-    // Errors are no question of time: no lag of a busy machine can take them for its own.
+    // Errors don't depend on time, so no lag of a busy machine can explain them.
     let stub = Stub::start(Behaviour {
         errs: Some((1, 13)),
         ..Behaviour::default()

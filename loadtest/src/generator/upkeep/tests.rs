@@ -1,4 +1,4 @@
-//! Windows in made-up time: the accounts, the verdict and the search against servers whose capacity is known.
+//! Windows in simulated time: the accounts, the verdict and the search against servers of known capacity.
 
 use super::Upkeep;
 use crate::{
@@ -23,7 +23,7 @@ const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 const TIMEOUT: u64 = 2 * SECOND;
 
-/// Works on one read after the other, so many a second; each answer comes after a delay.
+/// A server that works on one read after the other, at a fixed rate. Each answer comes after a further delay.
 #[derive(Debug, Clone, Copy)]
 struct Server {
     delay: u64,
@@ -31,7 +31,7 @@ struct Server {
 }
 
 impl Server {
-    /// When reads that come at these times are answered.
+    /// Returns when reads that arrive at these times are answered.
     fn answers(self, reads: &[u64]) -> Vec<u64> {
         let mut free_at = 0;
         let answer = |&at: &u64| {
@@ -52,7 +52,7 @@ fn ok() -> Answer<'static> {
     }
 }
 
-/// Reads with their planned times and answers, as the loop would account for them.
+/// Records reads, given by planned times and answers, as the loop would.
 fn accounts(upkeep: Upkeep, end: u64, reads: &[(u64, u64)], timeout: u64) -> Observed {
     let mut tally = Tally::new((0, end), upkeep, vec![None], None);
     for (n, &(planned, answered)) in (0..).zip(reads) {
@@ -100,7 +100,7 @@ fn open(server: Server, window: &Window) -> Observed {
     accounts(Upkeep::open(0, end), end, &reads, TIMEOUT)
 }
 
-/// Of `places` reads that are always in flight, each is followed by the next.
+/// Simulates a closed loop with `places` reads in flight.
 fn closed(server: Server, places: usize) -> Observed {
     let mut reads = Vec::new();
     let mut free = vec![0; places];
@@ -166,7 +166,7 @@ fn job(p99: Option<Duration>) -> Job {
     }
 }
 
-/// The highest rate that held, and what ended the search.
+/// Returns the highest rate that held, and what ended the search.
 fn searched(server: Server, p99: Option<Duration>) -> (f64, String) {
     let stop = AtomicBool::new(false);
     let (done, _) = execute(&job(p99), &mut Bench(server), None, &stop);
@@ -188,7 +188,8 @@ fn a_slow_server_is_found_to_hold_what_it_can() {
             delay,
             per_second: 1600,
         };
-        // Neither with a limit of latency that it holds nor without any is more found than there is.
+        // Whether or not there is a limit of latency (which the server holds), the search finds no more than the
+        // capacity.
         for p99 in [None, Some(Duration::from_millis(500))] {
             let (held, rule) = searched(server, p99);
             near(held, 1600.0, 0.06);
@@ -216,7 +217,7 @@ fn who_falls_behind_has_achieved_what_it_can() {
     };
     for qps in [1300.0, 2000.0, 2900.0] {
         let observed = open(server, &window(qps));
-        // All are answered before their time is up.
+        // All reads are answered before their timeout.
         assert_eq!(observed.ok, observed.planned);
         near(observed.achieved_qps, 1000.0, 0.03);
     }

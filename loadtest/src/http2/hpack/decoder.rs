@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 
 const NO_ENTRY: Violation = Violation("an index beyond the header tables");
 
-/// The peer's dynamic table.
+/// A copy of the peer's dynamic table.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// Newest first.
+    /// The newest entry is first.
     entries: VecDeque<Entry>,
     used: usize,
     limit: usize,
@@ -17,7 +17,8 @@ pub(crate) struct Decoder {
     value: Vec<u8>,
 }
 
-/// Meanings are worked out when an entry is made: replies of a steady state are indexes only, and cost a look-up each.
+/// An entry of the table. Its meaning is worked out when the entry is made: later replies then consist of indexes only,
+/// and each costs one look-up.
 #[derive(Debug)]
 struct Entry {
     name: Box<[u8]>,
@@ -33,18 +34,18 @@ pub(crate) struct Field<'a> {
     pub(crate) meaning: Meaning,
 }
 
-/// What a field says to a gRPC client.
+/// What a field means to a gRPC client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Of no interest.
+    /// It means nothing to the client.
     Other,
-    /// `:status`; 0 if it is no number.
+    /// `:status`; 0 if the value is not a number.
     Http(u16),
-    /// `grpc-status`; `None` if it is no number.
+    /// `grpc-status`; `None` if the value is not a number.
     Grpc(Option<u32>),
     /// `grpc-message`.
     Message,
-    /// `x-hotpath-position`; `None` if it is no number.
+    /// `x-hotpath-position`; `None` if the value is not a number.
     Position(Option<u64>),
 }
 
@@ -149,7 +150,7 @@ impl Decoder {
     fn insert(&mut self) {
         let bytes = self.name.len() + self.value.len() + ENTRY_BYTES;
         self.evict(self.limit.saturating_sub(bytes));
-        // A field larger than the table empties it, and is no error.
+        // A field that is larger than the table empties it. That is no error.
         if bytes <= self.limit {
             self.used += bytes;
             self.entries.push_front(Entry {

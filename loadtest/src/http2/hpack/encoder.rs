@@ -1,5 +1,5 @@
-//! Encodes the header blocks of requests, as real clients do: the first request of a method puts its fields into the
-//! peer's dynamic table, the ones after it are indexes only.
+//! Encodes the header blocks of requests as real clients do. The first request of a method puts its fields into the
+//! peer's dynamic table. Later requests consist of indexes only.
 
 use super::{ENTRY_BYTES, STATIC_TABLE, TABLE_BYTES, put_integer};
 
@@ -7,14 +7,14 @@ use super::{ENTRY_BYTES, STATIC_TABLE, TABLE_BYTES, put_integer};
 const FIXED: [usize; 2] = [3, 6];
 const PATH: usize = 4;
 
-/// The fields of all requests of a connection.
+/// The header fields of all requests of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fields {
-    /// Of every request, in order.
+    /// The fields of every request, in order.
     common: Vec<Name>,
     /// `:path` of each method.
     paths: Vec<Vec<u8>>,
-    /// Added where positions are asked for.
+    /// The field that is added to ask for positions.
     position: Name,
 }
 
@@ -26,18 +26,18 @@ struct Name {
     value: Vec<u8>,
 }
 
-/// This side's half of the compression.
+/// The sender's half of the compression.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     limit: usize,
     used: usize,
-    /// Fields inserted since the table was empty; nothing is ever evicted.
+    /// The number of fields that were inserted since the table was empty. None is ever evicted.
     inserted: usize,
-    /// Sizes to announce: the table was made smaller.
+    /// Whether the next block must announce that the table was emptied and has a new size.
     announce: bool,
-    /// When each field was inserted: the common ones, the position, then the paths.
+    /// By field (the common ones, the position, the paths): the value of `inserted` when the field was inserted.
     places: Vec<Option<usize>>,
-    /// By method, without and with the position: its block, and the value of `inserted` that it holds for.
+    /// By method, without and with the position: a header block, and the value of `inserted` for which it is valid.
     cache: Vec<(Vec<u8>, usize)>,
 }
 
@@ -83,7 +83,8 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// The peer's SETTINGS_HEADER_TABLE_SIZE. A smaller table is emptied and filled anew: simpler than evicting, and rare.
+    /// Sets the peer's SETTINGS_HEADER_TABLE_SIZE. If that changes the table's size, the table is emptied and filled
+    /// anew: this is simpler than evicting, and rare.
     pub(crate) fn resize(&mut self, bytes: usize) {
         let limit = bytes.min(TABLE_BYTES);
         if limit == self.limit {
@@ -96,7 +97,7 @@ impl Encoder {
         };
     }
 
-    /// The header block of a request of `fields.paths[method]`.
+    /// Returns the header block of a request of `fields.paths[method]`.
     pub(crate) fn block(&mut self, fields: &Fields, method: u16, position: bool) -> &[u8] {
         let method = usize::from(method);
         let at = method * 2 + usize::from(position);
@@ -113,7 +114,7 @@ impl Encoder {
             block.clear();
             let before = self.inserted;
             self.encode(fields, method, position, &mut block);
-            // A block that inserts something is sent once, and made anew for the next request.
+            // A block that inserts a field is sent only once. The next request gets a new one.
             let announced = std::mem::take(&mut self.announce);
             let repeatable = self.inserted == before && !announced;
             let holds_for = if repeatable { before } else { usize::MAX };
@@ -145,7 +146,7 @@ impl Encoder {
         }
     }
 
-    /// Appends a field: as an index, or as a literal that is inserted if there is room.
+    /// Appends a field as an index, or as a literal that is inserted if there is room.
     fn put(&mut self, block: &mut Vec<u8>, place: usize, name: &str, index: usize, value: &[u8]) {
         if self.places.len() <= place {
             self.places.resize(place + 1, None);

@@ -1,4 +1,4 @@
-//! Huffman-coded strings. The code is canonical, so that the lengths of its symbols say it all.
+//! Decodes Huffman-coded strings. The code is canonical: the lengths of its symbols define it.
 
 use crate::http2::Violation;
 
@@ -31,13 +31,13 @@ const LENGTHS: [u8; 257] = [
 static CODE: Code = Code::new();
 
 struct Code {
-    /// By length: the first code of that length beyond, left-aligned in 32 bits; smaller codes are not longer.
+    /// By length: the end of the codes of this length, left-aligned in 32 bits. Smaller codes have at most this length.
     limit: [u64; LONGEST_BITS + 1],
-    /// By length: its first code, and where its symbols begin in `symbols`.
+    /// By length: the first code, and the place of its symbol in `symbols`.
     first: [(u32, u16); LONGEST_BITS + 1],
-    /// By length, then by value.
+    /// All symbols, by length and then by code.
     symbols: [u16; 257],
-    /// By the next eight bits: symbol and length; length 0 if it is longer.
+    /// By the next eight bits: symbol and length. Length 0 means that the symbol is longer.
     short: [(u8, u8); 1 << SHORT_BITS],
 }
 
@@ -88,7 +88,7 @@ impl Code {
         }
     }
 
-    /// The symbol that 32 bits begin with, and its length.
+    /// Returns the symbol that `bits` begin with, and its length.
     fn symbol(&self, bits: u32) -> Option<(u16, usize)> {
         if let Some(&(symbol, length @ 1..)) = self.short.get((bits >> 24) as usize) {
             return Some((u16::from(symbol), usize::from(length)));
@@ -103,11 +103,11 @@ impl Code {
     }
 }
 
-/// Appends what `coded` stands for.
+/// Appends the decoded string.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
     const BAD: Violation = Violation("a string that is no Huffman code");
     let mut bytes = coded.iter();
-    // The next bits are the highest of `bits`; ones fill it up behind the end, as the encoder's padding does.
+    // The next bits are the highest of `bits`. Past the end, ones follow, like the encoder's padding.
     let (mut bits, mut held) = (0_u64, 0_usize);
     loop {
         while held <= 56 {

@@ -5,14 +5,14 @@ use crate::http2::Violation;
 
 const SHORT: Violation = Violation("a header block that ends in a field");
 
-/// What is left of a header block.
+/// The rest of a header block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// An integer that begins in the lowest `prefix_bits` of the next byte.
+    /// Reads an integer that begins in the lowest `prefix_bits` of the next byte.
     pub(super) fn integer(&mut self, prefix_bits: u32) -> Result<usize, Violation> {
         let full = (1_usize << prefix_bits) - 1;
         let mut value = usize::from(self.byte()?) & full;
@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
         Err(Violation("an integer above 2^28 in a header block"))
     }
 
-    /// A string, put into `text`.
+    /// Reads a string into `text`.
     pub(super) fn string(&mut self, text: &mut Vec<u8>) -> Result<(), Violation> {
         text.clear();
         let huffman = self.rest.first().is_some_and(|byte| byte & 0x80 != 0);

@@ -1,4 +1,4 @@
-//! The examples of RFC 7541, appendix C, and what the two halves make of each other and of garbage.
+//! The examples of RFC 7541, appendix C; encoder against decoder; and garbage.
 
 use super::{
     STATIC_TABLE,
@@ -101,7 +101,7 @@ fn requests_of_c_3_and_c_4() {
 #[test]
 fn responses_of_c_6_evict() {
     let blocks = [
-        // A table of 256 bytes, as the example has it.
+        // The example has a table of 256 bytes.
         "3fe101
          488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff
          6e919d29ad171863c78f0b97c8e9ae82ae43d3",
@@ -141,7 +141,8 @@ fn responses_of_c_6_evict() {
 fn meanings_are_known_from_tables_and_literals() {
     let mut decoder = Decoder::default();
     let mut seen = Vec::new();
-    // :status 200 and 404 from the static table, then literals: indexed, then by their index.
+    // `:status` 200 and 404 come from the static table. `grpc-status` is inserted as a literal; then the next literal
+    // refers to its name.
     let mut block = vec![0x88, 0x8d, 0x40, 11];
     block.extend(b"grpc-status\x0214");
     block.extend([0xbe, 0x00, 18]);
@@ -218,7 +219,8 @@ fn requests_of_one_method_become_indexes() {
     }
 }
 
-/// Methods, whether with the position, in any order and with any table: the peer reads the same fields.
+/// Checks that a peer reads the same fields, for any methods, with and without the position, in any order and with any
+/// table size.
 fn check_encoder(requests: &[(u16, bool)], sizes: &[usize]) {
     let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
     let fields = fields();

@@ -1,4 +1,4 @@
-//! A target, the recorder before it, and callers, all in this process.
+//! A target, the recorder in front of it, and callers, all in this process.
 
 mod target;
 
@@ -35,14 +35,14 @@ pub(super) struct Rig {
     address: Address,
     notes: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
-    /// A call hangs at the target.
+    /// Notified when a call hangs at the target.
     pub(super) hanging: Arc<Notify>,
-    /// It no longer does.
+    /// Notified when such a call was cancelled.
     pub(super) cancelled: Arc<Notify>,
     folder: TempDir,
 }
 
-/// What a recorder left; its capture goes with it.
+/// What a recorder leaves when it stops. The capture is removed when this is dropped.
 pub(super) struct Stopped {
     recorded: Recorded,
     _folder: TempDir,
@@ -61,7 +61,7 @@ pub(super) struct Pieces(pub(super) mpsc::Receiver<Frame<Bytes>>);
 #[derive(Debug, Default, Clone, Copy)]
 struct Raw;
 
-/// A target and a file are the rig's to choose, unless the target is a socket.
+/// Options for the rig, which chooses the target and the file itself, unless the target is a socket.
 pub(super) fn options() -> RecordOptions {
     let any = Address::Tcp("127.0.0.1:0".parse().unwrap());
     RecordOptions::new(any, PathBuf::new())
@@ -179,7 +179,7 @@ impl Rig {
         sender
     }
 
-    /// What a gRPC client makes of a call.
+    /// Calls as a gRPC client does, and returns the outcome.
     pub(super) fn tonic(&self, path: &'static str) -> std::result::Result<String, tonic::Status> {
         let call = self.tonic_call(path);
         self.run(call).unwrap()
@@ -202,11 +202,11 @@ impl Rig {
         })
     }
 
-    /// Returns where it was, for another one to take its place.
+    /// Ends the target and returns its address, so that another one can take its place.
     pub(super) fn kill_target(&mut self) -> Address {
         let target = self.target.take().unwrap();
         target.abort();
-        // Gone means that its sockets are closed as well.
+        // Once the task is gone, its sockets are closed too.
         let _ = self.run(target);
         self.target_address.clone()
     }
@@ -216,7 +216,7 @@ impl Rig {
         self.target = Some(started.0);
     }
 
-    /// Until as many calls are judged: a caller has its answer before that.
+    /// Waits until this many calls are written or counted. That happens after the caller has got its answer.
     pub(super) fn judged(&self, calls: u64) {
         while self.journal.judged() < calls {
             thread::yield_now();

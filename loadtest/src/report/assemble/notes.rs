@@ -1,4 +1,4 @@
-//! What a reader must know before believing a figure, in words.
+//! The notes: what a reader must know before trusting a figure, in words.
 
 use super::{divided, equal, ratios, targets::real};
 use crate::report::{
@@ -7,9 +7,9 @@ use crate::report::{
     model::{Phase, Report},
 };
 
-/// Fewer rounds than this show no spread worth the name.
+/// Fewer rounds than this have a spread that says little.
 const FEW_ROUNDS: u32 = 3;
-/// Servers that leave more of their cores unused than this were not at full load.
+/// Servers that use less than this share of their cores were not at full load.
 const FULL: f64 = 0.9;
 
 pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
@@ -63,7 +63,8 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
     notes
 }
 
-/// Targets whose limit was not found: a note for each thing that ended their search, however many it ended.
+/// Returns notes about targets whose limit was not found: one note for each reason that ended a search, with all its
+/// targets.
 fn unbroken(report: &Report) -> Vec<String> {
     let mut ended: Vec<(&str, Vec<String>)> = Vec::new();
     for target in &report.targets {
@@ -87,7 +88,7 @@ fn unbroken(report: &Report) -> Vec<String> {
     ended.into_iter().map(note).collect()
 }
 
-/// What a closed loop can't tell, and whether it was one.
+/// Returns notes about what a closed loop can't tell, and whether the servers were at full load.
 fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
     let Some(in_flight) = report.closed_in_flight() else {
         return Vec::new();
@@ -116,7 +117,7 @@ fn closed_loop(report: &Report, finished: &Finished) -> Vec<String> {
     notes
 }
 
-/// Full load that was none. Of servers that are not pinned it can't be told.
+/// Returns a note about targets that left cores idle. For servers that are not pinned this is unknown.
 fn idle_cores(report: &Report, finished: &Finished) -> Option<String> {
     let cores = f64::from(u32::try_from(report.run.server_cores.len()).ok()?);
     let idle = report.targets.iter().filter_map(|target| {

@@ -1,4 +1,5 @@
-//! Every target over the baseline, round by round, so that the machine's drift hits both sides alike.
+//! The ratios of every target to the baseline. They are taken in each round, so that the machine's drift affects both
+//! sides alike.
 
 use super::{divided, equal, targets::real};
 use crate::report::{
@@ -7,10 +8,10 @@ use crate::report::{
 };
 use std::collections::BTreeMap;
 
-/// The one figure that the search gives; all others come from the rounds of equal load.
+/// The only figure that the search gives. All others come from the rounds of equal load.
 pub(super) const RATE: &str = "max_qps_within_slo";
 
-/// Only a closed loop tells anything by it: else it is the planned rate.
+/// The rate of a closed loop. With a planned rate, the achieved rate says nothing about the target.
 const ANSWERED: (&str, Figure) = ("achieved_qps", |window| {
     window.closed_in_flight.map(|_| window.achieved_qps)
 });
@@ -25,7 +26,7 @@ const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
     ("rss_peak_bytes", |window| window.rss_peak_bytes.map(real)),
 ];
 
-/// The second pass over the baseline is among them: its ratios are the noise floor.
+/// Returns the ratios of all targets. Those of the baseline's second pass are the noise floor of all others.
 pub(super) fn ratios(finished: &Finished) -> Vec<Ratio> {
     let Some((baseline, others)) = finished.targets.split_first() else {
         return Vec::new();
@@ -70,7 +71,7 @@ fn figures(
     figures
 }
 
-/// One ratio for each round in which both windows count and have the figure.
+/// Returns one ratio per round in which both windows count and have the figure.
 fn rounds(finished: &Finished, baseline: &str, target: &str, value: Figure) -> Vec<f64> {
     let of = |name| -> BTreeMap<u32, f64> {
         let windows = equal(finished, name).map(|measured| &measured.window);
@@ -100,15 +101,16 @@ fn of_rounds(ratios: &[f64]) -> Option<RatioFigure> {
     })
 }
 
-/// Of the two in the middle, the mean.
+/// The median. Of an even number of values it is the mean of the two in the middle.
 fn median(sorted: &[f64]) -> Option<f64> {
     let upper = *sorted.get(sorted.len() / 2)?;
     let lower = *sorted.get(sorted.len().saturating_sub(1) / 2)?;
     Some(f64::midpoint(lower, upper))
 }
 
-/// The true limit of each side lies between what held and what broke. A side that never broke leaves the ratio open; if
-/// neither did, there is nothing to tell.
+/// Returns the ratio of the highest rates. The true limit of each side lies between the rate that held and the rate
+/// that broke. A side that never broke leaves the ratio without a bound. If neither side broke, there is nothing to
+/// tell.
 fn of_rates(over: &SearchOutcome, under: &SearchOutcome) -> Option<RatioFigure> {
     let ratio = divided(over.sustained_qps?, under.sustained_qps?).filter(|ratio| *ratio > 0.0)?;
     let low = under

@@ -1,4 +1,4 @@
-//! One target's figures at equal load.
+//! Computes a target's figures at equal load.
 
 use super::{divided, equal};
 use crate::{
@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Points of the latency curve per factor of ten in `1 / (1 - quantile)`.
 const CURVE_POINTS_PER_DECADE: i32 = 12;
-/// No quantile beyond 99.9999%.
+/// The curve ends at 99.9999%.
 const CURVE_DECADES: i32 = 6;
 
 pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
@@ -56,7 +56,8 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
     }
 }
 
-/// A capture at its own times has another rate in every window: then their mean over time. A closed loop has none.
+/// Returns the planned rate. A capture at its own times has another rate in every window, so their mean over time is
+/// returned. A closed loop has no planned rate.
 fn offered_qps(windows: &[&Measured]) -> Option<f64> {
     let first = windows.first()?.window.planned_qps()?;
     let alike = |measured: &&Measured| (measured.window.offered_qps - first).abs() < 1e-9;
@@ -66,7 +67,7 @@ fn offered_qps(windows: &[&Measured]) -> Option<f64> {
     over_time(windows, Window::planned_qps)
 }
 
-/// The mean of a rate, if all windows have it.
+/// Returns the mean of a rate over time, if all windows have it.
 fn over_time(windows: &[&Measured], rate: fn(&Window) -> Option<f64>) -> Option<f64> {
     let windows = windows.iter().map(|measured| &measured.window);
     let seconds: f64 = windows.clone().map(|window| window.duration_s).sum();
@@ -76,7 +77,7 @@ fn over_time(windows: &[&Measured], rate: fn(&Window) -> Option<f64>) -> Option<
     divided(reads?, seconds)
 }
 
-/// The quantile in microseconds, if there is anything to take it of.
+/// Returns the quantile in microseconds, if there are any latencies.
 pub(super) fn micros(latency: &Latencies, quantile: f64) -> Option<f64> {
     (!latency.is_empty()).then(|| nanos_to_micros(latency.value_at_quantile(quantile)))
 }
@@ -173,7 +174,7 @@ fn collector(usages: &[&ProcessUsage], cpu: Duration, wall: Duration) -> Option<
     })
 }
 
-/// Methods that were never asked (those of writes) are left out.
+/// Returns the figures of each method. Methods that were never read (those of writes) are left out.
 fn methods(windows: &[&Measured], paths: &[String]) -> Vec<MethodFigures> {
     let of = |(index, path): (usize, &String)| {
         let mut latency = latencies();
@@ -197,8 +198,8 @@ fn methods(windows: &[&Measured], paths: &[String]) -> Vec<MethodFigures> {
     paths.iter().enumerate().filter_map(of).collect()
 }
 
-/// Evenly spaced on the axis `log(1 / (1 - quantile))`, up to the last quantile that has a read of its own; then the
-/// maximum.
+/// Returns points that are evenly spaced on the axis `log(1 / (1 - quantile))`, up to the last quantile beyond which
+/// there is at least one read. The last point is the maximum.
 fn latency_curve(latency: &Latencies) -> Vec<(f64, f64)> {
     if latency.is_empty() {
         return Vec::new();

@@ -21,7 +21,7 @@ fn figures_are_of_all_rounds_and_ratios_round_by_round() {
     let report = assemble(&fixture::run());
     assert!(!report.void, "{:?}", report.void_reason);
     let baseline = &report.targets[0];
-    // 400 and 800 µs for ten reads each.
+    // Windows of ten reads that take 400 and 800 µs.
     assert!(near(baseline.cpu_us_per_request.unwrap(), 60.0));
     assert!(near(baseline.p50_us.unwrap(), 400.0));
     assert!(near(baseline.p99_us.unwrap(), 800.0));
@@ -127,7 +127,7 @@ fn rates_that_differ_by_window_are_told_by_their_mean() {
 #[test]
 fn void_windows_are_in_the_list_and_in_no_figure() {
     let mut finished = fixture::run();
-    // The baseline's second round: only the first round of `b` has a partner.
+    // Without the baseline's second round, only the first round of `b` has a partner.
     finished.windows[3].window.void = Some("the generator was late".into());
     let report = assemble(&finished);
     assert!(!report.void);
@@ -230,7 +230,7 @@ fn what_a_closed_loop_hides_is_noted() {
     assert_eq!(figure(&report, "b", "max_qps_within_slo"), None);
     assert_eq!(noted(&finished, "Writes came at a rate"), 0);
     assert_eq!(noted(&finished, "at most 3 reads were in flight"), 0);
-    // Of the one server core, a millisecond a second is used.
+    // A millisecond a second is used of the one server core.
     let idle = "Not at full load, of 1 server core: a 0.001, b 0, a again 0.001;";
     assert_eq!(noted(&finished, idle), 1, "{:?}", report.notes);
     finished.windows[0].window.writes = 1;
@@ -241,7 +241,7 @@ fn what_a_closed_loop_hides_is_noted() {
     assert_eq!(noted(&finished, "Writes came at a rate"), 1);
     assert_eq!(noted(&finished, "at most 3 reads were in flight"), 3);
     assert_eq!(noted(&finished, "Not at full load"), 0);
-    // One window at a rate, and it is no closed loop.
+    // If one window has a rate, the run is no closed loop.
     finished.windows[0].window.closed_in_flight = None;
     assert_eq!(assemble(&finished).closed_in_flight(), None);
     assert_eq!(noted(&finished, "Closed loop"), 0);
@@ -251,7 +251,7 @@ fn what_a_closed_loop_hides_is_noted() {
 fn the_estimate_follows_its_formula() {
     let report = assemble(&fixture::run());
     let estimate = report.estimate.unwrap();
-    // 10,000 reads of 60 µs are 0.6 cores; at half use 1.2, for 0.04 an hour.
+    // 10,000 reads of 60 µs are 0.6 cores. With cores used to a half that makes 1.2, at 0.04 an hour.
     assert_eq!(estimate.targets.len(), 2);
     assert!(near(estimate.targets[0].cores, 1.2));
     assert!(near(estimate.targets[0].cost_per_month, 1.2 * 0.04 * 730.0));

@@ -1,7 +1,7 @@
-//! From windows to overheads, and from those to where an answer pays.
+//! Derives the overheads from the windows, and from these the handler from which on an answer pays.
 //!
-//! With overhead `o` per request and Rust `k` times as fast, a handler of `x` µs pays once `x - x/k >= o(x)`: for an
-//! overhead that does not depend on the work, `x = o / (1 - 1/k)`.
+//! If Rust is `k` times as fast and the overhead per request is `o`, a handler of `x` µs pays once `x - x/k >= o(x)`.
+//! For an overhead that does not depend on the work, this is from `x = o / (1 - 1/k)` on.
 
 use super::{
     input::{Finished, IDLE, Measured},
@@ -12,10 +12,10 @@ use crate::{
     report::model::Window,
 };
 
-/// How many times as fast Rust may be.
+/// The factors by which Rust may be faster.
 pub(super) const FASTER: [f64; 3] = [2.0, 4.0, 10.0];
 
-/// The points of full load, ascending in their work.
+/// Returns the points of full load, ascending by their work.
 pub(super) fn points(finished: &Finished) -> Vec<Point> {
     let works = finished.works_us.iter();
     works
@@ -23,12 +23,12 @@ pub(super) fn points(finished: &Finished) -> Vec<Point> {
         .collect()
 }
 
-/// One request at a time.
+/// Returns the point with one request at a time.
 pub(super) fn one_in_flight(finished: &Finished) -> Option<Point> {
     point(finished, Load::OneInFlight, 0.0)
 }
 
-/// Where every answer but the baseline pays.
+/// Returns where each answer except the baseline pays.
 pub(super) fn break_even(
     answers: &[Answer],
     points: &[Point],
@@ -62,13 +62,14 @@ fn overhead(point: &Point, name: &str) -> Option<f64> {
     found.map(|figures| figures.overhead_us)
 }
 
-/// `x = o / (1 - 1/k)`; an overhead below zero is noise.
+/// Returns the break-even of a constant overhead, `x = o / (1 - 1/k)`. An overhead below zero is noise.
 fn flat(overhead_us: f64, faster: f64) -> f64 {
     overhead_us.max(0.0) / (1.0 - 1.0 / faster)
 }
 
-/// The handler from which on the answer pays, whatever else was measured beyond: overheads between two measured ones are
-/// taken to lie on the line through them, those beyond the last to be like that.
+/// Returns the handler from which on the answer pays. It pays at all more expensive handlers that were measured, too.
+/// Between two measured works the overhead is taken to lie on the line through them. Beyond the last, it is taken to
+/// stay the same.
 fn pays_from(overheads: &[(f64, f64)], faster: f64) -> Option<f64> {
     let gain = |(work, overhead): (f64, f64)| work * (1.0 - 1.0 / faster) - overhead;
     let losing = overheads.iter().rposition(|point| gain(*point) < 0.0);
@@ -139,13 +140,14 @@ fn figures(name: &str, own: &[&Measured], baseline: &[&Measured]) -> Option<Figu
     })
 }
 
-/// Of all rounds in which both count: what a round had of the machine must be on both sides.
+/// Returns the difference in CPU per request. It uses the rounds in which both have a window that counts, so that the
+/// state of the machine is the same on both sides.
 fn over(own: &[&Measured], baseline: &[&Measured]) -> Option<f64> {
     let (own, baseline) = (in_both(own, baseline), in_both(baseline, own));
     Some(cpu_of(own)? - cpu_of(baseline)?)
 }
 
-/// Those of `one` whose round `other` has as well.
+/// Returns the windows of `one` whose round `other` has too.
 fn in_both<'a>(one: &[&'a Measured], other: &[&Measured]) -> impl Iterator<Item = &'a Window> {
     let rounds: Vec<u32> = other.iter().map(|m| m.measured.window.round).collect();
     let windows: Vec<_> = one.iter().map(|m| &m.measured.window).collect();
@@ -153,7 +155,7 @@ fn in_both<'a>(one: &[&'a Measured], other: &[&Measured]) -> impl Iterator<Item 
     windows.filter(move |window| rounds.contains(&window.round))
 }
 
-/// Over all windows at once, so that a longer one counts for more.
+/// Returns the CPU per request over all windows at once. A window with more requests has more weight.
 fn cpu_us(windows: &[&Measured]) -> Option<f64> {
     cpu_of(windows.iter().map(|measured| &measured.measured.window))
 }
@@ -166,7 +168,7 @@ fn cpu_of<'a>(windows: impl Iterator<Item = &'a Window>) -> Option<f64> {
     (ok > 0).then(|| cpu as f64 / ok as f64)
 }
 
-/// Lowest and highest difference in a round.
+/// Returns the lowest and the highest difference in a round.
 fn spread(own: &[&Measured], baseline: &[&Measured]) -> Option<(f64, f64)> {
     let in_round = |windows: &[&Measured], round: u32| {
         let found = windows.iter().find(|m| m.measured.window.round == round);
@@ -221,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_overhead_that_grows_is_followed_to_where_it_crosses() {
-        // Half of the work is saved: 5 + x/4 is crossed at 20.
+        // Half of the work is saved, so 5 + x/4 is crossed at 20.
         near(pays_from(&overheads(|work| 5.0 + work / 4.0), 2.0), 20.0);
     }
 

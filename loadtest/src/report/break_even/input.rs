@@ -1,49 +1,49 @@
-//! What a run hands over to be reported.
+//! The results of a break-even run, from which its report is made.
 
 use super::model::{Answer, Load};
 use crate::report::{input, model::Run};
 
-/// Target of the windows in which the Go handler was asked for no work.
+/// The name of the target whose windows ask the Go handler for no work.
 pub const IDLE: &str = "idle";
 
-/// A finished run.
+/// The results of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// When, how and on what.
+    /// When, how and on what machine the run was made.
     pub run: Run,
-    /// What the Go service kept in memory beside its requests.
+    /// What the Go service kept in memory beside its requests, in MiB.
     pub service_heap_mib: u32,
-    /// Who was compared, the baseline first.
+    /// The answers that were compared, the baseline first.
     pub answers: Vec<Answer>,
     /// The baseline's name in its second pass.
     pub again: String,
-    /// Works, ascending.
+    /// The costs of the handler in µs, ascending.
     pub works_us: Vec<f64>,
-    /// In the order run.
+    /// All windows in the order of running.
     pub windows: Vec<Measured>,
-    /// Requests that the Go handler answered though the sidecar should have.
+    /// Requests that the Go handler answered in place of the sidecar.
     pub fallbacks: u64,
-    /// Ended by Ctrl-C.
+    /// Whether Ctrl-C ended the run early.
     pub interrupted: bool,
-    /// Void if more than this share of the windows is.
+    /// The run is void if a larger share of its windows is.
     pub max_void_share: f64,
     /// What was left out, in words.
     pub notes: Vec<String>,
 }
 
-/// A window, and what it was about.
+/// A window, with its load and its work.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// What it was for.
+    /// The load of the window.
     pub load: Load,
-    /// The work of its round.
+    /// The work of the window's round, in µs.
     pub work_us: f64,
-    /// As in every report.
+    /// The same data as in every report.
     pub measured: input::Measured,
 }
 
 impl Measured {
-    /// Whether conclusions may be drawn from it.
+    /// Whether conclusions may be drawn from the window.
     pub(super) fn counts(&self) -> bool {
         self.measured.window.void.is_none() && !self.measured.observed.interrupted
     }

@@ -10,7 +10,7 @@ use crate::{measure::latencies, report::fixture};
 
 const WORKS: [f64; 3] = [0.0, 10.0, 100.0];
 const AGAIN: &str = "local again";
-/// Over local, in µs of CPU.
+/// The overheads over local, in µs of CPU.
 const OVERHEADS: [(&str, f64); 4] = [
     ("local", 0.0),
     ("unary", 20.0),
@@ -18,8 +18,8 @@ const OVERHEADS: [(&str, f64); 4] = [
     ("cgo", 1.0),
 ];
 
-/// Two rounds at every cost. Local costs 10 µs and the work, the others their overhead more; a microsecond more in the
-/// second round, whoever it is.
+/// Makes a run with two rounds at every cost. Local takes 10 µs plus the work, and the others also their overhead. In
+/// the second round each takes a microsecond more.
 pub(crate) fn finished() -> Finished {
     let mut all = fixture::run();
     let template = all.windows.remove(0);

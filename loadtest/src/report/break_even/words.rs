@@ -1,4 +1,4 @@
-//! What the figures say, in sentences.
+//! States the results in sentences.
 
 use super::model::{BreakEven, Figures, Point, Report};
 use crate::report::{
@@ -8,7 +8,7 @@ use crate::report::{
 };
 use std::{fmt::Write as _, path::Path};
 
-/// For the terminal.
+/// Returns the report as text for a terminal.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
@@ -28,7 +28,7 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-/// For a README: the picture, the table, where it pays, and when not to.
+/// Returns the report for a README: the picture, the table, where it pays, and when not to use a sidecar.
 pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String {
     let void = report.void.then(|| {
         let reason = report.void_reason.as_deref().unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn markdown(report: &Report, picture: &Path, folder: &Path) -> String
     )
 }
 
-/// What the Go service kept in memory, if it did.
+/// Describes what the Go service kept in memory, if anything.
 pub(crate) fn heap(report: &Report) -> Option<String> {
     let kept = report.service_heap_mib.filter(|mib| *mib > 0)?;
     Some(format!(
@@ -57,7 +57,7 @@ pub(crate) fn heap(report: &Report) -> Option<String> {
     ))
 }
 
-/// CPU per request, the works below each other.
+/// Returns a table of CPU per request, with one row for each work.
 fn table(report: &Report) -> TextTable {
     let mut table = TextTable::default();
     let names = report.answers.iter().map(|answer| answer.name.clone());
@@ -77,12 +77,12 @@ fn table(report: &Report) -> TextTable {
     table
 }
 
-/// What an answer cost at a point.
+/// Returns the figures of an answer at a point.
 pub(crate) fn figures<'a>(point: &'a Point, answer: &str) -> Option<&'a Figures> {
     point.figures.iter().find(|found| found.answer == answer)
 }
 
-/// A sentence for each answer but the baseline.
+/// Returns a sentence for each answer except the baseline.
 pub(crate) fn where_it_pays(report: &Report) -> Vec<String> {
     let others = report.answers.iter().skip(1);
     let sentences = others.filter_map(|answer| {
@@ -112,7 +112,7 @@ fn one(row: &BreakEven) -> Option<String> {
     Some(format!("{from} on if Rust is {faster} times as fast"))
 }
 
-/// When not to: measured where there is something to measure, said where there is not.
+/// Returns when not to use a sidecar, with measured figures where there are some.
 pub(crate) fn when_not(report: &Report) -> Vec<String> {
     [cheap(report), Some(pure(report)), few(report)]
         .into_iter()

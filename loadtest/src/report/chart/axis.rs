@@ -1,6 +1,6 @@
-//! Axes: from numbers to places, and where the ticks are.
+//! Axes: they map numbers to places, and choose the ticks.
 
-/// Units that a character of a tick takes, and those between two ticks.
+/// The width of a character in a tick's label, and the least gap between two labels.
 const CHARACTER: f64 = 7.2;
 const GAP: f64 = 12.0;
 
@@ -8,9 +8,9 @@ const GAP: f64 = 12.0;
 enum Scale {
     Linear,
     Log,
-    /// `log(1 + x)`: begins at zero, and still shows small values apart.
+    /// `log(1 + x)`: begins at zero, and still keeps small values apart.
     FromZero,
-    /// Of quantiles: `log(1 / (1 - q))`, on which each further nine takes the same room.
+    /// For quantiles: `log(1 / (1 - q))`, on which each further nine takes the same room.
     Nines,
 }
 
@@ -18,7 +18,7 @@ enum Scale {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::report) struct Tick {
     pub(in crate::report) at: f64,
-    /// Empty: a line without words.
+    /// An empty label leaves a line without words.
     pub(in crate::report) label: String,
 }
 
@@ -34,7 +34,7 @@ pub(in crate::report) struct Axis {
 }
 
 impl Axis {
-    /// From zero to a round number above `highest`.
+    /// An axis from zero to a round number above `highest`.
     pub(in crate::report) fn linear(highest: f64, label: &str, words: fn(f64) -> String) -> Self {
         let highest = if highest > 0.0 { highest } else { 1.0 };
         let step = round_step(highest / 5.0);
@@ -58,7 +58,7 @@ impl Axis {
         }
     }
 
-    /// From a round number below `lowest` to one above `highest`, both above zero.
+    /// An axis from a round number below `lowest` to one above `highest`. Both must be above zero.
     pub(in crate::report) fn log(
         lowest: f64,
         highest: f64,
@@ -92,7 +92,7 @@ impl Axis {
         }
     }
 
-    /// Ratios around 1, without rounding its ends outwards.
+    /// An axis of ratios around 1, whose ends are not rounded outwards.
     pub(in crate::report) fn ratios(lowest: f64, highest: f64, words: fn(f64) -> String) -> Self {
         let (low, high) = (lowest.min(0.8) / 1.06, highest.max(1.25) * 1.06);
         let inside = |at: &f64| (low..=high).contains(at);
@@ -113,7 +113,7 @@ impl Axis {
         }
     }
 
-    /// From zero to the last of these values, ascending, with a tick at each.
+    /// An axis from zero to the last of these ascending values, with a tick at each.
     pub(in crate::report) fn from_zero(
         values: &[f64],
         label: &str,
@@ -134,7 +134,7 @@ impl Axis {
         }
     }
 
-    /// Quantiles up to `highest`, which is below 1.
+    /// An axis of quantiles up to `highest`, which must be below 1.
     pub(in crate::report) fn nines(highest: f64, label: &str, words: fn(f64) -> String) -> Self {
         let named = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
         let ticks = named.into_iter().filter(|at| *at <= highest + 1e-12);
@@ -153,7 +153,7 @@ impl Axis {
         }
     }
 
-    /// 0 at the low end, 1 at the high end.
+    /// Maps a value to its place: 0 at the low end, 1 at the high end.
     pub(in crate::report) fn place(&self, value: f64) -> f64 {
         let place = |value: f64| match self.scale {
             Scale::Linear => value,
@@ -165,8 +165,8 @@ impl Axis {
         ((place(value) - low) / (high - low)).clamp(0.0, 1.0)
     }
 
-    /// Ticks of a horizontal axis of this length: those whose words would meet keep their line and lose their words;
-    /// `first` is kept whatever is beside it.
+    /// Returns the ticks of a horizontal axis of this length. A label that would touch another is dropped, but its line
+    /// stays. The label at `first` is always kept.
     pub(in crate::report) fn ticks_for(&self, length: f64, first: Option<f64>) -> Vec<Tick> {
         let is_first = |tick: &Tick| first.is_some_and(|first| (first - tick.at).abs() < 1e-9);
         let room = |tick: &Tick| Room {
@@ -192,7 +192,7 @@ impl Axis {
     }
 }
 
-/// What a tick's words take of the axis.
+/// The part of the axis that a label takes.
 struct Room {
     middle: f64,
     half: f64,
@@ -209,7 +209,7 @@ fn half_width(label: &str) -> f64 {
     f64::from(characters) * CHARACTER / 2.0
 }
 
-/// 1, 2, 2.5 or 5 times a power of ten, at least `least`.
+/// Returns 1, 2, 2.5 or 5 times a power of ten, at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     let factor = [1.0, 2.0, 2.5, 5.0]
@@ -218,7 +218,7 @@ fn round_step(least: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// 1, 2 and 5 times powers of ten that enclose the range.
+/// Returns the numbers 1, 2 and 5 times powers of ten that enclose the range.
 fn marks(lowest: f64, highest: f64) -> Vec<f64> {
     let mut power = 10_f64.powf(lowest.log10().floor());
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Lines and points over two axes.
+//! Charts with lines and points over two axes.
 
 use super::{
     WIDTH,
@@ -19,25 +19,25 @@ pub(in crate::report) struct Point {
     pub(in crate::report) x: f64,
     pub(in crate::report) y: f64,
     pub(in crate::report) kind: Kind,
-    /// Shown when it is pointed at.
+    /// The text that is shown when the mouse is on it.
     pub(in crate::report) title: String,
 }
 
-/// One target's.
+/// The data of one target.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Series {
     pub(in crate::report) name: String,
     pub(in crate::report) style: usize,
     pub(in crate::report) points: Vec<Point>,
-    /// Ascending in what was asked for.
+    /// The line through the rates that held, in ascending order.
     pub(in crate::report) line: Vec<(f64, f64)>,
-    /// From the last that held to those that broke.
+    /// The line from the last rate that held through the rates that broke.
     pub(in crate::report) broken: Vec<(f64, f64)>,
-    /// The baseline again.
+    /// Whether this is the baseline's second pass.
     pub(in crate::report) dashed: bool,
 }
 
-/// A horizontal line that must not be crossed.
+/// A horizontal line that values must not cross.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Limit {
     pub(in crate::report) at: f64,

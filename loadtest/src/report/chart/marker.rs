@@ -1,16 +1,16 @@
-//! Marks of a target: a colour and a shape, so that colour alone never tells.
+//! Marks of targets. Each has a colour and a shape, so that they can be told apart without the colour.
 
-/// Targets beyond this share a mark with an earlier one.
+/// The number of different marks. Further targets share the mark of an earlier one.
 const STYLES: usize = 6;
 
 /// How a point is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::report) enum Kind {
-    /// The objective held: filled.
+    /// The objective held: the mark is filled.
     Held,
-    /// It broke: hollow.
+    /// The objective broke: the mark is hollow.
     Broken,
-    /// Does not count: a small cross.
+    /// The window does not count: the mark is a small cross.
     Void,
 }
 
@@ -24,12 +24,12 @@ impl Kind {
     }
 }
 
-/// The CSS class that carries the colour of the target at this place.
+/// Returns the CSS class with the colour of the target at this place.
 pub(in crate::report) fn class(style: usize) -> String {
     format!("s{}", style % STYLES)
 }
 
-/// A mark around a place.
+/// Draws a mark.
 pub(in crate::report) fn mark(style: usize, kind: Kind, (x, y): (f64, f64), title: &str) -> String {
     let size = if kind == Kind::Void { 2.6 } else { 4.0 };
     let shape = match (kind, style % STYLES) {

@@ -1,4 +1,4 @@
-//! Ratios as dots with their spread, over the noise floor as a band.
+//! The chart of ratios: dots with their spread, above a band that is the noise floor.
 
 use super::{
     WIDTH,
@@ -15,11 +15,11 @@ const ROW: f64 = 19.0;
 const LEFT: f64 = 160.0;
 const RIGHT: f64 = WIDTH - 82.0;
 const TOP: f64 = 8.0;
-/// More is cut off; the whole name is in the table beside.
+/// Longer names are cut. The table beside the chart has the whole name.
 const LONGEST_NAME: usize = 20;
 const LONGEST_BASELINE: usize = 34;
 
-/// A figure, and each target's ratio.
+/// A figure, with the ratio of each target.
 #[derive(Debug)]
 pub(in crate::report) struct Group<'a> {
     pub(in crate::report) title: String,
@@ -27,7 +27,7 @@ pub(in crate::report) struct Group<'a> {
     pub(in crate::report) noise: Option<(f64, f64)>,
 }
 
-/// A target's ratio.
+/// The ratio of one target.
 #[derive(Debug)]
 pub(in crate::report) struct Row<'a> {
     pub(in crate::report) name: &'a str,
@@ -35,7 +35,7 @@ pub(in crate::report) struct Row<'a> {
     pub(in crate::report) figure: &'a RatioFigure,
 }
 
-/// The chart, or nothing if there are no ratios.
+/// Returns the chart, or `None` without ratios.
 pub(in crate::report) fn svg(baseline: &str, groups: &[Group<'_>]) -> Option<String> {
     let figures = || {
         groups
@@ -79,7 +79,7 @@ fn place(axis: &Axis, ratio: f64) -> f64 {
     LEFT + axis.place(ratio) * (RIGHT - LEFT)
 }
 
-/// `0.5×`, without the zeros that a headline keeps.
+/// Formats a tick such as `0.5×`, without the trailing zeros that a headline keeps.
 fn short(ratio: f64) -> String {
     format!("{}×", crate::report::format::significant(ratio))
 }

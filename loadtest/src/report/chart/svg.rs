@@ -1,14 +1,14 @@
-//! Elements of SVG. Text is escaped here and nowhere else.
+//! Elements of SVG. All text is escaped here.
 
 use crate::report::html::escape;
 
-/// An SVG under construction.
+/// An SVG that is being drawn.
 #[derive(Debug, Default)]
 pub(super) struct Svg {
     body: String,
 }
 
-/// Which end of a text is at its x.
+/// The end of a text that is at its x.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Anchor {
     Start,
@@ -35,7 +35,7 @@ impl Svg {
         ));
     }
 
-    /// A line through the points; fewer than two are no line.
+    /// Draws a line through the points. Fewer than two make no line.
     pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)]) {
         if points.len() < 2 {
             return;
@@ -64,7 +64,7 @@ impl Svg {
         ));
     }
 
-    /// The whole element, with what a screen reader says of it.
+    /// Returns the whole element, with a title and a description for screen readers.
     pub(super) fn finish(self, id: &str, height: f64, title: &str, description: &str) -> String {
         format!(
             r#"<svg class="chart" id="{id}" viewBox="0 0 {} {height:.0}" role="img" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{}</title><desc id="{id}-desc">{}</desc>{}</svg>"#,

@@ -1,4 +1,4 @@
-//! The page and the picture of a break-even report.
+//! The page of a break-even report, and its picture.
 
 mod charts;
 
@@ -18,7 +18,7 @@ use crate::report::{
 
 pub(in crate::report) use charts::standalone;
 
-/// The whole page.
+/// Returns the whole page.
 pub(in crate::report) fn page(report: &Report) -> String {
     let plain = plain(report);
     let sections = [
@@ -39,7 +39,7 @@ pub(in crate::report) fn page(report: &Report) -> String {
     )
 }
 
-/// What all reports have, as the sections that all reports have take it.
+/// Converts the report to one of the usual kind, for the sections that both kinds share.
 fn plain(report: &Report) -> model::Report {
     let windows = report.windows.iter().map(|row| model::Window {
         target: match row.window.phase {
@@ -117,7 +117,7 @@ fn break_even(report: &Report) -> Table {
     table
 }
 
-/// Where it pays, and below that where it does for requests that come alone.
+/// The cell of an answer: the handler from which on it pays, and below it the same for requests that come alone.
 fn from(row: &BreakEven) -> Cell {
     let beyond = if row.extrapolated {
         "<small>beyond what was measured</small>"

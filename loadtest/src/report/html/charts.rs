@@ -1,4 +1,4 @@
-//! Windows as charts.
+//! Charts of the windows.
 
 use super::{
     escape,
@@ -145,12 +145,12 @@ fn kind(window: &Window) -> Kind {
 }
 
 fn cores(window: &Window) -> Option<f64> {
-    // Not over the duration: what an overloaded target answers after its window costs CPU as well.
+    // Not CPU over the window's duration: what an overloaded target answers after the window costs CPU too.
     let cores = window.cpu_us_per_request? * window.achieved_qps / 1e6;
     cores.is_finite().then_some(cores)
 }
 
-/// A target's points, with a line through the median of each rate.
+/// Returns a target's points, with a line through the median at each rate.
 fn series(report: &Report, target: &Target, phases: &[Phase], value: Value) -> Option<Series> {
     let of = |window: &&Window| window.target == target.name && phases.contains(&window.phase);
     let windows: Vec<(&Window, f64)> = report
@@ -178,7 +178,8 @@ fn series(report: &Report, target: &Target, phases: &[Phase], value: Value) -> O
 
 type Line = Vec<(f64, f64)>;
 
-/// Up to the highest rate of which a window held, and from there on. Without a planned rate, windows are points only.
+/// Returns two lines: up to the highest rate at which a window held, and from there on. Windows without a planned rate
+/// are points only.
 fn lines(windows: &[(&Window, f64)]) -> (Line, Line) {
     let counted = windows
         .iter()
@@ -358,7 +359,7 @@ fn percentiles(report: &Report) -> Option<Chart> {
     })
 }
 
-/// `99.9%`: as many digits as there are nines.
+/// Formats a quantile such as `99.9%`, with as many digits as it has nines.
 fn percentile(quantile: f64) -> String {
     let above = 1.0 - quantile;
     match above {

@@ -1,4 +1,4 @@
-//! What a planned load would need and cost.
+//! The estimate: what a planned load would need and cost.
 
 use super::{
     escape, section as wrap,

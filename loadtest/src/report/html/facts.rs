@@ -1,4 +1,4 @@
-//! When, how and on what; what the words mean; how to do it again.
+//! Facts about the run, the meaning of the words, and how to run it again.
 
 use super::{escape, section as wrap};
 use crate::report::{
@@ -7,7 +7,7 @@ use crate::report::{
     summary::{generator, real},
 };
 
-/// What stands above everything else: the title, and what a reader must know before reading on.
+/// Returns the top of the page: the title, and what a reader must know before reading on.
 pub(super) fn header(report: &Report) -> String {
     let run = &report.run;
     format!(
@@ -239,7 +239,7 @@ pub(super) fn rerun(report: &Report) -> Option<String> {
     Some(wrap("rerun", "Do it again", &body))
 }
 
-/// As a shell takes it.
+/// Quotes an argument for a shell.
 fn quoted(argument: &str) -> String {
     let plain =
         |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);

@@ -39,7 +39,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
     ))
 }
 
-/// The mark of a target: its place in the list.
+/// Returns the style of a target's mark, which is its place in the list.
 pub(super) fn style_of(report: &Report, target: &str) -> usize {
     let place = report.targets.iter().position(|known| known.name == target);
     place.unwrap_or_default()
@@ -51,7 +51,7 @@ fn ratio_table(report: &Report, shown: &[&Ratio]) -> Table {
         number(Cell::markup(format!(
             "<span class=\"keyed\">{}<span>{}</span></span>",
             key(style),
-            // A long name may break there.
+            // The browser may break a long name there.
             escape(&ratio.target).replace(':', ":<wbr>")
         )))
     });
@@ -109,7 +109,7 @@ fn cell(figure: Option<&RatioFigure>, more_is_better: bool) -> Cell {
     ))
 }
 
-/// A mark as in the charts.
+/// Draws a target's mark for a legend.
 pub(super) fn key(style: usize) -> String {
     let mark = marker::mark(style, marker::Kind::Held, (6.0, 6.0), "");
     format!("<svg class=\"key\" viewBox=\"0 0 12 12\" aria-hidden=\"true\">{mark}</svg>")

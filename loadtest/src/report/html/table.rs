@@ -1,13 +1,13 @@
-//! Tables that scroll by themselves where the page is narrow.
+//! Tables, which scroll on their own where the page is too narrow.
 
 use super::escape;
 
-/// A cell's content.
+/// The content of a cell.
 #[derive(Debug, Clone)]
 pub(super) struct Cell(String);
 
 impl Cell {
-    /// Markup that was made here, from escaped parts.
+    /// Makes a cell of markup, whose parts must be escaped already.
     pub(super) fn markup(markup: String) -> Self {
         Self(markup)
     }
@@ -42,7 +42,7 @@ pub(super) fn words(title: impl Into<Cell>) -> Column {
     }
 }
 
-/// A table; the first cell of a row is its heading.
+/// A table. The first cell of a row is the row's heading.
 #[derive(Debug)]
 pub(super) struct Table {
     caption: String,
@@ -99,7 +99,7 @@ impl Table {
     }
 }
 
-/// A figure, or a dash where there is none.
+/// A cell with a figure, or a dash if there is none.
 pub(super) fn told(value: Option<f64>, words: fn(f64) -> String) -> Cell {
     value.map_or_else(|| Cell::from("–"), |value| Cell::from(words(value)))
 }

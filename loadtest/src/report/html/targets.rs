@@ -1,4 +1,4 @@
-//! Figures of targets, methods and processes.
+//! The figures of targets, methods and processes.
 
 use super::{
     escape,
@@ -12,7 +12,7 @@ use crate::report::{
     summary::{memory, real},
 };
 
-/// A target's name with its mark, and what it is.
+/// A cell with a target's mark and name, and what it is.
 fn name(report: &Report, target: &Target) -> Cell {
     let style = if target.against_itself {
         0
@@ -36,7 +36,7 @@ fn name_only(report: &Report, target: &Target) -> Cell {
     Cell::markup(format!("{}{}", key(style), escape(&target.name)))
 }
 
-/// A column of rates.
+/// The title of a column of rates, and the rate.
 type Rate = (&'static str, fn(&Target) -> Option<f64>);
 
 const SEARCHED: &[Rate] = &[
@@ -45,7 +45,7 @@ const SEARCHED: &[Rate] = &[
     }),
     ("Broke it, reads/s", |target| target.min_qps_broken),
 ];
-/// A closed loop searches for none.
+/// A closed loop searches for no rate.
 const ANSWERED: &[Rate] = &[("Answered, reads/s", |target| target.achieved_qps)];
 
 pub(super) fn section(report: &Report) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Every window, void ones included.
+//! The table of all windows, void ones included.
 
 use super::{
     section as wrap,
@@ -82,7 +82,7 @@ fn state(window: &Window) -> String {
     match (&window.void, &window.broke) {
         (Some(reason), _) => format!("void: {reason}"),
         (None, Some(rule)) => format!("broke: {rule}"),
-        // A closed loop has only errors to be broken by.
+        // In a closed loop only errors can break a rule.
         (None, None) if window.phase == Phase::WarmUp || window.closed_in_flight.is_some() => {
             "–".to_owned()
         }

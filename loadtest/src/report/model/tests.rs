@@ -7,7 +7,7 @@ use crate::report::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Members whose keys are data.
+/// Members whose keys are data, not names of fields.
 const MAPS: [&str; 2] = ["versions", "statuses"];
 
 fn full() -> Report {

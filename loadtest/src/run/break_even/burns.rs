@@ -1,11 +1,11 @@
-//! Requests that ask for some CPU, and nothing else.
+//! The workload of the break-even report: requests that ask for some CPU time.
 
 use crate::traffic::{Method, Request, Workload};
 use prost::Message;
 
-/// The one method.
+/// The only method.
 const PATH: &str = "/burn.v1.BurnService/Burn";
-/// Different requests; a power of two.
+/// The number of different requests, a power of two.
 const POOL: u64 = 256;
 
 /// `burn.v1.BurnRequest`.
@@ -17,7 +17,7 @@ struct BurnRequest {
     ticket: u64,
 }
 
-/// Requests that are ready to be sent.
+/// The encoded requests.
 #[derive(Debug)]
 pub(super) struct Burns {
     methods: [Method; 1],
@@ -27,7 +27,7 @@ pub(super) struct Burns {
 impl Burns {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn new(work_us: f64) -> Self {
-        // The command line keeps it far below what would not fit.
+        // The limits of the command line make sure that it fits.
         let work_ns = (work_us * 1e3).round() as u32;
         let message = |ticket| BurnRequest { work_ns, ticket }.encode_to_vec();
         Self {
@@ -35,7 +35,7 @@ impl Burns {
                 path: PATH.to_owned(),
                 hot: true,
             }],
-            // Tickets from 1 on: one that is 0 is not encoded, which would make its request shorter.
+            // Tickets start at 1. A ticket of 0 is not encoded, so its request would be shorter.
             messages: (1..=POOL).map(message).collect(),
         }
     }

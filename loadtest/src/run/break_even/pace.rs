@@ -1,28 +1,28 @@
-//! How long and how often: from the time there is.
+//! The lengths and the number of windows, for the time that there is.
 
 use super::{VISIT, Visit, too_short};
 use crate::{error::Result, report::break_even::model::Load, topology::burn::Answer};
 use std::time::Duration;
 
-/// Windows of warm-up for each answer.
+/// The number of warm-up windows of each answer.
 pub(super) const WARM_UPS: u32 = 2;
-/// Of a closed loop.
+/// A closed loop has no rate.
 pub(super) const NO_RATE: f64 = 0.0;
-/// Even gaps of 0.5 ms: longer than any answer takes, so that one at a time is under way.
+/// Even gaps of 0.5 ms. No answer takes that long, so one request at a time is under way.
 const ALONE_QPS: f64 = 2000.0;
 
 const WARM_UP: Duration = Duration::from_millis(1500);
 const WINDOW: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-/// From the end of a window to the begin of the next, connections included.
+/// The time from the end of a window to the beginning of the next, which includes opening the connections.
 const BETWEEN: Duration = Duration::from_millis(60);
-/// To start the servers, and to write the report.
+/// The time to start the servers and to write the report.
 const AROUND: Duration = Duration::from_secs(5);
-/// Windows that are shorter are better fewer.
+/// Instead of windows shorter than this, there is one pass only.
 const SHORT: Duration = Duration::from_millis(400);
-/// Passes over all costs, if there is time.
+/// The number of passes over all costs, if there is time.
 const PASSES: u32 = 2;
 
-/// What is run.
+/// The windows to run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pace {
     pub(super) passes: u32,
@@ -30,12 +30,12 @@ pub(super) struct Pace {
     works_us: Vec<f64>,
 }
 
-/// The warm-up's window.
+/// Returns the length of a warm-up window.
 pub(super) fn warm_up(budget: Duration) -> Duration {
     WARM_UP.min(budget / 40).max(WINDOW.0)
 }
 
-/// Fails if not even the shortest windows fit.
+/// Fails if not even the shortest windows fit into the budget.
 pub(super) fn fits(works_us: &[f64], budget: Duration) -> Result<()> {
     let answers = u32::try_from(Answer::ALL.len()).unwrap_or(u32::MAX);
     let warm_ups = warm_up(budget) * answers * WARM_UPS;
@@ -46,20 +46,20 @@ pub(super) fn fits(works_us: &[f64], budget: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Windows of one pass.
+/// Returns the number of windows of one pass.
 fn windows(works_us: &[f64]) -> u32 {
     let each = works_us.iter().map(|work| members(Load::Full, *work));
     (each.sum::<u32>() + members(Load::OneInFlight, 0.0)) * VISIT
 }
 
-/// The answers, the baseline again, and if there is work the baseline without.
+/// Returns the number of targets: the answers, the baseline again, and the baseline without work if there is work.
 fn members(load: Load, work_us: f64) -> u32 {
     let answers = u32::try_from(Answer::ALL.len()).unwrap_or(u32::MAX);
     answers + 1 + u32::from(load == Load::Full && work_us > 0.0)
 }
 
 impl Pace {
-    /// For the time that is left.
+    /// Chooses the lengths for the time that is left.
     pub(super) fn new(works_us: &[f64], left: Duration) -> Self {
         let left = left.saturating_sub(AROUND / 2);
         let window = |passes: u32| {
@@ -74,7 +74,7 @@ impl Pace {
         }
     }
 
-    /// Of one pass; every second goes backwards.
+    /// Returns the visits of one pass. Every second pass runs backwards.
     pub(super) fn visits(&self, pass: u32) -> Vec<Visit> {
         let visit = |load, work_us, qps| Visit {
             load,
@@ -93,7 +93,7 @@ impl Pace {
         visits
     }
 
-    /// How long a visit takes.
+    /// Returns how long a visit takes.
     pub(super) fn cost(&self, visit: &Visit) -> Duration {
         (self.window + BETWEEN) * members(visit.load, visit.work_us) * VISIT
     }

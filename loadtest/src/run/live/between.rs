@@ -1,4 +1,4 @@
-//! What is done between windows, so that each target begins its own as the others did.
+//! What happens between windows, so that all targets begin theirs under the same conditions.
 
 use crate::{measure::Observed, process::Meter};
 use std::{
@@ -7,27 +7,28 @@ use std::{
     time::Duration,
 };
 
-/// gRPC's DEADLINE_EXCEEDED, which reads that were given up count as.
+/// gRPC's DEADLINE_EXCEEDED: the status of reads that were given up.
 const GIVEN_UP: u32 = 4;
-/// Between two looks at the servers' CPU time, and as much of it as servers at rest use.
+/// The time between two looks at the servers' CPU time, and the most CPU time that servers at rest use in it.
 const PERIOD: Duration = Duration::from_millis(100);
 const AT_REST: Duration = Duration::from_millis(20);
-/// Longest wait for that, in periods.
+/// The longest wait for servers to rest, in periods.
 const MOST_PERIODS: u32 = 50;
 
-/// The write that all windows of a round begin with.
+/// Finds the write that all windows of a round begin with.
 ///
-/// Targets that broke early have done fewer writes than the others, and the baseline's second pass makes it do more of
-/// them: without this, no two of them would ever be at the same position again.
+/// Targets that broke early have done fewer writes than the others, and the baseline does more because of its second
+/// pass. Without a common first write no two targets would ever be at the same position again.
 #[derive(Debug, Default)]
 pub(super) struct FirstWrite {
-    /// The round's seed, and its first write.
+    /// The round's seed and its first write.
     round: Option<(u64, u64)>,
 }
 
 impl FirstWrite {
-    /// Of the round with this seed, when the target that has done most would go on with `furthest`. Only the baseline's
-    /// other pass of the round begins later, and is compared with nobody.
+    /// Returns the first write of the round with this seed. `furthest` is the next write of the target that has done
+    /// most. Only the later one of the baseline's two windows in the round begins later, and its replies are not
+    /// compared.
     pub(super) fn of(&mut self, seed: u64, furthest: u64) -> u64 {
         match self.round {
             Some((of, first)) if of == seed => first,
@@ -39,12 +40,14 @@ impl FirstWrite {
     }
 }
 
-/// Whether the target may still be at work for nobody: an interrupted window is followed by no other.
+/// Whether the target may still be working on reads that were given up. It does not matter after an interrupted window,
+/// because no other follows.
 pub(super) fn gave_up(observed: &Observed) -> bool {
     observed.statuses.contains_key(&GIVEN_UP) && !observed.interrupted
 }
 
-/// Lets servers finish what was given up: they may still work on it, on the cores of the target that comes next.
+/// Waits until the servers rest. They may still be working on reads that were given up, and the next target's servers
+/// use the same cores.
 pub(super) fn settle(meter: &Meter, stop: &AtomicBool) {
     let mut before = meter.sample();
     until_at_rest(|| {
@@ -61,7 +64,8 @@ pub(super) fn settle(meter: &Meter, stop: &AtomicBool) {
     });
 }
 
-/// `used` waits for a period and gives the CPU time used in it; `None`: there is nothing to wait for.
+/// Calls `used` until the servers rest. It waits for a period and returns the CPU time used in it, or `None` if there
+/// is nothing to wait for.
 fn until_at_rest(mut used: impl FnMut() -> Option<Duration>) {
     for _ in 0..MOST_PERIODS {
         if used().is_none_or(|used| used <= AT_REST) {
@@ -75,7 +79,8 @@ mod tests {
     use super::*;
     use crate::run::sample;
 
-    /// Runs passes over targets by their place (the last one is the baseline's second pass) of ten writes each.
+    /// Runs passes over targets, given by their index (the last one is the baseline's second pass), with ten writes per
+    /// window. Returns the first writes of the windows that are compared, by pass.
     fn first_writes(passes: &[&[usize]], targets: usize) -> Vec<Vec<u64>> {
         let mut first_write = FirstWrite::default();
         let mut next = vec![0_u64; targets];

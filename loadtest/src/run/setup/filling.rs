@@ -1,4 +1,4 @@
-//! What targets are filled with, and the ids that are asked for.
+//! Prepares the ledger that targets are filled with, and the ids that requests ask for.
 
 use crate::{
     cli,
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Instant};
 
-/// Ledger and ids of a run.
+/// The ledger and the ids of a run.
 #[derive(Default)]
 pub(super) struct Filling {
     pub(super) db: Option<PathBuf>,
@@ -20,7 +20,8 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    /// A ledger that was given may be shorter than the one that the scenario would make.
+    /// Sets the scenario's highest position to that of the ledger in use. A ledger that the user gave may be shorter
+    /// than a generated one.
     pub(super) fn fit(&self, scenario: &mut Scenario) {
         if let Some(size) = self.size {
             scenario.ledger.transactions = size.position;
@@ -28,7 +29,7 @@ impl Filling {
     }
 }
 
-/// Whether requests name ids that only a ledger can tell.
+/// Whether requests need ids that come from the ledger.
 pub(super) fn needs_ids(parts: &Parts) -> bool {
     let Some(scenario) = &parts.scenario else {
         return false;
@@ -84,7 +85,7 @@ pub(super) fn fill(
     Ok(filling)
 }
 
-/// The ledger that targets get copies of.
+/// Returns the ledger that targets get copies of.
 fn base(
     run: &cli::Run,
     parts: &Parts,
@@ -93,7 +94,7 @@ fn base(
     stop: &AtomicBool,
 ) -> Result<PathBuf> {
     if let Some(given) = &run.options.servers.db {
-        // Of a copy, since listing the ids opens it.
+        // Copied, because listing the ids opens it.
         let base = rig.work.join("base").join("ledger.db");
         ledger::copy(given, &base)?;
         return Ok(base);

@@ -16,7 +16,7 @@ fn minimal() -> String {
     format!("title = \"Some\"{MIX}")
 }
 
-/// The mistakes of a scenario that begins with a title and ends with a mix, without the file's name.
+/// Returns the mistakes of a scenario that begins with a title and ends with a mix, without the file's name.
 fn mistakes_of(middle: &str) -> Vec<String> {
     mistakes(&format!("title = \"Some\"\n{middle}{MIX}"))
 }

@@ -31,7 +31,7 @@ fn window() -> Window {
     fixture::measured(0, "sidecar", 0, 400.0).window
 }
 
-/// A terminal; unlike the kernel's, it takes no line feed for a new line.
+/// A terminal in memory. In contrast to the kernel's, it does not treat a line feed as a new line.
 #[derive(Clone)]
 struct Screen(InMemoryTerm);
 
@@ -131,7 +131,7 @@ fn no_line_is_wider_than_the_terminal() {
             view.end(&broken, some);
             view.begin(&now(), some);
             view.progress(&progress(), Duration::from_secs(1), Some(0.5), some);
-            // None was wrapped.
+            // No line was wrapped.
             assert_eq!(view.out.0.contents().lines().count(), 5, "{width}");
         });
     }

@@ -1,4 +1,4 @@
-//! The target: a server that answers as the method's name says.
+//! The target: a server whose methods behave as their names say.
 
 use super::*;
 use http_body_util::combinators::BoxBody;
@@ -8,13 +8,13 @@ use tokio::task::JoinSet;
 type AnyBody = BoxBody<Bytes, hyper::Error>;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Tells when a call is given up.
+/// Notifies when a call is given up.
 struct OnDrop(Arc<Notify>);
 
-/// Keeps the target from adding a content-length.
+/// A body without a known size, so that hyper adds no content-length.
 struct UnknownSize<B>(Pin<Box<B>>);
 
-/// Of an answer that is headers alone.
+/// The body of an answer that consists of headers only.
 struct Nothing;
 
 pub(super) fn start(
@@ -43,7 +43,7 @@ pub(super) fn start(
     (runtime.spawn(serving), address)
 }
 
-/// Echoes what it gets, unless the method's name says otherwise.
+/// Echoes the request, unless the method's name says otherwise.
 async fn answer(
     request: Request<Incoming>,
     hanging: Arc<Notify>,

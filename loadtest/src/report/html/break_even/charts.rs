@@ -1,4 +1,4 @@
-//! The curves.
+//! The charts of a break-even report.
 
 use super::{STYLE, escape, wrap};
 use crate::report::{
@@ -15,7 +15,7 @@ use crate::report::{
     html::{charts::figure, headline::key},
 };
 
-/// Size of one chart, and the gap between two, in the picture.
+/// The size of one chart, and the gap between two, in the picture.
 const CHART: (f64, f64) = (460.0, 320.0);
 const GAP: f64 = 36.0;
 /// Room above the charts for their titles and keys.
@@ -39,7 +39,7 @@ pub(super) fn section(report: &Report) -> Option<String> {
     ))
 }
 
-/// A picture that needs no page: what pays, and CPU per request.
+/// Returns a picture that needs no page, with the charts of the overhead and of the CPU per request.
 pub(in crate::report) fn standalone(report: &Report) -> String {
     let (width, height) = (CHART.0 * 2.0 + GAP, CHART.1 + HEAD);
     let left = panel(&overheads(report), 0.0);
@@ -110,7 +110,7 @@ fn overheads(report: &Report) -> Chart {
     let y = Axis::linear(highest, "µs of CPU a request, over local", significant);
     let top = y.ticks.last().map_or(highest, |tick| tick.at);
     let last = report.points.last().map_or(0.0, |point| point.work_us);
-    // Marks of the answers stay theirs in all charts.
+    // Each answer has the same mark in all charts, so the lines of savings use other marks.
     for (style, faster) in [(0, 2.0), (4, 4.0), (5, 10.0)] {
         series.push(saved(faster, style, last, top));
     }
@@ -125,7 +125,7 @@ fn overheads(report: &Report) -> Chart {
     }
 }
 
-/// What is saved by work that is so many times as fast, up to the top of the chart.
+/// The CPU that is saved by work that is `faster` times as fast, up to the top of the chart.
 fn saved(faster: f64, style: usize, last: f64, top: f64) -> Series {
     let share = 1.0 - 1.0 / faster;
     let end = last.min(top / share);
@@ -193,7 +193,7 @@ fn highest(series: &[Series]) -> f64 {
     values.map(|point| point.1).fold(0.0, f64::max)
 }
 
-/// A curve for each answer from the `first` on.
+/// Returns a curve for each answer, beginning with the answer at index `first`.
 fn curves(report: &Report, first: usize, value: Value) -> Vec<Series> {
     let answers = report.answers.iter().enumerate().skip(first);
     let curve = |(style, answer): (usize, &crate::report::break_even::model::Answer)| {

@@ -1,8 +1,8 @@
-//! What is said of a mix.
+//! Mistakes in a mix.
 
 use super::*;
 
-/// The mistakes of one entry of the mix, whose first line is 3.
+/// Returns the mistakes of one entry of the mix, whose first line is 3.
 fn mix_mistakes(entry: &str) -> Vec<String> {
     mistakes(&format!("title = \"Some\"\n[[mix]]\n{entry}\n"))
 }
