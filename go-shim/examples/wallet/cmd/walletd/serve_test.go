@@ -148,7 +148,9 @@ func TestServeFromStartToStop(t *testing.T) {
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		restore := proc.NotIgnored(signal)
 		s := startServing(t, filepath.Join(t.TempDir(), "wallet.db"), "--drain-ms", "30000")
+		restore()
 		checkReflection(t, s.conn)
 		if _, err := reflectionpb.NewServerReflectionClient(s.conn).ServerReflectionInfo(t.Context()); err != nil {
 			t.Fatal(err)

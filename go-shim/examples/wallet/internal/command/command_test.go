@@ -43,7 +43,10 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
+		restore := proc.NotIgnored(signal)
+		err = cmd.Start()
+		restore()
+		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := bufio.NewReader(output).ReadString('\n'); err != nil {

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"os"
+	"os/signal"
 	"time"
 )
 
@@ -17,4 +18,12 @@ func SignalUntilEnded(ended <-chan error, process *os.Process, signal os.Signal)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// NotIgnored makes sure that the processes started before restore is called do not ignore a signal, even if this process
+// does. A shell starts background jobs with SIGINT ignored, and their children inherit that. They never inherit a handler.
+func NotIgnored(which os.Signal) (restore func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, which)
+	return func() { signal.Stop(caught) }
 }
