@@ -176,7 +176,7 @@ func TestSidecarOfAnotherLedgerIsNotUsed(t *testing.T) {
 
 func TestSidecarThatGreetsNobody(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s.sock")
-	shimtest.Deaf(t, socket)
+	shimtest.Silent(t, socket)
 	r := newRig(t, setup{noFake: true, config: func(c *shim.Config) { c.Socket = socket }})
 	if who := r.ask(t, t.Context()); who != "LOCAL" {
 		t.Fatalf("answered by %s", who)

@@ -3,7 +3,7 @@
 //   - Ledger is a shim.Source in memory.
 //   - Sidecar acts as hotpathd, and a script decides on its answers.
 //   - Peer is a bare server of the exchange, for tests of lanes.
-//   - Deaf and Babbling are sockets on which no sidecar answers.
+//   - Silent and NotHTTP2 are sockets on which no sidecar answers.
 //   - Caller is a gRPC client that can misbehave.
 package shimtest
 

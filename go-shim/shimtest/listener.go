@@ -33,11 +33,11 @@ func (l *tracking) drop() {
 	l.conns = nil
 }
 
-// Deaf listens and accepts connections but never sends anything, like a stopped process.
-func Deaf(t testing.TB, socket string) { listen(t, socket, nil) }
+// Silent listens and accepts connections but never sends anything, like a stopped process.
+func Silent(t testing.TB, socket string) { listen(t, socket, nil) }
 
-// Babbling is like Deaf, but sends something that is not HTTP/2. dialled returns the number of connections so far.
-func Babbling(t testing.TB, socket string) (dialled func() int64) {
+// NotHTTP2 is like Silent, but sends something that is not HTTP/2. dialled returns the number of connections so far.
+func NotHTTP2(t testing.TB, socket string) (dialled func() int64) {
 	t.Helper()
 	return listen(t, socket, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 }

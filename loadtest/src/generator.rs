@@ -32,7 +32,7 @@ mod writes;
 pub use address::Address;
 
 use self::{
-    answers::{Answers, Nobody},
+    answers::{Answers, Discard},
     clock::{Clock, ns},
     drive::{Drive, Limits},
     groups::Groups,
@@ -211,7 +211,7 @@ impl Generator {
         let front = Arc::new(endpoints.front.clone());
         let write_link = links.add(&front, usize::from(writes)).start;
         links.add(addresses.last().unwrap_or(&front), options.idle_connections);
-        links.open_all(&mut Nobody, &AtomicBool::new(false))?;
+        links.open_all(&mut Discard, &AtomicBool::new(false))?;
         Ok(Self {
             quickest: vec![None; workload.methods().len()],
             write_fields: fields(&front),
@@ -321,7 +321,7 @@ impl Generator {
         // By default the kernel may wake a thread 50 us late. No kernel is known to refuse this call; if one did, the
         // lag would show it.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        self.links.settle(&mut Nobody, stop)?;
+        self.links.settle(&mut Discard, stop)?;
         let timeout = ns(settings.timeout);
         let begin = self.clock.now();
         let end = begin.saturating_add(ns(window.duration));

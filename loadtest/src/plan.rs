@@ -195,10 +195,10 @@ impl Plan {
         self.queue.pop_front();
         let kind = match next.phase {
             Phase::Escalate | Phase::Refine => Kind::Search,
-            Phase::WarmUp | Phase::Equal => Kind::Calm,
+            Phase::WarmUp | Phase::Equal => Kind::Unloaded,
         };
         self.budget.spent(kind, next.duration, took);
-        if kind == Kind::Calm {
+        if kind == Kind::Unloaded {
             return;
         }
         let failing = self
@@ -243,7 +243,9 @@ impl Plan {
         let known = self.phase == Some(Phase::Equal) || self.settings.search.is_none();
         let rounds = equal.rounds.saturating_sub(self.rounds);
         let left = self.round_cost(equal).saturating_mul(rounds)
-            + self.budget.cost(Kind::Calm, equal.window, self.queue.len());
+            + self
+                .budget
+                .cost(Kind::Unloaded, equal.window, self.queue.len());
         let spent = self.budget.total().as_secs_f64();
         known.then(|| spent / (spent + left.as_secs_f64()).max(1e-9))
     }
@@ -453,7 +455,7 @@ impl Plan {
 
     fn round_cost(&self, equal: &Equal) -> Duration {
         self.budget
-            .cost(Kind::Calm, equal.window, self.settings.members())
+            .cost(Kind::Unloaded, equal.window, self.settings.members())
     }
 }
 

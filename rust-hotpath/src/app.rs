@@ -79,7 +79,7 @@ pub fn main<M: Model>(program: Program) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(program, &error);
+            print_error(program, &error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -342,7 +342,7 @@ fn print(text: &str) -> Result<(), Error> {
     written.map_err(|error| Error::new(Kind::Io, "standard output failed").because(error))
 }
 
-fn complain(program: Program, error: &Error) {
+fn print_error(program: Program, error: &Error) {
     use std::io::Write as _;
     // If this fails, there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "{}: {error}", program.name);

@@ -23,7 +23,7 @@ pub(crate) use head::admit;
 pub use meter::{BOUNDS_US, Meter, MethodCounts, OTHER};
 pub(crate) use places::Permit;
 pub(crate) use trace::ended;
-pub(crate) use wants::callers_time;
+pub(crate) use wants::timeout_of;
 pub use wants::{Bounds, Wants};
 
 use crate::{
@@ -337,12 +337,12 @@ impl<M: Model> Core<M> {
         &self,
         encoding: Encoding,
         body: B,
-        callers_time: Option<Duration>,
+        left: Option<Duration>,
         share: &mut Share,
     ) -> Result<Bytes, Error> {
         let grow = |bytes| self.budget.grow(share, bytes);
         let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
-        let most = callers_time.map_or(limits::REQUEST_ARRIVAL, |time| {
+        let most = left.map_or(limits::REQUEST_ARRIVAL, |time| {
             time.min(limits::REQUEST_ARRIVAL)
         });
         let arrived = timeout(most, arrival).await;

@@ -54,7 +54,7 @@ func await(t *testing.T, what string, ok func() bool) {
 
 func TestSilentSidecarIsUnusable(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	shimtest.Deaf(t, socket)
+	shimtest.Silent(t, socket)
 	_, unusable := up(t, socket)
 	select {
 	case why := <-unusable:
@@ -68,7 +68,7 @@ func TestSilentSidecarIsUnusable(t *testing.T) {
 
 func TestWhatSpeaksNoHTTP2IsRetried(t *testing.T) {
 	dir := t.TempDir()
-	dialled := shimtest.Babbling(t, filepath.Join(dir, "s"))
+	dialled := shimtest.NotHTTP2(t, filepath.Join(dir, "s"))
 	l, unusable := up(t, filepath.Join(dir, "s"))
 	await(t, "retried", func() bool { return dialled() >= 3 })
 	if l.Connected() || l.Serving() != nil || len(unusable) != 0 {

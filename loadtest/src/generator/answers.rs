@@ -18,7 +18,7 @@ pub(super) struct Answers {
 
 /// The sink for answers between windows, when nothing is in flight.
 #[derive(Debug)]
-pub(super) struct Nobody;
+pub(super) struct Discard;
 
 impl Sink<Token> for Answers {
     fn answered(&mut self, token: Token, answer: &Answer<'_>) {
@@ -37,10 +37,10 @@ impl Timed for Answers {
     }
 }
 
-impl Sink<Token> for Nobody {
+impl Sink<Token> for Discard {
     fn answered(&mut self, _token: Token, _answer: &Answer<'_>) {}
 }
 
-impl Timed for Nobody {
+impl Timed for Discard {
     fn arrived(&mut self, _now: u64) {}
 }

@@ -304,7 +304,7 @@ impl Drive<'_> {
         }
         let planned_by = now.saturating_sub(self.limits.timeout);
         self.give_up_planned_by(planned_by, GivenUp::Late, now);
-        self.groups.reckon_expiry(self.links, self.limits.timeout);
+        self.groups.update_expiry(self.links, self.limits.timeout);
     }
 
     fn give_up_planned_by(&mut self, planned_by: u64, why: GivenUp, now: u64) {

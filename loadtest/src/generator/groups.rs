@@ -135,7 +135,7 @@ impl Groups {
 
     /// Computes when the next read has to be given up. Connections and queues are in the order planned, so it looks at
     /// the first read of each only.
-    pub(super) fn reckon_expiry(&mut self, links: &Links, timeout: u64) {
+    pub(super) fn update_expiry(&mut self, links: &Links, timeout: u64) {
         let in_flight = (self.links())
             .filter_map(|at| links.http(at)?.oldest())
             .map(|token| token.planned);

@@ -17,7 +17,7 @@ pub(super) enum Kind {
     /// Windows of a search. Those that break take longer, because their last answers come late or never.
     Search,
     /// All other windows.
-    Calm,
+    Unloaded,
 }
 
 /// The budget, and what was spent of it.
@@ -26,7 +26,7 @@ pub(super) struct Budget {
     limit: Option<Duration>,
     total: Duration,
     search: Account,
-    calm: Account,
+    unloaded: Account,
 }
 
 /// How many windows of one kind there were, and what they took beyond their length.
@@ -42,7 +42,7 @@ impl Budget {
             limit,
             total: Duration::ZERO,
             search: Account::default(),
-            calm: Account::default(),
+            unloaded: Account::default(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Budget {
         self.total += took;
         let account = match kind {
             Kind::Search => &mut self.search,
-            Kind::Calm => &mut self.calm,
+            Kind::Unloaded => &mut self.unloaded,
         };
         account.excess += took.saturating_sub(planned);
         account.windows += 1;
@@ -61,7 +61,7 @@ impl Budget {
     }
 
     pub(super) fn windows(&self) -> u32 {
-        self.search.windows + self.calm.windows
+        self.search.windows + self.unloaded.windows
     }
 
     pub(super) fn share(&self) -> Option<f64> {
@@ -73,7 +73,7 @@ impl Budget {
     pub(super) fn cost(&self, kind: Kind, window: Duration, count: usize) -> Duration {
         let account = match kind {
             Kind::Search if self.search.windows > 0 => &self.search,
-            _ => &self.calm,
+            _ => &self.unloaded,
         };
         let excess = match account.windows {
             0 => EXCESS_AT_FIRST,
@@ -108,18 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_that_break_make_the_calm_ones_no_longer() {
+    fn windows_that_break_make_the_unloaded_ones_no_longer() {
         let second = Duration::from_secs(1);
         let mut budget = Budget::new(None);
         assert_eq!(
-            budget.cost(Kind::Calm, second, 2),
+            budget.cost(Kind::Unloaded, second, 2),
             2 * (second + EXCESS_AT_FIRST)
         );
-        budget.spent(Kind::Calm, second, second);
+        budget.spent(Kind::Unloaded, second, second);
         assert_eq!(budget.cost(Kind::Search, second, 1), second);
         budget.spent(Kind::Search, second, 3 * second);
         assert_eq!(budget.cost(Kind::Search, second, 1), 3 * second);
-        assert_eq!(budget.cost(Kind::Calm, second, 1), second);
+        assert_eq!(budget.cost(Kind::Unloaded, second, 1), second);
         assert_eq!((budget.total(), budget.windows()), (4 * second, 2));
     }
 }

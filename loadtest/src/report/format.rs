@@ -115,7 +115,8 @@ pub(crate) fn ended_by(limited_by: &str) -> &str {
         "generator" => "the generator, which could send no more in time",
         "backlog" => "the target, which did not get done with reads that were given up",
         "limit" => "the highest rate that was asked for",
-        "interrupted" => "Ctrl-C",
+        "budget" => "the time that the run may take",
+        "interrupted" => "the end of the run: Ctrl-C, or a target that failed",
         rule => rule,
     }
 }

@@ -41,7 +41,7 @@ pub struct Target {
 
 /// The longest wait for a target to get done with reads that were given up. Before the target's next window it may wait
 /// as long again.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All targets, and the terminal that shows them.
 #[derive(Debug)]
@@ -100,7 +100,9 @@ impl Live<'_> {
         let called = self.begun.elapsed();
         let mut backlog = std::mem::take(&mut self.backlog[place]);
         if backlog {
-            backlog = !target.generator.drain(window.seed, PATIENCE, self.stop)?;
+            backlog = !target
+                .generator
+                .drain(window.seed, DRAIN_TIMEOUT, self.stop)?;
         }
         show(&self.terminal).begin(now);
         (target.generator).catch_up(&mut target.next_write, first_write, self.stop)?;
@@ -135,7 +137,9 @@ impl Live<'_> {
         let observed = observed?;
         let processes = target.meter.usage(&before, &after);
         if given_up {
-            self.backlog[place] = !target.generator.drain(window.seed, PATIENCE, self.stop)?;
+            self.backlog[place] = !target
+                .generator
+                .drain(window.seed, DRAIN_TIMEOUT, self.stop)?;
         }
         Ok(Measurement {
             backlog,

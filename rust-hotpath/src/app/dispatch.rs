@@ -69,7 +69,7 @@ impl<M: Model> Service<Request<Incoming>> for Dispatch<M> {
         if let Some(exchange) = exchange.filter(|_| request.uri().path() == exchange::PATH) {
             Box::pin(std::future::ready(Ok(exchange.call(request))))
         } else {
-            let time = serve::callers_time(request.headers());
+            let time = serve::timeout_of(request.headers());
             // tonic's services are always ready, so nothing polls for that.
             let answer = self.others.clone().call(request);
             Box::pin(async move {

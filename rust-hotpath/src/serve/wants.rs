@@ -43,7 +43,7 @@ impl Wants {
         Self {
             asked,
             bounds,
-            timeout: callers_time(headers),
+            timeout: timeout_of(headers),
         }
     }
 }
@@ -100,7 +100,7 @@ fn number(headers: &HeaderMap, key: &str) -> Result<Option<u64>, String> {
 }
 
 /// The caller's remaining time, from headers that [`super::admit`] accepted.
-pub(crate) fn callers_time(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).unwrap_or(None)
 }
 

@@ -18,22 +18,26 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// squeezed is a stats handler that counts compressed replies.
-type squeezed struct{ replies atomic.Int64 }
+// compressedReplies is a stats handler that counts compressed replies.
+type compressedReplies struct{ replies atomic.Int64 }
 
-func (s *squeezed) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
-func (s *squeezed) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (s *squeezed) HandleConn(context.Context, stats.ConnStats)                       {}
-func (s *squeezed) HandleRPC(_ context.Context, rpc stats.RPCStats) {
+func (s *compressedReplies) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return ctx
+}
+func (s *compressedReplies) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return ctx
+}
+func (s *compressedReplies) HandleConn(context.Context, stats.ConnStats) {}
+func (s *compressedReplies) HandleRPC(_ context.Context, rpc stats.RPCStats) {
 	if in, ok := rpc.(*stats.InPayload); ok && in.CompressedLength < in.Length {
 		s.replies.Add(1)
 	}
 }
 
-// squeezing returns a client that compresses its requests, and a count of the replies that come compressed.
-func squeezing(t *testing.T, target string) (walletv1.WalletServiceClient, *squeezed) {
+// compressingClient returns a client that compresses its requests, and a count of the replies that come compressed.
+func compressingClient(t *testing.T, target string) (walletv1.WalletServiceClient, *compressedReplies) {
 	t.Helper()
-	seen := &squeezed{}
+	seen := &compressedReplies{}
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(seen), grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))
 	if err != nil {
@@ -60,7 +64,7 @@ func TestCompressedCallsAreAnsweredCompressed(t *testing.T) {
 			s.mustServe("acc")
 			ways := map[string]string{"through the shim": s.GRPC, "direct": sidecar.Listen}
 			for name, target := range ways {
-				client, seen := squeezing(t, target)
+				client, seen := compressingClient(t, target)
 				plain := walletv1.NewWalletServiceClient(dial(t, target))
 				for range 20 {
 					sameAnswer(t, name, client, plain)

@@ -56,7 +56,7 @@ func (s *Store) AppendBatch(ctx context.Context, txs []*walletv1.Transaction, ke
 		return Appended{}, fmt.Errorf("%w: append after Load", ErrUse)
 	}
 	if s.w == nil {
-		return Appended{}, fmt.Errorf("%w: %w", ErrCommit, s.hindrance)
+		return Appended{}, fmt.Errorf("%w: %w", ErrCommit, s.writeBlocked)
 	}
 	if err := ctx.Err(); err != nil {
 		return Appended{}, err

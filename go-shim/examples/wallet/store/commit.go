@@ -30,7 +30,7 @@ func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position ui
 		return 0, false, fmt.Errorf("%w: post before Load", ErrUse)
 	}
 	if s.w == nil {
-		return 0, false, fmt.Errorf("%w: %w", ErrCommit, s.hindrance)
+		return 0, false, fmt.Errorf("%w: %w", ErrCommit, s.writeBlocked)
 	}
 	p := &posting{ctx: ctx, tx: tx, done: make(chan struct{})}
 	select {

@@ -83,8 +83,8 @@ func commitError(err error) error {
 	return fmt.Errorf("%w: %s (%w)", ErrCommit, advice, err)
 }
 
-// hindranceOf returns err if it prevents posts but not reads, and nil otherwise.
-func hindranceOf(err error) error {
+// writeBlockedBy returns err if it prevents posts but not reads, and nil otherwise.
+func writeBlockedBy(err error) error {
 	if errors.Is(err, ErrReadOnly) || errors.Is(err, ErrFull) {
 		return err
 	}

@@ -63,17 +63,17 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	if err = s.lockFiles(); err != nil {
 		return nil, err
 	}
-	if s.hindrance == nil {
+	if s.writeBlocked == nil {
 		err = s.openToWrite(ctx)
 	}
-	if s.hindrance == nil && options.ReadAnyway {
-		s.hindrance = hindranceOf(err)
+	if s.writeBlocked == nil && options.ReadAnyway {
+		s.writeBlocked = writeBlockedBy(err)
 	}
 	switch {
-	case errors.Is(s.hindrance, ErrReadOnly):
+	case errors.Is(s.writeBlocked, ErrReadOnly):
 		err = s.openToRead(ctx)
-	case errors.Is(s.hindrance, ErrFull):
-		err = s.openInCramped(ctx)
+	case errors.Is(s.writeBlocked, ErrFull):
+		err = s.openOnFullDisk(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (s *Store) lockFiles() (err error) {
 		if err = fmt.Errorf("%w (%w)", ErrReadOnly, err); !s.options.ReadAnyway {
 			return err
 		}
-		s.hindrance = err
+		s.writeBlocked = err
 		s.lock, err = shareFile(s.path)
 	}
 	if err != nil {
@@ -121,7 +121,7 @@ func (s *Store) lockLog() (err error) {
 	if !s.lock.isAt(s.path) {
 		return fmt.Errorf("%w: the file was replaced meanwhile", ErrLocked)
 	}
-	if lockPath(s.path) != s.path || s.w == nil && s.hindrance != nil || s.logLock != nil && s.logLock.isAt(logPath(s.path)) {
+	if lockPath(s.path) != s.path || s.w == nil && s.writeBlocked != nil || s.logLock != nil && s.logLock.isAt(logPath(s.path)) {
 		return nil
 	}
 	if err := s.logLock.close(); err != nil {
@@ -144,10 +144,10 @@ func (s *Store) openToWrite(ctx context.Context) (err error) {
 	return nil
 }
 
-// openInCramped opens the store on a full disk. It does without the log's index, a file that connections share and that
+// openOnFullDisk opens the store on a full disk. It does without the log's index, a file that connections share and that
 // the disk has no room for. So there can be only one connection, which answers reads too. Reads stop at Head, so they
 // don't see what this connection has written but not committed.
-func (s *Store) openInCramped(ctx context.Context) error {
+func (s *Store) openOnFullDisk(ctx context.Context) error {
 	if err := s.openWriter(ctx, "locking_mode = EXCLUSIVE"); err != nil {
 		return err
 	}

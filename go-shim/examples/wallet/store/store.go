@@ -35,7 +35,7 @@ type Options struct {
 	// New lets Open make a new store in an empty file. Without it Open refuses such a file, which may have been a
 	// ledger.
 	New bool
-	// ReadAnyway opens a store even if nothing can be posted to it at present. See [Store.Hindrance].
+	// ReadAnyway opens a store even if nothing can be posted to it at present. See [Store.WriteBlocked].
 	ReadAnyway bool
 	// looks, if set, replaces the ticker of keepTrim in tests.
 	looks <-chan time.Time
@@ -66,10 +66,10 @@ type Store struct {
 	// reads is readers, or the writer's connection if there can be only one connection.
 	reads querier
 	// w is nil if the database can only be read.
-	w         *writer
-	ledgerID  string
-	created   bool
-	hindrance error
+	w            *writer
+	ledgerID     string
+	created      bool
+	writeBlocked error
 	// loaded is the last position that Open found.
 	loaded  uint64
 	options Options
@@ -92,9 +92,9 @@ func (s *Store) LedgerID() string { return s.ledgerID }
 // Created returns whether Open created the store.
 func (s *Store) Created() bool { return s.created }
 
-// Hindrance returns the reason why nothing could be posted when the store was opened, or nil. If it wraps
+// WriteBlocked returns the reason why nothing could be posted when the store was opened, or nil. If it wraps
 // [ErrReadOnly], no post succeeds. If it wraps [ErrFull], posts succeed once there is space.
-func (s *Store) Hindrance() error { return s.hindrance }
+func (s *Store) WriteBlocked() error { return s.writeBlocked }
 
 // Head returns the last position that is durable and applied to the read model. It is 0 if there is none, and before
 // Load.

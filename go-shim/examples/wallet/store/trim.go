@@ -36,7 +36,7 @@ func (s *Store) keepTrim() {
 			return
 		}
 		idle := last == s.Head()
-		if last = s.Head(); idle && s.hindrance == nil && logSize(s.path) > logKept {
+		if last = s.Head(); idle && s.writeBlocked == nil && logSize(s.path) > logKept {
 			// This can fail because somebody reads or the disk is full. Then the next look tries again.
 			_ = s.trim(ctx)
 		}

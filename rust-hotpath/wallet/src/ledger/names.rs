@@ -30,7 +30,7 @@ const SHORT_BYTES: usize = 22;
 /// takes one cache line for the bucket, and one to compare the name.
 ///
 /// ```text
-///  hash ──> buckets[i] ── full ──> overflow: at most CHAIN buckets ── full ──> crowded: a tree
+///  hash ──> buckets[i] ── full ──> overflow: at most CHAIN buckets ── full ──> overflow_tree: a tree
 ///  slot ──> names[slot]
 /// ```
 ///
@@ -46,7 +46,7 @@ pub struct Names {
     /// The first unused bucket of `overflow`. Unused buckets are linked too.
     unused: Option<u32>,
     /// Names that came when the chain of their bucket was full. It is nearly always empty.
-    crowded: OrdMap<Name, Slot>,
+    overflow_tree: OrdMap<Name, Slot>,
     names: Array<Name, 64>,
 }
 
@@ -150,10 +150,10 @@ impl Names {
 
     #[inline]
     fn find_crowded(&self, name: &str) -> Option<Slot> {
-        if self.crowded.is_empty() {
+        if self.overflow_tree.is_empty() {
             return None;
         }
-        self.crowded.get(name.as_bytes()).copied()
+        self.overflow_tree.get(name.as_bytes()).copied()
     }
 
     /// Returns the bucket of a hash. It takes as many bits of the hash as all buckets need. If there is no such bucket
@@ -222,7 +222,7 @@ impl Names {
         }
         if self.linked(home) == CHAIN {
             let name = self.names.get(slot as usize).cloned();
-            self.crowded.insert(name.unwrap_or_default(), slot);
+            self.overflow_tree.insert(name.unwrap_or_default(), slot);
             return;
         }
         if let Some(bucket) = self.buckets.get_mut(home) {

@@ -94,7 +94,7 @@ func TestCPUPerRequestIsLessTheBaseline(t *testing.T) {
 
 func TestTheReservoirKeepsAFairSample(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	var h haul
+	var h trafficResult
 	var late int
 	for n := range 10_000 {
 		h.asked[2]++

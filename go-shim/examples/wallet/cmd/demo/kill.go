@@ -47,7 +47,7 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup
-	var got haul
+	var got trafficResult
 	group.Go(func() { got = d.traffic.ask(asking, fewAskers, mixed, 0) })
 	pause(ctx, d.plan.beforeKill)
 	before, err := d.walletd.Shim(ctx)

@@ -14,7 +14,7 @@ import (
 // results holds what the stages measured and counted.
 type results struct {
 	tally    tally
-	latency  map[rig.Mode]*haul
+	latency  map[rig.Mode]*trafficResult
 	pure     map[rig.Mode]*[methods]spent
 	baseline map[rig.Mode]*spent
 	// meant counts, per mode, the questions that were asked while that mode was on, without repeated stretches. kept
@@ -34,11 +34,11 @@ type results struct {
 
 func newResults() results {
 	r := results{
-		latency: make(map[rig.Mode]*haul), pure: make(map[rig.Mode]*[methods]spent),
+		latency: make(map[rig.Mode]*trafficResult), pure: make(map[rig.Mode]*[methods]spent),
 		baseline: make(map[rig.Mode]*spent), meant: make(map[rig.Mode]uint64), kept: make(map[rig.Mode]uint64),
 	}
 	for _, side := range sides {
-		r.latency[side], r.pure[side], r.baseline[side] = new(haul), new([methods]spent), new(spent)
+		r.latency[side], r.pure[side], r.baseline[side] = new(trafficResult), new([methods]spent), new(spent)
 	}
 	return r
 }
@@ -117,12 +117,12 @@ func (d *demo) round(ctx context.Context, n int) error {
 }
 
 // window asks the mix, for latencies and answers to compare, and then each method alone, for its CPU time.
-func (d *demo) window(ctx context.Context, side rig.Mode) (haul, error) {
+func (d *demo) window(ctx context.Context, side rig.Mode) (trafficResult, error) {
 	got, err := d.mixedStretch(ctx, side, d.plan.mixed)
 	if err != nil {
 		return got, err
 	}
-	d.results.latency[side].merge(haul{asked: got.asked, latency: got.latency, took: got.took})
+	d.results.latency[side].merge(trafficResult{asked: got.asked, latency: got.latency, took: got.took})
 	for m := range methods {
 		d.say.Passing("%s: %s alone", side, ask.Name(m))
 		var used spent
@@ -142,8 +142,8 @@ func (d *demo) window(ctx context.Context, side rig.Mode) (haul, error) {
 	return got, nil
 }
 
-func (d *demo) mixedStretch(ctx context.Context, side rig.Mode, span time.Duration) (haul, error) {
-	var got haul
+func (d *demo) mixedStretch(ctx context.Context, side rig.Mode, span time.Duration) (trafficResult, error) {
+	var got trafficResult
 	err := d.undisturbed(ctx, side, func() int {
 		stop, cancel := context.WithTimeout(ctx, span)
 		defer cancel()

@@ -26,15 +26,15 @@ const (
 	askTimeout = 5 * time.Second
 )
 
-// haul holds the results of a stretch of traffic.
-type haul struct {
+// trafficResult holds the results of a stretch of traffic.
+type trafficResult struct {
 	asked   [methods]int
 	latency [methods][]time.Duration
 	samples [methods][]ask.Sample
 	took    time.Duration
 }
 
-func (h *haul) total() int {
+func (h *trafficResult) total() int {
 	n := 0
 	for _, asked := range h.asked {
 		n += asked
@@ -43,7 +43,7 @@ func (h *haul) total() int {
 }
 
 // merge adds the results of another stretch or of another asker.
-func (h *haul) merge(other haul) {
+func (h *trafficResult) merge(other trafficResult) {
 	for m := range methods {
 		h.asked[m] += other.asked[m]
 		h.latency[m] = append(h.latency[m], other.latency[m]...)
@@ -65,10 +65,10 @@ type traffic struct {
 }
 
 // ask asks questions of one method, or mixed ones, until stop is done. It keeps about keep answers per method at most.
-func (t *traffic) ask(stop context.Context, askers, method, keep int) haul {
+func (t *traffic) ask(stop context.Context, askers, method, keep int) trafficResult {
 	t.stretches++
 	var mu sync.Mutex
-	var all haul
+	var all trafficResult
 	var group sync.WaitGroup
 	start := time.Now()
 	for n := range askers {
@@ -88,8 +88,8 @@ func (t *traffic) ask(stop context.Context, askers, method, keep int) haul {
 	return all
 }
 
-func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.ClientConn, method, keep int) haul {
-	var h haul
+func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.ClientConn, method, keep int) trafficResult {
+	var h trafficResult
 	for stop.Err() == nil {
 		var q ask.Question
 		if method == mixed {
@@ -111,7 +111,7 @@ func (t *traffic) asker(stop context.Context, random *rand.Rand, conn *grpc.Clie
 }
 
 // keep keeps a sample by reservoir sampling: each answer of a method has the same chance to stay.
-func (h *haul) keep(random *rand.Rand, s ask.Sample, atMost int) {
+func (h *trafficResult) keep(random *rand.Rand, s ask.Sample, atMost int) {
 	m := s.Question.Method
 	if len(h.samples[m]) < atMost {
 		h.samples[m] = append(h.samples[m], s)

@@ -28,7 +28,7 @@ func atRest(quiet []sample) check {
 	}
 	var found []string
 	for i, s := range quiet {
-		for _, what := range s.restless(&quiet[0]) {
+		for _, what := range s.notAtRest(&quiet[0]) {
 			found = append(found, fmt.Sprintf("stretch %d: %s", i, what))
 		}
 	}
@@ -108,7 +108,7 @@ func served(quiet []sample) check {
 func answers(asked counts, wrong int, first []string) []check {
 	missing := asked.missing()
 	every := check{
-		Name: "every manner of caller", Passed: len(missing) == 0, Measured: "all", Allowed: "all",
+		Name: "every kind of caller", Passed: len(missing) == 0, Measured: "all", Allowed: "all",
 		Why: "a soak that leaves one out shows nothing about it",
 	}
 	if !every.Passed {

@@ -16,9 +16,9 @@ const (
 	toleratedFiles      = 4
 )
 
-// restless returns what is not at rest. base is the quiet sample after warm-up; without it fewer things are checked.
+// notAtRest returns what is not at rest. base is the quiet sample after warm-up; without it fewer things are checked.
 // Both the wait for rest and the final check use this function.
-func (s *sample) restless(base *sample) []string {
+func (s *sample) notAtRest(base *sample) []string {
 	var found []string
 	add := func(bad bool, format string, a ...any) {
 		if bad {
@@ -68,7 +68,7 @@ func (s *soak) rest(ctx context.Context, stretch int) error {
 			return err
 		}
 		now, err := s.collected(ctx)
-		if err == nil && len(now.restless(s.base)) == 0 || time.Now().After(deadline) {
+		if err == nil && len(now.notAtRest(s.base)) == 0 || time.Now().After(deadline) {
 			now.quiet, now.stretch, now.seconds = true, stretch, time.Since(s.start).Seconds()
 			s.keep(now)
 			if s.base == nil {
@@ -87,7 +87,7 @@ func (s *soak) awaitSteady(ctx context.Context) {
 	var seen []sample
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		now, err := read(ctx, s.walletd)
-		if err == nil && len(now.restless(nil)) == 0 {
+		if err == nil && len(now.notAtRest(nil)) == 0 {
 			seen = append(seen, now)
 			last := seen[max(0, len(seen)-steadyLooks):]
 			if len(last) == steadyLooks && !slices.ContainsFunc(last, func(one sample) bool { return !one.like(now) }) {
@@ -111,7 +111,7 @@ func (s *sample) like(other sample) bool {
 // collected reads both processes after two garbage collections. The second one empties pools.
 func (s *soak) collected(ctx context.Context) (sample, error) {
 	now, err := read(ctx, s.walletd)
-	if err != nil || len(now.restless(s.base)) > 0 {
+	if err != nil || len(now.notAtRest(s.base)) > 0 {
 		return now, err
 	}
 	for range 2 {

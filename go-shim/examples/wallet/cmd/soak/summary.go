@@ -166,7 +166,7 @@ func (s *soak) progress(n int, what fault) {
 		console.Count(last.shim.Served[rig.SidecarMode]), console.Count(last.shim.Served[rig.Legacy]), mega(last.walletd.rss),
 		mega(last.walletd.heap), mega(last.hotpathd.rss), last.walletd.goroutines, last.walletd.files, last.hotpathd.files,
 		s.traffic.wrong.Count())
-	for _, what := range last.restless(s.base) {
+	for _, what := range last.notAtRest(s.base) {
 		s.say.Line("           not at rest: %s", what)
 	}
 }

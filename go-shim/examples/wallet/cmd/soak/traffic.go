@@ -21,8 +21,8 @@ const (
 	connections = 4
 	// keep is the largest number of answers per method that a stretch keeps to compare.
 	keep = 60
-	// unaryAbove is the length in bytes above which a lane sends a reply in pieces.
-	unaryAbove = 64 << 10
+	// longReplyBytes is the length in bytes above which a lane sends a reply in pieces.
+	longReplyBytes = 64 << 10
 )
 
 // counts counts requests by manner.
@@ -30,7 +30,7 @@ type counts struct {
 	asked [manners]int
 	// gone counts requests whose caller went away or whose deadline passed.
 	gone [manners]int
-	// long counts replies of more than unaryAbove bytes.
+	// long counts replies of more than longReplyBytes bytes.
 	long int
 }
 
@@ -170,7 +170,7 @@ func (t *traffic) count(random *rand.Rand, r request, answer ask.Answer, compara
 	if answer.Code == codes.Canceled || answer.Code == codes.DeadlineExceeded {
 		t.counts.gone[r.manner]++
 	}
-	if len(answer.Reply) > unaryAbove {
+	if len(answer.Reply) > longReplyBytes {
 		t.counts.long++
 	}
 	if !comparable {

@@ -77,7 +77,7 @@ func trendOf(name string, points []point, perEntry float64, may bound) trend {
 	t.Allowed = max(may.bytes, int64(may.share*float64(first.bytes))) + int64(perEntry*float64(t.Entries))
 	rest := func(p point) float64 { return float64(p.bytes) - perEntry*float64(p.entries) }
 	var slopes []float64
-	apart := middles(points, rest)
+	apart := groupMedians(points, rest)
 	for i, a := range apart {
 		for _, b := range apart[i+1:] {
 			if b.requests > a.requests {
@@ -97,9 +97,9 @@ func trendOf(name string, points []point, perEntry float64, may bound) trend {
 // independent, but one rest resembles the next. So a long run has more points but hardly more information.
 const mostApart = 15
 
-// middles returns the points if there are at most mostApart. Otherwise it divides them into mostApart groups of
+// groupMedians returns the points if there are at most mostApart. Otherwise it divides them into mostApart groups of
 // successive points and returns the median, by size, of each group.
-func middles(points []point, size func(point) float64) []point {
+func groupMedians(points []point, size func(point) float64) []point {
 	if len(points) <= mostApart {
 		return points
 	}

@@ -86,7 +86,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
 	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")
 	calls := f.number("max-streams", frontdoor.DefaultStreams, 1, 1<<16, "calls of one connection at once; well-behaved clients wait")
-	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has a quarter")
+	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has at most a quarter")
 	workers := f.number("stream-workers", frontdoor.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
 	c.sidecar.flags(f)
@@ -114,13 +114,13 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	if err != nil {
 		return err
 	}
-	outliveReaders()
+	ignoreBrokenPipes()
 	log := slog.New(slog.NewTextHandler(out.stderr, nil))
 	if c.lifeline {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
-		go holdOn(out.stdin, log, cancel)
+		go awaitLifelineEnd(out.stdin, log, cancel)
 	}
 	telemetry := newTelemetry(log)
 	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed, New: c.newStore, ReadAnyway: true})
@@ -130,15 +130,15 @@ func runServe(ctx context.Context, args []string, out streams) error {
 	if ledger.Created() {
 		log.Warn("there was no store, so a new, empty one was created", "db", c.db)
 	}
-	if hindrance := ledger.Hindrance(); hindrance != nil {
-		log.Error("only reads are served", "db", c.db, "cause", hindrance)
+	if writeBlocked := ledger.WriteBlocked(); writeBlocked != nil {
+		log.Error("only reads are served", "db", c.db, "cause", writeBlocked)
 	}
 	err = serve(ctx, c, ledger, telemetry, log)
 	return errors.Join(err, ledger.Close())
 }
 
-// holdOn waits for the end of the lifeline, or an error on it, and then calls end.
-func holdOn(lifeline io.Reader, log *slog.Logger, end func()) {
+// awaitLifelineEnd waits for the end of the lifeline, or an error on it, and then calls end.
+func awaitLifelineEnd(lifeline io.Reader, log *slog.Logger, end func()) {
 	_, _ = io.Copy(io.Discard, lifeline)
 	log.Info("standard input has ended, which --lifeline takes as the order to shut down")
 	end()

@@ -44,7 +44,7 @@ func newTelemetry(log *slog.Logger) *telemetry {
 			Name: "walletd_commits_total", Help: "Group commits made durable.",
 		}),
 		commitFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "walletd_commit_failures_total", Help: "Group commits that failed; none of their transactions was posted.",
+			Name: "walletd_commit_failures_total", Help: "Group commits that failed. Their transactions were not posted, unless the status said that this is unknown.",
 		}),
 		commitSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "walletd_commit_transactions", Help: "Transactions in a group commit.",

@@ -130,8 +130,8 @@ fn every_ledger_has_a_seed_of_its_own_and_slots_do_not_depend_on_it() {
     for id in &ids {
         assert_eq!(known.intern(id), other.intern(id));
     }
-    assert!(!known.crowded.is_empty());
-    assert!(other.crowded.is_empty(), "they meet in the other too");
+    assert!(!known.overflow_tree.is_empty());
+    assert!(other.overflow_tree.is_empty(), "they meet in the other too");
 }
 
 #[test]
