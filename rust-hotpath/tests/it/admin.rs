@@ -158,6 +158,20 @@ async fn profile_for_ever(admin: SocketAddr) {
     }
 }
 
+/// Asks until a profile is refused because another one is being taken. Until then these may win the claim themselves, so
+/// they take hardly any samples: looking up symbols takes many seconds on a busy machine. The tries are therefore counted
+/// and not timed.
+async fn first_refusal(admin: SocketAddr) -> String {
+    for _ in 0..60 {
+        let (code, text) = fetch_text(admin, "/debug/pprof/flamegraph?seconds=1&hz=1").await;
+        if code == 409 {
+            return text;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("never: the first profile runs");
+}
+
 /// Tries 30 times, because the spinner may get no CPU in a second. The tries are counted and not timed, because looking
 /// up symbols takes long.
 async fn shows_this_test(admin: SocketAddr, kind: &str) -> bool {
@@ -182,12 +196,8 @@ async fn profiles_one_at_a_time_until_done_or_not_waited_for() {
     let engine = Engine::start(&[]).await;
     let admin = engine.running.addresses.admin;
     let first = tokio::spawn(profile_for_ever(admin));
-    let conflict = until("the first profile runs", || async {
-        let (code, text) = fetch_text(admin, "/debug/pprof/flamegraph?seconds=1").await;
-        (code == 409).then_some(text)
-    });
     assert_eq!(
-        conflict.await,
+        first_refusal(admin).await,
         "another profile is being taken; try again later\n"
     );
     let (code, _) = fetch_text(admin, "/debug/pprof/profile?seconds=1").await;
