@@ -121,9 +121,8 @@ pub(crate) fn when_not(report: &Report) -> Vec<String> {
         .collect()
 }
 
-const SECOND_COPY: &str = "The handler's state is large and not the sidecar's to hold, or its answers depend on more than \
-    a ledger of events: the sidecar keeps a second copy in memory, fed from the first, and it can only answer what \
-    follows from that.";
+const SECOND_COPY: &str = "The handler's state is large, or its answers depend on more than a ledger of events. The \
+    sidecar keeps a second copy of the state in memory, fed from the first, and it can only answer what follows from it.";
 
 fn cheap(report: &Report) -> Option<String> {
     let rows = report
@@ -132,8 +131,8 @@ fn cheap(report: &Report) -> Option<String> {
         .filter(|row| row.answer == "batched");
     let least = rows.filter_map(|row| row.handler_us).reduce(f64::min)?;
     Some(format!(
-        "The handler is cheap. Below {} of CPU no sidecar pays on this machine even at full load, and even if it is ten times as \
-         fast: the hop costs more than there is to save.",
+        "The handler is cheap. Below {} of CPU no sidecar pays on this machine, even at full load and even if Rust is ten \
+         times as fast, because the hop costs more than there is to save.",
         duration_us(least)
     ))
 }
@@ -145,17 +144,17 @@ fn pure(report: &Report) -> String {
     };
     let measured = cost("cgo").zip(cost("batched")).map(|(cgo, batched)| {
         format!(
-            " It adds {} a request here, the batched hop {}.",
+            " It adds {} to a request here, and the batched hop adds {}.",
             duration_us(cgo.max(0.0)),
             duration_us(batched)
         )
     });
     format!(
-        "The work is a function of its arguments, without state of its own worth naming: then Rust in the Go process, by cgo, \
-         is the cheaper answer.{} Its price is elsewhere. A crash of the Rust code is a crash of the service. A call switches \
-         to the thread's own stack and keeps the thread until it returns, so long calls make Go start more threads. Its memory \
-         is unseen by Go's collector and not limited apart. It has no profile, no rollout and no restart of its own, and there is no \
-         other handler to fall back to. Every build needs a C toolchain, for every platform.",
+        "The work is a function of its arguments and needs little state. Then Rust in the Go process, by cgo, is cheaper.{} \
+         It has other costs. A crash of the Rust code crashes the service. A call keeps its thread until it returns, so long \
+         calls make Go start more threads. Go's collector does not see the memory of the Rust code, and nothing limits it \
+         separately. The Rust code has no profile, rollout or restart of its own, and no other handler to fall back to. Every \
+         build needs a C toolchain for every platform.",
         measured.unwrap_or_default()
     )
 }
@@ -165,8 +164,8 @@ fn few(report: &Report) -> Option<String> {
     let local = figures(report.one_in_flight.as_ref()?, "local")?;
     let loaded = figures(report.points.first()?, "batched")?;
     Some(format!(
-        "There are few requests at once, and CPU is what is short. With one in flight the batched hop costs {} of CPU and {} of \
-         waiting instead of {} of CPU at full load: nobody shares its messages and wake-ups.",
+        "Few requests are in flight at once, and CPU is short. With one in flight the batched hop costs {} of CPU and {} of \
+         waiting, instead of {} of CPU at full load, because it shares messages and wake-ups with no other request.",
         duration_us(alone.overhead_us),
         duration_us((alone.p50_us - local.p50_us).max(0.0)),
         duration_us(loaded.overhead_us),
