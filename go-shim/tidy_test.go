@@ -25,7 +25,7 @@ const (
 // root. Nothing here can use examples/, a module of its own: the shim is blind to the messages that it carries.
 var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
-		"internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
+		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "metrics", "position"},
 	"codec":                    {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
@@ -33,8 +33,9 @@ var layers = map[string][]string{
 	"internal/breaker":         {"internal/backoff"},
 	"internal/experiment":      {},
 	"internal/feed":            {generatedCode, "position"},
-	"internal/link":            {"codec", generatedCode, "internal/backoff", "internal/feed", "internal/ratelog", "internal/transport"},
+	"internal/link":            {"codec", generatedCode, "internal/backoff", "internal/feed", "internal/quiet", "internal/ratelog", "internal/transport"},
 	"internal/modes":           {},
+	"internal/quiet":           {},
 	"internal/ratelog":         {},
 	"internal/rundir":          {},
 	"internal/schema":          {},

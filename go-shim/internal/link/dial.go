@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/quiet"
 )
 
 // A local hop must never wait for flow control, so the windows are large.
@@ -36,6 +37,7 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	wire = quiet.Wrap(wire)
 	conn, err := grpc.NewClient(target,
 		grpc.WithContextDialer(only(wire)),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
