@@ -137,7 +137,7 @@ func BenchmarkSlot(b *testing.B) {
 	s, w := newSlab(maxInFlight), &waiter{}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := s.answer(s.take(w, 1)); !ok {
+		if _, ok := s.answer(s.take(w, nil, 1)); !ok {
 			b.Fatal("lost")
 		}
 	}

@@ -30,6 +30,10 @@ type lane struct {
 	// replies is where the reader parses. long is the part that it has of a reply that comes in pieces.
 	replies []reply
 	long    pieces
+	out     Outcome
+
+	// lapsing is held while the timer's function runs, so that its end can be waited for.
+	lapsing sync.Mutex
 
 	// load is the number of requests in flight, readable without mu.
 	load atomic.Int32
@@ -41,6 +45,8 @@ type lane struct {
 	queue     *[]byte
 	queued    int
 	cancelled []uint64
+	// roused is true from the time that the writer is woken until it takes what is queued.
+	roused bool
 	// alarm is when timer goes off: no later than the first slot's time and, if callers may leave, within lookEvery.
 	alarm int64
 	timer *time.Timer
@@ -65,24 +71,28 @@ const (
 )
 
 // enqueue hands a request to the writer.
-func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
+func (l *lane) enqueue(p *posting) (id uint64, _ taken) {
+	f := &p.frame
 	size := f.size()
+	due := p.now + int64(p.budget)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
-		return isDown
+		return 0, isDown
 	}
 	// 4 bytes hold the tag and the length of any frame.
 	if l.slab.full() || len(*l.queue)+4+size > maxMessageBytes-cancelledRoom {
-		return isFull
+		return 0, isFull
 	}
-	f.id = l.slab.take(w, due)
+	f.id = l.slab.take(p.to, p.gone, due)
 	l.load.Store(int32(l.slab.inFlight))
-	l.rouse()
 	*l.queue = f.append(*l.queue, size)
 	l.queued++
-	if w.gone != nil {
-		due = min(due, now+int64(lookEvery))
+	if p.alone {
+		l.rouse()
+	}
+	if p.gone != nil {
+		due = min(due, p.now+int64(lookEvery))
 	}
 	if due < l.alarm {
 		l.alarm = due
@@ -90,17 +100,27 @@ func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
 		// the alarm.
 		l.timer.Reset(time.Duration(due - l.now()))
 	}
-	return accepted
+	return f.id, accepted
 }
 
-// rouse wakes the writer, unless something is queued already and the writer is on its way to it.
+// rouse wakes the writer, unless it is on its way already. The caller holds l.mu.
 func (l *lane) rouse() {
-	if l.queued > 0 || len(l.cancelled) > 0 {
+	if l.roused {
 		return
 	}
+	l.roused = true
 	select {
 	case l.wake <- struct{}{}:
 	default:
+	}
+}
+
+// flush sends what is queued.
+func (l *lane) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queued > 0 || len(l.cancelled) > 0 {
+		l.rouse()
 	}
 }
 
@@ -110,19 +130,21 @@ func (l *lane) cancel(id uint64) {
 	l.cancelled = append(l.cancelled, id)
 }
 
-// lapse ends the wait of callers whose time is over, or who have left. One timer per lane, which is seldom reset, costs
-// a request nothing. A timer per request would cost more than the request's frame.
+// lapse ends the wait of requests whose time is over, or whose callers have left. One timer per lane, which is seldom
+// reset, costs a request nothing. A timer per request would cost more than the request's frame.
 func (l *lane) lapse() {
-	var late, gone []*waiter
+	l.lapsing.Lock()
+	defer l.lapsing.Unlock()
+	var late, gone []Receiver
 	l.mu.Lock()
 	now := l.now()
-	watched := l.slab.desert(func(id uint64, w *waiter) {
-		gone = append(gone, w)
+	watched := l.slab.desert(func(id uint64, to Receiver) {
+		gone = append(gone, to)
 		l.slab.abandon(id, now+int64(l.grace))
 		l.cancel(id)
 	})
-	next, overdue := l.slab.lapse(now, int64(l.grace), func(id uint64, w *waiter) {
-		late = append(late, w)
+	next, overdue := l.slab.lapse(now, int64(l.grace), func(id uint64, to Receiver) {
+		late = append(late, to)
 		l.cancel(id)
 	})
 	if watched {
@@ -135,17 +157,15 @@ func (l *lane) lapse() {
 		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", l.grace))
 	}
 	l.mu.Unlock()
-	for _, w := range late {
-		w.finish(outcome{err: errTimeout()})
+	for _, to := range late {
+		to.Receive(&Outcome{Err: errTimeout()})
 	}
-	for _, w := range gone {
-		w.finish(outcome{deserted: true})
+	for _, to := range gone {
+		to.Receive(&Outcome{deserted: true})
 	}
-}
-
-func (w *waiter) finish(out outcome) {
-	w.out = out
-	w.done <- struct{}{}
+	if len(late) > 0 {
+		l.cfg.AfterReceive()
+	}
 }
 
 // drain takes what is queued. It returns nil if nothing is.
@@ -153,9 +173,11 @@ func (l *lane) drain() (message *[]byte, requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.queued == 0 && len(l.cancelled) == 0 {
+		l.roused = false
 		return nil, 0
 	}
 	message, requests = l.queue, l.queued
+	l.roused = false
 	*message = appendCancelled(*message, l.cancelled)
 	l.queue, l.queued, l.cancelled = l.buffers.get(), 0, l.cancelled[:0]
 	return message, requests
@@ -169,7 +191,7 @@ func (l *lane) pressure() (queued, inFlight int) {
 	return l.queued, l.slab.inFlight
 }
 
-// deliver hands the replies of a message to their callers.
+// deliver hands the replies of a message to their receivers.
 func (l *lane) deliver(message []byte) error {
 	var err error
 	if l.replies, err = parseReplies(message, l.replies[:0]); err != nil {
@@ -184,18 +206,20 @@ func (l *lane) deliver(message []byte) error {
 		r := &l.replies[i]
 		if r.more {
 			if broke := l.long.add(r, l.cfg.Peer.MaxMessageBytes); broke != nil {
-				return broke // down tells the waiters
+				return broke // down tells the receivers
 			}
 			continue
 		}
 		before := l.long.of(r.id)
-		if w := r.waiter; w != nil {
-			w.out = r.outcome(before)
-			r.waiter = nil
-			w.done <- struct{}{}
+		if to := r.to; to != nil {
+			r.to = nil
+			r.outcome(before, &l.out)
+			to.Receive(&l.out)
 		}
 	}
 	clear(l.replies) // the bytes to which they point go back to their pool
+	l.out = Outcome{}
+	l.cfg.AfterReceive()
 	return err
 }
 
@@ -212,31 +236,24 @@ func (l *lane) claim() (found, whole int) {
 			}
 			continue
 		}
-		w, ok := l.slab.answer(r.id)
+		to, ok := l.slab.answer(r.id)
 		if !ok {
 			return i, whole
 		}
-		r.waiter = w
+		r.to = to
 		whole++
 	}
 	return len(l.replies), whole
 }
 
-// outcome copies what outlives the message. before holds the pieces of the body that came earlier.
-func (r *reply) outcome(before []byte) outcome {
-	out := outcome{tooLong: r.tooLong}
-	out.reply.Position, out.reply.Positioned = r.position, r.positioned
+// outcome says what the reply means. before holds the pieces of the body that came earlier.
+func (r *reply) outcome(before []byte, out *Outcome) {
+	*out = Outcome{Position: r.position, Positioned: r.positioned, TooLong: r.tooLong}
 	if code := codes.Code(r.status); code != codes.OK {
-		out.err = asStatus(code, r).Err()
-		return out
+		out.Err = asStatus(code, r).Err()
+		return
 	}
-	if len(before) > 0 {
-		out.reply.Body = append(before, r.body...)
-		return out
-	}
-	out.reply.Body = make([]byte, len(r.body))
-	copy(out.reply.Body, r.body)
-	return out
+	out.Before, out.Body = before, r.body
 }
 
 // asStatus reads the details as grpc-go reads those of a unary call.
@@ -271,21 +288,24 @@ func (l *lane) down(cause error) {
 	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
 	*l.queue = (*l.queue)[:0]
 	l.mu.Unlock()
-	// After a panic, the reader may have claimed waiters that it did not finish.
+	// After a panic, the reader may have claimed receivers to which it gave nothing.
 	for i := range l.replies {
-		if w := l.replies[i].waiter; w != nil {
-			l.replies[i].waiter = nil
-			lost = append(lost, w)
+		if to := l.replies[i].to; to != nil {
+			l.replies[i].to = nil
+			lost = append(lost, to)
 		}
 	}
 	l.long = pieces{}
 	l.cfg.Observer.Done(inFlight)
 	say := grpcstatus.New(codes.Unavailable, "a lane to the sidecar was lost: "+cause.Error())
-	for i, w := range lost {
+	for i, to := range lost {
 		if i == 0 {
-			w.finish(outcome{err: say.Err()})
+			to.Receive(&Outcome{Err: say.Err()})
 		} else {
-			w.finish(outcome{err: collateral{say}})
+			to.Receive(&Outcome{Err: collateral{say}})
 		}
+	}
+	if len(lost) > 0 {
+		l.cfg.AfterReceive()
 	}
 }

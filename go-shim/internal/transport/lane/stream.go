@@ -28,7 +28,11 @@ const (
 
 // run keeps the lane open until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	defer l.timer.Stop()
+	defer func() {
+		l.lapsing.Lock()
+		defer l.lapsing.Unlock()
+		l.timer.Stop()
+	}()
 	pause := backoff.Backoff{Min: 20 * time.Millisecond, Max: 250 * time.Millisecond}
 	for {
 		began := time.Now()
