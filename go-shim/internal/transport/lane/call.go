@@ -45,9 +45,14 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	p := posting{gone: ctx.Done(), frame: newFrame(request, name), now: t.now(), budget: request.Budget, alone: true}
 	w := t.waiters.Get().(*waiter)
 	p.to = w
-	if _, err := t.send(&p); err != nil {
+	ticket, mustFlush, err := t.send(&p)
+	if err != nil {
 		t.waiters.Put(w)
 		return transport.Reply{}, err
+	}
+	if mustFlush {
+		ticket.lane.gather()
+		ticket.lane.flush()
 	}
 	<-w.done
 	reply, err, tooLong, deserted := w.reply, w.err, w.tooLong, w.deserted

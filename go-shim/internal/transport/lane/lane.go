@@ -1,16 +1,16 @@
 package lane
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 // replyGrace is how long an abandoned request may stay without its reply. The sidecar owes a reply as soon as it would
@@ -21,13 +21,14 @@ const replyGrace = 30 * time.Second
 // request would cost 8% more CPU with 64 in flight and 15% more with 256 (BenchmarkCall).
 const lookEvery = 20 * time.Millisecond
 
+// keptBytes is the longest buffer that is kept for the next message.
+const keptBytes = 256 << 10
+
 // lane is a stream that opens again whenever it is lost.
 type lane struct {
 	*Transport
-	conn grpc.ClientConnInterface
-	// wake holds a token from the time that something is queued until the writer takes it.
-	wake chan struct{}
-	// replies is where the reader parses. long is the part that it has of a reply that comes in pieces.
+	conn wire.Opener
+	// replies is where the connection's reader parses. long is the part that it has of a reply that comes in pieces.
 	replies []reply
 	long    pieces
 	out     Outcome
@@ -41,21 +42,22 @@ type lane struct {
 	mu   sync.Mutex
 	open bool
 	slab slab
-	// queue is the message that the writer sends next, queued the number of requests in it. cancelled goes at its end.
-	queue     *[]byte
-	queued    int
-	cancelled []uint64
-	// roused is true from the time that the writer is woken until it takes what is queued.
-	roused bool
+	// queue is the message that leaves next, queued the number of requests in it. cancelled goes at its end. leaving is
+	// the one before, which the connection may still be sending.
+	queue, leaving []byte
+	queued         int
+	cancelled      []uint64
+	// flushing is true if somebody is about to flush what is queued.
+	flushing bool
 	// alarm is when timer goes off: no later than the first slot's time and, if callers may leave, within lookEvery.
 	alarm int64
 	timer *time.Timer
-	// giveUp ends the stream.
-	giveUp context.CancelCauseFunc
+	// stream is the open one.
+	stream *wire.Stream
 }
 
-func newLane(t *Transport, conn grpc.ClientConnInterface) *lane {
-	l := &lane{Transport: t, conn: conn, wake: make(chan struct{}, 1), slab: newSlab(maxInFlight), alarm: never}
+func newLane(t *Transport, conn wire.Opener) *lane {
+	l := &lane{Transport: t, conn: conn, slab: newSlab(maxInFlight), alarm: never}
 	l.timer = time.AfterFunc(time.Hour, l.lapse)
 	l.timer.Stop()
 	return l
@@ -70,26 +72,26 @@ const (
 	isDown
 )
 
-// enqueue hands a request to the writer.
-func (l *lane) enqueue(p *posting) (id uint64, _ taken) {
+// enqueue adds a request to the next message. If it returns mustFlush, nobody else is about to flush it.
+func (l *lane) enqueue(p *posting) (id uint64, mustFlush bool, _ taken) {
 	f := &p.frame
 	size := f.size()
 	due := p.now + int64(p.budget)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
-		return 0, isDown
+		return 0, false, isDown
 	}
 	// 4 bytes hold the tag and the length of any frame.
-	if l.slab.full() || len(*l.queue)+4+size > maxMessageBytes-cancelledRoom {
-		return 0, isFull
+	if l.slab.full() || len(l.queue)+4+size > maxMessageBytes-cancelledRoom {
+		return 0, false, isFull
 	}
 	f.id = l.slab.take(p.to, p.gone, due)
 	l.load.Store(int32(l.slab.inFlight))
-	*l.queue = f.append(*l.queue, size)
+	l.queue = f.append(l.queue, size)
 	l.queued++
-	if p.alone {
-		l.rouse()
+	if p.alone && !l.flushing {
+		l.flushing, mustFlush = true, true
 	}
 	if p.gone != nil {
 		due = min(due, p.now+int64(lookEvery))
@@ -100,34 +102,20 @@ func (l *lane) enqueue(p *posting) (id uint64, _ taken) {
 		// the alarm.
 		l.timer.Reset(time.Duration(due - l.now()))
 	}
-	return f.id, accepted
-}
-
-// rouse wakes the writer, unless it is on its way already. The caller holds l.mu.
-func (l *lane) rouse() {
-	if l.roused {
-		return
-	}
-	l.roused = true
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	return f.id, mustFlush, accepted
 }
 
 // flush sends what is queued.
 func (l *lane) flush() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.queued > 0 || len(l.cancelled) > 0 {
-		l.rouse()
+	stream := l.stream
+	if l.queued == 0 && len(l.cancelled) == 0 {
+		stream = nil
 	}
-}
-
-// cancel queues a cancellation for the sidecar. The caller holds l.mu.
-func (l *lane) cancel(id uint64) {
-	l.rouse()
-	l.cancelled = append(l.cancelled, id)
+	l.mu.Unlock()
+	if stream != nil {
+		stream.Flush()
+	}
 }
 
 // lapse ends the wait of requests whose time is over, or whose callers have left. One timer per lane, which is seldom
@@ -141,11 +129,11 @@ func (l *lane) lapse() {
 	watched := l.slab.desert(func(id uint64, to Receiver) {
 		gone = append(gone, to)
 		l.slab.abandon(id, now+int64(l.grace))
-		l.cancel(id)
+		l.cancelled = append(l.cancelled, id)
 	})
 	next, overdue := l.slab.lapse(now, int64(l.grace), func(id uint64, to Receiver) {
 		late = append(late, to)
-		l.cancel(id)
+		l.cancelled = append(l.cancelled, id)
 	})
 	if watched {
 		next = min(next, now+int64(lookEvery))
@@ -153,10 +141,14 @@ func (l *lane) lapse() {
 	if l.alarm = next; next != never {
 		l.timer.Reset(time.Duration(next - now))
 	}
-	if overdue && l.open {
-		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", l.grace))
-	}
+	stream := l.stream
 	l.mu.Unlock()
+	if overdue && stream != nil {
+		stream.Cancel(broken(Unanswered, "a request has no reply %v after its time", l.grace))
+	}
+	if len(late)+len(gone) > 0 {
+		l.flush()
+	}
 	for _, to := range late {
 		to.Receive(&Outcome{Err: errTimeout()})
 	}
@@ -168,22 +160,23 @@ func (l *lane) lapse() {
 	}
 }
 
-// drain takes what is queued. It returns nil if nothing is.
-func (l *lane) drain() (message *[]byte, requests int) {
+// drain takes what is queued. It returns nil if nothing is. The message is valid until drain is called again.
+func (l *lane) drain() (message []byte, requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queued == 0 && len(l.cancelled) == 0 {
-		l.roused = false
+	l.flushing = false
+	if !l.open || l.queued == 0 && len(l.cancelled) == 0 {
 		return nil, 0
 	}
-	message, requests = l.queue, l.queued
-	l.roused = false
-	*message = appendCancelled(*message, l.cancelled)
-	l.queue, l.queued, l.cancelled = l.buffers.get(), 0, l.cancelled[:0]
+	message, requests = appendCancelled(l.queue, l.cancelled), l.queued
+	if l.queue, l.leaving = l.leaving[:0], message; cap(l.queue) > keptBytes {
+		l.queue = nil
+	}
+	l.queued, l.cancelled = 0, l.cancelled[:0]
 	return message, requests
 }
 
-// pressure returns what the writer decides by: how many requests wait to be sent, and how many are in flight, sent or
+// pressure returns what gather decides by: how many requests wait to be sent, and how many are in flight, sent or
 // not.
 func (l *lane) pressure() (queued, inFlight int) {
 	l.mu.Lock()
@@ -269,24 +262,21 @@ func asStatus(code codes.Code, r *reply) *grpcstatus.Status {
 }
 
 // up lets requests in.
-func (l *lane) up(giveUp context.CancelCauseFunc) {
+func (l *lane) up(stream *wire.Stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open, l.giveUp = true, giveUp
-	if l.queue == nil {
-		l.queue = l.buffers.get()
-	}
+	l.open, l.stream = true, stream
 }
 
-// down fails everything in flight.
+// down fails everything in flight. The stream has ended.
 func (l *lane) down(cause error) {
 	l.mu.Lock()
 	inFlight := l.slab.inFlight
 	lost := l.slab.clear()
 	l.load.Store(0)
 	inFlight -= l.queued // these were never sent
-	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
-	*l.queue = (*l.queue)[:0]
+	l.open, l.stream, l.flushing = false, nil, false
+	l.queue, l.queued, l.cancelled = l.queue[:0], 0, l.cancelled[:0]
 	l.mu.Unlock()
 	// After a panic, the reader may have claimed receivers to which it gave nothing.
 	for i := range l.replies {

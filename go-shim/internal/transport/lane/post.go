@@ -45,7 +45,8 @@ func (t *Transport) Post(request *transport.Request, to Receiver) (Ticket, error
 	if len(request.Body) > maxBodyBytes {
 		return Ticket{}, ErrTooLong
 	}
-	return t.send(&posting{to: to, frame: newFrame(request, name), now: t.now(), budget: request.Budget})
+	ticket, _, err := t.send(&posting{to: to, frame: newFrame(request, name), now: t.now(), budget: request.Budget})
+	return ticket, err
 }
 
 // Cancel gives up a request. If it returns true, there will be no outcome, and the sidecar hears of it with the next Flush.

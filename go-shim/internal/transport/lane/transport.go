@@ -1,13 +1,12 @@
 // Package lane carries requests in batches: many requests per message, on a few streams.
 //
-//	Call, Post ──> slab: take a slot ──> queue: append a frame ──> write: yield, drain, send ──> sidecar
-//	  ^                                                                                             │
-//	  └───── slab: free the slot, give the outcome <── deliver: parse replies <── read <────────────┘
+//	Call, Post ──> slab: take a slot ──> queue: append a frame ──> flush: next takes the queue ──> sidecar
+//	  ^                                                                                               │
+//	  └───── slab: free the slot, give the outcome <── deliver: parse replies <── Message <───────────┘
 //
-// A lane is one exchange stream on one connection, with one goroutine that writes and one that reads. A request takes a
+// A lane is one exchange stream on one connection of package wire, whose reader calls Message. A request takes a
 // slot, and its frame goes to the message that the lane sends next. Who calls, waits; who posts, gets the outcome
-// by a function call (post.go). All frames that gather while the writer
-// is busy leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
+// by a function call (post.go). All frames that gather until somebody flushes leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
 // once. A lane that breaks, or whose peer breaks a rule, fails its callers at once and is opened again; the other lanes
 // go on. The states of a slot are in slab.go.
 package lane
@@ -62,7 +61,6 @@ type Transport struct {
 	// spread counts down requests while they go to all lanes.
 	spread  atomic.Int32
 	waiters sync.Pool
-	buffers buffers
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -77,8 +75,8 @@ func New(cfg Config) *Transport {
 	t.waiters.New = func() any { return &waiter{done: make(chan struct{}, 1)} }
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	for _, conn := range cfg.Peer.Conns {
-		l := newLane(t, conn)
+	for _, opener := range cfg.Peer.Lanes {
+		l := newLane(t, opener)
 		t.lanes = append(t.lanes, l)
 		t.running.Go(func() { l.run(ctx) })
 	}
@@ -132,22 +130,22 @@ type posting struct {
 	alone bool
 }
 
-// send goes round the lanes until one takes the request.
-func (t *Transport) send(p *posting) (Ticket, error) {
+// send goes round the lanes until one takes the request. If it returns mustFlush, nobody else is about to flush it.
+func (t *Transport) send(p *posting) (_ Ticket, mustFlush bool, _ error) {
 	first, busy := t.first(), false
 	for i := range t.lanes {
 		l := t.lanes[(first+i)%len(t.lanes)]
-		switch id, taken := l.enqueue(p); taken {
+		switch id, mustFlush, taken := l.enqueue(p); taken {
 		case accepted:
-			return Ticket{l, id}, nil
+			return Ticket{l, id}, mustFlush, nil
 		case isFull:
 			busy = true
 		}
 	}
 	if busy {
-		return Ticket{}, transport.ErrBusy
+		return Ticket{}, false, transport.ErrBusy
 	}
-	return Ticket{}, errDown()
+	return Ticket{}, false, errDown()
 }
 
 // collateral is an UNAVAILABLE that is no failure of its own.
