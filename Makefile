@@ -119,9 +119,10 @@ test-again: ## Each suite N times on a machine whose cores are all busy, to find
 adopting: ## Follow docs/adopting.md to the letter, from an empty folder
 	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
 
-fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of two targets in Go and four in Rust
+fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of three targets in Go and four in Rust
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && go test ./internal/wire -run '^$$' -fuzz '^FuzzPeer$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there

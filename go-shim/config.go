@@ -131,7 +131,8 @@ type Config struct {
 	Codec encoding.CodecV2
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
-	// Connections is the number of connections for requests, 1-64; default 2.
+	// Connections is the number of connections for requests, 1-64; default 2. There is one more for the feed, and one for
+	// requests and replies of more than 64 KiB.
 	Connections int
 	// StaleAfter is how long a sidecar that makes no progress towards the ledger's head is still asked; default 1 s.
 	StaleAfter time.Duration

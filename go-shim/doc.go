@@ -28,5 +28,6 @@
 // scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
-// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), supervise.
+// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire and
+// quiet (what lanes are made of), supervise.
 package shim

@@ -22,8 +22,8 @@ import (
 func TestEveryConnectionIsGreetedBeforeTraffic(t *testing.T) {
 	r := newRig(t, setup{})
 	hellos := r.sidecar.Hellos()
-	if len(hellos) != 3 {
-		t.Fatalf("%d hellos, want one for each of 2 connections and the feed's", len(hellos))
+	if len(hellos) != 4 {
+		t.Fatalf("%d hellos, want one for each of 2 lanes, the feed and unary calls", len(hellos))
 	}
 	method, err := schema.Find(unaryCall)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestEveryConnectionIsGreetedBeforeTraffic(t *testing.T) {
 		}
 	}
 	r.sidecar.DropConnections()
-	eventually(t, "greeted anew", func() bool { return len(r.sidecar.Hellos()) >= 6 })
+	eventually(t, "greeted anew", func() bool { return len(r.sidecar.Hellos()) >= 8 })
 	r.awaitReady(t)
 	if who := r.ask(t, t.Context()); who != "SIDECAR" {
 		t.Fatalf("answered by %s", who)

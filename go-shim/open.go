@@ -177,8 +177,13 @@ func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Conf
 	for i, descriptor := range descriptors {
 		hot[i] = link.Method{FullName: s.cfg.Methods[i], SchemaSHA256: schema.Hash(descriptor)}
 	}
+	// Requests that are too long for a lane are few.
+	lanes, connections := s.cfg.Connections, 1
+	if s.cfg.Experiment.Hop == experiment.Unary {
+		lanes, connections = 0, s.cfg.Connections
+	}
 	return link.Config{
-		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Connections: s.cfg.Connections,
+		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Lanes: lanes, Connections: connections,
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
 		NewTransport: s.newTransport,
 		Events: link.Events{

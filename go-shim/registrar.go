@@ -83,7 +83,8 @@ func (s *Side) setModes(table modes.Table) {
 	}
 }
 
-// ServerOptions returns the options for grpc.NewServer: the service's own, with the shim's before them. The shim's option
+// ServerOptions returns the options for grpc.NewServer: the service's own, with the shim's before them. The first is
+// Creds(nil), which the service's own credentials replace. The other
 // is a codec that differs from Config.Codec only in that it hands the shim raw bytes. Like every forced codec, it serves
 // requests of any content-subtype. grpc-go obeys the last codec that it gets, so the shim never replaces a codec among the
 // service's own options: that one stays in force, the service answers the requests, and Check and the log say so.
@@ -92,7 +93,7 @@ func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 		return own
 	}
 	s.optionsTaken.Store(true)
-	return append([]grpc.ServerOption{grpc.ForceServerCodecV2(s.codec)}, own...)
+	return append([]grpc.ServerOption{grpc.Creds(s.Creds(nil)), grpc.ForceServerCodecV2(s.codec)}, own...)
 }
 
 // Wrap returns a registrar that swaps the handlers of the hot methods and registers with inner. Everything else stays

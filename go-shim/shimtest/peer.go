@@ -56,6 +56,9 @@ func (p *Peer) Connect(t testing.TB) *grpc.ClientConn {
 	return conn
 }
 
+// Socket is where the peer listens.
+func (p *Peer) Socket() string { return p.socket }
+
 // CutMidMessage loses the connection half-way through the next bytes that the peer sends.
 func (p *Peer) CutMidMessage() { p.cut.Store(true) }
 

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/quiet"
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 // A local hop must never wait for flow control, so the windows are large.
@@ -32,12 +34,12 @@ var ErrLost = errors.New("a connection to the sidecar was lost")
 // dial connects before it makes a ClientConn. An absent sidecar, the most common failure, then costs one system call.
 func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	var dialer net.Dialer
-	wire, err := dialer.DialContext(ctx, "unix", socket)
+	raw, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := grpc.NewClient(target,
-		grpc.WithContextDialer(only(wire)),
+		grpc.WithContextDialer(only(quiet.Wrap(raw))),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithIdleTimeout(0),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
@@ -55,7 +57,7 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 		}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec.New(nil))))
 	if err != nil {
-		return nil, errors.Join(err, wire.Close())
+		return nil, errors.Join(err, raw.Close())
 	}
 	conn.Connect()
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
@@ -66,15 +68,28 @@ func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// only hands out wire once, because a later connection would not have been greeted.
-func only(wire net.Conn) func(context.Context, string) (net.Conn, error) {
+// only hands out the connection once, because a later one would not have been greeted.
+func only(conn net.Conn) func(context.Context, string) (net.Conn, error) {
 	var used atomic.Bool
 	return func(context.Context, string) (net.Conn, error) {
 		if used.Swap(true) {
 			return nil, ErrLost
 		}
-		return wire, nil
+		return conn, nil
 	}
+}
+
+// dialLane connects for a lane, which needs nothing of grpc-go.
+func dialLane(ctx context.Context, socket string) (*wire.Conn, error) {
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	return wire.New(quiet.Wrap(raw), wire.Config{
+		StreamWindow: streamWindowBytes, ConnWindow: connWindowBytes,
+		PingEvery: pingEvery, PingTimeout: pingTimeout, Authority: "localhost",
+	}), nil
 }
 
 func awaitLoss(ctx context.Context, conn *grpc.ClientConn) error {
@@ -84,8 +99,11 @@ func awaitLoss(ctx context.Context, conn *grpc.ClientConn) error {
 	return ctx.Err()
 }
 
-func closeAll(conns []*grpc.ClientConn) {
-	for _, conn := range conns {
-		_ = conn.Close() // fails only if it is closed already
+func awaitLossOfLane(ctx context.Context, conn *wire.Conn) error {
+	select {
+	case <-conn.Lost():
+		return ErrLost
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

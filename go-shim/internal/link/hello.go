@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"hotpath.dev/go-shim/internal/feed"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
 	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 const defaultMaxMessageBytes = 4 << 20
@@ -28,21 +31,55 @@ func (a *helloAnswer) maxMessageBytes() int {
 	return defaultMaxMessageBytes
 }
 
+// connections are those of a session.
+type connections struct {
+	// calls are for the feed, which has the first for itself, and for unary calls.
+	calls []*grpc.ClientConn
+	lanes []*wire.Conn
+}
+
+func (c *connections) close() {
+	for _, conn := range c.calls {
+		_ = conn.Close() // fails only if it is closed already
+	}
+	for _, conn := range c.lanes {
+		conn.Close()
+	}
+}
+
 // greet dials and greets each connection. It returns the connections even with an error, for the caller to close.
-func (l *Link) greet(ctx context.Context, n int) ([]*grpc.ClientConn, *helloAnswer, error) {
+func (l *Link) greet(ctx context.Context) (*connections, *helloAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
-	var conns []*grpc.ClientConn
+	var all connections
 	var answer *helloAnswer
-	for range n {
+	call := func() (invoker, error) {
 		conn, err := dial(ctx, l.cfg.Socket)
 		if err != nil {
-			return conns, nil, fmt.Errorf("connect: %w", err)
+			return nil, err
 		}
-		conns = append(conns, conn)
-		next, err := l.hello(ctx, conn)
+		all.calls = append(all.calls, conn)
+		return hotpathv1.NewControlServiceClient(conn).Hello, nil
+	}
+	lane := func() (invoker, error) {
+		conn, err := dialLane(ctx, l.cfg.Socket)
 		if err != nil {
-			return conns, nil, fmt.Errorf("hello: %w", err)
+			return nil, err
+		}
+		all.lanes = append(all.lanes, conn)
+		return helloOn(conn), nil
+	}
+	// The sidecar deals connections out to its cores. Lanes that follow each other get different ones.
+	steps := append([]func() (invoker, error){call}, slices.Repeat([]func() (invoker, error){lane}, l.cfg.Lanes)...)
+	steps = append(steps, slices.Repeat([]func() (invoker, error){call}, l.cfg.Connections)...)
+	for _, step := range steps {
+		invoke, err := step()
+		if err != nil {
+			return &all, nil, fmt.Errorf("connect: %w", err)
+		}
+		next, err := l.hello(ctx, invoke)
+		if err != nil {
+			return &all, nil, fmt.Errorf("hello: %w", err)
 		}
 		if answer != nil {
 			// Another sidecar may have taken over the socket in between.
@@ -50,7 +87,25 @@ func (l *Link) greet(ctx context.Context, n int) ([]*grpc.ClientConn, *helloAnsw
 		}
 		answer = next
 	}
-	return conns, answer, nil
+	return &all, answer, nil
+}
+
+// invoker says Hello on some connection.
+type invoker func(context.Context, *hotpathv1.HelloRequest, ...grpc.CallOption) (*hotpathv1.HelloResponse, error)
+
+func helloOn(conn *wire.Conn) invoker {
+	return func(ctx context.Context, request *hotpathv1.HelloRequest, _ ...grpc.CallOption) (*hotpathv1.HelloResponse, error) {
+		encoded, err := proto.Marshal(request)
+		if err != nil {
+			return nil, err
+		}
+		reply, err := conn.Unary(ctx, hotpathv1.ControlService_Hello_FullMethodName, defaultMaxMessageBytes, encoded)
+		if err != nil {
+			return nil, err
+		}
+		response := new(hotpathv1.HelloResponse)
+		return response, proto.Unmarshal(reply, response)
+	}
 }
 
 // refuseAlso keeps only the methods that both answers accept and call by the same index.
@@ -78,13 +133,13 @@ func (a *helloAnswer) names() []transport.Name {
 	return names
 }
 
-func (l *Link) hello(ctx context.Context, conn *grpc.ClientConn) (*helloAnswer, error) {
+func (l *Link) hello(ctx context.Context, invoke invoker) (*helloAnswer, error) {
 	request := &hotpathv1.HelloRequest{ProtocolVersion: feed.ProtocolVersion, LedgerId: l.cfg.Source.LedgerID()}
 	for _, method := range l.cfg.Methods {
 		request.Methods = append(request.Methods,
 			&hotpathv1.HotMethod{FullMethod: method.FullName, SchemaSha256: method.SchemaSHA256[:]})
 	}
-	response, err := hotpathv1.NewControlServiceClient(conn).Hello(ctx, request)
+	response, err := invoke(ctx, request)
 	if err != nil {
 		return nil, feed.AsRefusal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -44,9 +43,10 @@ type Config struct {
 	Socket  string
 	Source  feed.Source
 	Methods []Method
-	// Connections is the number of connections for requests. The feed has one more for itself.
-	Connections int
-	StaleAfter  time.Duration
+	// Lanes is the number of connections for exchange streams, Connections that for unary calls. The feed has one more
+	// for itself.
+	Lanes, Connections int
+	StaleAfter         time.Duration
 	// HungAfter is how long a sidecar may accept connections without answering Hello before it counts as unusable.
 	HungAfter time.Duration
 	// HeadEvery is how often an idle feed says where the ledger is.
@@ -179,12 +179,12 @@ func (l *Link) judgeSilence(err error) {
 // session runs from the first dial until a connection is lost.
 func (l *Link) session(ctx context.Context) error {
 	// The feed gets a connection of its own, so that a long history can't hold up requests.
-	conns, answer, err := l.greet(ctx, l.cfg.Connections+1)
-	defer closeAll(conns)
+	conns, answer, err := l.greet(ctx)
+	defer conns.close()
 	if err != nil {
 		return err
 	}
-	l.current = l.newSession(conns[1:], answer)
+	l.current = l.newSession(conns, answer)
 	l.readiness.Begin()
 	l.connected.Store(true)
 	defer l.connected.Store(false)
@@ -194,10 +194,13 @@ func (l *Link) session(ctx context.Context) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
-	for _, conn := range conns {
+	for _, conn := range conns.calls {
 		running.Go(func() { cancel(awaitLoss(ctx, conn)) })
 	}
-	running.Go(func() { cancel(l.feed(ctx, conns[0])) })
+	for _, conn := range conns.lanes {
+		running.Go(func() { cancel(awaitLossOfLane(ctx, conn)) })
+	}
+	running.Go(func() { cancel(l.feed(ctx, conns.calls[0])) })
 	running.Go(func() { l.watchHead(ctx) })
 	<-ctx.Done()
 	// This comes before the connections are closed, so that no new request meets a closed one. A feed that is just
@@ -208,11 +211,7 @@ func (l *Link) session(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (l *Link) newSession(conns []*grpc.ClientConn, answer *helloAnswer) *Session {
-	lanes := make([]grpc.ClientConnInterface, len(conns))
-	for i, conn := range conns {
-		lanes[i] = conn
-	}
+func (l *Link) newSession(conns *connections, answer *helloAnswer) *Session {
 	for i, refusal := range answer.refusals {
 		l.cfg.Events.MethodRefused(i, refusal != "")
 		if refusal != "" && refusal != l.refusals[i] {
@@ -224,7 +223,13 @@ func (l *Link) newSession(conns []*grpc.ClientConn, answer *helloAnswer) *Sessio
 		}
 		l.refusals[i] = refusal
 	}
-	peer := transport.Peer{Conns: lanes, MaxMessageBytes: answer.maxMessageBytes(), Methods: answer.names()}
+	peer := transport.Peer{MaxMessageBytes: answer.maxMessageBytes(), Methods: answer.names()}
+	for _, conn := range conns.calls[1:] {
+		peer.Conns = append(peer.Conns, conn)
+	}
+	for _, conn := range conns.lanes {
+		peer.Lanes = append(peer.Lanes, conn)
+	}
 	return &Session{Transport: l.cfg.NewTransport(peer), MaxMessageBytes: peer.MaxMessageBytes, peer: peer}
 }
 

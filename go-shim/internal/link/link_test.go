@@ -24,7 +24,7 @@ func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan str
 	t.Helper()
 	unusable := make(chan string, 100)
 	cfg := Config{
-		Socket: socket, Source: shimtest.NewLedger("l"), Connections: 1, StaleAfter: time.Second,
+		Socket: socket, Source: shimtest.NewLedger("l"), Lanes: 1, Connections: 1, StaleAfter: time.Second,
 		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
 		NewTransport: func(peer transport.Peer) transport.Transport { return unary.New(peer) },
 		Events: Events{

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 // ErrBusy is what Call returns at once, with nothing sent, when the transport is full.
@@ -33,8 +35,10 @@ type Transport interface {
 
 // Peer is what a transport knows about a greeted sidecar.
 type Peer struct {
-	// Conns are the greeted connections. They use the codec of package codec.
+	// Conns are the greeted connections for unary calls. They use the codec of package codec.
 	Conns []grpc.ClientConnInterface
+	// Lanes are the greeted connections for exchange streams, one each.
+	Lanes []wire.Opener
 	// MaxMessageBytes bounds requests and replies of unary calls.
 	MaxMessageBytes int
 	// Methods are the names of the hot methods in exchange frames, by Request.Index.

@@ -17,6 +17,7 @@ import (
 	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/unary"
+	"hotpath.dev/go-shim/internal/wire"
 	"hotpath.dev/go-shim/position"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -30,7 +31,7 @@ func BenchmarkCall(b *testing.B) {
 			b.Run(fmt.Sprintf("hop=%s/inflight=%d", hop, inFlight), func(b *testing.B) {
 				peer := shimtest.NewPeer(b, echoLane, echoUnary)
 				to := transport.Peer{Conns: []grpc.ClientConnInterface{peer.Connect(b), peer.Connect(b)},
-					MaxMessageBytes: 1 << 20, Methods: []transport.Name{transport.NameOf(3)}}
+					Lanes: []wire.Opener{connect(b, peer), connect(b, peer)}, MaxMessageBytes: 1 << 20, Methods: []transport.Name{transport.NameOf(3)}}
 				var over transport.Transport = unary.New(to)
 				watch := &watched{}
 				if hop == "batched" {
@@ -90,7 +91,7 @@ func echoUnary(_ any, stream grpc.ServerStream) error {
 }
 
 func echoLane(_ any, stream grpc.ServerStream) error {
-	var pool buffers
+	var pool pooled
 	for {
 		var in codec.Shared
 		if err := stream.RecvMsg(&in); err != nil {
@@ -103,6 +104,27 @@ func echoLane(_ any, stream grpc.ServerStream) error {
 			return nil
 		}
 	}
+}
+
+// pooled is a mem.BufferPool of buffers above grpc-go's threshold for pooling.
+type pooled struct{ pool sync.Pool }
+
+func (p *pooled) get() *[]byte {
+	if buffer, ok := p.pool.Get().(*[]byte); ok {
+		return buffer
+	}
+	buffer := make([]byte, 0, 8<<10)
+	return &buffer
+}
+
+func (p *pooled) Get(length int) *[]byte {
+	buffer := make([]byte, length)
+	return &buffer
+}
+
+func (p *pooled) Put(buffer *[]byte) {
+	*buffer = (*buffer)[:0]
+	p.pool.Put(buffer)
 }
 
 // echoed answers each request of a message with its own body.
@@ -137,7 +159,7 @@ func BenchmarkSlot(b *testing.B) {
 	s, w := newSlab(maxInFlight), &waiter{}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := s.answer(s.take(w, 1)); !ok {
+		if _, ok := s.answer(s.take(w, nil, 1)); !ok {
 			b.Fatal("lost")
 		}
 	}
@@ -145,7 +167,7 @@ func BenchmarkSlot(b *testing.B) {
 
 func BenchmarkFrame(b *testing.B) {
 	request := &transport.Request{Body: make([]byte, 20), Budget: 100 * time.Millisecond, Bounds: transport.Bounds{Min: 1 << 30}}
-	message := make([]byte, 0, leastBuffer)
+	message := make([]byte, 0, 8<<10)
 	b.ReportAllocs()
 	for b.Loop() {
 		f := newFrame(request, 3)

@@ -117,6 +117,10 @@ func TestEveryCallerGetsItsOwnAnswerFromAFaultyPeer(t *testing.T) {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
 		callers.Go(func() { caller(t, r, n, own) })
 	}
+	for n := range 20 {
+		own := rand.New(rand.NewPCG(random.Uint64(), 0))
+		callers.Go(func() { poster(t, r, n, own.IntN) })
+	}
 	callers.Wait()
 	r.follow(honest)
 	eventually(t, "every slot is free", func() bool { return r.inFlight() == 0 && r.watch.inFlight.Load() == 0 })

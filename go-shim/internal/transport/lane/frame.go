@@ -156,8 +156,8 @@ type reply struct {
 	more bool
 	// notUTF8 is true if any status_message was not UTF-8, even one that a later one replaced.
 	notUTF8 bool
-	// waiter is the caller that gets the reply. It is set between the time that the slot is freed and the handover.
-	waiter *waiter
+	// to gets the reply. It is set between the time that the slot is freed and the handover.
+	to Receiver
 }
 
 // parseReplies reads an ExchangeResponse and appends its replies to into. With an error it returns none, because a

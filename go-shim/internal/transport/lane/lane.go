@@ -1,16 +1,16 @@
 package lane
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 // replyGrace is how long an abandoned request may stay without its reply. The sidecar owes a reply as soon as it would
@@ -21,15 +21,20 @@ const replyGrace = 30 * time.Second
 // request would cost 8% more CPU with 64 in flight and 15% more with 256 (BenchmarkCall).
 const lookEvery = 20 * time.Millisecond
 
+// keptBytes is the longest buffer that is kept for the next message.
+const keptBytes = 256 << 10
+
 // lane is a stream that opens again whenever it is lost.
 type lane struct {
 	*Transport
-	conn grpc.ClientConnInterface
-	// wake holds a token from the time that something is queued until the writer takes it.
-	wake chan struct{}
-	// replies is where the reader parses. long is the part that it has of a reply that comes in pieces.
+	conn wire.Opener
+	// replies is where the connection's reader parses. long is the part that it has of a reply that comes in pieces.
 	replies []reply
 	long    pieces
+	out     Outcome
+
+	// lapsing is held while the timer's function runs, so that its end can be waited for.
+	lapsing sync.Mutex
 
 	// load is the number of requests in flight, readable without mu.
 	load atomic.Int32
@@ -37,19 +42,22 @@ type lane struct {
 	mu   sync.Mutex
 	open bool
 	slab slab
-	// queue is the message that the writer sends next, queued the number of requests in it. cancelled goes at its end.
-	queue     *[]byte
-	queued    int
-	cancelled []uint64
+	// queue is the message that leaves next, queued the number of requests in it. cancelled goes at its end. leaving is
+	// the one before, which the connection may still be sending.
+	queue, leaving []byte
+	queued         int
+	cancelled      []uint64
+	// flushing is true if somebody is about to flush what is queued.
+	flushing bool
 	// alarm is when timer goes off: no later than the first slot's time and, if callers may leave, within lookEvery.
 	alarm int64
 	timer *time.Timer
-	// giveUp ends the stream.
-	giveUp context.CancelCauseFunc
+	// stream is the open one.
+	stream *wire.Stream
 }
 
-func newLane(t *Transport, conn grpc.ClientConnInterface) *lane {
-	l := &lane{Transport: t, conn: conn, wake: make(chan struct{}, 1), slab: newSlab(maxInFlight), alarm: never}
+func newLane(t *Transport, conn wire.Opener) *lane {
+	l := &lane{Transport: t, conn: conn, slab: newSlab(maxInFlight), alarm: never}
 	l.timer = time.AfterFunc(time.Hour, l.lapse)
 	l.timer.Stop()
 	return l
@@ -64,25 +72,29 @@ const (
 	isDown
 )
 
-// enqueue hands a request to the writer.
-func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
+// enqueue adds a request to the next message. If it returns mustFlush, nobody else is about to flush it.
+func (l *lane) enqueue(p *posting) (id uint64, mustFlush bool, _ taken) {
+	f := &p.frame
 	size := f.size()
+	due := p.now + int64(p.budget)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
-		return isDown
+		return 0, false, isDown
 	}
 	// 4 bytes hold the tag and the length of any frame.
-	if l.slab.full() || len(*l.queue)+4+size > maxMessageBytes-cancelledRoom {
-		return isFull
+	if l.slab.full() || len(l.queue)+4+size > maxMessageBytes-cancelledRoom {
+		return 0, false, isFull
 	}
-	f.id = l.slab.take(w, due)
+	f.id = l.slab.take(p.to, p.gone, due)
 	l.load.Store(int32(l.slab.inFlight))
-	l.rouse()
-	*l.queue = f.append(*l.queue, size)
+	l.queue = f.append(l.queue, size)
 	l.queued++
-	if w.gone != nil {
-		due = min(due, now+int64(lookEvery))
+	if p.alone && !l.flushing {
+		l.flushing, mustFlush = true, true
+	}
+	if p.gone != nil {
+		due = min(due, p.now+int64(lookEvery))
 	}
 	if due < l.alarm {
 		l.alarm = due
@@ -90,40 +102,38 @@ func (l *lane) enqueue(w *waiter, f *frame, now, due int64) taken {
 		// the alarm.
 		l.timer.Reset(time.Duration(due - l.now()))
 	}
-	return accepted
+	return f.id, mustFlush, accepted
 }
 
-// rouse wakes the writer, unless something is queued already and the writer is on its way to it.
-func (l *lane) rouse() {
-	if l.queued > 0 || len(l.cancelled) > 0 {
-		return
+// flush sends what is queued.
+func (l *lane) flush() {
+	l.mu.Lock()
+	stream := l.stream
+	if l.queued == 0 && len(l.cancelled) == 0 {
+		stream = nil
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	l.mu.Unlock()
+	if stream != nil {
+		stream.Flush()
 	}
 }
 
-// cancel queues a cancellation for the sidecar. The caller holds l.mu.
-func (l *lane) cancel(id uint64) {
-	l.rouse()
-	l.cancelled = append(l.cancelled, id)
-}
-
-// lapse ends the wait of callers whose time is over, or who have left. One timer per lane, which is seldom reset, costs
-// a request nothing. A timer per request would cost more than the request's frame.
+// lapse ends the wait of requests whose time is over, or whose callers have left. One timer per lane, which is seldom
+// reset, costs a request nothing. A timer per request would cost more than the request's frame.
 func (l *lane) lapse() {
-	var late, gone []*waiter
+	l.lapsing.Lock()
+	defer l.lapsing.Unlock()
+	var late, gone []Receiver
 	l.mu.Lock()
 	now := l.now()
-	watched := l.slab.desert(func(id uint64, w *waiter) {
-		gone = append(gone, w)
+	watched := l.slab.desert(func(id uint64, to Receiver) {
+		gone = append(gone, to)
 		l.slab.abandon(id, now+int64(l.grace))
-		l.cancel(id)
+		l.cancelled = append(l.cancelled, id)
 	})
-	next, overdue := l.slab.lapse(now, int64(l.grace), func(id uint64, w *waiter) {
-		late = append(late, w)
-		l.cancel(id)
+	next, overdue := l.slab.lapse(now, int64(l.grace), func(id uint64, to Receiver) {
+		late = append(late, to)
+		l.cancelled = append(l.cancelled, id)
 	})
 	if watched {
 		next = min(next, now+int64(lookEvery))
@@ -131,37 +141,42 @@ func (l *lane) lapse() {
 	if l.alarm = next; next != never {
 		l.timer.Reset(time.Duration(next - now))
 	}
-	if overdue && l.open {
-		l.giveUp(broken(Unanswered, "a request has no reply %v after its time", l.grace))
-	}
+	stream := l.stream
 	l.mu.Unlock()
-	for _, w := range late {
-		w.finish(outcome{err: errTimeout()})
+	if overdue && stream != nil {
+		stream.Cancel(broken(Unanswered, "a request has no reply %v after its time", l.grace))
 	}
-	for _, w := range gone {
-		w.finish(outcome{deserted: true})
+	if len(late)+len(gone) > 0 {
+		l.flush()
+	}
+	for _, to := range late {
+		to.Receive(&Outcome{Err: errTimeout()})
+	}
+	for _, to := range gone {
+		to.Receive(&Outcome{deserted: true})
+	}
+	if len(late) > 0 {
+		l.cfg.AfterReceive()
 	}
 }
 
-func (w *waiter) finish(out outcome) {
-	w.out = out
-	w.done <- struct{}{}
-}
-
-// drain takes what is queued. It returns nil if nothing is.
-func (l *lane) drain() (message *[]byte, requests int) {
+// drain takes what is queued. It returns nil if nothing is. The message is valid until drain is called again.
+func (l *lane) drain() (message []byte, requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queued == 0 && len(l.cancelled) == 0 {
+	l.flushing = false
+	if !l.open || l.queued == 0 && len(l.cancelled) == 0 {
 		return nil, 0
 	}
-	message, requests = l.queue, l.queued
-	*message = appendCancelled(*message, l.cancelled)
-	l.queue, l.queued, l.cancelled = l.buffers.get(), 0, l.cancelled[:0]
+	message, requests = appendCancelled(l.queue, l.cancelled), l.queued
+	if l.queue, l.leaving = l.leaving[:0], message; cap(l.queue) > keptBytes {
+		l.queue = nil
+	}
+	l.queued, l.cancelled = 0, l.cancelled[:0]
 	return message, requests
 }
 
-// pressure returns what the writer decides by: how many requests wait to be sent, and how many are in flight, sent or
+// pressure returns what gather decides by: how many requests wait to be sent, and how many are in flight, sent or
 // not.
 func (l *lane) pressure() (queued, inFlight int) {
 	l.mu.Lock()
@@ -169,7 +184,7 @@ func (l *lane) pressure() (queued, inFlight int) {
 	return l.queued, l.slab.inFlight
 }
 
-// deliver hands the replies of a message to their callers.
+// deliver hands the replies of a message to their receivers.
 func (l *lane) deliver(message []byte) error {
 	var err error
 	if l.replies, err = parseReplies(message, l.replies[:0]); err != nil {
@@ -184,18 +199,20 @@ func (l *lane) deliver(message []byte) error {
 		r := &l.replies[i]
 		if r.more {
 			if broke := l.long.add(r, l.cfg.Peer.MaxMessageBytes); broke != nil {
-				return broke // down tells the waiters
+				return broke // down tells the receivers
 			}
 			continue
 		}
 		before := l.long.of(r.id)
-		if w := r.waiter; w != nil {
-			w.out = r.outcome(before)
-			r.waiter = nil
-			w.done <- struct{}{}
+		if to := r.to; to != nil {
+			r.to = nil
+			r.outcome(before, &l.out)
+			to.Receive(&l.out)
 		}
 	}
 	clear(l.replies) // the bytes to which they point go back to their pool
+	l.out = Outcome{}
+	l.cfg.AfterReceive()
 	return err
 }
 
@@ -212,31 +229,24 @@ func (l *lane) claim() (found, whole int) {
 			}
 			continue
 		}
-		w, ok := l.slab.answer(r.id)
+		to, ok := l.slab.answer(r.id)
 		if !ok {
 			return i, whole
 		}
-		r.waiter = w
+		r.to = to
 		whole++
 	}
 	return len(l.replies), whole
 }
 
-// outcome copies what outlives the message. before holds the pieces of the body that came earlier.
-func (r *reply) outcome(before []byte) outcome {
-	out := outcome{tooLong: r.tooLong}
-	out.reply.Position, out.reply.Positioned = r.position, r.positioned
+// outcome says what the reply means. before holds the pieces of the body that came earlier.
+func (r *reply) outcome(before []byte, out *Outcome) {
+	*out = Outcome{Position: r.position, Positioned: r.positioned, TooLong: r.tooLong}
 	if code := codes.Code(r.status); code != codes.OK {
-		out.err = asStatus(code, r).Err()
-		return out
+		out.Err = asStatus(code, r).Err()
+		return
 	}
-	if len(before) > 0 {
-		out.reply.Body = append(before, r.body...)
-		return out
-	}
-	out.reply.Body = make([]byte, len(r.body))
-	copy(out.reply.Body, r.body)
-	return out
+	out.Before, out.Body = before, r.body
 }
 
 // asStatus reads the details as grpc-go reads those of a unary call.
@@ -252,40 +262,40 @@ func asStatus(code codes.Code, r *reply) *grpcstatus.Status {
 }
 
 // up lets requests in.
-func (l *lane) up(giveUp context.CancelCauseFunc) {
+func (l *lane) up(stream *wire.Stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open, l.giveUp = true, giveUp
-	if l.queue == nil {
-		l.queue = l.buffers.get()
-	}
+	l.open, l.stream = true, stream
 }
 
-// down fails everything in flight.
+// down fails everything in flight. The stream has ended.
 func (l *lane) down(cause error) {
 	l.mu.Lock()
 	inFlight := l.slab.inFlight
 	lost := l.slab.clear()
 	l.load.Store(0)
 	inFlight -= l.queued // these were never sent
-	l.open, l.queued, l.cancelled = false, 0, l.cancelled[:0]
-	*l.queue = (*l.queue)[:0]
+	l.open, l.stream, l.flushing = false, nil, false
+	l.queue, l.queued, l.cancelled = l.queue[:0], 0, l.cancelled[:0]
 	l.mu.Unlock()
-	// After a panic, the reader may have claimed waiters that it did not finish.
+	// After a panic, the reader may have claimed receivers to which it gave nothing.
 	for i := range l.replies {
-		if w := l.replies[i].waiter; w != nil {
-			l.replies[i].waiter = nil
-			lost = append(lost, w)
+		if to := l.replies[i].to; to != nil {
+			l.replies[i].to = nil
+			lost = append(lost, to)
 		}
 	}
 	l.long = pieces{}
 	l.cfg.Observer.Done(inFlight)
 	say := grpcstatus.New(codes.Unavailable, "a lane to the sidecar was lost: "+cause.Error())
-	for i, w := range lost {
+	for i, to := range lost {
 		if i == 0 {
-			w.finish(outcome{err: say.Err()})
+			to.Receive(&Outcome{Err: say.Err()})
 		} else {
-			w.finish(outcome{err: collateral{say}})
+			to.Receive(&Outcome{Err: collateral{say}})
 		}
+	}
+	if len(lost) > 0 {
+		l.cfg.AfterReceive()
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -20,6 +19,7 @@ import (
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/unary"
+	"hotpath.dev/go-shim/internal/wire"
 	"hotpath.dev/go-shim/position"
 )
 
@@ -450,26 +450,29 @@ func TestCloseEndsCallsUnderWay(t *testing.T) {
 	}
 }
 
-// opening is a connection on which no stream ever opens.
-type opening struct {
-	grpc.ClientConnInterface
-	begun chan struct{}
+// closed is a connection on which no stream opens.
+type closed struct{ asked chan struct{} }
+
+func (c closed) Open(wire.Call) (*wire.Stream, error) {
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
+	return nil, status.Error(codes.Unavailable, "told to")
 }
 
-func (o opening) NewStream(ctx context.Context, _ *grpc.StreamDesc, _ string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
-	o.begun <- struct{}{}
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func TestLaneThatIsOpeningHoldsUpNobody(t *testing.T) {
-	conn := opening{begun: make(chan struct{})}
-	over := New(Config{Peer: transport.Peer{Methods: []transport.Name{transport.NameOf(1)}, Conns: []grpc.ClientConnInterface{conn}}, Large: &large{},
-		Observer: &watched{}, Log: slog.New(slog.DiscardHandler)})
-	<-conn.begun
+func TestLaneThatDoesNotOpenHoldsUpNobody(t *testing.T) {
+	conn, watch := closed{make(chan struct{})}, &watched{}
+	over := New(Config{Peer: transport.Peer{Methods: []transport.Name{transport.NameOf(1)}, Lanes: []wire.Opener{conn}}, Large: &large{},
+		Observer: watch, Log: slog.New(slog.DiscardHandler)})
+	<-conn.asked
 	_, err := over.Call(t.Context(), &transport.Request{Budget: longEnough})
 	if status.Code(err) != codes.Unavailable || !errors.Is(err, transport.ErrCollateral) {
 		t.Errorf("got %v", err)
 	}
-	over.Close() // ends the opening
+	<-conn.asked // it tries again
+	over.Close()
+	if watch.failures(Ended) == 0 || watch.open.Load() != 0 {
+		t.Errorf("%d failures; %d open", watch.failures(Ended), watch.open.Load())
+	}
 }

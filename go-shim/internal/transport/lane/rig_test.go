@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -14,7 +15,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/internal/quiet"
 	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/wire"
 	"hotpath.dev/go-shim/shimtest"
 )
 
@@ -153,7 +156,7 @@ func newRig(t *testing.T, lanes int, do script) *rig {
 		Methods: []transport.Name{transport.NameOf(9), transport.NameOf(5), {}}, MaxMessageBytes: mostBytes,
 	}
 	for range lanes {
-		to.Conns = append(to.Conns, r.peer.Connect(t))
+		to.Lanes = append(to.Lanes, connect(t, r.peer))
 	}
 	r.Transport = New(Config{Peer: to, Large: r.large, Observer: r.watch,
 		Log: slog.New(slog.NewTextHandler(r.log, nil))})
@@ -170,6 +173,43 @@ func newRig(t *testing.T, lanes int, do script) *rig {
 	})
 	eventually(t, "open", func() bool { return r.watch.open.Load() == int64(lanes) })
 	return r
+}
+
+// redialled is a connection that, unlike those of package link, comes back when it is lost.
+type redialled struct {
+	socket string
+	mu     sync.Mutex
+	conn   *wire.Conn
+}
+
+func connect(t testing.TB, peer *shimtest.Peer) *redialled {
+	r := &redialled{socket: peer.Socket()}
+	t.Cleanup(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.conn != nil {
+			r.conn.Close()
+		}
+	})
+	return r
+}
+
+func (r *redialled) Open(call wire.Call) (*wire.Stream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn != nil {
+		if stream, err := r.conn.Open(call); err == nil {
+			return stream, nil
+		}
+		r.conn.Close()
+	}
+	conn, err := net.Dial("unix", r.socket)
+	if err != nil {
+		return nil, err
+	}
+	r.conn = wire.New(quiet.Wrap(conn), wire.Config{StreamWindow: 1 << 20, ConnWindow: 4 << 20, PingEvery: time.Hour,
+		PingTimeout: time.Hour, Authority: "localhost"})
+	return r.conn.Open(call)
 }
 
 func (r *rig) follow(do script) { r.script.Store(&do) }

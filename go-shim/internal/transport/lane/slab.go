@@ -19,15 +19,17 @@ const (
 //
 //	         take                 answer
 //	free ──────────> waiting ──────────────────────────> free
-//	                    │ abandon: the caller left          ^
+//	                    │ abandon: the caller left, or      ^
+//	                    │          the request is cancelled │
 //	                    │ lapse: its time is over           │
 //	                    └─────────────> abandoned ──────────┘
 //	                                               answer
 //
 // clear frees every slot, because the lane is lost.
 type slot struct {
-	// waiter is nil unless the slot is waiting.
-	waiter *waiter
+	// to is nil unless the slot is waiting. gone is closed when the caller leaves, and nil if only cancel says so.
+	to   Receiver
+	gone <-chan struct{}
 	// due is when the caller stops waiting. For an abandoned request it is when a lane without the reply is given up.
 	due        int64
 	generation uint32
@@ -61,11 +63,11 @@ func newSlab(size int) slab {
 func (s *slab) full() bool { return s.head < 0 }
 
 // take gives a slot to a caller. At least one slot must be free.
-func (s *slab) take(w *waiter, due int64) (id uint64) {
+func (s *slab) take(to Receiver, gone <-chan struct{}, due int64) (id uint64) {
 	i := s.head
 	at := &s.slots[i]
 	s.head = at.next
-	at.waiter, at.due, at.state = w, due, waiting
+	at.to, at.gone, at.due, at.state = to, gone, due, waiting
 	s.inFlight++
 	s.high = max(s.high, int(i)+1)
 	return uint64(at.generation)<<32 | uint64(i)
@@ -84,16 +86,16 @@ func (s *slab) find(id uint64) *slot {
 	return at
 }
 
-// answer frees the slot of a request that got its reply. It returns the waiter, or nil if nobody waits any more. It is
+// answer frees the slot of a request that got its reply. It returns the receiver, or nil if nobody waits any more. It is
 // false if the id is not in flight.
-func (s *slab) answer(id uint64) (*waiter, bool) {
+func (s *slab) answer(id uint64) (Receiver, bool) {
 	at := s.find(id)
 	if at == nil {
 		return nil, false
 	}
-	w := at.waiter
+	to := at.to
 	s.release(int32(id&math.MaxUint32), at)
-	return w, true
+	return to, true
 }
 
 func (s *slab) release(i int32, at *slot) {
@@ -101,7 +103,7 @@ func (s *slab) release(i int32, at *slot) {
 	if at.generation == 0 {
 		at.generation = 1
 	}
-	at.waiter, at.state, at.next = nil, free, s.head
+	at.to, at.gone, at.state, at.next = nil, nil, free, s.head
 	s.head = i
 	s.inFlight--
 }
@@ -113,20 +115,24 @@ func (s *slab) abandon(id uint64, due int64) bool {
 	if at == nil || at.state != waiting {
 		return false
 	}
-	at.waiter, at.due, at.state = nil, due, abandoned
+	at.leave(due)
 	return true
 }
 
+func (at *slot) leave(due int64) {
+	at.to, at.gone, at.due, at.state = nil, nil, due, abandoned
+}
+
 // desert calls each with every request whose caller has left. It is true if there are other callers that may leave.
-func (s *slab) desert(each func(id uint64, w *waiter)) (watched bool) {
+func (s *slab) desert(each func(id uint64, to Receiver)) (watched bool) {
 	for i := range s.slots[:s.high] {
 		at := &s.slots[i]
-		if at.state != waiting || at.waiter.gone == nil {
+		if at.state != waiting || at.gone == nil {
 			continue
 		}
 		select {
-		case <-at.waiter.gone:
-			each(uint64(at.generation)<<32|uint64(i), at.waiter)
+		case <-at.gone:
+			each(uint64(at.generation)<<32|uint64(i), at.to)
 		default:
 			watched = true
 		}
@@ -136,7 +142,7 @@ func (s *slab) desert(each func(id uint64, w *waiter)) (watched bool) {
 
 // lapse abandons requests whose time is over, and calls each with them. It returns when to look again, and whether a
 // request that was abandoned earlier is overdue.
-func (s *slab) lapse(now, grace int64, each func(id uint64, w *waiter)) (next int64, overdue bool) {
+func (s *slab) lapse(now, grace int64, each func(id uint64, to Receiver)) (next int64, overdue bool) {
 	next = never
 	for i := range s.slots[:s.high] {
 		at := &s.slots[i]
@@ -148,25 +154,25 @@ func (s *slab) lapse(now, grace int64, each func(id uint64, w *waiter)) (next in
 				overdue = true
 				continue
 			}
-			w := at.waiter
-			at.waiter, at.due, at.state = nil, now+grace, abandoned
-			each(uint64(at.generation)<<32|uint64(i), w)
+			to := at.to
+			at.leave(now + grace)
+			each(uint64(at.generation)<<32|uint64(i), to)
 		}
 		next = min(next, at.due)
 	}
 	return next, overdue
 }
 
-// clear frees every slot, because the lane is lost, and returns the waiters.
-func (s *slab) clear() []*waiter {
-	var lost []*waiter
+// clear frees every slot, because the lane is lost, and returns the receivers that waited.
+func (s *slab) clear() []Receiver {
+	var lost []Receiver
 	for i := range s.slots[:s.high] {
 		at := &s.slots[i]
 		if at.state == free {
 			continue
 		}
-		if at.waiter != nil {
-			lost = append(lost, at.waiter)
+		if at.to != nil {
+			lost = append(lost, at.to)
 		}
 		s.release(int32(i), at)
 	}

@@ -49,9 +49,12 @@ func (m *model) send() {
 	if m.slab.full() {
 		return
 	}
-	gone := make(chan struct{})
-	q := &request{waiter: &waiter{gone: gone}, gone: gone, due: m.now + 1 + m.r.Int64N(testTimeout), waiting: true}
-	q.id = m.slab.take(q.waiter, q.due)
+	var gone chan struct{} // nil for one that was posted
+	if m.r.IntN(2) == 0 {
+		gone = make(chan struct{})
+	}
+	q := &request{waiter: &waiter{}, gone: gone, due: m.now + 1 + m.r.Int64N(testTimeout), waiting: true}
+	q.id = m.slab.take(q.waiter, gone, q.due)
 	if m.seen[q.id] || q.id>>32 == 0 {
 		m.t.Fatalf("id %#x is used again, or has no generation", q.id)
 	}
@@ -94,8 +97,8 @@ func (m *model) reply() {
 	}
 }
 
-func (m *model) finish(q *request, w *waiter) {
-	if w != q.waiter {
+func (m *model) finish(q *request, to Receiver) {
+	if to != Receiver(q.waiter) {
 		m.t.Fatalf("the outcome of %#x reaches another", q.id)
 	}
 	q.waiting = false
@@ -122,20 +125,20 @@ func (m *model) cancel() {
 // leave makes a caller leave. The slab notices it only by a look at its slots.
 func (m *model) leave() {
 	q := m.live[m.pick()]
-	if q == nil || !q.waiting {
+	if q == nil || !q.waiting || q.gone == nil {
 		return
 	}
 	close(q.gone)
-	others := m.slab.desert(func(id uint64, w *waiter) {
+	others := m.slab.desert(func(id uint64, to Receiver) {
 		left, due := m.live[id], m.now+10*testTimeout
-		m.finish(left, w)
+		m.finish(left, to)
 		if left.due = due; left != q || !m.slab.abandon(id, due) {
 			m.t.Fatalf("%#x did not leave", id)
 		}
 	})
 	var waiting bool
 	for _, other := range m.live {
-		waiting = waiting || other.waiting
+		waiting = waiting || other.waiting && other.gone != nil
 	}
 	if q.waiting || others != waiting {
 		m.t.Fatalf("%#x waits: %v; others: %v, want %v", q.id, q.waiting, others, waiting)
@@ -144,8 +147,8 @@ func (m *model) leave() {
 
 func (m *model) timeout() {
 	m.now += m.r.Int64N(testTimeout)
-	late := map[uint64]*waiter{}
-	next, overdue := m.slab.lapse(m.now, 10*testTimeout, func(id uint64, w *waiter) { late[id] = w })
+	late := map[uint64]Receiver{}
+	next, overdue := m.slab.lapse(m.now, 10*testTimeout, func(id uint64, to Receiver) { late[id] = to })
 	wantNext, wantOverdue := int64(never), false
 	for id, q := range m.live {
 		if q.due <= m.now && !q.waiting {
@@ -171,7 +174,7 @@ func (m *model) lose() {
 	lost := m.slab.clear()
 	for _, q := range m.live {
 		m.retire(q)
-		if i := slices.Index(lost, q.waiter); i >= 0 {
+		if i := slices.Index(lost, Receiver(q.waiter)); i >= 0 {
 			lost = slices.Delete(lost, i, i+1)
 			m.finish(q, q.waiter)
 		} else if q.waiting {

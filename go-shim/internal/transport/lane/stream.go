@@ -4,35 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
-	"hotpath.dev/go-shim/codec"
 	"hotpath.dev/go-shim/internal/backoff"
 	hotpathv1 "hotpath.dev/go-shim/internal/gen/hotpath/v1"
+	"hotpath.dev/go-shim/internal/wire"
 )
 
 const (
 	// steady is how long a stream must have lasted for the next one to open quickly.
 	steady = 5 * time.Second
-	// gatherAtMost bounds how long the writer waits for more requests.
+	// gatherAtMost bounds how long a caller waits for more requests before it sends.
 	gatherAtMost = 50 * time.Microsecond
 )
 
 // run keeps the lane open until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	defer l.timer.Stop()
+	defer func() {
+		l.lapsing.Lock()
+		defer l.lapsing.Unlock()
+		l.timer.Stop()
+	}()
 	pause := backoff.Backoff{Min: 20 * time.Millisecond, Max: 250 * time.Millisecond}
 	for {
 		began := time.Now()
-		err := l.stream(ctx)
+		err := l.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -46,35 +47,27 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// stream opens a stream and returns when the stream is over.
-func (l *lane) stream(ctx context.Context) error {
-	within, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	desc := &grpc.StreamDesc{StreamName: "Exchange", ClientStreams: true, ServerStreams: true}
-	stream, err := l.conn.NewStream(within, desc, hotpathv1.ExchangeService_Exchange_FullMethodName,
-		grpc.MaxCallSendMsgSize(maxMessageBytes), grpc.MaxCallRecvMsgSize(maxMessageBytes))
+// once opens a stream and returns when the stream is over.
+func (l *lane) once(ctx context.Context) error {
+	e := &exchange{lane: l, ended: make(chan error, 1)}
+	stream, err := l.conn.Open(wire.Call{Method: hotpathv1.ExchangeService_Exchange_FullMethodName,
+		MaxMessageBytes: maxMessageBytes, Handler: e})
 	if err != nil {
 		l.cfg.Observer.Failed(Ended)
 		return err
 	}
-	l.up(cancel)
+	l.up(stream)
 	l.cfg.Observer.Opened()
 	defer l.cfg.Observer.Closed()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		if err := l.write(within, stream); err != nil {
-			cancel(err)
-		}
-	}()
-	end := l.read(stream)
-	// If the shim itself ended the stream, the reader saw only that it ended.
-	if own := (*failure)(nil); errors.As(context.Cause(within), &own) {
-		end = own
+	var end error
+	select {
+	case end = <-e.ended:
+	case <-ctx.Done():
+		stream.Cancel(ctx.Err())
+		end = <-e.ended
 	}
+	end = asFailure(end)
 	l.down(end)
-	cancel(nil)
-	<-written
 	// Closing a lane is no failure.
 	if f := (*failure)(nil); ctx.Err() == nil && errors.As(end, &f) {
 		l.cfg.Observer.Failed(f.reason)
@@ -82,31 +75,30 @@ func (l *lane) stream(ctx context.Context) error {
 	return end
 }
 
-// write sends what is queued until the stream ends. Its error, if any, is why the stream has to end.
-func (l *lane) write(ctx context.Context, stream grpc.ClientStream) (err error) {
-	defer endLane(&err)
-	for {
-		select {
-		case <-l.wake:
-		case <-ctx.Done():
-			return nil
-		}
-		l.gather()
-		message, requests := l.drain()
-		if message == nil {
-			continue
-		}
-		l.cfg.Observer.Sent(requests)
-		if err := stream.SendMsg(&codec.Shared{Buffer: mem.NewBuffer(message, &l.buffers)}); err != nil {
-			if errors.Is(err, io.EOF) {
-				// The reader learns why.
-				<-ctx.Done()
-				return nil
-			}
-			return &failure{Ended, err}
-		}
-	}
+// exchange is the wire.Handler of one stream.
+type exchange struct {
+	lane  *lane
+	ended chan error
 }
+
+// Next implements wire.Handler.
+func (e *exchange) Next() (message []byte, last bool, err error) {
+	defer endLane(&err)
+	message, requests := e.lane.drain()
+	if message != nil {
+		e.lane.cfg.Observer.Sent(requests)
+	}
+	return message, false, nil
+}
+
+// Message implements wire.Handler.
+func (e *exchange) Message(message []byte) (err error) {
+	defer endLane(&err)
+	return e.lane.deliver(message)
+}
+
+// Ended implements wire.Handler.
+func (e *exchange) Ended(err error) { e.ended <- err }
 
 // gather yields, so that other goroutines can add their requests: once, and again as long as that brings more. Without
 // it each message holds one request, at 3.5 times the CPU with 64 in flight (BenchmarkCall). A timer would be too
@@ -125,25 +117,13 @@ func (l *lane) gather() {
 	}
 }
 
-// read hands out replies until the stream ends or breaks a rule.
-func (l *lane) read(stream grpc.ClientStream) (err error) {
-	defer endLane(&err)
-	for {
-		var message codec.Shared
-		if err := stream.RecvMsg(&message); err != nil {
-			return asFailure(err)
-		}
-		err := l.deliver(message.Buffer.ReadOnlyData())
-		message.Buffer.Free()
-		if err != nil {
-			return err
-		}
-	}
-}
-
+// asFailure says why a stream is over that ended with err.
 func asFailure(err error) error {
+	own := (*failure)(nil)
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.As(err, &own):
+		return own
+	case err == nil:
 		return broken(Ended, "the sidecar ended the stream")
 	case status.Code(err) == codes.ResourceExhausted:
 		return &failure{Limit, err}

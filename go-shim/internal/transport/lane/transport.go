@@ -1,12 +1,12 @@
 // Package lane carries requests in batches: many requests per message, on a few streams.
 //
-//	Call ──> slab: take a slot ──> queue: append a frame ──> write: yield, drain, send ──> sidecar
-//	  ^                                                                                       │
-//	  └───── slab: free the slot, wake the caller <── deliver: parse replies <── read <───────┘
+//	Call, Post ──> slab: take a slot ──> queue: append a frame ──> flush: next takes the queue ──> sidecar
+//	  ^                                                                                               │
+//	  └───── slab: free the slot, give the outcome <── deliver: parse replies <── Message <───────────┘
 //
-// A lane is one exchange stream on one connection, with one goroutine that writes and one that reads. A caller takes a
-// slot, appends its frame to the message that the lane sends next, and waits. All frames that gather while the writer
-// is busy leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
+// A lane is one exchange stream on one connection of package wire, whose reader calls Message. A request takes a
+// slot, and its frame goes to the message that the lane sends next. Who calls, waits; who posts, gets the outcome
+// by a function call (post.go). All frames that gather until somebody flushes leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
 // once. A lane that breaks, or whose peer breaks a rule, fails its callers at once and is opened again; the other lanes
 // go on. The states of a slot are in slab.go.
 package lane
@@ -38,13 +38,16 @@ type Observer interface {
 	Done(requests int)
 }
 
-// Config is what a Transport needs. No field may be nil.
+// Config is what a Transport needs.
 type Config struct {
 	Peer transport.Peer
 	// Large carries requests and replies that are too long for a frame.
 	Large    transport.Transport
 	Observer Observer
 	Log      *slog.Logger
+	// AfterReceive is called when the outcomes of one message, or those that come together for another reason, have
+	// been given. It may be nil.
+	AfterReceive func()
 }
 
 // Transport has a lane on each connection.
@@ -58,36 +61,22 @@ type Transport struct {
 	// spread counts down requests while they go to all lanes.
 	spread  atomic.Int32
 	waiters sync.Pool
-	buffers buffers
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// waiter is a waiting caller. Whoever takes it out of its slot sends on done, once.
-type waiter struct {
-	done chan struct{}
-	// gone is closed when the caller leaves. It is nil if that never happens.
-	gone <-chan struct{}
-	out  outcome
-}
-
-type outcome struct {
-	reply   transport.Reply
-	err     error
-	tooLong bool
-	// deserted is true if the lane saw that the caller left.
-	deserted bool
-}
-
 // New makes a transport and opens its lanes in the background.
 func New(cfg Config) *Transport {
+	if cfg.AfterReceive == nil {
+		cfg.AfterReceive = func() {}
+	}
 	t := &Transport{cfg: cfg, quiet: ratelog.New(cfg.Log, 10*time.Second), grace: replyGrace, began: time.Now()}
 	t.waiters.New = func() any { return &waiter{done: make(chan struct{}, 1)} }
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	for _, conn := range cfg.Peer.Conns {
-		l := newLane(t, conn)
+	for _, opener := range cfg.Peer.Lanes {
+		l := newLane(t, opener)
 		t.lanes = append(t.lanes, l)
 		t.running.Go(func() { l.run(ctx) })
 	}
@@ -103,45 +92,6 @@ func (t *Transport) Close() {
 
 // now is the lanes' clock.
 func (t *Transport) now() int64 { return int64(time.Since(t.began)) }
-
-// Call implements transport.Transport.
-func (t *Transport) Call(ctx context.Context, request *transport.Request) (transport.Reply, error) {
-	name, err := t.cfg.Peer.Name(request.Index)
-	if err != nil {
-		return transport.Reply{}, err
-	}
-	if len(request.Body) > maxBodyBytes {
-		return t.cfg.Large.Call(ctx, request)
-	}
-	began := t.now()
-	w := t.waiters.Get().(*waiter)
-	w.gone = ctx.Done()
-	if err := t.send(w, request, name, began); err != nil {
-		w.gone = nil
-		t.waiters.Put(w)
-		return transport.Reply{}, err
-	}
-	<-w.done
-	out := w.out
-	w.out, w.gone = outcome{}, nil
-	t.waiters.Put(w)
-	if out.deserted {
-		return transport.Reply{}, status.FromContextError(ctx.Err()).Err()
-	}
-	if out.tooLong {
-		return t.again(ctx, request, began)
-	}
-	return out.reply, out.err
-}
-
-// again asks by unary call, in what is left of the time, because the answer was too long for a lane.
-func (t *Transport) again(ctx context.Context, request *transport.Request, began int64) (transport.Reply, error) {
-	rest := *request
-	if rest.Budget -= time.Duration(t.now() - began); rest.Budget <= 0 {
-		return transport.Reply{}, errTimeout()
-	}
-	return t.cfg.Large.Call(ctx, &rest)
-}
 
 // A batch on one lane is twice as long as on two, and two lanes cost 1.35 times the CPU with 64 in flight
 // (BenchmarkCall). But with one lane the sidecar uses only one core. So all requests go to the first lane, unless it
@@ -168,24 +118,34 @@ func (t *Transport) first() int {
 	return one
 }
 
-// send goes round the lanes until one takes the request.
-func (t *Transport) send(w *waiter, request *transport.Request, name uint32, began int64) error {
-	f := newFrame(request, name)
-	due := began + int64(request.Budget)
+// posting is a request that looks for a lane.
+type posting struct {
+	to Receiver
+	// gone is closed when the caller leaves. It is nil if only Cancel says so.
+	gone   <-chan struct{}
+	frame  frame
+	now    int64
+	budget time.Duration
+	// alone is true if nobody calls Flush for this request.
+	alone bool
+}
+
+// send goes round the lanes until one takes the request. If it returns mustFlush, nobody else is about to flush it.
+func (t *Transport) send(p *posting) (_ Ticket, mustFlush bool, _ error) {
 	first, busy := t.first(), false
 	for i := range t.lanes {
 		l := t.lanes[(first+i)%len(t.lanes)]
-		switch l.enqueue(w, &f, began, due) {
+		switch id, mustFlush, taken := l.enqueue(p); taken {
 		case accepted:
-			return nil
+			return Ticket{l, id}, mustFlush, nil
 		case isFull:
 			busy = true
 		}
 	}
 	if busy {
-		return transport.ErrBusy
+		return Ticket{}, false, transport.ErrBusy
 	}
-	return errDown()
+	return Ticket{}, false, errDown()
 }
 
 // collateral is an UNAVAILABLE that is no failure of its own.
