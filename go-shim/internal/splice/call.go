@@ -1,0 +1,80 @@
+package splice
+
+import (
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/peer"
+
+	"hotpath.dev/go-shim/internal/h2"
+)
+
+// Hot is the policy: it says which methods are hot, and ends their calls.
+type Hot interface {
+	// Method returns the index of the hot method of that path, or -1.
+	Method(path []byte) int
+	// Begin takes the complete hot calls of one chunk. Each is ended once by Answer, Refuse or Local, from any goroutine,
+	// maybe before Begin returns. The slice is valid until then.
+	Begin(calls []*Call)
+	// Cancel says that the client has left; the door has ended the call. What the policy still does with it until Cancel
+	// returns has no effect; after that it may not touch the call any more.
+	Cancel(call *Call)
+}
+
+// Call is a hot call. It belongs to the policy from Begin until the policy ends it, or Cancel returns.
+type Call struct {
+	Head h2.Head
+	// Body is the message, valid until the call is ended.
+	Body []byte
+	// Arrived is when the call began to arrive.
+	Arrived time.Time
+	// Owner is the policy's own. It stays with the Call when that is used again for another call.
+	Owner any
+
+	conn   *Conn
+	stream *stream
+}
+
+// Answer ends the call with a message, which may come in two parts. It copies them. tell adds the position to the
+// headers. The reply leaves with the next FlushDirty, or when Begin returns.
+func (c *Call) Answer(before, body []byte, position uint64, tell bool) {
+	conn := c.conn
+	defer conn.recovered(nil)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.mayEnd(c) {
+		conn.core.answer(c.stream, before, body, position, tell)
+		conn.changed()
+	}
+}
+
+// Refuse ends the call with a status that is not OK, as grpc-go would write it.
+func (c *Call) Refuse(st *spb.Status, position uint64, tell bool) {
+	conn := c.conn
+	defer conn.recovered(nil)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.mayEnd(c) {
+		conn.core.refuseCall(c.stream, st, position, tell)
+		conn.changed()
+	}
+}
+
+// Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout.
+func (c *Call) Local() {
+	conn := c.conn
+	defer conn.recovered(nil)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.mayEnd(c) {
+		left := time.Duration(-1)
+		if c.Head.HasTimeout {
+			left = max(0, c.Head.Timeout-time.Since(c.Arrived))
+		}
+		conn.core.handOver(c.stream, left)
+		conn.changed()
+	}
+}
+
+// Peer is who calls, as grpc-go would tell a handler.
+func (c *Call) Peer() *peer.Peer { return c.conn.peer }
