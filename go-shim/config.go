@@ -145,6 +145,11 @@ type Config struct {
 	// them. Each shim needs a Meter of its own.
 	Metrics metrics.Meter
 
+	// FrontDoor is Stock by default. docs/front-door.md tells when to use which.
+	FrontDoor FrontDoor
+	// Spliced applies if FrontDoor is Spliced.
+	Spliced SplicedDoor
+
 	// Experiment is for measurements of this repository. Its type is internal, and it may change in any release.
 	Experiment experiment.Config
 	// newTransport makes the transport of a session; by default Experiment.Hop says which.

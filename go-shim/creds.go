@@ -16,6 +16,9 @@ func (s *Side) Creds(inner credentials.TransportCredentials) credentials.Transpo
 	if s.cfg.Run == Off {
 		return inner
 	}
+	if s.door != nil {
+		return s.door.splice.Creds(inner)
+	}
 	if inner == nil {
 		inner = noCreds{insecure.NewCredentials()}
 	}

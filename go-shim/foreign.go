@@ -35,6 +35,12 @@ type guarded struct {
 // handle is a methodHandler.
 func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 	known := g.server.codec.Load()
+	if door := g.side.door; door != nil {
+		door.learn(known, interceptor != nil)
+		if note := door.takeNote(&ctx); note != noNote {
+			return g.afterHop(srv, ctx, dec, interceptor, note)
+		}
+	}
 	// If interceptors see decoded messages, any codec may decode them.
 	if known == codecOurs || interceptor != nil && g.side.cfg.Interceptors == Decoded {
 		return g.handler.handle(srv, ctx, dec, interceptor)
@@ -48,6 +54,17 @@ func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, inte
 		return reply, err
 	}
 	return g.refuse(srv, ctx, first.foreign.Decode, interceptor)
+}
+
+// afterHop answers a request that the door has tried to forward, or may not forward. Everything about it is counted.
+func (g *guarded) afterHop(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor, n note) (any, error) {
+	if !g.side.cfg.CallerPositions {
+		ctx = g.side.positions.Without(ctx)
+	}
+	if n == noteDeclined {
+		return g.local(srv, ctx, dec, interceptor)
+	}
+	return g.locally(srv, ctx, dec, interceptor)
 }
 
 // refuse leaves a request to the service, as if there were no shim.

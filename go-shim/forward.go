@@ -104,14 +104,29 @@ func (m *method) tellOfPanic(cause any) {
 		"panic", cause, "stack", string(debug.Stack()))
 }
 
-// route is the policy. It alone decides whether and how a request is forwarded.
+// route is the policy for a request of grpc-go's.
 func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	want, incoming, err := m.side.positions.Read(ctx)
 	if err != nil {
 		return badBounds
 	}
+	asked := asked{want: want, body: body, budget: m.side.budget(ctx)}
+	asked.traceparent, asked.tracestate = traceOf(incoming)
+	return m.admit(&asked, h)
+}
+
+// asked is what the policy goes by, whichever door the request came through.
+type asked struct {
+	want                    position.Want
+	body                    []byte
+	budget                  time.Duration
+	traceparent, tracestate string
+}
+
+// admit is the policy. It alone decides whether and how a request is forwarded.
+func (m *method) admit(a *asked, h *hop) reason {
 	head := m.side.source.Head()
-	if want.Min > head || want.HasAt && want.At > head {
+	if a.want.Min > head || a.want.HasAt && a.want.At > head {
 		return aheadOfHead
 	}
 	// This may be another session than the one that staysLocal looked at.
@@ -121,10 +136,10 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 	if !h.session.Accepts(m.index) {
 		return methodRefused
 	}
-	if len(body) > h.session.MaxMessageBytes {
+	if len(a.body) > h.session.MaxMessageBytes {
 		return tooLarge
 	}
-	if h.budget = m.side.budget(ctx); h.budget < minHop {
+	if h.budget = a.budget; h.budget < minHop {
 		return deadlineShort
 	}
 	var ok bool
@@ -132,12 +147,12 @@ func (m *method) route(ctx context.Context, body []byte, h *hop) reason {
 		return breakerOpen
 	}
 	h.admitted = true
-	h.tell = want.Asked
+	h.tell = a.want.Asked
 	h.request = transport.Request{
-		Method: m.name, Index: m.index, Budget: h.budget, Body: body,
-		Bounds: transport.Bounds{Min: m.side.oldest(want.Min, head), At: want.At, HasAt: want.HasAt},
+		Method: m.name, Index: m.index, Budget: h.budget, Body: a.body,
+		Bounds:      transport.Bounds{Min: m.side.oldest(a.want.Min, head), At: a.want.At, HasAt: a.want.HasAt},
+		Traceparent: a.traceparent, Tracestate: a.tracestate,
 	}
-	h.request.Traceparent, h.request.Tracestate = traceOf(incoming)
 	return none
 }
 
@@ -169,12 +184,13 @@ func (m *method) forwardable(ctx context.Context) (why reason) {
 
 // budget leaves the local handler at least half of the caller's time.
 func (s *Side) budget(ctx context.Context) time.Duration {
-	budget := s.cfg.HopTimeout
 	if deadline, ok := ctx.Deadline(); ok {
-		budget = min(budget, time.Until(deadline)/2)
+		return s.share(time.Until(deadline))
 	}
-	return budget
+	return s.cfg.HopTimeout
 }
+
+func (s *Side) share(left time.Duration) time.Duration { return min(s.cfg.HopTimeout, left/2) }
 
 // oldest is the lowest position that may answer.
 func (s *Side) oldest(asked, head uint64) uint64 {

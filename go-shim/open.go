@@ -53,6 +53,8 @@ type Side struct {
 	supervisor *supervise.Supervisor
 	// folder is the private folder of the socket; nil if the Config names a socket.
 	folder *rundir.Folder
+	// door is nil unless FrontDoor is Spliced.
+	door *door
 	// optionsTaken is true once ServerOptions was called. Without the options the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 
@@ -81,6 +83,9 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	s.breaker = s.newBreakers()
 	s.metrics = s.newTelemetry()
 	s.makeMethods(descriptors)
+	if cfg.FrontDoor == Spliced {
+		s.door = newDoor(s)
+	}
 	s.setModes(table)
 	makeLink := func() error {
 		s.link = link.New(s.linkConfig(descriptors))
@@ -209,7 +214,11 @@ func (s *Side) newTransport(peer transport.Peer) transport.Transport {
 	case s.cfg.Experiment.Hop == experiment.Unary:
 		return single
 	default:
-		return lane.New(lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log})
+		lanes := lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log}
+		if s.door != nil {
+			lanes.AfterReceive = s.door.splice.FlushDirty
+		}
+		return lane.New(lanes)
 	}
 }
 

@@ -27,6 +27,11 @@ var (
 	ErrNoOptions     = errors.New("hot methods are not forwarded: give Side.ServerOptions to grpc.NewServer, " +
 		"before the service is registered")
 	ErrStreaming = errors.New("the hot method is registered as streaming: only unary methods can be forwarded")
+	// ErrInterceptors is found out by the first request.
+	ErrInterceptors = errors.New("the spliced front door is shut, because the server has interceptors, which it would skip: " +
+		"set Config.Spliced.SkipInterceptors if hot methods need none of them, or set FrontDoor to Stock")
+	ErrSeveralServers = errors.New("the spliced front door is shut, because hot methods are registered with several servers: " +
+		"set Config.Spliced.SkipInterceptors if hot methods need the interceptors of none of them, or open a shim for each")
 	// ErrForeignCodec is found out by the first request.
 	ErrForeignCodec = errors.New("the server has a codec that is not the shim's, so its requests are answered locally: give all " +
 		"its options to Side.ServerOptions, and its own codec as Config.Codec instead of by grpc.ForceServerCodecV2 or the like")
@@ -144,6 +149,9 @@ func (r registrar) swap(desc *grpc.MethodDesc, m *method) {
 		return
 	}
 	m.state.Store(registered)
+	if r.side.door != nil {
+		r.side.door.serve(r.server)
+	}
 	h := &guarded{handler: handler{method: m, local: desc.Handler}, server: r.server}
 	desc.Handler = h.handle
 }
@@ -164,6 +172,9 @@ func (s *Side) Check() error {
 		case foreign:
 			found = append(found, fmt.Errorf("%s: %w", m.name, ErrForeignCodec))
 		}
+	}
+	if s.door != nil {
+		found = append(found, s.door.mistake())
 	}
 	return errors.Join(found...)
 }

@@ -44,6 +44,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(c.Run <= Attach, "Run", "must be Off, Supervise or Attach")
 	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
+	m.check(c.FrontDoor <= Spliced, "FrontDoor", "must be Stock or Spliced")
 	m.check(c.Experiment.Hop <= experiment.Unary, "Experiment.Hop", "must be Batched or Unary")
 	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
 	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))

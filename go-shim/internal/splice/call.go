@@ -60,8 +60,9 @@ func (c *Call) Refuse(st *spb.Status, position uint64, tell bool) {
 	}
 }
 
-// Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout.
-func (c *Call) Local() {
+// Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout. If key is not empty,
+// grpc-go sees a field more among the metadata.
+func (c *Call) Local(key, value string) {
 	conn := c.conn
 	defer conn.recovered(nil)
 	conn.mu.Lock()
@@ -71,7 +72,11 @@ func (c *Call) Local() {
 		if c.Head.HasTimeout {
 			left = max(0, c.Head.Timeout-time.Since(c.Arrived))
 		}
-		conn.core.handOver(c.stream, left)
+		if key == "" {
+			conn.core.handOver(c.stream, left)
+		} else {
+			conn.core.handOver(c.stream, left, key, value)
+		}
 		conn.changed()
 	}
 }

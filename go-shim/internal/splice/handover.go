@@ -17,17 +17,21 @@ func (c *Core) nextInner(s *stream) {
 	c.inner.put(s.inner, s)
 }
 
-// pass makes a stream known to grpc-go.
-func (c *Core) pass(s *stream, head h2.Head, end bool, timeout time.Duration) {
+// pass makes a stream known to grpc-go. more are names and values of further fields.
+func (c *Core) pass(s *stream, head h2.Head, end bool, timeout time.Duration, more ...string) {
 	c.nextInner(s)
-	c.passHead(s.inner, head, end, timeout)
+	c.passHead(s.inner, head, end, timeout, more...)
 }
 
-func (c *Core) passHead(id uint32, head h2.Head, end bool, timeout time.Duration) {
+func (c *Core) passHead(id uint32, head h2.Head, end bool, timeout time.Duration, more ...string) {
 	out := c.server()
 	begin := len(out.b)
 	out.b = append(out.b, make([]byte, h2.HeaderLen)...)
-	out.b = frameBlock(head.AppendBlock(out.b, timeout), begin, id, end)
+	out.b = head.AppendBlock(out.b, timeout)
+	for i := 0; i+1 < len(more); i += 2 {
+		out.b = h2.AppendField(out.b, more[i], more[i+1])
+	}
+	out.b = frameBlock(out.b, begin, id, end)
 }
 
 // frameBlock makes frames of the block that begins in b after the room for a frame's header at begin.
@@ -59,14 +63,14 @@ func frameBlock(b []byte, begin int, id uint32, end bool) []byte {
 
 // handOver gives a hot call to grpc-go, with the bytes of it that have come. They fit grpc-go's window for the stream:
 // the client may not have sent more than that. A timeout below 0 leaves the caller's.
-func (c *Core) handOver(s *stream, timeout time.Duration) {
+func (c *Core) handOver(s *stream, timeout time.Duration, more ...string) {
 	s.ended = true
 	if c.drained {
 		// grpc-go ignores new streams. Nothing was done for this one, so the client may try again elsewhere.
 		c.abort(s, h2.RefusedStream)
 		return
 	}
-	c.pass(s, s.call.Head, false, timeout)
+	c.pass(s, s.call.Head, false, timeout, more...)
 	out := c.server()
 	for rest := s.body; ; {
 		n := min(len(rest), maxFrame)

@@ -123,7 +123,7 @@ func (p *policy) Begin(calls []*Call) {
 		case doRefuse:
 			call.Refuse(refusal(q), 7, len(call.Head.Position) > 0)
 		case doLocal:
-			call.Local()
+			call.Local("", "")
 		case doPanic:
 			panic("as asked")
 		default:
@@ -163,7 +163,7 @@ func (p *policy) lane() {
 		for _, call := range p.queue {
 			// Under the lock, so that Cancel waits: after it, a call may not be touched.
 			if q := decode(call.Body); q[0] == doGo {
-				call.Local()
+				call.Local("", "")
 			} else {
 				b := encode(reply("hot", q))
 				call.Answer(nil, b, 7, len(call.Head.Position) > 0)

@@ -1,0 +1,378 @@
+package shim
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/internal/splice"
+	"hotpath.dev/go-shim/internal/transport"
+	"hotpath.dev/go-shim/internal/transport/lane"
+	"hotpath.dev/go-shim/position"
+)
+
+// door is the policy behind the spliced front door:
+//
+//	splice: Begin ──> may it be forwarded? ──> admit ──> Post to a lane ──> Receive ──> judge ──> Answer or Refuse
+//	                    │ no                    │ no        │ no                          │ no answer
+//	                    └───────────────────────┴───────────┴─────────────────────────────┴──> Local: grpc-go
+//
+// What it decides is decided by the same code as for the stock door: admit, judge, fail and handBack.
+type door struct {
+	side   *Side
+	splice *splice.Server
+	// state is one of the constants below.
+	state atomic.Uint32
+	// why is the reason for doorShut. server is the one whose hot methods were registered.
+	why    atomic.Pointer[error]
+	server atomic.Pointer[server]
+	// notes are what a request is marked with on its way to grpc-go, by note. They are secrets of this process, so that no
+	// caller can write one.
+	notes [noteCount]string
+}
+
+// The door does not forward before grpc-go has served a hot request: only that shows which codec and interceptors the
+// server has.
+const (
+	doorUnknown uint32 = iota
+	doorOpen
+	// doorShut: the server has, or may have, interceptors that may not be skipped.
+	doorShut
+	// doorForeign: the server has another codec than the shim's.
+	doorForeign
+)
+
+// note says to the handler what the door has done with a request already.
+type note uint8
+
+const (
+	// noNote: the handler decides, as behind the stock door.
+	noNote note = iota
+	// noteLocal: the door has counted a fallback. The service answers.
+	noteLocal
+	// noteDeclined: the same, and no sidecar with this model would have answered.
+	noteDeclined
+	noteCount
+)
+
+// noteKey is the metadata key of notes. The handler removes it.
+const noteKey = "hotpath-note"
+
+func newDoor(s *Side) *door {
+	d := &door{side: s}
+	for n := noteLocal; n < noteCount; n++ {
+		d.notes[n] = rand.Text()
+	}
+	may := s.cfg.Spliced
+	d.splice = splice.NewServer(splice.Config{
+		Hot: d, Logger: s.log, Extra: may.AnyMetadata || may.Authorize != nil || s.cfg.Forwardable != nil,
+	})
+	return d
+}
+
+// learn takes from a request at grpc-go's what the server has.
+func (d *door) learn(codec uint32, interceptors bool) {
+	if d.state.Load() != doorUnknown {
+		return
+	}
+	switch {
+	case codec == codecForeign:
+		d.state.Store(doorForeign)
+	case interceptors && !d.side.cfg.Spliced.SkipInterceptors:
+		d.shut(ErrInterceptors)
+	case codec == codecOurs || interceptors:
+		d.state.CompareAndSwap(doorUnknown, doorOpen)
+	}
+}
+
+// serve tells the door of a server with hot methods. What the first requests show about one server says nothing about
+// another, so several are served only if none of their interceptors matters.
+func (d *door) serve(of *server) {
+	if !d.server.CompareAndSwap(nil, of) && d.server.Load() != of && !d.side.cfg.Spliced.SkipInterceptors {
+		d.shut(ErrSeveralServers)
+	}
+}
+
+func (d *door) shut(why error) {
+	if d.why.CompareAndSwap(nil, &why) {
+		d.state.Store(doorShut)
+		d.side.log.Error(why.Error())
+	}
+}
+
+// mistake says why the door is shut, if it is.
+func (d *door) mistake() error {
+	if why := d.why.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// takeNote returns the note of a request, and removes it from the context.
+func (d *door) takeNote(ctx *context.Context) note {
+	values := metadata.ValueFromIncomingContext(*ctx, noteKey)
+	if len(values) == 0 {
+		return noNote
+	}
+	// A caller may have sent the key as well, but it can't know the secret.
+	found := noNote
+	for n := noteLocal; n < noteCount; n++ {
+		if slices.Contains(values, d.notes[n]) {
+			found = n
+		}
+	}
+	if found != noNote {
+		md, _ := metadata.FromIncomingContext(*ctx)
+		own := slices.DeleteFunc(md[noteKey], func(value string) bool { return value == d.notes[found] })
+		if md[noteKey] = own; len(own) == 0 {
+			delete(md, noteKey)
+		}
+		*ctx = metadata.NewIncomingContext(*ctx, md)
+	}
+	return found
+}
+
+// Method implements splice.Hot.
+func (d *door) Method(path []byte) int {
+	for i, name := range d.side.cfg.Methods {
+		if name == string(path) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Begin implements splice.Hot.
+func (d *door) Begin(calls []*splice.Call) {
+	now := time.Now()
+	var posted poster
+	for _, call := range calls {
+		used := d.begin(call, now)
+		if used != nil && used != posted {
+			if posted != nil {
+				posted.Flush()
+			}
+			posted = used
+		}
+	}
+	if posted != nil {
+		posted.Flush()
+	}
+}
+
+// poster is a transport that takes requests from those who don't wait.
+type poster interface {
+	transport.Transport
+	Post(request *transport.Request, to lane.Receiver) (lane.Ticket, error)
+	Cancel(ticket lane.Ticket) bool
+	Flush()
+}
+
+// forwarded is a call on its way to the sidecar.
+type forwarded struct {
+	door *door
+	m    *method
+
+	mu     sync.Mutex
+	call   *splice.Call // nil if the caller has left, or the call is ended
+	via    poster
+	ticket lane.Ticket
+	hop    hop
+	began  time.Time
+}
+
+// begin returns the transport on which it has posted the call, if it has.
+func (d *door) begin(call *splice.Call, now time.Time) poster {
+	m := d.side.methods[call.Head.Method]
+	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || d.side.link.Serving() == nil {
+		// The handler counts these as it does behind the stock door.
+		d.toService(call, noNote)
+		return nil
+	}
+	asked := asked{body: call.Body, budget: d.side.cfg.HopTimeout}
+	if call.Head.HasTimeout {
+		asked.budget = d.side.share(call.Head.Timeout - now.Sub(call.Arrived))
+	}
+	fields := call.Head.Fields
+	if d.side.cfg.CallerPositions && (fields.MinPosition != nil || fields.AtPosition != nil || fields.Position != nil) {
+		var err error
+		if asked.want, err = position.FromMetadata(fields.Metadata()); err != nil {
+			m.metrics.Fallback(int(badBounds))
+			d.toService(call, noteLocal)
+			return nil
+		}
+	}
+	if fields.Traceparent != nil || fields.TraceBin != nil {
+		asked.traceparent, asked.tracestate = traceOf(fields.Metadata())
+	}
+	f, _ := call.Owner.(*forwarded)
+	if f == nil {
+		f = &forwarded{door: d}
+		call.Owner = f
+	}
+	return f.post(m, call, &asked, now)
+}
+
+// may asks the service's own hooks. If it returns false, the call is ended.
+func (d *door) may(m *method, call *splice.Call) bool {
+	authorize := d.side.cfg.Spliced.Authorize
+	if authorize == nil && d.side.cfg.Forwardable == nil {
+		return true
+	}
+	ctx := peer.NewContext(metadata.NewIncomingContext(context.Background(), call.Head.Metadata()), call.Peer())
+	if authorize != nil {
+		if err := authorize(ctx, m.name); err != nil {
+			call.Refuse(asHandlerError(err).Proto(), 0, false)
+			return false
+		}
+	}
+	if m.keptHere(ctx) {
+		d.toService(call, noteLocal)
+		return false
+	}
+	return true
+}
+
+// asHandlerError is what grpc-go makes of an error that a handler returns.
+func asHandlerError(err error) *status.Status {
+	if st, ok := status.FromError(err); ok {
+		return st
+	}
+	return status.FromContextError(err)
+}
+
+func (d *door) toService(call *splice.Call, n note) {
+	if n == noNote {
+		call.Local("", "")
+		return
+	}
+	call.Local(noteKey, d.notes[n])
+}
+
+func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) (used poster) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.m, f.call, f.began, f.hop, f.via = m, call, now, hop{}, nil
+	defer f.survive()
+	if !f.door.may(m, call) {
+		f.call = nil
+		return nil
+	}
+	if why := m.admit(a, &f.hop); why != none {
+		m.metrics.Fallback(int(why))
+		f.toService(noteLocal)
+		return nil
+	}
+	via, ok := f.hop.session.Transport.(poster)
+	err := lane.ErrTooLong
+	var ticket lane.Ticket
+	if ok {
+		ticket, err = via.Post(&f.hop.request, f)
+	}
+	switch {
+	case errors.Is(err, lane.ErrTooLong):
+		// The handler asks by a unary call.
+		m.handBack(&f.hop, noOutcome, none)
+		f.toService(noNote)
+		return nil
+	case err != nil:
+		f.noAnswer(judge(&f.hop.request, transport.Reply{}, err), err)
+		return nil
+	}
+	f.via, f.ticket = via, ticket
+	return via
+}
+
+// Receive implements lane.Receiver.
+func (f *forwarded) Receive(out *lane.Outcome) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.survive()
+	f.m.metrics.Hop(time.Since(f.began))
+	if f.call == nil {
+		// The caller has left. This says nothing about the sidecar.
+		f.m.handBack(&f.hop, noOutcome, none)
+		return
+	}
+	if out.TooLong {
+		// The handler asks again, by a unary call.
+		f.m.handBack(&f.hop, success, none)
+		f.toService(noNote)
+		return
+	}
+	reply := transport.Reply{Position: out.Position, Positioned: out.Positioned}
+	if why := judge(&f.hop.request, reply, out.Err); why != none {
+		f.noAnswer(why, out.Err)
+		return
+	}
+	f.m.handBack(&f.hop, success, none)
+	f.m.metrics.Sidecar()
+	call := f.call
+	f.call = nil
+	if out.Err != nil {
+		call.Refuse(statusOf(out.Err), out.Position, f.hop.tell)
+		return
+	}
+	call.Answer(out.Before, out.Body, out.Position, f.hop.tell)
+}
+
+func statusOf(err error) *spb.Status { return status.Convert(err).Proto() }
+
+// noAnswer leaves the call to the service. It needs the lock, and f.call.
+func (f *forwarded) noAnswer(why reason, err error) {
+	f.m.fail(&f.hop, why, err)
+	if why == declined {
+		f.toService(noteDeclined)
+		return
+	}
+	f.toService(noteLocal)
+}
+
+func (f *forwarded) toService(n note) {
+	call := f.call
+	f.call = nil
+	f.door.toService(call, n)
+}
+
+// survive must be deferred, with the lock held. It makes a panic of the forwarding code cost this hop, not the process.
+func (f *forwarded) survive() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	f.m.metrics.Fallback(int(panicked))
+	f.m.tellOfPanic(cause)
+	f.m.handBack(&f.hop, methodFailure, panicked)
+	if f.call != nil {
+		f.toService(noteLocal)
+	}
+}
+
+// Cancel implements splice.Hot.
+func (d *door) Cancel(call *splice.Call) {
+	f, _ := call.Owner.(*forwarded)
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.call == nil {
+		return
+	}
+	f.call = nil
+	if f.via.Cancel(f.ticket) {
+		f.m.handBack(&f.hop, noOutcome, none)
+		return
+	}
+	// The outcome is on its way to f, so the next call gets another.
+	call.Owner = nil
+}
