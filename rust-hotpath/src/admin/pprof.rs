@@ -106,8 +106,14 @@ async fn take(
     claim: Claim,
 ) -> Result<Vec<u8>, String> {
     let hz = i32::try_from(wanted.hz).unwrap_or(99);
-    let guard = ProfilerGuardBuilder::default().frequency(hz).build();
-    let guard: ProfilerGuard<'static> = guard.map_err(|error| error.to_string())?;
+    // The first profile of a process reads its debug symbols, which takes seconds if there are many.
+    let begun = tokio::task::spawn_blocking(move || {
+        let guard = ProfilerGuardBuilder::default().frequency(hz).build();
+        guard.map(|guard| (guard, claim))
+    });
+    let begun = begun.await.map_err(|error| error.to_string())?;
+    let (guard, claim): (ProfilerGuard<'static>, Claim) =
+        begun.map_err(|error| error.to_string())?;
     tokio::time::sleep(Duration::from_secs(wanted.seconds)).await;
     // Looking up symbols takes long, and must not hold up requests.
     let rendered = tokio::task::spawn_blocking(move || {

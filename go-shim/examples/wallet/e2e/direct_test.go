@@ -34,13 +34,15 @@ type direct struct {
 	conn *grpc.ClientConn
 }
 
-// directly starts a sidecar, the walletd that feeds it, and a legacy service with the same ledger.
+// directly starts a sidecar, the walletd that feeds it, and a legacy service with the same ledger. The sidecar can answer
+// at every position: its feed opens before the first post, and it drops nothing.
 func directly(t *testing.T, args ...string) (legacy *service, d direct) {
 	t.Helper()
 	legacy = newPlace(t).walletd(rig.Off)
 	p := newPlace(t)
-	d.Hotpathd = p.hotpathd(args...)
+	d.Hotpathd = p.hotpathd(append([]string{"--retain-ms", "3600000", "--retain-versions", "100000"}, args...)...)
 	feeder := p.walletd(rig.Attach)
+	feeder.caughtUp()
 	same(t, legacy, feeder, posts(t))
 	feeder.caughtUp()
 	d.conn = dial(t, d.Listen)
