@@ -33,6 +33,7 @@ var layers = map[string][]string{
 	"internal/breaker":         {"internal/backoff"},
 	"internal/experiment":      {},
 	"internal/feed":            {generatedCode, "position"},
+	"internal/h2":              {},
 	"internal/link":            {"codec", generatedCode, "internal/backoff", "internal/feed", "internal/ratelog", "internal/transport"},
 	"internal/modes":           {},
 	"internal/ratelog":         {},

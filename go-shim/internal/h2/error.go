@@ -1,0 +1,40 @@
+package h2
+
+import "fmt"
+
+// ErrCode says in RST_STREAM and GOAWAY why.
+type ErrCode uint32
+
+// Error codes (RFC 9113, section 7).
+const (
+	NoError ErrCode = iota
+	ProtocolError
+	InternalError
+	FlowControlError
+	SettingsTimeout
+	StreamClosed
+	FrameSizeError
+	RefusedStream
+	Cancel
+	CompressionError
+	ConnectError
+	EnhanceYourCalm
+	InadequateSecurity
+	HTTP11Required
+)
+
+// Error is a peer's breach that ends the connection: GOAWAY with Code.
+type Error struct {
+	Code ErrCode
+	Text string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("h2: %s (error code %d)", e.Text, e.Code) }
+
+// Errors of frames.
+var (
+	ErrPadding        error = &Error{ProtocolError, "padding is longer than the frame"}
+	ErrPriority       error = &Error{FrameSizeError, "frame is too short for its padding and priority"}
+	ErrSettingsLength error = &Error{FrameSizeError, "length of SETTINGS is not a multiple of 6"}
+	ErrInitialWindow  error = &Error{FlowControlError, "initial window is over 2^31-1"}
+)
