@@ -38,3 +38,13 @@ var (
 	ErrSettingsLength error = &Error{FrameSizeError, "length of SETTINGS is not a multiple of 6"}
 	ErrInitialWindow  error = &Error{FlowControlError, "initial window is over 2^31-1"}
 )
+
+// Errors of header blocks.
+var (
+	ErrTruncated     error = &Error{CompressionError, "header block ends within a field, or has an overlong integer"}
+	ErrIndex         error = &Error{CompressionError, "header block has an index of nothing"}
+	ErrTableSize     error = &Error{CompressionError, "header table is larger than allowed"}
+	ErrLateTableSize error = &Error{CompressionError, "header table's size is changed within a block"}
+	ErrStringLength  error = &Error{CompressionError, "header has a string over the limit"}
+	ErrHuffman       error = &Error{CompressionError, "header has a string that is no Huffman code, or over the limit"}
+)

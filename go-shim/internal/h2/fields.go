@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -13,6 +14,8 @@ type Head struct {
 	// none: then Plain and Extra are false, and the block still has it.
 	Timeout    time.Duration
 	HasTimeout bool
+	text       [maxTimeoutLen]byte // the timeout as the caller wrote it
+	textLen    uint8
 }
 
 // Fields are the fields of a header block but grpc-timeout. They are immutable, and shared by the calls of a connection
@@ -27,7 +30,7 @@ type Fields struct {
 	Extra bool
 	// Proto is true if the content type names +proto: grpc-go repeats that in its reply.
 	Proto bool
-	// TooLong is true if the list is longer than the limit given to Decode: what lies beyond is missing, but the first
+	// TooLong is true if the list is longer than the limit given to Decode. What lies beyond is missing, but the first
 	// such field is there, so whoever has the same limit sees that it is exceeded.
 	TooLong bool
 	// Values of the keys x-hotpath-min-position, x-hotpath-at-position, x-hotpath-position, and of trace context; nil if
@@ -35,18 +38,38 @@ type Fields struct {
 	MinPosition, AtPosition, Position, Traceparent, Tracestate []string
 	// TraceBin are the values of grpc-trace-bin, without their base64.
 	TraceBin []string
+
+	block     string // as appendTo writes them
+	timeoutAt int    // where grpc-timeout stood in block, or -1
+	list      int    // what they count in a header list
+	metadata  atomic.Pointer[metadata.MD]
 }
 
-// AppendBlock appends the same fields as a block that needs no dynamic table. If the block has a grpc-timeout, a timeout
-// >= 0 takes its place; one < 0 leaves it as the caller wrote it.
-func (h Head) AppendBlock(b []byte, timeout time.Duration) []byte { return b }
+// AppendBlock appends the same fields as a block that needs no dynamic table. If HasTimeout, a timeout >= 0 takes the
+// place of the caller's; one < 0 leaves it as the caller wrote it.
+func (h Head) AppendBlock(b []byte, timeout time.Duration) []byte {
+	if !h.HasTimeout {
+		return append(b, h.block...)
+	}
+	b = append(b, h.block[:h.timeoutAt]...)
+	b = appendString(append(b, 0), timeoutName)
+	if timeout < 0 {
+		b = appendString(b, h.text[:h.textLen])
+	} else {
+		b = append(b, 0)
+		start := len(b)
+		b = appendTimeout(b, timeout)
+		b[start-1] = byte(len(b) - start)
+	}
+	return append(b, h.block[h.timeoutAt:]...)
+}
 
-// Metadata is what grpc-go would give to a handler as incoming metadata. It must not be changed. May be called from any
-// goroutine.
-func (f *Fields) Metadata() metadata.MD { return nil }
-
-// AppendField appends a field to a header block that needs no dynamic table.
-func AppendField(b []byte, name, value string) []byte { return b }
-
-// WithoutSizeUpdates is block without the changes of the dynamic table's size with which it may begin.
-func WithoutSizeUpdates(block []byte) []byte { return block }
+// setTimeout takes a timeout from its text, if it is well-formed.
+func (h *Head) setTimeout(text []byte) bool {
+	d, ok := parseTimeout(text)
+	if ok {
+		h.Timeout, h.HasTimeout = d, true
+		h.textLen = uint8(copy(h.text[:], text))
+	}
+	return ok
+}
