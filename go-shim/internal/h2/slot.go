@@ -29,6 +29,7 @@ type slot struct {
 	tokens []token
 	raw    []byte // the literals of tokens, one behind the other
 	used   uint64
+	again  bool // used more than once
 	// block is a whole block that had these fields, and needs no look at the table while that is at changes.
 	block   []byte
 	changes uint64
@@ -55,27 +56,38 @@ func (d *Decoder) keep(head Head, tokens []token, raw []byte) {
 	}
 	s.head = head
 	s.learn(tokens, raw)
-	d.use(s)
+	d.uses++
+	s.used = d.uses
 	d.slots = append(d.slots, s)
 }
 
-// forget gives up the slot that was not used for longest.
+// forget gives up the slot that is worth least.
 func (d *Decoder) forget() *slot {
-	oldest := 0
+	least := 0
 	for i, s := range d.slots {
-		if s.used < d.slots[oldest].used {
-			oldest = i
+		if s.worth() < d.slots[least].worth() {
+			least = i
 		}
 	}
-	s, last := d.slots[oldest], len(d.slots)-1
-	d.slots[oldest], d.slots[last] = d.slots[last], nil
+	s, last := d.slots[least], len(d.slots)-1
+	d.slots[least], d.slots[last] = d.slots[last], nil
 	d.slots = d.slots[:last]
+	s.again = false
 	return s
+}
+
+// worth is when the slot was used last. Fields that came again are worth a thousand blocks more: those that come once, say
+// with the number of a request, must not drive them out.
+func (s *slot) worth() uint64 {
+	if s.again {
+		return s.used + 1000
+	}
+	return s.used
 }
 
 func (d *Decoder) use(s *slot) {
 	d.uses++
-	s.used = d.uses
+	s.used, s.again = d.uses, true
 }
 
 func (d *Decoder) slotsBytes() int {
