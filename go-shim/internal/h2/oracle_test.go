@@ -273,7 +273,7 @@ func (w *writer) block(d *Decoder) []byte {
 func TestBlocksAreDecodedAsByXNet(t *testing.T) {
 	var ways [3]int
 	refused := map[error]int{}
-	for seed := range uint64(1500) {
+	for seed := range uint64(1000) {
 		r, w := newRig(), &writer{Rand: rand.New(rand.NewPCG(seed, 5))}
 		limit := []int{1 << 20, 1 << 20, 1 << 20, 400}[w.IntN(4)]
 		for range 60 {

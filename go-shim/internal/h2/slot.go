@@ -4,23 +4,6 @@ const (
 	maxSlots = 8
 	// slotBytes bounds what the slots of a connection keep.
 	slotBytes = 8 << 10
-	maxTokens = 24
-	maxSerial = 1 << 30
-)
-
-// token is how a client wrote one field of a block. Two blocks of equal tokens, and of equal bytes where these are
-// literals, have the same fields, whatever happened to the table in between.
-type token struct {
-	// id is the index of a static entry; staticLen and the serial number of a dynamic one; or timeoutToken. If the value
-	// is a literal, literalToken is added, and the id is that of the name, or 0 if that is a literal too.
-	id uint32
-	// literal is the number of bytes that follow the index.
-	literal uint32
-}
-
-const (
-	literalToken = 1 << 31
-	timeoutToken = literalToken - 1
 )
 
 // slot remembers fields that a client has sent, and how it wrote them.
@@ -37,25 +20,30 @@ type slot struct {
 
 func (s *slot) bytes() int { return len(s.head.block) + cap(s.raw) + cap(s.block) }
 
-// learn remembers how the fields were written last.
-func (s *slot) learn(tokens []token, raw []byte) {
-	s.tokens = append(s.tokens[:0], tokens...)
-	s.raw = append(s.raw[:0], raw...)
-	s.block = s.block[:0]
+// learn remembers how the fields were written last. The sketch must be one.
+func (s *slot) learn(how *sketch, block []byte) {
+	s.tokens = append(s.tokens[:0], how.tokens[:how.n]...)
+	s.raw, s.block = s.raw[:0], s.block[:0]
+	for i, t := range s.tokens {
+		s.raw = append(s.raw, block[how.starts[i]:how.starts[i]+int(t.literal)]...)
+	}
 }
 
 // keep remembers new fields, in place of those that were not used for longest if need be.
-func (d *Decoder) keep(head Head, tokens []token, raw []byte) {
-	size := len(head.block) + 2*len(raw)
+func (d *Decoder) keep(head Head, how *sketch, block []byte) {
+	size := len(head.block) + len(block)
 	if size > slotBytes/2 {
 		return
 	}
-	s := &slot{}
+	var s *slot
 	for len(d.slots) == maxSlots || d.slotsBytes()+size > slotBytes {
 		s = d.forget()
 	}
+	if s == nil {
+		s = &slot{}
+	}
 	s.head = head
-	s.learn(tokens, raw)
+	s.learn(how, block)
 	d.uses++
 	s.used = d.uses
 	d.slots = append(d.slots, s)

@@ -23,19 +23,17 @@ func (r *rig) must(t *testing.T, block []byte, limit int) Head {
 func TestQuickKnowsWhatATimeoutEvicts(t *testing.T) {
 	r := newRig()
 	r.must(t, appendInt(nil, sizeUpdateBits, 5, 130), 1<<20)
-	r.must(t, AppendField(AppendField(nil, "k", "v"), "k", "v"), 1<<20)
-	newTimeout := func(value string) []byte {
-		return appendString(appendString([]byte{incrementalBit}, timeoutName), value)
-	}
 	k := appendString(appendString([]byte{incrementalBit}, "k"), "v") // 34 bytes of the table; a timeout has 46
-	r.must(t, append(newTimeout("1S"), k...), 1<<20)
-	r.must(t, append(newTimeout("2S"), indexedBit|63), 1<<20)
+	timeout := func(value string, k byte) []byte {
+		return append(appendString(appendString([]byte{incrementalBit}, timeoutName), value), indexedBit|k)
+	}
+	r.must(t, k, 1<<20)
+	r.must(t, timeout("1S", 63), 1<<20)
+	r.must(t, timeout("2S", 64), 1<<20)
 	if r.ways[1] != 1 {
 		t.Fatalf("quick was taken %d times", r.ways[1])
 	}
-	// The table now has timeout 2S, k and timeout 1S. Then k is the oldest.
-	r.must(t, append(newTimeout("3S"), k...), 1<<20)
-	if _, err := r.decode(t, append(newTimeout("4"+strings.Repeat("0", 6)+"S"), indexedBit|64), 1<<20); err != ErrIndex {
+	if _, err := r.decode(t, timeout("3S", 65), 1<<20); err != ErrIndex {
 		t.Fatalf("got %v", err)
 	}
 }
