@@ -58,6 +58,7 @@ func (r *reading) sizeUpdates() error {
 
 // field reads one representation of a field.
 func (r *reading) field() error {
+	r.text.n = 0
 	first := r.block[r.pos]
 	switch {
 	case first&indexedBit != 0:
@@ -96,8 +97,8 @@ func (r *reading) entry(index uint64) (f field, id uint32, err error) {
 	if index <= staticLen {
 		name, value := staticField(int(index))
 		f.kind = staticKind(int(index))
-		f.name = r.copied(name)
-		f.value = r.copied(value)
+		f.name = hold(&r.text, name)
+		f.value = hold(&r.text, value)
 		return f, uint32(index), nil
 	}
 	index -= staticLen + 1
@@ -117,7 +118,6 @@ func (r *reading) literal(prefix uint, insert bool) error {
 		return ErrTruncated
 	}
 	start := next
-	r.text.n = 0
 	var f field
 	var id uint32
 	var err error
@@ -126,7 +126,7 @@ func (r *reading) literal(prefix uint, insert bool) error {
 			return err
 		}
 		if insert { // the entry may be evicted by it
-			f.name = r.copied(string(f.name))
+			f.name = hold(&r.text, f.name)
 		}
 	} else {
 		if f.name, next, err = r.string(next); err != nil {
@@ -165,13 +165,6 @@ func (r *reading) string(pos int) (s []byte, next int, err error) {
 	}
 	r.text.taken(len(text))
 	return text, next, nil
-}
-
-// copied is a copy of s that is valid while the field is read.
-func (r *reading) copied(s string) []byte {
-	text := append(r.text.room(len(s)), s...)
-	r.text.taken(len(text))
-	return text
 }
 
 // take adds a field to the block.
@@ -224,7 +217,7 @@ func (r *reading) restoreTimeout() {
 	r.out.n = r.timeoutAt
 	f := field{kind: timeout, value: r.head.text[:r.head.textLen]}
 	r.put(&f)
-	r.out.taken(len(append(r.out.room(len(tail)), tail...)))
+	hold(&r.out, tail)
 	r.head, r.timeoutAt = Head{}, -1
 }
 

@@ -25,13 +25,13 @@ const (
 // sketch is how a client wrote a block. One of more than maxTokens fields has none: then n is more than that.
 type sketch struct {
 	tokens [maxTokens]token
-	starts [maxTokens]int // where in the block a token's literal begins
+	starts [maxTokens]int32 // where in the block a token's literal begins
 	n      int
 }
 
 func (s *sketch) add(t token, start int) {
 	if s.n < maxTokens {
-		s.tokens[s.n], s.starts[s.n] = t, start
+		s.tokens[s.n], s.starts[s.n] = t, int32(start)
 	}
 	s.n++
 }
@@ -47,7 +47,7 @@ func (s *sketch) matches(block []byte, known *slot) bool {
 			return false
 		}
 		if t.literal != 0 {
-			if !bytes.Equal(raw[:t.literal], block[s.starts[i]:s.starts[i]+int(t.literal)]) {
+			if !bytes.Equal(raw[:t.literal], block[s.starts[i]:][:t.literal]) {
 				return false
 			}
 			raw = raw[t.literal:]
@@ -85,3 +85,10 @@ func (b *buffer) room(n int) []byte {
 }
 
 func (b *buffer) taken(n int) { b.n += n }
+
+// hold adds s, and returns it as it is held.
+func hold[S string | []byte](b *buffer, s S) []byte {
+	held := append(b.room(len(s)), s...)
+	b.taken(len(s))
+	return held
+}

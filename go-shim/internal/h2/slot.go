@@ -25,7 +25,7 @@ func (s *slot) learn(how *sketch, block []byte) {
 	s.tokens = append(s.tokens[:0], how.tokens[:how.n]...)
 	s.raw, s.block = s.raw[:0], s.block[:0]
 	for i, t := range s.tokens {
-		s.raw = append(s.raw, block[how.starts[i]:how.starts[i]+int(t.literal)]...)
+		s.raw = append(s.raw, block[how.starts[i]:][:t.literal]...)
 	}
 }
 

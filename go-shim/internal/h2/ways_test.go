@@ -159,3 +159,15 @@ func TestFieldsThatComeAgainStay(t *testing.T) {
 		}
 	}
 }
+
+// Of two literals, each is compared with its own.
+func TestEachLiteralIsCompared(t *testing.T) {
+	r := newRig()
+	list := func(first, second string) []byte { return AppendField(AppendField(nil, "k", first), "k", second) }
+	for _, block := range [][]byte{list("a", "b"), list("a", "b"), list("a", "a"), list("b", "b"), list("b", "a")} {
+		r.must(t, block, 1<<20)
+	}
+	if r.ways != [3]int{0, 1, 4} {
+		t.Errorf("ways taken: %d", r.ways)
+	}
+}
