@@ -9,9 +9,9 @@ import (
 	"hotpath.dev/go-shim/internal/quiet"
 )
 
-// Creds returns credentials that make a server's reads and writes cost less, and are otherwise inner. Nil means none, as a
-// server has without grpc.Creds: no handshake, and peer.Peer.AuthInfo is nil. ServerOptions has Creds(nil) already.
-// A service with credentials of its own gains the same if it gives grpc.Creds(side.Creds(own)).
+// Creds returns credentials that make a server's reads and writes cost less, and are otherwise inner. Nil means none,
+// as a server has without grpc.Creds: no handshake, and peer.Peer.AuthInfo is nil. ServerOptions has Creds(nil)
+// already. A service with credentials of its own gains the same if it gives grpc.Creds(side.Creds(own)).
 func (s *Side) Creds(inner credentials.TransportCredentials) credentials.TransportCredentials {
 	if s.cfg.Run == Off {
 		return inner

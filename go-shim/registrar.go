@@ -89,10 +89,10 @@ func (s *Side) setModes(table modes.Table) {
 }
 
 // ServerOptions returns the options for grpc.NewServer: the service's own, with the shim's before them. The first is
-// Creds(nil), which the service's own credentials replace. The other
-// is a codec that differs from Config.Codec only in that it hands the shim raw bytes. Like every forced codec, it serves
-// requests of any content-subtype. grpc-go obeys the last codec that it gets, so the shim never replaces a codec among the
-// service's own options: that one stays in force, the service answers the requests, and Check and the log say so.
+// Creds(nil), which the service's own credentials replace. The other is a codec that differs from Config.Codec only in
+// that it hands the shim raw bytes. Like every forced codec, it serves requests of any content-subtype. grpc-go obeys
+// the last codec that it gets, so the shim never replaces a codec among the service's own options: that one stays in
+// force, the service answers the requests, and Check and the log say so.
 func (s *Side) ServerOptions(own []grpc.ServerOption) []grpc.ServerOption {
 	if s.cfg.Run == Off {
 		return own

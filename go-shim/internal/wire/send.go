@@ -12,7 +12,8 @@ const turns = 2
 // fullWrite is the length from which a write is long enough.
 const fullWrite = 256 << 10
 
-// Flush sends what is there to send, unless somebody sends already, who will then see to it. It never waits for the peer.
+// Flush sends what is there to send, unless somebody sends already, who will then see to it. It never waits for the
+// peer.
 func (c *Conn) Flush() {
 	c.mu.Lock()
 	if c.writing {

@@ -15,11 +15,12 @@ import (
 
 // Handler is a stream's user.
 type Handler interface {
-	// Next returns the next message to send, or nil. The bytes must stay as they are until it is called again. After the last message
-	// this end of the stream is closed. An error cancels the stream. Next is called with the connection's lock.
+	// Next returns the next message to send, or nil. The bytes must stay as they are until it is called again. After the
+	// last message this end of the stream is closed. An error cancels the stream. Next is called with the connection's
+	// lock.
 	Next() (message []byte, last bool, err error)
-	// Message takes a message, whose bytes are only valid during the call. An error cancels the stream. Message and Ended
-	// are called by the connection's reader, which waits for them.
+	// Message takes a message, whose bytes are only valid during the call. An error cancels the stream. Message and
+	// Ended are called by the connection's reader, which waits for them.
 	Message(message []byte) error
 	// Ended comes once, after everything else: with nil for the status OK, with another status, or with why the stream
 	// was cancelled.
@@ -52,8 +53,8 @@ type Stream struct {
 	window, received, used int64
 	// cause is why this end has cancelled the stream.
 	cause error
-	// loaded is true while message is what is left of one that is being sent. prefixed is true if its length was. finished is true
-	// after the last message was loaded.
+	// loaded is true while message is what is left of one that is being sent. prefixed is true if its length was.
+	// finished is true after the last message was loaded.
 	loaded, prefixed, finished bool
 	message                    []byte
 

@@ -5,9 +5,9 @@
 //	   │ windows, acknowledgements                                          v
 //	read <── socket      whole messages ──> Handler.Message      trailers, resets ──> Handler.Ended
 //
-// grpc-go's client has a goroutine that writes, a queue before it and several allocations for each message. Here whoever calls Flush
-// writes, and one goroutine reads, which calls each stream's Handler. A connection is never dialled again: when it is
-// lost, all of its streams end.
+// grpc-go's client has a goroutine that writes, a queue before it and several allocations for each message. Here
+// whoever calls Flush writes, and one goroutine reads, which calls each stream's Handler. A connection is never dialled
+// again: when it is lost, all of its streams end.
 package wire
 
 import (
@@ -47,7 +47,8 @@ var (
 type Config struct {
 	// StreamWindow and ConnWindow are how many bytes the peer may send ahead.
 	StreamWindow, ConnWindow uint32
-	// A peer that sends nothing for PingEvery is pinged. If it sends nothing for PingTimeout then, the connection is lost.
+	// A peer that sends nothing for PingEvery is pinged. If it sends nothing for PingTimeout then, the connection is
+	// lost.
 	PingEvery, PingTimeout time.Duration
 	// Authority is the peer's name in calls.
 	Authority string
@@ -82,7 +83,8 @@ type Conn struct {
 	peerFrame          int
 	// received counts down what the peer may send, used what of it was taken since it was last told.
 	received, used int64
-	// writing is true while somebody writes, wanted if somebody has called Flush since, and stuck if windows keep a stream from sending.
+	// writing is true while somebody writes, wanted if somebody has called Flush since, and stuck if windows keep a
+	// stream from sending.
 	writing, wanted, stuck bool
 	// out is what the writer sends.
 	out []byte

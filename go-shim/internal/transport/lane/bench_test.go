@@ -53,10 +53,8 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 		_, err := over.Call(ctx, request)
 		return err
 	}
-	for end := time.Now().Add(time.Minute); ask(b.Context()) != nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			b.Fatal(ask(b.Context()))
-		}
+	if err := poll(func() error { return ask(b.Context()) }); err != nil {
+		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -77,6 +75,48 @@ func call(b *testing.B, over transport.Transport, inFlight int) {
 	}
 	callers.Wait()
 	b.ReportMetric(float64(shimtest.ProcessTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkPost is BenchmarkCall for requests that are posted in batches, each by one Flush.
+func BenchmarkPost(b *testing.B) {
+	for _, batch := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			peer := shimtest.NewPeer(b, echoLane, echoUnary)
+			to := transport.Peer{Lanes: []wire.Opener{connect(b, peer)}, Methods: []transport.Name{transport.NameOf(3)}}
+			over := New(Config{Peer: to, Large: &large{}, Observer: &watched{}, Log: slog.New(slog.DiscardHandler)})
+			defer over.Close()
+			request := &transport.Request{Budget: 10 * time.Second, Body: make([]byte, 20)}
+			if err := poll(func() error { _, err := over.Call(b.Context(), request); return err }); err != nil {
+				b.Fatal(err)
+			}
+			outcomes := make(chan struct{}, batch)
+			receiver := receiverFunc(func(*Outcome) { outcomes <- struct{}{} })
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := shimtest.ProcessTime(b)
+			for range max(b.N/batch, 1) {
+				for range batch {
+					if _, err := over.Post(request, receiver); err != nil {
+						b.Fatal(err)
+					}
+				}
+				over.Flush()
+				for range batch {
+					<-outcomes
+				}
+			}
+			b.ReportMetric(float64(shimtest.ProcessTime(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// poll tries until a lane is open.
+func poll(ask func() error) error {
+	for end := time.Now().Add(longEnough); ; time.Sleep(time.Millisecond) {
+		if err := ask(); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func echoUnary(_ any, stream grpc.ServerStream) error {

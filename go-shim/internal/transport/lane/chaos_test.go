@@ -31,14 +31,24 @@ func encode(t *testing.T, m proto.Message) []byte {
 
 // chaos is a peer that answers late, in any order, and now and then breaks a rule.
 type chaos struct {
-	mu sync.Mutex
-	r  *rand.Rand
+	mu  sync.Mutex
+	r   *rand.Rand
+	rig *rig
 }
 
 func (c *chaos) roll(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.r.IntN(n)
+}
+
+// cut loses a connection in the middle of what is sent next.
+func (c *chaos) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rig != nil {
+		c.rig.peer.CutMidMessage()
+	}
 }
 
 func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
@@ -79,6 +89,8 @@ func (c *chaos) serve(p *peerLane, in *hotpathv1.ExchangeRequest) error {
 		return nil // never answered
 	case 5, 6, 7, 8:
 		time.Sleep(3 * time.Millisecond) // reads nothing meanwhile
+	case 9:
+		c.cut()
 	}
 	p.send(now...)
 	return nil
@@ -112,6 +124,9 @@ func TestEveryCallerGetsItsOwnAnswerFromAFaultyPeer(t *testing.T) {
 	peer := &chaos{r: rand.New(rand.NewPCG(random.Uint64(), 0))}
 	r := newRig(t, 3, peer.serve)
 	r.grace = 50 * time.Millisecond
+	peer.mu.Lock()
+	peer.rig = r
+	peer.mu.Unlock()
 	var callers sync.WaitGroup
 	for n := range 100 {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))

@@ -150,13 +150,25 @@ func (l *lane) lapse() {
 		l.flush()
 	}
 	for _, to := range late {
-		to.Receive(&Outcome{Err: errTimeout()})
+		l.guard(func() { to.Receive(&Outcome{Err: errTimeout()}) })
 	}
 	for _, to := range gone {
-		to.Receive(&Outcome{deserted: true})
+		l.guard(func() { to.Receive(&Outcome{deserted: true}) })
 	}
 	if len(late) > 0 {
-		l.cfg.AfterReceive()
+		l.guard(l.cfg.AfterReceive)
+	}
+}
+
+// guard makes a panic of a Receiver cost nothing where no lane can be lost for it.
+func (l *lane) guard(do func()) {
+	var err error
+	func() {
+		defer endLane(&err)
+		do()
+	}()
+	if err != nil {
+		l.quiet.Warn("panic", "a receiver of outcomes panicked", "cause", err)
 	}
 }
 
@@ -289,13 +301,13 @@ func (l *lane) down(cause error) {
 	l.cfg.Observer.Done(inFlight)
 	say := grpcstatus.New(codes.Unavailable, "a lane to the sidecar was lost: "+cause.Error())
 	for i, to := range lost {
+		out := Outcome{Err: collateral{say}}
 		if i == 0 {
-			to.Receive(&Outcome{Err: say.Err()})
-		} else {
-			to.Receive(&Outcome{Err: collateral{say}})
+			out.Err = say.Err()
 		}
+		l.guard(func() { to.Receive(&out) })
 	}
 	if len(lost) > 0 {
-		l.cfg.AfterReceive()
+		l.guard(l.cfg.AfterReceive)
 	}
 }

@@ -34,9 +34,9 @@ type Ticket struct {
 	id   uint64
 }
 
-// Post accepts a request. Its outcome goes to a Receiver once: the answer, DEADLINE_EXCEEDED when its budget is over, or
-// UNAVAILABLE when the lane is lost or closed. With an error (transport.ErrBusy, transport.ErrRefused, ErrTooLong, or UNAVAILABLE)
-// there is no outcome. The request leaves with the next Flush at the latest, and nothing of it is kept.
+// Post accepts a request. Its outcome goes to a Receiver once: the answer, DEADLINE_EXCEEDED when its budget is over,
+// or UNAVAILABLE when the lane is lost or closed. With an error (transport.ErrBusy, transport.ErrRefused, ErrTooLong,
+// or UNAVAILABLE) there is no outcome. The request leaves with the next Flush at the latest, and nothing of it is kept.
 func (t *Transport) Post(request *transport.Request, to Receiver) (Ticket, error) {
 	name, err := t.cfg.Peer.Name(request.Index)
 	if err != nil {
@@ -49,8 +49,8 @@ func (t *Transport) Post(request *transport.Request, to Receiver) (Ticket, error
 	return ticket, err
 }
 
-// Cancel gives up a request. If it returns true, there will be no outcome, and the sidecar hears of it with the next Flush.
-// Otherwise the outcome was given or is being given.
+// Cancel gives up a request. If it returns true, there will be no outcome, and the sidecar hears of it with the next
+// Flush. Otherwise the outcome was given or is being given.
 func (t *Transport) Cancel(ticket Ticket) bool {
 	l := ticket.lane
 	if l == nil {

@@ -210,6 +210,31 @@ func TestCancelledRequestsHaveNoOutcome(t *testing.T) {
 	}
 }
 
+func TestReceiverThatPanicsCostsNobodyElse(t *testing.T) {
+	r := newRig(t, 1, func(*peerLane, *hotpathv1.ExchangeRequest) error { return nil })
+	panics := receiverFunc(func(*Outcome) { panic("told to") })
+	for _, budget := range []time.Duration{time.Millisecond, longEnough} {
+		if _, err := r.Post(&transport.Request{Budget: budget}, panics); err != nil {
+			t.Fatal(err)
+		}
+		other, _ := r.post(t, "x", budget)
+		if budget == longEnough {
+			r.follow(func(*peerLane, *hotpathv1.ExchangeRequest) error { return errors.New("told to") })
+		}
+		r.Flush()
+		<-other.done
+	}
+	eventually(t, "lost", func() bool { return r.watch.failures(Ended) == 1 })
+	r.follow(honest)
+	eventually(t, "open again", func() bool { _, err := r.ask(t.Context(), "x", longEnough); return err == nil })
+	if _, err := r.Post(&transport.Request{Budget: longEnough}, panics); err != nil {
+		t.Fatal(err)
+	}
+	r.Flush()
+	eventually(t, "counted", func() bool { return r.watch.failures(Panicked) == 1 })
+	eventually(t, "open again", func() bool { _, err := r.ask(t.Context(), "x", longEnough); return err == nil })
+}
+
 func TestPostedRequestsAllocateNothing(t *testing.T) {
 	over := &Transport{cfg: Config{Peer: transport.Peer{Methods: []transport.Name{transport.NameOf(1)}}, Observer: &watched{},
 		AfterReceive: func() {}}, began: time.Now(), grace: replyGrace}

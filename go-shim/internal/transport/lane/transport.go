@@ -4,11 +4,11 @@
 //	  ^                                                                                               │
 //	  └───── slab: free the slot, give the outcome <── deliver: parse replies <── Message <───────────┘
 //
-// A lane is one exchange stream on one connection of package wire, whose reader calls Message. A request takes a
-// slot, and its frame goes to the message that the lane sends next. Who calls, waits; who posts, gets the outcome
-// by a function call (post.go). All frames that gather until somebody flushes leave as one message. A full lane accepts no more requests. When all lanes are full, the caller learns so at
-// once. A lane that breaks, or whose peer breaks a rule, fails its callers at once and is opened again; the other lanes
-// go on. The states of a slot are in slab.go.
+// A lane is one exchange stream on one connection of package wire, whose reader calls Message. A request takes a slot,
+// and its frame goes to the message that the lane sends next. Who calls, waits; who posts, gets the outcome by a
+// function call (post.go). All frames that gather until somebody flushes leave as one message. A full lane accepts no
+// more requests. When all lanes are full, the caller learns so at once. A lane that breaks, or whose peer breaks a
+// rule, fails its callers at once and is opened again; the other lanes go on. The states of a slot are in slab.go.
 package lane
 
 import (
