@@ -107,7 +107,10 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
-	b.Run("new timeout by x/net", func(b *testing.B) {
+}
+
+func BenchmarkDecodeByXNet(b *testing.B) {
+	b.Run("new timeout", func(b *testing.B) {
 		c := newClient()
 		blocks := timeouts(50_000, c.block)
 		var d *hpack.Decoder
@@ -122,6 +125,9 @@ func BenchmarkDecode(b *testing.B) {
 			_ = d.Close()
 		}
 	})
+}
+
+func BenchmarkDecodeInFull(b *testing.B) {
 	b.Run("never the same", func(b *testing.B) {
 		c := newClient()
 		var d *Decoder
@@ -139,7 +145,10 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
-	b.Run("re-encode", func(b *testing.B) {
+}
+
+func BenchmarkAppendBlock(b *testing.B) {
+	b.Run("new timeout", func(b *testing.B) {
 		head := mustDecode(b, NewDecoder(onlyHotPath), newClient().block(call("999999u")))
 		var out []byte
 		b.ReportAllocs()

@@ -12,6 +12,11 @@ func (f *field) listSize() int {
 	return entryOverhead + max(len(f.name), len(f.kind.name())) + len(f.value)
 }
 
+// maxLen is not less than what appendTo appends.
+func (f *field) maxLen() int {
+	return 16 + max(len(f.name), len(f.kind.name())) + len(f.value) // 16: three integers of up to 5 bytes, and one more
+}
+
 // appendTo appends the field as one of a block that needs no dynamic table.
 func (f *field) appendTo(b []byte) []byte {
 	if f.static != 0 {

@@ -23,8 +23,10 @@ type Head struct {
 type Fields struct {
 	// Method is the index of the hot method that :path names, or -1.
 	Method int
-	// Plain is true if grpc-go would begin a call without a word and the door knows every field: POST, http or https, a
-	// content type of gRPC with protobuf, no compression, nothing twice that may come once.
+	// Plain is true if grpc-go would begin a call without a word and the door knows every field: one each of :method POST,
+	// :scheme http or https, :path, :authority, and content-type application/grpc or application/grpc+proto; at most one
+	// each of te trailers, grpc-encoding identity, user-agent and a well-formed grpc-timeout; grpc-accept-encoding; the
+	// keys below; and accept-encoding and content-length, which grpc-go heeds no more than the door does.
 	Plain bool
 	// Extra is true if the fields would be Plain but for metadata that the door doesn't know.
 	Extra bool

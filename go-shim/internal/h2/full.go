@@ -14,21 +14,14 @@ type reading struct {
 	timeoutAt int
 	badly     bool // grpc-timeout is malformed, or there are several
 
-	out     []byte  // the fields but grpc-timeout, as appendTo writes them
-	tokens  []token // how they were written
-	raw     []byte
-	scratch []byte
+	out  buffer // the fields but grpc-timeout, as appendTo writes them
+	how  sketch // how they were written
+	text buffer // the strings of one field
 }
 
 // full decodes a block in every detail.
 func (d *Decoder) full(block []byte, maxListBytes int) (Head, error) {
-	var out, raw [512]byte
-	var scratch [256]byte
-	var tokens [maxTokens]token
-	r := reading{
-		d: d, block: block, limit: maxListBytes, timeoutAt: -1,
-		out: out[:0], tokens: tokens[:0], raw: raw[:0], scratch: scratch[:0],
-	}
+	r := reading{d: d, block: block, limit: maxListBytes, timeoutAt: -1}
 	if err := r.sizeUpdates(); err != nil {
 		return Head{}, err
 	}
@@ -65,6 +58,7 @@ func (r *reading) sizeUpdates() error {
 
 // field reads one representation of a field.
 func (r *reading) field() error {
+	r.text.n = 0
 	first := r.block[r.pos]
 	switch {
 	case first&indexedBit != 0:
@@ -91,7 +85,7 @@ func (r *reading) indexed() error {
 		f.static = int(index)
 	}
 	r.pos = next
-	r.take(&f, token{id: id})
+	r.take(&f, token{id: id}, 0)
 	return nil
 }
 
@@ -103,8 +97,8 @@ func (r *reading) entry(index uint64) (f field, id uint32, err error) {
 	if index <= staticLen {
 		name, value := staticField(int(index))
 		f.kind = staticKind(int(index))
-		r.scratch = append(append(r.scratch[:0], name...), value...) // a string decoded next goes behind them
-		f.name, f.value = r.scratch[:len(name)], r.scratch[len(name):]
+		f.name = hold(&r.text, name)
+		f.value = hold(&r.text, value)
 		return f, uint32(index), nil
 	}
 	index -= staticLen + 1
@@ -132,11 +126,9 @@ func (r *reading) literal(prefix uint, insert bool) error {
 			return err
 		}
 		if insert { // the entry may be evicted by it
-			r.scratch = append(r.scratch[:0], f.name...)
-			f.name = r.scratch
+			f.name = hold(&r.text, f.name)
 		}
 	} else {
-		r.scratch = r.scratch[:0]
 		if f.name, next, err = r.string(next); err != nil {
 			return err
 		}
@@ -147,11 +139,11 @@ func (r *reading) literal(prefix uint, insert bool) error {
 	}
 	r.pos = next
 	if !insert {
-		r.take(&f, token{id: id | literalToken, literal: uint32(next - start)})
+		r.take(&f, token{id: id | literalToken, literal: uint32(next - start)}, start)
 		return nil
 	}
 	r.d.table.insert(f.kind, f.name, f.value)
-	r.take(&f, token{id: staticLen + r.d.table.last})
+	r.take(&f, token{id: staticLen + r.d.table.last}, 0)
 	return nil
 }
 
@@ -167,33 +159,35 @@ func (r *reading) string(pos int) (s []byte, next int, err error) {
 	if !huffman {
 		return raw, next, nil
 	}
-	start := len(r.scratch)
-	text, ok := appendHuffman(r.scratch, raw, r.limit)
+	text, ok := appendHuffman(r.text.room(len(raw)*8/5+1), raw, r.limit) // no code is shorter than 5 bits
 	if !ok {
 		return nil, 0, ErrHuffman
 	}
-	r.scratch = text
-	return text[start:], next, nil
+	r.text.taken(len(text))
+	return text, next, nil
 }
 
 // take adds a field to the block.
-func (r *reading) take(f *field, t token) {
+func (r *reading) take(f *field, t token, start int) {
 	if r.tooLong {
 		return
 	}
 	r.count(f)
 	if f.kind == timeout {
 		if !r.badly && r.timeoutAt < 0 && r.head.setTimeout(f.value) {
-			r.timeoutAt = len(r.out)
-			r.tokens = append(r.tokens, token{id: timeoutToken})
+			r.timeoutAt = r.out.n
+			r.how.add(token{id: timeoutToken}, 0)
 			return
 		}
 		r.restoreTimeout()
 		r.badly = true
 	}
-	r.out = f.appendTo(r.out)
-	r.tokens = append(r.tokens, t)
-	r.raw = append(r.raw, r.block[r.pos-int(t.literal):r.pos]...)
+	r.put(f)
+	r.how.add(t, start)
+}
+
+func (r *reading) put(f *field) {
+	r.out.taken(len(f.appendTo(r.out.room(f.maxLen()))))
 }
 
 // count adds to the list's length. Newer x/net/http2 has a limit of its own for trailer, older has not; the list is only
@@ -219,32 +213,33 @@ func (r *reading) restoreTimeout() {
 	if r.timeoutAt < 0 {
 		return
 	}
+	tail := string(r.out.bytes()[r.timeoutAt:])
+	r.out.n = r.timeoutAt
 	f := field{kind: timeout, value: r.head.text[:r.head.textLen]}
-	var tail []byte
-	tail = append(tail, r.out[r.timeoutAt:]...)
-	r.out = append(f.appendTo(r.out[:r.timeoutAt]), tail...)
+	r.put(&f)
+	hold(&r.out, tail)
 	r.head, r.timeoutAt = Head{}, -1
 }
 
 // finish finds the fields among those that are remembered, or makes them.
 func (r *reading) finish() Head {
-	quick := len(r.tokens) <= maxTokens && !r.badly && !r.tooLong
+	quick := r.how.n <= maxTokens && !r.badly && !r.tooLong
 	for _, s := range r.d.slots {
-		if quick && s.head.timeoutAt == r.timeoutAt && s.head.block == string(r.out) {
-			s.learn(r.tokens, r.raw)
+		if quick && s.head.timeoutAt == r.timeoutAt && s.head.block == string(r.out.bytes()) {
+			s.learn(&r.how, r.block)
 			r.head.Fields = s.head.Fields
 			r.d.use(s)
 			return r.head
 		}
 	}
-	r.head.Fields = newFields(string(r.out), r.timeoutAt, r.d.paths)
+	r.head.Fields = newFields(string(r.out.bytes()), r.timeoutAt, r.d.paths)
 	r.head.TooLong = r.tooLong
 	if r.tooLong {
 		r.head.Plain, r.head.Extra = false, false
 	}
 	r.head.list = r.listWithoutTimeout()
 	if quick {
-		r.d.keep(r.head, r.tokens, r.raw)
+		r.d.keep(r.head, &r.how, r.block)
 	}
 	return r.head
 }

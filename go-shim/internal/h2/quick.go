@@ -1,13 +1,9 @@
 package h2
 
-import "bytes"
-
 // glance is what a first look at a block finds, without a change of the table.
 type glance struct {
-	tokens [maxTokens]token
-	starts [maxTokens]int // where in the block a token's literal begins
-	n      int
-	head   Head // its timeout
+	sketch
+	head Head // its timeout
 	// insert is true if grpc-timeout is to enter the table, which then keeps left entries of those that it has.
 	insert bool
 	left   int
@@ -28,7 +24,7 @@ func (d *Decoder) quick(block []byte, maxListBytes int) (Head, bool) {
 			return Head{}, false
 		}
 	}
-	s := d.find(&g, block)
+	s := d.find(&g.sketch, block)
 	if s == nil {
 		return Head{}, false
 	}
@@ -66,8 +62,7 @@ func (d *Decoder) look(g *glance, block []byte, pos int) int {
 		if id == 0 {
 			return 0
 		}
-		g.tokens[g.n] = token{id: id}
-		g.n++
+		g.add(token{id: id}, 0)
 		return next
 	}
 	if isSizeUpdate(first) {
@@ -103,9 +98,7 @@ func (d *Decoder) look(g *glance, block []byte, pos int) int {
 	if isTimeout {
 		return d.lookTimeout(g, value, huffman, prefix == 6, next)
 	}
-	g.tokens[g.n] = token{id: id | literalToken, literal: uint32(next - start)}
-	g.starts[g.n] = start
-	g.n++
+	g.add(token{id: id | literalToken, literal: uint32(next - start)}, start)
 	return next
 }
 
@@ -134,8 +127,7 @@ func (g *glance) timeout(text []byte, next int) int {
 	if g.head.HasTimeout || !g.head.setTimeout(text) {
 		return 0
 	}
-	g.tokens[g.n] = token{id: timeoutToken}
-	g.n++
+	g.add(token{id: timeoutToken}, 0)
 	return next
 }
 
@@ -159,25 +151,11 @@ func (d *Decoder) idOf(g *glance, index uint64) (uint32, *entry) {
 }
 
 // find returns the slot of fields that were written in the same way.
-func (d *Decoder) find(g *glance, block []byte) *slot {
-next:
+func (d *Decoder) find(how *sketch, block []byte) *slot {
 	for _, s := range d.slots {
-		if len(s.tokens) != g.n {
-			continue
+		if how.matches(block, s) {
+			return s
 		}
-		raw := s.raw
-		for i, t := range s.tokens {
-			if t != g.tokens[i] {
-				continue next
-			}
-			if t.literal != 0 {
-				if !bytes.Equal(raw[:t.literal], block[g.starts[i]:g.starts[i]+int(t.literal)]) {
-					continue next
-				}
-				raw = raw[t.literal:]
-			}
-		}
-		return s
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ import (
 	"hotpath.dev/go-shim/shimtest"
 )
 
-// serverVariable makes this program a server of its own, so that its CPU time is apart from the clients'. QUIET_TEST_CORES
-// is the server's list of cores for taskset.
+// serverVariable makes this program a server of its own, so that its CPU time is apart from the clients'.
+// QUIET_TEST_CORES is the server's list of cores for taskset.
 const serverVariable, coresVariable = "QUIET_TEST_SERVER", "QUIET_TEST_CORES"
 
 func TestMain(m *testing.M) {

@@ -21,7 +21,7 @@ type TryWriter interface {
 	TryWrite(p []byte) (int, error)
 }
 
-// Wrap returns a connection that behaves like conn, quietly. It is also a TryWriter, a syscall.Conn and, for
-// a reader of grpc-go that wants no buffer while it waits, an internal/transport/readyreader.Reader. Whatever is no TCP or Unix
+// Wrap returns a connection that behaves like conn, quietly. It is also a TryWriter, a syscall.Conn and, for a reader
+// of grpc-go that wants no buffer while it waits, an internal/transport/readyreader.Reader. Whatever is no TCP or Unix
 // stream of the system, and everything on systems other than Linux, comes back as it is.
 func Wrap(conn net.Conn) net.Conn { return wrap(conn) }

@@ -67,13 +67,17 @@ func (c *Call) Local() {
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
-		left := time.Duration(-1)
-		if c.Head.HasTimeout {
-			left = max(0, c.Head.Timeout-time.Since(c.Arrived))
-		}
-		conn.core.handOver(c.stream, left)
+		conn.core.handOver(c.stream, c.left(time.Now()))
 		conn.changed()
 	}
+}
+
+// left is what is left of the timeout, or below 0 if there is none.
+func (c *Call) left(now time.Time) time.Duration {
+	if !c.Head.HasTimeout {
+		return -1
+	}
+	return max(0, c.Head.Timeout-now.Sub(c.Arrived))
 }
 
 // Peer is who calls, as grpc-go would tell a handler.

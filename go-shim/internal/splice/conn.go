@@ -41,7 +41,9 @@ type Conn struct {
 	next           *Conn     // in that list
 	timer          *time.Timer
 	ticking        bool
-	resetsAt       time.Time // the begin of the second in which core.resets are counted
+	// resets are core.resets as last seen, resetsThen those at resetsAt, when the second began for which they are bounded.
+	resets, resetsThen int
+	resetsAt           time.Time
 
 	closing    sync.Once
 	lastChance *time.Timer // closes the socket of a client that does not take the last bytes
@@ -110,12 +112,11 @@ func (c *Conn) parse(found *batch, n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reading = false
-	var late net.Error
 	woken := c.woken || c.core.settled && c.deadline.IsZero() // some connections notice an old deadline late
 	if c.woken || woken && err != nil {
 		c.woken = false
 		_ = c.Conn.SetReadDeadline(c.deadline)
-		if errors.As(err, &late) && late.Timeout() {
+		if timedOut(err) {
 			err = nil
 		}
 	}
@@ -137,12 +138,18 @@ func (c *Conn) parse(found *batch, n int, err error) {
 	c.changed()
 }
 
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
+}
+
 // judge looks at what takes time to judge.
 func (c *Conn) judge() {
-	if c.core.resets > 0 {
+	if c.core.resets != c.resets {
 		if c.core.now.Sub(c.resetsAt) > time.Second {
-			c.resetsAt, c.core.resets = c.core.now, 0
-		} else if c.core.resets > c.server.limits.Resets {
+			c.resetsAt, c.resetsThen = c.core.now, c.resets
+		}
+		if c.resets = c.core.resets; c.resets-c.resetsThen > c.server.limits.Resets {
 			c.core.calm("too_many_resets")
 		}
 	}

@@ -219,10 +219,7 @@ func (m *model) check() {
 }
 
 func TestModel(t *testing.T) {
-	rounds := 300
-	if testing.Short() {
-		rounds = 50
-	}
+	const rounds = 120
 	var hot, handed, held int
 	for seed := range uint64(rounds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -256,4 +253,8 @@ func parse(b []byte, fn func(http2.FrameHeader, []byte)) []byte {
 		b = b[9+f.Length:]
 	}
 	return b
+}
+
+func parseFrames(b []byte, fn func(string, []byte)) []byte {
+	return parse(b, func(f http2.FrameHeader, p []byte) { fn(fmt.Sprintf("%v %d %d", f.Type, f.Flags, f.StreamID), p) })
 }

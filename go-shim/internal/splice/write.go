@@ -34,6 +34,11 @@ func (c *Conn) accept(b []byte) error {
 	}
 	c.core.FromServer(b)
 	c.changed()
+	if c.core.batch != nil {
+		gone := c.core.gone
+		c.core.batch = nil
+		go c.cancel(gone)
+	}
 	return nil
 }
 
