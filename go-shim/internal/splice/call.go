@@ -44,7 +44,7 @@ func (c *Call) Answer(before, body []byte, position uint64, tell bool) {
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
 		conn.core.answer(c.stream, before, body, position, tell)
-		conn.changed()
+		conn.ended()
 	}
 }
 
@@ -56,7 +56,7 @@ func (c *Call) Refuse(st *spb.Status, position uint64, tell bool) {
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
 		conn.core.refuseCall(c.stream, st, position, tell)
-		conn.changed()
+		conn.ended()
 	}
 }
 
@@ -68,7 +68,7 @@ func (c *Call) Local() {
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
 		conn.core.handOver(c.stream, c.left(time.Now()))
-		conn.changed()
+		conn.ended()
 	}
 }
 

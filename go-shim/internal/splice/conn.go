@@ -35,6 +35,7 @@ type Conn struct {
 	reading, woken bool
 	deadline       time.Time // for reading, as grpc-go set it
 	flushing       bool      // somebody writes what the core gives out
+	serving        bool      // grpc-go's goroutine parses or serves calls, and will write then
 	closed         bool      // by grpc-go
 	held           int       // of core.heldBytes, what is in server.unread
 	dirty          bool      // in the server's list
@@ -105,13 +106,13 @@ func (c *Conn) digest(n int, err error) {
 		c.server.config.Hot.Begin(found.calls)
 	}
 	c.server.pools.putBatch(found)
-	c.flush()
+	c.flushed(true)
 }
 
 func (c *Conn) parse(found *batch, n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading = false
+	c.reading, c.serving = false, true
 	woken := c.woken || c.core.settled && c.deadline.IsZero() // some connections notice an old deadline late
 	if c.woken || woken && err != nil {
 		c.woken = false
@@ -226,7 +227,12 @@ func (c *Conn) changed() {
 	if c.core.toServer != nil {
 		c.wake()
 	}
-	if c.core.toClient == nil || c.dirty {
+}
+
+// ended is changed after the policy has ended a call: FlushDirty sends the reply, unless somebody does so anyway.
+func (c *Conn) ended() {
+	c.changed()
+	if c.core.toClient == nil || c.dirty || c.serving || c.flushing {
 		return
 	}
 	c.dirty = true
