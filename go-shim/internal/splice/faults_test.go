@@ -108,6 +108,65 @@ func TestGracefulStopLosesNoCall(t *testing.T) {
 	callers.Wait()
 }
 
+// A hot call that is under way when grpc-go begins to drain is answered, or still handed to grpc-go.
+func TestGracefulStopWaitsForHotCalls(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	conn := r.dial()
+	r.warm(conn)
+	results := make(chan error, 2)
+	for number := range uint32(2) {
+		go func() {
+			got, err := invoke(context.Background(), conn, hotMethod, question(doNever, number, 0, 0))
+			if err == nil && len(got) == 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			results <- err
+		}()
+	}
+	calls := func() (all []*Call) {
+		r.policy.mu.Lock()
+		defer r.policy.mu.Unlock()
+		for call := range r.policy.never {
+			all = append(all, call)
+		}
+		return all
+	}
+	eventually(t, "two calls are under way", func() bool { return len(calls()) == 2 })
+	stopped := make(chan struct{})
+	go func() {
+		r.server.GracefulStop()
+		close(stopped)
+	}()
+	eventually(t, "the client has seen the GOAWAY", func() bool {
+		held := false
+		r.conns.Range(func(key, _ any) bool {
+			c := key.(*Conn)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			held = c.core.heldAck
+			return true
+		})
+		return held
+	})
+	for i, call := range calls() {
+		if i == 0 {
+			call.Answer(nil, encode([]byte("late")), 0, false)
+			r.door.FlushDirty()
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		call.Body[2] = doAnswer // so that the service answers it
+		call.Local()
+		r.door.FlushDirty()
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	<-stopped
+}
+
 // refusedConnection says whether the call could not begin, because nobody listens any more.
 func refusedConnection(err error) bool {
 	return bytes.Contains([]byte(err.Error()), []byte("connection refused"))

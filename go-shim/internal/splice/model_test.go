@@ -17,15 +17,14 @@ import (
 //	clientModel ── up ──> Core ──> serverModel
 //	            <────────      <── down ──
 type model struct {
-	t       *testing.T
-	random  *rand.Rand
-	core    *Core
-	client  *clientModel
-	server  *serverModel
-	tail    []byte // of up: what the core has yet to use
-	asked   []*Call
-	now     time.Time
-	drained bool
+	t      *testing.T
+	random *rand.Rand
+	core   *Core
+	client *clientModel
+	server *serverModel
+	tail   []byte // of up: what the core has yet to use
+	asked  []*Call
+	now    time.Time
 }
 
 func newModel(t *testing.T, seed uint64) *model {
