@@ -247,3 +247,31 @@ func (c *tape) unindexed() {
 	_ = framer.WriteWindowUpdate(0, 10_000)
 	c.chunk = chunk.Bytes()
 }
+
+// BenchmarkColdStream sends long messages both ways through grpc-go, with and without a door in between.
+func BenchmarkColdStream(b *testing.B) {
+	for _, stock := range []bool{true, false} {
+		b.Run(map[bool]string{true: "grpc-go", false: "door"}[stock], func(b *testing.B) {
+			r := newRig(b, rigOptions{stock: stock})
+			conn, err := grpc.NewClient("passthrough:///"+r.addr, grpc.WithTransportCredentials(r.client))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			s, err := conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, streamMethod)
+			if err != nil {
+				b.Fatal(err)
+			}
+			q := wrapperspb.Bytes(question(doAnswer, 1, 0, 500_000))
+			b.SetBytes(1_000_000)
+			for b.Loop() {
+				if err := s.SendMsg(q); err != nil {
+					b.Fatal(err)
+				}
+				if err := s.RecvMsg(new(wrapperspb.BytesValue)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
