@@ -44,7 +44,7 @@ func (c *Call) Answer(before, body []byte, position uint64, tell bool) {
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
 		conn.core.answer(c.stream, before, body, position, tell)
-		conn.changed()
+		conn.ended()
 	}
 }
 
@@ -56,29 +56,33 @@ func (c *Call) Refuse(st *spb.Status, position uint64, tell bool) {
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
 		conn.core.refuseCall(c.stream, st, position, tell)
-		conn.changed()
+		conn.ended()
 	}
 }
 
-// Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout. If key is not empty,
-// grpc-go sees a field more among the metadata.
+// Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout. Unless key is empty, the
+// call gets one more field, which its handler sees in the metadata.
 func (c *Call) Local(key, value string) {
 	conn := c.conn
 	defer conn.recovered(nil)
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	if conn.mayEnd(c) {
-		left := time.Duration(-1)
-		if c.Head.HasTimeout {
-			left = max(0, c.Head.Timeout-time.Since(c.Arrived))
+		var more []string
+		if key != "" {
+			more = []string{key, value}
 		}
-		if key == "" {
-			conn.core.handOver(c.stream, left)
-		} else {
-			conn.core.handOver(c.stream, left, key, value)
-		}
-		conn.changed()
+		conn.core.handOver(c.stream, c.left(time.Now()), more...)
+		conn.ended()
 	}
+}
+
+// left is what is left of the timeout, or below 0 if there is none.
+func (c *Call) left(now time.Time) time.Duration {
+	if !c.Head.HasTimeout {
+		return -1
+	}
+	return max(0, c.Head.Timeout-now.Sub(c.Arrived))
 }
 
 // Peer is who calls, as grpc-go would tell a handler.

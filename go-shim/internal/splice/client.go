@@ -19,7 +19,7 @@ func (c *Core) clientFrame(f h2.Frame, frame []byte) {
 	case h2.Headers:
 		block, err := h2.Payload(f, payload)
 		switch {
-		case f.Stream == 0:
+		case f.Stream == 0 || err != nil && err != h2.ErrPadding:
 			c.misbehaved(frame)
 		case err != nil:
 			c.badPadding(f, frame)
@@ -51,18 +51,21 @@ func (c *Core) clientFrame(f h2.Frame, frame []byte) {
 	}
 }
 
-// badPadding passes HEADERS whose padding is too long. grpc-go resets such a stream, or ends the connection.
+// badPadding takes HEADERS whose padding is too long. That resets the stream, whichever it is, and the block is not decoded.
 func (c *Core) badPadding(f h2.Frame, frame []byte) {
-	if c.illegal(f.Stream) {
-		c.misbehaved(frame)
-		return
+	if !f.Flags.Has(h2.FlagEndHeaders) {
+		c.blockHead, c.blocks, c.skipping = f, 1, true
 	}
-	c.maxID = f.Stream
-	s := c.newStream(f.Stream)
-	c.nextInner(s)
-	f.Stream = s.inner
-	out := c.server()
-	out.b = append(f.Append(out.b), frame[h2.HeaderLen:]...)
+	switch s := c.streams.get(f.Stream); {
+	case s == nil:
+		c.refuse(f.Stream, h2.ProtocolError)
+	case s.phase != cold:
+		c.abort(s, h2.ProtocolError)
+	default:
+		f.Stream, f.Flags = s.inner, f.Flags|h2.FlagEndHeaders
+		out := c.server()
+		out.b = append(f.Append(out.b), frame[h2.HeaderLen:]...)
+	}
 }
 
 func (c *Core) illegal(id uint32) bool { return id%2 == 0 || id <= c.maxID }
@@ -74,13 +77,18 @@ func (c *Core) moreBlock(part []byte) {
 		c.calm("header_block_too_long")
 		return
 	}
-	c.block = append(c.block, part...)
+	if !c.skipping {
+		c.block = append(c.block, part...)
+	}
 }
 
 func (c *Core) endBlock() {
 	block := c.block
-	c.block, c.blocks = nil, 0
-	c.open(c.blockHead, block)
+	skipped := c.skipping
+	c.block, c.blocks, c.skipping = nil, 0, false
+	if !skipped {
+		c.open(c.blockHead, block)
+	}
 }
 
 // open begins a stream.
@@ -95,9 +103,10 @@ func (c *Core) open(f h2.Frame, block []byte) {
 		c.deaf = true
 		return
 	case c.illegal(f.Stream):
-		// Trailers of a request are such, too: grpc-go takes none.
+		// Trailers of a request are such, too: grpc-go takes none, and ends the connection. It first looks at the fields,
+		// though, and resets the stream if those are invalid.
 		c.passHead(noStream, head, end, -1)
-		c.deaf = true
+		c.illegals = append(c.illegals, f.Stream)
 		return
 	}
 	c.maxID = f.Stream

@@ -35,13 +35,16 @@ type Conn struct {
 	reading, woken bool
 	deadline       time.Time // for reading, as grpc-go set it
 	flushing       bool      // somebody writes what the core gives out
+	serving        bool      // grpc-go's goroutine parses or serves calls, and will write then
 	closed         bool      // by grpc-go
 	held           int       // of core.heldBytes, what is in server.unread
 	dirty          bool      // in the server's list
 	next           *Conn     // in that list
 	timer          *time.Timer
 	ticking        bool
-	resetsAt       time.Time // the begin of the second in which core.resets are counted
+	// resets are core.resets as last seen, resetsThen those at resetsAt, when the second began for which they are bounded.
+	resets, resetsThen int
+	resetsAt           time.Time
 
 	closing    sync.Once
 	lastChance *time.Timer // closes the socket of a client that does not take the last bytes
@@ -103,19 +106,18 @@ func (c *Conn) digest(n int, err error) {
 		c.server.config.Hot.Begin(found.calls)
 	}
 	c.server.pools.putBatch(found)
-	c.flush()
+	c.flushed(true)
 }
 
 func (c *Conn) parse(found *batch, n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading = false
-	var late net.Error
+	c.reading, c.serving = false, true
 	woken := c.woken || c.core.settled && c.deadline.IsZero() // some connections notice an old deadline late
 	if c.woken || woken && err != nil {
 		c.woken = false
 		_ = c.Conn.SetReadDeadline(c.deadline)
-		if errors.As(err, &late) && late.Timeout() {
+		if timedOut(err) {
 			err = nil
 		}
 	}
@@ -137,12 +139,18 @@ func (c *Conn) parse(found *batch, n int, err error) {
 	c.changed()
 }
 
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
+}
+
 // judge looks at what takes time to judge.
 func (c *Conn) judge() {
-	if c.core.resets > 0 {
+	if c.core.resets != c.resets {
 		if c.core.now.Sub(c.resetsAt) > time.Second {
-			c.resetsAt, c.core.resets = c.core.now, 0
-		} else if c.core.resets > c.server.limits.Resets {
+			c.resetsAt, c.resetsThen = c.core.now, c.resets
+		}
+		if c.resets = c.core.resets; c.resets-c.resetsThen > c.server.limits.Resets {
 			c.core.calm("too_many_resets")
 		}
 	}
@@ -219,7 +227,12 @@ func (c *Conn) changed() {
 	if c.core.toServer != nil {
 		c.wake()
 	}
-	if c.core.toClient == nil || c.dirty {
+}
+
+// ended is changed after the policy has ended a call: FlushDirty sends the reply, unless somebody does so anyway.
+func (c *Conn) ended() {
+	c.changed()
+	if c.core.toClient == nil || c.dirty || c.serving || c.flushing {
 		return
 	}
 	c.dirty = true

@@ -48,8 +48,10 @@ type Core struct {
 	started   bool   // the first SETTINGS have come
 	block     []byte // a header block whose frames are not all there
 	blockHead h2.Frame
-	blocks    int // frames of it
+	blocks    int  // frames of it
+	skipping  bool // it is not to be decoded
 	maxID     uint32
+	illegals  []uint32 // ids of HEADERS that grpc-go got as noStream, and has not judged yet
 	resets    int
 
 	// From grpc-go.
@@ -239,6 +241,6 @@ func (c *Core) expire(before time.Time) {
 		}
 	})
 	for _, s := range late {
-		c.handOver(s, max(-1, s.call.Head.Timeout-c.now.Sub(s.call.Arrived)))
+		c.handOver(s, s.call.left(c.now))
 	}
 }

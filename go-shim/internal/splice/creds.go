@@ -105,5 +105,6 @@ func (c *creds) OverrideServerName(name string) error {
 	if c.inner == nil {
 		return nil
 	}
-	return c.inner.OverrideServerName(name) //nolint:staticcheck // the interface demands it
+	//lint:ignore SA1019 the interface demands it
+	return c.inner.OverrideServerName(name)
 }

@@ -20,8 +20,10 @@ const (
 	statusEntry      = 32 + len("grpc-status") + len("0")
 	bothEntries      = uint32(contentTypeEntry + statusEntry)
 	// Lengths of header lists as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
-	headList = 32 + len(":status") + len("200") + contentTypeEntry + len("+proto")
-	okList   = statusEntry
+	headList  = 32 + len(":status") + len("200") + contentTypeEntry
+	protoList = len("+proto")
+	// positionList is for a position of any length.
+	positionList = 32 + len(positionKey) + 20
 	// firstDynamic is the index of the newest entry of the table.
 	firstDynamic = 62
 	positionKey  = "x-hotpath-position"

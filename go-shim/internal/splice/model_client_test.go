@@ -46,7 +46,6 @@ type clientStream struct {
 	uncredited     int
 	headers        bool
 	got            []byte
-	status         string
 	fields         map[string]string
 	left           bool // reset by the client
 	refused        bool // by the server

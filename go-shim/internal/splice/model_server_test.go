@@ -30,14 +30,13 @@ type serverModel struct {
 }
 
 type serverStream struct {
-	id                     uint32
-	got                    []byte
-	ended, replied, answer bool
-	headers                bool
-	out                    []byte
-	status                 int
-	window, receives       int64
-	uncredited             int
+	id               uint32
+	got              []byte
+	ended, replied   bool
+	headers          bool
+	out              []byte
+	window, receives int64
+	uncredited       int
 }
 
 func newServerModel(m *model) *serverModel {

@@ -17,15 +17,14 @@ import (
 //	clientModel ── up ──> Core ──> serverModel
 //	            <────────      <── down ──
 type model struct {
-	t       *testing.T
-	random  *rand.Rand
-	core    *Core
-	client  *clientModel
-	server  *serverModel
-	tail    []byte // of up: what the core has yet to use
-	asked   []*Call
-	now     time.Time
-	drained bool
+	t      *testing.T
+	random *rand.Rand
+	core   *Core
+	client *clientModel
+	server *serverModel
+	tail   []byte // of up: what the core has yet to use
+	asked  []*Call
+	now    time.Time
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -219,10 +218,7 @@ func (m *model) check() {
 }
 
 func TestModel(t *testing.T) {
-	rounds := 300
-	if testing.Short() {
-		rounds = 50
-	}
+	const rounds = 120
 	var hot, handed, held int
 	for seed := range uint64(rounds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -256,4 +252,8 @@ func parse(b []byte, fn func(http2.FrameHeader, []byte)) []byte {
 		b = b[9+f.Length:]
 	}
 	return b
+}
+
+func parseFrames(b []byte, fn func(string, []byte)) []byte {
+	return parse(b, func(f http2.FrameHeader, p []byte) { fn(fmt.Sprintf("%v %d %d", f.Type, f.Flags, f.StreamID), p) })
 }

@@ -11,8 +11,8 @@ import (
 // answer ends a call with a message.
 func (c *Core) answer(s *stream, before, body []byte, position uint64, tell bool) {
 	c.replying(s)
-	if c.clientList < uint32(headList+okList) {
-		c.abort(s, h2.InternalError) // as grpc-go does with headers that the client does not want
+	if c.headTooLong(s, tell) {
+		c.abort(s, h2.InternalError)
 		return
 	}
 	c.headers(s, position, tell)
@@ -42,7 +42,10 @@ func (c *Core) refuseCall(s *stream, st *spb.Status, position uint64, tell bool)
 	}
 	var list int
 	out.b, list = appendStatus(out.b, st)
-	if uint32(list+headList) > c.clientList {
+	if !tell {
+		list += s.headList(false)
+	}
+	if uint32(list) > c.clientList || tell && c.headTooLong(s, true) {
 		// What the encoder may have put into the table would be lost with the block, so the block goes as it is wanted.
 		c.encoder = encoder{lowered: true}
 		out.b = out.b[:before]
@@ -52,6 +55,21 @@ func (c *Core) refuseCall(s *stream, st *spb.Status, position uint64, tell bool)
 	out.b = frameBlock(out.b, begin, s.id, true)
 	s.serverDone = true
 	c.forget(s)
+}
+
+// headTooLong is true if the client wants no headers as long as those of a reply. grpc-go resets such streams. Trailers of
+// success are shorter.
+func (c *Core) headTooLong(s *stream, tell bool) bool { return uint32(s.headList(tell)) > c.clientList }
+
+func (s *stream) headList(tell bool) int {
+	list := headList
+	if s.call.Head.Proto {
+		list += protoList
+	}
+	if tell {
+		list += positionList
+	}
+	return list
 }
 
 // replying is the beginning of every reply of the door's own.

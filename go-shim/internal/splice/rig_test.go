@@ -69,13 +69,16 @@ func encode(b []byte) []byte {
 	return out
 }
 
+// decode returns nil if the message is no question.
 func decode(b []byte) []byte {
 	var m wrapperspb.BytesValue
-	if err := proto.Unmarshal(b, &m); err != nil {
-		panic(err)
+	if err := proto.Unmarshal(b, &m); err != nil || !sane(m.Value) {
+		return nil
 	}
 	return m.Value
 }
+
+func sane(q []byte) bool { return len(q) >= 9 && binary.BigEndian.Uint32(q[5:]) < 1<<20 }
 
 // refusal is the status that doRefuse gets, with everything that is to be escaped.
 func refusal(q []byte) *spb.Status {
@@ -94,6 +97,7 @@ type policy struct {
 	awake  *sync.Cond
 	never  map[*Call]bool
 	ended  bool
+	asGo   bool // answer as the service would
 	begun  int
 	cancel int
 }
@@ -111,14 +115,26 @@ func (p *policy) Method(path []byte) int {
 	return -1
 }
 
+func (p *policy) reply(q []byte) []byte {
+	if p.asGo {
+		return encode(reply("go", q))
+	}
+	return encode(reply("hot", q))
+}
+
 func (p *policy) Begin(calls []*Call) {
 	for _, call := range calls {
 		p.mu.Lock()
 		p.begun++
 		p.mu.Unlock()
-		switch q := decode(call.Body); q[0] {
+		q := decode(call.Body)
+		if q == nil || call.Head.HasTimeout && call.Head.Timeout < time.Millisecond {
+			call.Local("", "")
+			continue
+		}
+		switch q[0] {
 		case doAnswer:
-			b := encode(reply("hot", q))
+			b := p.reply(q)
 			call.Answer(b[:len(b)/2], b[len(b)/2:], 7, len(call.Head.Position) > 0)
 		case doRefuse:
 			call.Refuse(refusal(q), 7, len(call.Head.Position) > 0)
@@ -165,7 +181,7 @@ func (p *policy) lane() {
 			if q := decode(call.Body); q[0] == doGo {
 				call.Local("", "")
 			} else {
-				b := encode(reply("hot", q))
+				b := p.reply(q)
 				call.Answer(nil, b, 7, len(call.Head.Position) > 0)
 			}
 		}
@@ -185,14 +201,31 @@ func (p *policy) stop() {
 
 // rig is a grpc-go server behind a door.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	door   *Server
 	policy *policy
 	server *grpc.Server
 	addr   string
 	served chan error
 	client credentials.TransportCredentials
+	conns  *sync.Map // the connections behind the door
 }
+
+// recorder keeps what its credentials make.
+type recorder struct {
+	credentials.TransportCredentials
+	conns *sync.Map
+}
+
+func (r recorder) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, auth, err := r.TransportCredentials.ServerHandshake(raw)
+	if err == nil {
+		r.conns.Store(conn, true)
+	}
+	return conn, auth, err
+}
+
+func (r recorder) Clone() credentials.TransportCredentials { return r }
 
 type rigOptions struct {
 	tls     bool
@@ -203,9 +236,9 @@ type rigOptions struct {
 	nothing bool // no inner credentials
 }
 
-func newRig(t *testing.T, o rigOptions) *rig {
+func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, policy: newPolicy(), served: make(chan error, 1), client: insecure.NewCredentials()}
+	r := &rig{t: t, policy: newPolicy(), served: make(chan error, 1), client: insecure.NewCredentials(), conns: new(sync.Map)}
 	r.door = NewServer(Config{Hot: r.policy, Limits: o.limits, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	r.policy.server = r.door
 	go r.policy.lane()
@@ -220,7 +253,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	case o.nothing:
 		creds = r.door.Creds(nil)
 	}
-	r.server = grpc.NewServer(append([]grpc.ServerOption{grpc.Creds(creds)}, o.server...)...)
+	r.server = grpc.NewServer(append([]grpc.ServerOption{grpc.Creds(recorder{creds, r.conns})}, o.server...)...)
 	r.server.RegisterService(&service, &struct{}{})
 	if o.listen == nil {
 		o.listen = func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
@@ -305,6 +338,9 @@ func answerLocally(ctx context.Context, dec func(any) error) (any, error) {
 	if err := dec(&in); err != nil {
 		return nil, err
 	}
+	if !sane(in.Value) {
+		return nil, status.Error(codes.InvalidArgument, "no question")
+	}
 	switch in.Value[0] {
 	case doRefuse:
 		return nil, status.FromProto(refusal(in.Value)).Err()
@@ -315,7 +351,7 @@ func answerLocally(ctx context.Context, dec func(any) error) (any, error) {
 	return wrapperspb.Bytes(reply("go", in.Value)), nil
 }
 
-func tlsCredentials(t *testing.T) (server, client credentials.TransportCredentials) {
+func tlsCredentials(t testing.TB) (server, client credentials.TransportCredentials) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

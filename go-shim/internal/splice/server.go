@@ -87,6 +87,10 @@ func (c *Core) serverHeaders(f h2.Frame, block []byte) {
 }
 
 func (c *Core) serverReset(f h2.Frame, code h2.ErrCode) {
+	if f.Stream == noStream {
+		c.resetIllegal(code)
+		return
+	}
 	s := c.inner.get(f.Stream)
 	if s == nil {
 		return
@@ -98,6 +102,23 @@ func (c *Core) serverReset(f h2.Frame, code h2.ErrCode) {
 	out := c.client()
 	out.b = h2.AppendRST(out.b, s.id, code)
 	c.forget(s)
+}
+
+// resetIllegal resets the stream of the first HEADERS that grpc-go got as those of noStream.
+func (c *Core) resetIllegal(code h2.ErrCode) {
+	if len(c.illegals) == 0 {
+		return
+	}
+	id := c.illegals[0]
+	c.illegals = c.illegals[:copy(c.illegals, c.illegals[1:])]
+	c.refuse(id, code)
+	if s := c.streams.get(id); s != nil {
+		if s.inner != 0 {
+			out := c.server()
+			out.b = h2.AppendRST(out.b, s.inner, code)
+		}
+		c.forget(s)
+	}
 }
 
 // serverWindowUpdate passes what grpc-go credits, but for bytes that the door has credited.

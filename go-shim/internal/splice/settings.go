@@ -5,8 +5,8 @@ import "hotpath.dev/go-shim/internal/h2"
 // clientSettings are SETTINGS of the client that grpc-go has not acknowledged yet. They count for the door from then on,
 // too: the client sees the acknowledgement of one server.
 type clientSettings struct {
-	initial, table, list          uint32
-	hasInitial, hasTable, hasList bool
+	initial, table       uint32
+	hasInitial, hasTable bool
 }
 
 func (c *Core) clientSettings(f h2.Frame, frame []byte) {
@@ -31,7 +31,7 @@ func (c *Core) clientSettings(f h2.Frame, frame []byte) {
 		case h2.SettingInitialWindowSize:
 			said.initial, said.hasInitial = value, true
 		case h2.SettingMaxHeaderListSize:
-			said.list, said.hasList = value, true
+			c.clientList = value // grpc-go obeys this one at once
 		}
 		out.b = appendSetting(out.b, id, value)
 	})
@@ -72,9 +72,6 @@ func (c *Core) serverSettings(f h2.Frame, frame []byte) {
 	c.unacked = c.unacked[:copy(c.unacked, c.unacked[1:])]
 	if said.hasTable {
 		c.encoder.limit(said.table)
-	}
-	if said.hasList {
-		c.clientList = said.list
 	}
 	if said.hasInitial {
 		delta := int64(said.initial) - c.clientInitial

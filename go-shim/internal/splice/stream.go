@@ -99,6 +99,9 @@ func (c *Core) forget(s *stream) {
 	c.leave(s)
 	s.ended = true
 	if withPolicy {
+		if c.batch == nil {
+			c.batch = new(batch) // grpc-go reset a hot stream: very rare
+		}
 		c.gone = append(c.gone, &s.call)
 		return // it is recycled once the policy knows
 	}

@@ -34,6 +34,11 @@ func (c *Conn) accept(b []byte) error {
 	}
 	c.core.FromServer(b)
 	c.changed()
+	if c.core.batch != nil {
+		gone := c.core.gone
+		c.core.batch = nil
+		go c.cancel(gone)
+	}
 	return nil
 }
 
@@ -51,13 +56,25 @@ func (c *Conn) room() error {
 
 // flush sends what the core gave out. One goroutine does so at a time, and takes along what others add meanwhile.
 func (c *Conn) flush() {
+	c.flushed(false)
+}
+
+// flushed is flush; served is true if it is the one that grpc-go's goroutine owes.
+func (c *Conn) flushed(served bool) {
+	if over, err := c.flushAll(served); over || err != nil {
+		c.shut()
+	}
+}
+
+func (c *Conn) flushAll(served bool) (over bool, err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serving = c.serving && !served
 	if c.flushing {
-		c.mu.Unlock()
-		return
+		return false, nil
 	}
 	c.flushing = true
-	var err error
+	defer func() { c.flushing = false }() // if something panics
 	for c.core.toClient != nil && err == nil {
 		out := c.core.toClient
 		c.core.toClient = nil
@@ -66,11 +83,7 @@ func (c *Conn) flush() {
 		}
 	}
 	c.flushing = false
-	over := c.over()
-	c.mu.Unlock()
-	if over || err != nil {
-		c.shut()
-	}
+	return c.over(), err
 }
 
 // over says whether grpc-go has closed the connection and all is written. It needs the lock.
@@ -112,9 +125,17 @@ func (c *Conn) moved() {
 // Close ends the hot calls. The socket is closed once the client has taken the last bytes, or had time for it.
 func (c *Conn) Close() (err error) {
 	defer c.recovered(&err)
+	if err := c.markClosed(); err != nil {
+		return err
+	}
+	c.flush()
+	return nil
+}
+
+func (c *Conn) markClosed() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.Unlock()
 		return net.ErrClosed
 	}
 	c.closed = true
@@ -124,8 +145,6 @@ func (c *Conn) Close() (err error) {
 	}
 	c.changes.Broadcast()
 	c.lastChance = time.AfterFunc(c.server.limits.CloseWait, c.shut)
-	c.mu.Unlock()
-	c.flush()
 	return nil
 }
 
