@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -71,6 +73,9 @@ func newDoor(s *Side) *door {
 	d := &door{side: s}
 	for n := noteLocal; n < noteCount; n++ {
 		d.notes[n] = rand.Text()
+	}
+	if s.cfg.Experiment.OpenDoor {
+		d.state.Store(doorOpen)
 	}
 	may := s.cfg.Spliced
 	d.splice = splice.NewServer(splice.Config{
@@ -175,6 +180,7 @@ type poster interface {
 	Post(request *transport.Request, to lane.Receiver) (lane.Ticket, error)
 	Cancel(ticket lane.Ticket) bool
 	Flush()
+	Large() transport.Transport
 }
 
 // forwarded is a call on its way to the sidecar.
@@ -293,22 +299,43 @@ func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) 
 }
 
 // Receive implements lane.Receiver.
-func (f *forwarded) Receive(out *lane.Outcome) {
+func (f *forwarded) Receive(out *lane.Outcome) { f.receive(out) }
+
+func (f *forwarded) receive(out *lane.Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.survive()
-	f.m.metrics.Hop(time.Since(f.began))
+	if !out.TooLong || f.call == nil {
+		f.m.metrics.Hop(time.Since(f.began))
+	}
 	if f.call == nil {
 		// The caller has left. This says nothing about the sidecar.
 		f.m.handBack(&f.hop, noOutcome, none)
 		return
 	}
 	if out.TooLong {
-		// The handler asks again, by a unary call.
-		f.m.handBack(&f.hop, success, none)
-		f.toService(noNote)
+		// The call may end, and its body with it, before the other transport has read the request.
+		request := f.hop.request
+		request.Body = bytes.Clone(request.Body)
+		request.Budget -= time.Since(f.began)
+		go f.again(f.via.Large(), &request)
 		return
 	}
+	f.conclude(out)
+}
+
+// again asks by the transport for what no lane can carry, because the answer was too long for a lane.
+func (f *forwarded) again(large transport.Transport, request *transport.Request) {
+	reply, err := transport.Reply{}, error(status.Error(codes.DeadlineExceeded, "the sidecar did not reply in time"))
+	if request.Budget > 0 {
+		reply, err = large.Call(context.Background(), request)
+	}
+	f.receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
+	f.door.splice.FlushDirty()
+}
+
+// conclude ends the call by what the sidecar said. It needs the lock, and f.call.
+func (f *forwarded) conclude(out *lane.Outcome) {
 	reply := transport.Reply{Position: out.Position, Positioned: out.Positioned}
 	if why := judge(&f.hop.request, reply, out.Err); why != none {
 		f.noAnswer(why, out.Err)
@@ -370,6 +397,7 @@ func (d *door) Cancel(call *splice.Call) {
 	}
 	f.call = nil
 	if f.via.Cancel(f.ticket) {
+		f.m.metrics.Hop(time.Since(f.began))
 		f.m.handBack(&f.hop, noOutcome, none)
 		return
 	}

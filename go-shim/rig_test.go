@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -144,6 +145,7 @@ func newRig(t testing.TB, s setup) *rig {
 		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
 		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: testTimeout, StaleAfter: testTimeout, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
 	}
+	throughFrontDoor(t, &r.config, len(s.server) == 0)
 	if s.config != nil {
 		s.config(&r.config)
 	}
@@ -161,6 +163,21 @@ func newRig(t testing.TB, s setup) *rig {
 		r.awaitReady(t)
 	}
 	return r
+}
+
+// throughFrontDoor has requests come through the front door that TEST_FRONT_DOOR names: make test runs this package with
+// each. open opens the spliced one at once; otherwise the first requests do.
+func throughFrontDoor(t testing.TB, config *shim.Config, open bool) {
+	t.Helper()
+	text := os.Getenv("TEST_FRONT_DOOR")
+	if text == "" {
+		return
+	}
+	door, err := shim.ParseFrontDoor(text)
+	if err != nil {
+		t.Fatalf("TEST_FRONT_DOOR: %v", err)
+	}
+	config.FrontDoor, config.Experiment.OpenDoor = door, open
 }
 
 func sidecarAnswers(t testing.TB) shimtest.Script {

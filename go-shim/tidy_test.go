@@ -26,7 +26,8 @@ const (
 // does not know the messages that it carries.
 var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
-		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/supervise", "internal/telemetry", "internal/transport",
+		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/splice",
+		"internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "metrics", "position"},
 	"codec":                    {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},

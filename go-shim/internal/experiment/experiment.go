@@ -11,6 +11,8 @@ import (
 type Config struct {
 	// Hop is Batched by default.
 	Hop Hop
+	// OpenDoor opens the spliced door before the first request has shown what the server has.
+	OpenDoor bool
 }
 
 // Hop says how a request crosses to the sidecar.

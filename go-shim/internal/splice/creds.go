@@ -108,3 +108,9 @@ func (c *creds) OverrideServerName(name string) error {
 	//lint:ignore SA1019 the interface demands it
 	return c.inner.OverrideServerName(name)
 }
+
+// UsesXDS is what grpc-go's xDS server asks its credentials.
+func (c *creds) UsesXDS() bool {
+	inner, ok := c.inner.(interface{ UsesXDS() bool })
+	return ok && inner.UsesXDS()
+}

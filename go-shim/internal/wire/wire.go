@@ -204,11 +204,13 @@ func (c *Conn) over(err error) {
 	err = c.err
 	streams := c.streams
 	c.streams = nil // so that nobody cancels them any more
-	c.mu.Unlock()
 	for _, s := range streams {
 		if s.cause == nil {
 			s.cause = unavailable(err)
 		}
+	}
+	c.mu.Unlock()
+	for _, s := range streams {
 		s.end(s.cause)
 	}
 }

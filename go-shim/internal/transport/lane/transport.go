@@ -90,6 +90,9 @@ func (t *Transport) Close() {
 	t.cfg.Large.Close()
 }
 
+// Large returns the transport for what no lane can carry.
+func (t *Transport) Large() transport.Transport { return t.cfg.Large }
+
 // now is the lanes' clock.
 func (t *Transport) now() int64 { return int64(time.Since(t.began)) }
 
