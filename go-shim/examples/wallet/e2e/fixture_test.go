@@ -55,8 +55,12 @@ type service struct {
 	wallet walletv1.WalletServiceClient
 }
 
+// walletd starts a service with the front door that TEST_FRONT_DOOR names: make test runs this package with each.
 func (p *place) walletd(sidecar rig.Sidecar, args ...string) *service {
 	p.t.Helper()
+	if door := os.Getenv("TEST_FRONT_DOOR"); door != "" && sidecar != rig.Off {
+		args = append([]string{"--front-door", door}, args...)
+	}
 	w, err := rig.StartWalletd(rig.WalletdSpec{
 		Bin: binaries.walletd, Dir: p.dir, DB: p.db, Sidecar: sidecar, SidecarBin: binaries.hotpathd,
 		Socket: p.socket, Modes: p.modes, Args: args,

@@ -108,8 +108,9 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 			modes+":3: /x: is not one of the hot methods", `--listen "here"`, "--sidecar-socket: must be at most 103 bytes")
 	serve("--sidecar", "attach", "--sidecar-bin", "x").
 		want(t, 64, "--sidecar attach needs --sidecar-socket", "--sidecar-bin does nothing with --sidecar attach")
-	serve("--sidecar-socket", "s", "--modes", modes, "--hop", "long", "--hop-timeout-ms", "0").
-		want(t, 64, "--sidecar-socket does nothing without --sidecar", "--hop does nothing without --sidecar", `--hop-timeout-ms "0": must be a number`,
+	serve("--sidecar-socket", "s", "--modes", modes, "--hop", "long", "--front-door", "barn", "--hop-timeout-ms", "0").
+		want(t, 64, "--sidecar-socket does nothing without --sidecar", "--hop does nothing without --sidecar",
+			"--front-door does nothing without --sidecar", `--front-door "barn": must be stock or spliced`, `--hop-timeout-ms "0": must be a number`,
 			"--hop-timeout-ms does nothing without --sidecar",
 			`--hop "long": must be batched or unary`, "--modes does nothing without --sidecar")
 	serve("--sidecar", "supervise", "--sidecar-bin", filepath.Join(folder, "none"), "--modes", filepath.Join(folder, "absent")).

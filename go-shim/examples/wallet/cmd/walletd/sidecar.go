@@ -26,11 +26,12 @@ var hotMethods = []string{
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes, how string
-	hopTimeoutMS                 *int64
-	// run is the parsed who, and hop the parsed how.
-	run shim.Run
-	hop experiment.Hop
+	who, bin, socket, modes, how, through string
+	hopTimeoutMS                          *int64
+	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
+	run       shim.Run
+	hop       experiment.Hop
+	frontDoor shim.FrontDoor
 }
 
 func (c *sidecarConfig) flags(f *flags) {
@@ -39,8 +40,10 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
 		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
 	f.StringVar(&c.how, "hop", experiment.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
+	f.StringVar(&c.through, "front-door", shim.Stock.String(),
+		"who reads hot reads from callers: stock (grpc-go), or spliced (the shim, below grpc-go, without interceptors and their metrics)")
 	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
-		"milliseconds that a read waits for the sidecar before Go answers; long ones in numbers need more")
+		"milliseconds that a read waits for the sidecar before Go answers; many long replies at once need more")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
 }
 
@@ -55,8 +58,11 @@ func (c *sidecarConfig) check(f *flags) {
 	if c.hop, unknown = experiment.ParseHop(c.how); unknown != nil {
 		f.mistake("--hop %q: %v", c.how, unknown)
 	}
+	if c.frontDoor, unknown = shim.ParseFrontDoor(c.through); unknown != nil {
+		f.mistake("--front-door %q: %v", c.through, unknown)
+	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "modes"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "front-door", "modes"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -101,7 +107,10 @@ func openSidecar(
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
-		Interceptors: shim.Raw, SourceReady: loaded, Logger: log, Metrics: shimprom.New(t.registry),
+		Interceptors: shim.Raw, FrontDoor: c.frontDoor,
+		// They count calls, recover panics of handlers, and wait until the ledger is loaded. The sidecar is fed only then.
+		Spliced:     shim.SplicedDoor{SkipInterceptors: true},
+		SourceReady: loaded, Logger: log, Metrics: shimprom.New(t.registry),
 		Experiment: experiment.Config{Hop: c.hop},
 	}, ledger)
 }
