@@ -102,6 +102,8 @@ test-rust: test-binaries
 test-go: test-binaries
 	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
+	cd go-shim/examples && TEST_FRONT_DOOR=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
+		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) hotpath.dev/go-shim ./wallet/e2e
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./burn/...
 
 test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works with
@@ -119,10 +121,12 @@ test-again: ## Each suite N times on a machine whose cores are all busy, to find
 adopting: ## Follow docs/adopting.md to the letter, from an empty folder
 	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
 
-fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of three targets in Go and four in Rust
+fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of five targets in Go and four in Rust
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/wire -run '^$$' -fuzz '^FuzzPeer$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && go test ./internal/h2 -run '^$$' -fuzz '^FuzzConnection$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim/examples && go test hotpath.dev/go-shim/internal/splice -run '^$$' -fuzz '^FuzzSameAnswersAsGRPC$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
