@@ -36,7 +36,8 @@ impl Engine {
         let socket = dir.path().join("s").into_os_string();
         let mut all: Vec<OsString> = vec!["--socket".into(), socket];
         // `make test-fronts` runs all these tests once more.
-        if let Some(front) = std::env::var_os("TEST_FRONT") {
+        let front = std::env::var_os("TEST_FRONT").filter(|_| !args.contains(&"--front"));
+        if let Some(front) = front {
             all.extend(["--front".into(), front]);
         }
         all.extend(args.iter().map(OsString::from));

@@ -261,16 +261,16 @@ impl<K> Splice<K> {
             }
         } else if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
-        } else if let Some(fits) = self.windows.open_stream(head.stream, bytes) {
-            if bytes == 0 || !fits {
-                let code = if fits {
-                    Code::Protocol
-                } else {
-                    Code::FlowControl
-                };
-                self.windows.drop_stream(head.stream);
-                self.reset(head.stream, code);
-            }
+        } else if let Some(fits) = self.windows.open_stream(head.stream, bytes)
+            && (bytes == 0 || !fits)
+        {
+            let code = if fits {
+                Code::Protocol
+            } else {
+                Code::FlowControl
+            };
+            self.windows.drop_stream(head.stream);
+            self.reset(head.stream, code);
         }
         Ok(())
     }

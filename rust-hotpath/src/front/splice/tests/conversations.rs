@@ -4,10 +4,10 @@ use super::{
     super::Splice,
     peers::{COLD, HOT, answer, block, message, splice},
 };
-use crate::front::frame::{self, Broken, Code, HEAD, Head, MOST, PREFACE, flag, kind, setting};
+use crate::front::frame::{self, HEAD, Head, MOST, PREFACE, flag, kind, setting};
 
 /// A connection that has been greeted; what it has said so far is forgotten.
-fn greeted(settings: &[(u16, u32)]) -> Splice<()> {
+pub(super) fn greeted(settings: &[(u16, u32)]) -> Splice<()> {
     let mut splice = splice();
     let mut bytes = PREFACE.to_vec();
     frame::settings(&mut bytes, settings);
@@ -16,13 +16,13 @@ fn greeted(settings: &[(u16, u32)]) -> Splice<()> {
     splice
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::whole(&mut bytes, kind, flags, stream, payload);
     bytes
 }
 
-fn headers(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn headers(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     frame(kind::HEADERS, flag::END_HEADERS, stream, &block(path, more))
 }
 
@@ -111,64 +111,29 @@ fn a_hot_call_is_answered_and_hyper_hears_nothing() {
 
 #[test]
 fn what_is_not_plain_goes_to_hyper() {
+    const LAST: u8 = flag::END_HEADERS | flag::END_STREAM;
     let long = "y".repeat(10_000);
+    let hot = || headers(1, HOT, &[]);
+    let with = |name, value| [headers(1, HOT, &[(name, value)]), data(1, 5)].concat();
+    let padded = [&[2][..], &message(1, 3), &[0, 0]].concat();
+    let padded = frame(kind::DATA, flag::PADDED | flag::END_STREAM, 1, &padded);
+    let trailers = [
+        frame(kind::DATA, 0, 1, &message(1, 5)),
+        frame(kind::HEADERS, LAST, 1, b"\0\x01x\x01y"),
+    ];
+    let other = [headers(1, COLD, &[]), data(1, 5)].concat();
     let cases: [(&str, Vec<u8>); 8] = [
-        (
-            "another method",
-            [headers(1, COLD, &[]), data(1, 5)].concat(),
-        ),
-        (
-            "compressed",
-            [headers(1, HOT, &[("grpc-encoding", "gzip")]), data(1, 5)].concat(),
-        ),
-        (
-            "a host",
-            [headers(1, HOT, &[("host", "x")]), data(1, 5)].concat(),
-        ),
-        (
-            "long headers",
-            [headers(1, HOT, &[("x", &long)]), data(1, 5)].concat(),
-        ),
+        ("another method", other),
+        ("compressed", with("grpc-encoding", "gzip")),
+        ("a host", with("host", "x")),
+        ("long headers", with("x", &long)),
         (
             "no message",
-            frame(
-                kind::HEADERS,
-                flag::END_HEADERS | flag::END_STREAM,
-                1,
-                &block(HOT, &[]),
-            ),
+            frame(kind::HEADERS, LAST, 1, &block(HOT, &[])),
         ),
-        (
-            "padding",
-            [
-                headers(1, HOT, &[]),
-                frame(
-                    kind::DATA,
-                    flag::PADDED | flag::END_STREAM,
-                    1,
-                    &[&[2][..], &message(1, 3), &[0, 0]].concat(),
-                ),
-            ]
-            .concat(),
-        ),
-        (
-            "trailers",
-            [
-                headers(1, HOT, &[]),
-                frame(kind::DATA, 0, 1, &message(1, 5)),
-                frame(
-                    kind::HEADERS,
-                    flag::END_HEADERS | flag::END_STREAM,
-                    1,
-                    b"\0\x01x\x01y",
-                ),
-            ]
-            .concat(),
-        ),
-        (
-            "a long message",
-            [headers(1, HOT, &[]), data(1, 9_000)].concat(),
-        ),
+        ("padding", [hot(), padded].concat()),
+        ("trailers", [hot(), trailers.concat()].concat()),
+        ("a long message", [hot(), data(1, 9_000)].concat()),
     ];
     for (what, bytes) in cases {
         let mut splice = greeted(&[]);
@@ -312,156 +277,6 @@ fn long_headers_of_hypers_stay_together() {
     assert_eq!(
         splice.out,
         frame(kind::HEADERS, flags, 1, b"\x88\0\x01x\x01y")
-    );
-}
-
-#[test]
-fn rules_that_are_broken() {
-    let ten = |kind, stream| frame(kind, 0, stream, &[0; 10]);
-    let call = headers(1, HOT, &[]);
-    let open = |by: u32| frame(kind::WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
-    let set = |id, value| {
-        let mut bytes = Vec::new();
-        frame::settings(&mut bytes, &[(id, value)]);
-        bytes
-    };
-    let cases: [(&str, Code, Vec<u8>); 27] = [
-        ("DATA on 0", Code::Protocol, ten(kind::DATA, 0)),
-        (
-            "DATA on a stream that is not open",
-            Code::Protocol,
-            ten(kind::DATA, 1),
-        ),
-        ("headers on 0", Code::Protocol, headers(0, HOT, &[])),
-        (
-            "headers on an even stream",
-            Code::Protocol,
-            headers(2, HOT, &[]),
-        ),
-        (
-            "headers that cannot be decoded",
-            Code::Compression,
-            frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x80]),
-        ),
-        (
-            "too much padding",
-            Code::Protocol,
-            frame(kind::HEADERS, flag::PADDED, 1, &[9]),
-        ),
-        (
-            "no room for the priority",
-            Code::FrameSize,
-            frame(kind::HEADERS, flag::PRIORITY, 1, &[9]),
-        ),
-        (
-            "a CONTINUATION of nothing",
-            Code::Protocol,
-            ten(kind::CONTINUATION, 1),
-        ),
-        (
-            "headers that another frame interrupts",
-            Code::Protocol,
-            [frame(kind::HEADERS, 0, 1, &[]), ten(kind::PING, 0)].concat(),
-        ),
-        (
-            "headers that go on elsewhere",
-            Code::Protocol,
-            [
-                frame(kind::HEADERS, 0, 1, &[]),
-                frame(kind::CONTINUATION, 0, 3, &[]),
-            ]
-            .concat(),
-        ),
-        (
-            "a flood of CONTINUATION",
-            Code::EnhanceYourCalm,
-            [
-                frame(kind::HEADERS, 0, 1, &[]),
-                frame(kind::CONTINUATION, 0, 1, &[]).repeat(100),
-            ]
-            .concat(),
-        ),
-        ("a push", Code::Protocol, ten(kind::PUSH_PROMISE, 1)),
-        (
-            "a reset of 0",
-            Code::Protocol,
-            frame(kind::RST_STREAM, 0, 0, &[0; 4]),
-        ),
-        (
-            "a reset of a stream that is not open",
-            Code::Protocol,
-            frame(kind::RST_STREAM, 0, 1, &[0; 4]),
-        ),
-        (
-            "a long reset",
-            Code::FrameSize,
-            [call.clone(), ten(kind::RST_STREAM, 1)].concat(),
-        ),
-        ("a window opened by 0", Code::Protocol, open(0)),
-        ("a window that is too large", Code::FlowControl, open(MOST)),
-        (
-            "a window of a stream that is not open",
-            Code::Protocol,
-            frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
-        ),
-        (
-            "a long window update",
-            Code::FrameSize,
-            ten(kind::WINDOW_UPDATE, 0),
-        ),
-        (
-            "a PING on a stream",
-            Code::Protocol,
-            frame(kind::PING, 0, 1, &[0; 8]),
-        ),
-        ("a long PING", Code::FrameSize, ten(kind::PING, 0)),
-        (
-            "SETTINGS on a stream",
-            Code::Protocol,
-            ten(kind::SETTINGS, 1),
-        ),
-        (
-            "SETTINGS of a wrong length",
-            Code::FrameSize,
-            ten(kind::SETTINGS, 0),
-        ),
-        (
-            "an acknowledgement that says more",
-            Code::FrameSize,
-            frame(kind::SETTINGS, flag::ACK, 0, &[0; 6]),
-        ),
-        (
-            "an initial window that is too large",
-            Code::FlowControl,
-            set(setting::INITIAL_WINDOW_SIZE, MOST + 1),
-        ),
-        (
-            "a frame size that is too small",
-            Code::Protocol,
-            set(setting::MAX_FRAME_SIZE, 16_383),
-        ),
-        (
-            "a long frame",
-            Code::FrameSize,
-            vec![0, 0x40, 1, kind::DATA, 0, 0, 0, 0, 1],
-        ),
-    ];
-    for (what, code, bytes) in cases {
-        let told = greeted(&[]).client(&bytes).err();
-        assert_eq!(told.map(|broken| broken.code), Some(code), "{what}");
-    }
-}
-
-#[test]
-fn a_client_must_greet() {
-    let first = |bytes: &[u8]| splice().client(bytes).err();
-    let none = Some(Broken::protocol("no preface of HTTP/2"));
-    assert_eq!(first(b"GET / HTTP/1.1\r\n"), none);
-    assert_eq!(first(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"), none);
-    let early = [&PREFACE[..], &frame(kind::PING, 0, 0, &[0; 8])].concat();
-    assert_eq!(
-        first(&early).map(|broken| broken.code),
-        Some(Code::Protocol)
     );
 }
 

@@ -179,7 +179,6 @@ pub(super) struct Hyper {
 #[derive(Default)]
 pub(super) struct Echo {
     opened: i64,
-    pub(super) path: String,
     pub(super) body: Vec<u8>,
     pub(super) complete: bool,
     sent: usize,
@@ -223,14 +222,10 @@ impl Hyper {
         match head.kind {
             kind::HEADERS => {
                 let fields = self.decoder.decode(payload).unwrap();
-                let path = fields_in(&fields.block).find(|(name, _)| *name == b":path");
+                assert!(fields_in(&fields.block).any(|(name, _)| name == b":path"));
                 assert!(head.stream > self.last, "streams ascend");
                 self.last = head.stream;
-                let echo = Echo {
-                    path: String::from_utf8(path.unwrap().1.to_vec()).unwrap(),
-                    ..Echo::default()
-                };
-                self.streams.insert(head.stream, echo);
+                self.streams.insert(head.stream, Echo::default());
             }
             kind::DATA => {
                 let echo = self.streams.get_mut(&head.stream).expect("a known stream");
