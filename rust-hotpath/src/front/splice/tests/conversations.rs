@@ -259,6 +259,10 @@ fn hypers_first_words_are_the_fronts() {
     assert_eq!(splice.hyper(&said), said.len() - 4);
     assert_eq!(splice.out, frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 11]));
     assert_eq!(splice.to_hyper, frame(kind::SETTINGS, flag::ACK, 0, &[]));
+    splice.out.clear();
+    let more = frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 5]);
+    splice.hyper(&more);
+    assert_eq!(splice.out, more);
 }
 
 #[test]

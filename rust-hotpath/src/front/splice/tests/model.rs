@@ -162,6 +162,9 @@ impl Run {
         }
         assert!(self.due.is_empty() && self.splice.out.is_empty());
         assert!(!self.splice.is_holding());
+        let returned = self.splice.windows.take_returned() as i64;
+        let hypers = self.hyper.window + returned;
+        assert_eq!(hypers, 65_535, "hyper's window came back");
         for (stream, wanted) in &self.sent {
             let got = &self.client.streams[stream];
             if got.reset {

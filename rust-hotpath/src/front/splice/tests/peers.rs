@@ -169,7 +169,7 @@ pub(super) struct Hyper {
     decoder: Decoder,
     greeted: bool,
     unread: Vec<u8>,
-    window: i64,
+    pub(super) window: i64,
     initial: i64,
     last: u32,
     pub(super) streams: BTreeMap<u32, Echo>,
