@@ -7,5 +7,6 @@
 
 mod conversations;
 mod model;
+mod noise;
 mod peers;
 mod rules;
