@@ -58,7 +58,7 @@ pub(crate) async fn serve<M, S, B>(
     let end = poll_fn(|cx| {
         if !is_draining && draining.as_mut().poll(cx).is_ready() {
             is_draining = true;
-            if !session.drain() {
+            if !session.drain(cx) {
                 return Poll::Ready(End::Over);
             }
         }

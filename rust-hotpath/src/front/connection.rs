@@ -99,12 +99,12 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
     }
 
     /// From now on hyper gets every call, and ends the connection with the last. Returns false if there never was a client.
-    pub(super) fn drain(&mut self) -> bool {
+    pub(super) fn drain(&mut self, cx: &Context<'_>) -> bool {
         if !self.splice.is_greeted() {
             return false;
         }
         self.splice.drain();
-        self.give();
+        self.give(cx);
         if let Some(inner) = &mut self.inner {
             inner.drain();
         }
@@ -300,7 +300,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
 
     /// Hands on what is for hyper, and what hyper has said. Returns whether there was anything.
     fn talk(&mut self, cx: &Context<'_>) -> bool {
-        self.give();
+        self.give(cx);
         let Some(inner) = &mut self.inner else {
             return false;
         };
@@ -310,16 +310,19 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         } else {
             self.blocked = true;
         }
-        self.give();
+        self.give(cx);
         moved
     }
 
-    fn give(&mut self) {
+    fn give(&mut self, cx: &Context<'_>) {
         if self.splice.to_hyper.is_empty() {
             return;
         }
         if let Some(begin) = self.begin.take() {
-            self.inner = Some(begin());
+            let mut inner = begin();
+            inner.give(&mut self.splice.greeting);
+            inner.go_on(cx);
+            self.inner = Some(inner);
         }
         if let Some(inner) = &mut self.inner {
             inner.give(&mut self.splice.to_hyper);

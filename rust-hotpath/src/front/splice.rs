@@ -74,6 +74,9 @@ pub(super) struct Splice<K> {
     pub(super) out: Vec<u8>,
     /// For hyper.
     pub(super) to_hyper: Vec<u8>,
+    /// What hyper must have read, and answered, before anything else: until its first SETTINGS are acknowledged and its
+    /// first window has been raised, it allows less than the client was given.
+    pub(super) greeting: Vec<u8>,
 }
 
 /// A hot call whose message is whole.
@@ -158,6 +161,7 @@ impl<K> Splice<K> {
             list_bytes: None,
             out,
             to_hyper: Vec::new(),
+            greeting: Vec::new(),
         }
     }
 
@@ -323,7 +327,7 @@ impl<K> Splice<K> {
             acks: 0,
             partial: None,
         });
-        self.to_hyper.extend_from_slice(PREFACE);
+        self.greeting.extend_from_slice(PREFACE);
         let mut settings = vec![
             (setting::HEADER_TABLE_SIZE, 0),
             (setting::ENABLE_PUSH, 0),
@@ -333,7 +337,9 @@ impl<K> Splice<K> {
             self.list_bytes
                 .map(|bytes| (setting::MAX_HEADER_LIST_SIZE, bytes)),
         );
-        frame::settings(&mut self.to_hyper, &settings);
+        frame::settings(&mut self.greeting, &settings);
+        // It is read before what follows.
+        frame::whole(&mut self.to_hyper, kind::SETTINGS, frame::flag::ACK, 0, &[]);
     }
 
     /// One side has ended a stream of hyper's, or both.

@@ -72,8 +72,8 @@ impl<K> Splice<K> {
 
     fn said_settings(&mut self, head: Head) {
         if !head.has(flag::ACK) {
-            // The client has been told the same by the front.
-            return frame::whole(&mut self.to_hyper, kind::SETTINGS, flag::ACK, 0, &[]);
+            // The client has been told the same by the front, which has acknowledged them.
+            return;
         }
         if let Some(inner) = &mut self.inner {
             // The first is for the front.

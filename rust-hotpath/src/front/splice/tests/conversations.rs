@@ -258,7 +258,7 @@ fn hypers_first_words_are_the_fronts() {
     said.extend([0, 0, 1, kind::DATA]);
     assert_eq!(splice.hyper(&said), said.len() - 4);
     assert_eq!(splice.out, frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 11]));
-    assert_eq!(splice.to_hyper, frame(kind::SETTINGS, flag::ACK, 0, &[]));
+    assert!(splice.to_hyper.is_empty());
     splice.out.clear();
     let more = frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 5]);
     splice.hyper(&more);

@@ -139,6 +139,7 @@ impl Run {
     }
 
     fn hyper(&mut self, most: usize) {
+        self.hyper.read(&mut self.splice.greeting);
         self.hyper.read(&mut self.splice.to_hyper);
         self.hyper.speak(most);
         let used = self.splice.hyper(&self.hyper.says);
