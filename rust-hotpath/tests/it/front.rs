@@ -119,6 +119,20 @@ async fn try_seen(channel: &mut Channel, fields: &[(&str, &str)], body: &[u8]) -
     Ok((parts.status.as_u16(), texts(&parts.headers), body, trailers))
 }
 
+/// Messages with their prefixes, some of them broken.
+const MESSAGES: [&[u8]; 10] = [
+    b"\0\0\0\0\x03\x0a\x01a",
+    b"\0\0\0\0\x08\x0a\x06nobody",
+    b"\0\0\0\0\0",
+    b"\0\0\0\0\x07\x0a\x05panic",
+    b"\0\0\0\0\x02\x0a\x01",
+    b"\0\0\0\0\x03\x0a\x01",
+    b"\x01\0\0\0\x03\x0a\x01a",
+    b"\x02\0\0\0\x03\x0a\x01a",
+    b"\0\0\0\0\x03\x0a\x01a\0",
+    b"",
+];
+
 #[tokio::test]
 async fn callers_see_the_same_of_both() {
     const GRPC: (&str, &str) = ("content-type", "application/grpc");
@@ -159,18 +173,6 @@ async fn callers_see_the_same_of_both() {
             ),
         ],
     ];
-    let messages: [&[u8]; 10] = [
-        b"\0\0\0\0\x03\x0a\x01a",
-        b"\0\0\0\0\x08\x0a\x06nobody",
-        b"\0\0\0\0\0",
-        b"\0\0\0\0\x07\x0a\x05panic",
-        b"\0\0\0\0\x02\x0a\x01",
-        b"\0\0\0\0\x03\x0a\x01",
-        b"\x01\0\0\0\x03\x0a\x01a",
-        b"\x02\0\0\0\x03\x0a\x01a",
-        b"\0\0\0\0\x03\x0a\x01a\0",
-        b"",
-    ];
     let (stock, mut stock_feed) = Engine::fed(&STOCK, 1).await;
     let (spliced, mut spliced_feed) = Engine::fed(&SPLICED, 1).await;
     for feed in [&mut stock_feed, &mut spliced_feed] {
@@ -180,7 +182,7 @@ async fn callers_see_the_same_of_both() {
     let (mut ours, mut hypers) = (spliced.channel().await, stock.channel().await);
     let mut compared = 0;
     for fields in calls {
-        for message in messages {
+        for message in MESSAGES {
             let (mine, theirs) = (
                 seen(&mut ours, fields, message).await,
                 seen(&mut hypers, fields, message).await,
