@@ -12,8 +12,8 @@ use crate::{
     error::{Error, Kind},
     exchange::Exchange,
     feed::{Feeds, Ledger, push::Push},
-    frame_pointers, health, ingest,
-    listen::{self, Listener},
+    frame_pointers, front, health, ingest,
+    listen::{self, Arrival, Front, Listener},
     model::{self, Model},
     readiness::Readiness,
     ready_file::ReadyFile,
@@ -60,6 +60,7 @@ struct Connections {
     room: Arc<Semaphore>,
     shutdown: Shutdown,
     bounds: listen::Bounds,
+    front: Front,
 }
 
 /// Runs a whole process that serves `M`: reads its command line, serves until told to stop, and returns the exit code.
@@ -112,6 +113,7 @@ pub async fn start<M: Model>(config: config::Config) -> Result<Running, Error> {
         room,
         shutdown: engine.shutdown.clone(),
         bounds: config.listen.bounds,
+        front: config.listen.front,
     };
     let accept = connections.clone().accept(unix, engine.private()?);
     let mut accepting = JoinSet::new();
@@ -256,18 +258,21 @@ impl<M: Model> Engine<M> {
 impl Connections {
     /// Hands connections to the threads that serve them, until draining.
     async fn accept<M: Model>(self, mut listener: Listener, dispatch: Dispatch<M>) {
+        let rules = front::Rules {
+            paths: front::paths::<M>(),
+            header_bytes: self.bounds.header_bytes,
+        };
         loop {
             let arrival = tokio::select! {
                 () = self.shutdown.draining() => return,
                 arrival = listener.accept() => arrival,
             };
-            let (dispatch, shutdown) = (dispatch.clone(), self.shutdown.clone());
+            let (dispatch, rules) = (dispatch.clone(), rules.clone());
+            let (bounds, front, shutdown) = (self.bounds, self.front, self.shutdown.clone());
             self.cores.spawn(async move {
-                match arrival.open(self.bounds) {
-                    Ok(connection) => {
-                        listen::serve(connection, dispatch, shutdown.draining()).await;
-                    }
-                    Err(error) => tracing::warn!("a connection cannot be polled: {error}"),
+                let served = serve(arrival, dispatch, (front, rules), bounds, shutdown);
+                if let Err(error) = served.await {
+                    tracing::warn!("a connection cannot be polled: {error}");
                 }
             });
         }
@@ -286,6 +291,27 @@ impl Connections {
             cores.stop().await;
         }
     }
+}
+
+/// Serves one connection until it ends.
+async fn serve<M: Model>(
+    arrival: Arrival,
+    dispatch: Dispatch<M>,
+    (front, rules): (Front, front::Rules),
+    bounds: listen::Bounds,
+    shutdown: Shutdown,
+) -> std::io::Result<()> {
+    match front {
+        Front::Stock => {
+            let connection = arrival.open(bounds)?;
+            listen::serve(connection, dispatch, shutdown.draining()).await;
+        }
+        Front::Spliced => {
+            let (bare, core) = (arrival.bare(bounds)?, Arc::clone(dispatch.core()));
+            front::serve(bare, rules, core, dispatch, shutdown.draining()).await;
+        }
+    }
+    Ok(())
 }
 
 fn run<M: Model>(config: config::Config) -> Result<(), Error> {

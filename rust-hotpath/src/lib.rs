@@ -32,6 +32,7 @@ pub mod exchange;
 #[doc(hidden)]
 pub mod feed;
 mod frame_pointers;
+mod front;
 #[doc(hidden)]
 pub mod health;
 #[doc(hidden)]

@@ -9,6 +9,8 @@ mod outbox;
 mod resets;
 
 pub use http2::serve;
+pub(crate) use http2::settings_below;
+pub(crate) use resets::Resets;
 
 use crate::{
     error::{Error, Kind},
@@ -17,7 +19,7 @@ use crate::{
     socket::Socket,
 };
 use outbox::Outbox;
-use resets::{Frames, PREFACE, Resets};
+use resets::{Frames, PREFACE};
 use std::{
     io,
     net::SocketAddr,
@@ -46,6 +48,17 @@ pub struct Config {
     pub max_connections: usize,
     /// Bounds of each connection.
     pub bounds: Bounds,
+    /// What serves connections.
+    pub front: Front,
+}
+
+/// What serves connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// Hyper alone.
+    Stock,
+    /// Hot calls are answered below hyper, which serves all else.
+    Spliced,
 }
 
 /// Bounds of one connection.
@@ -78,6 +91,18 @@ pub struct Connection {
     header_bytes: u32,
     _room: OwnedSemaphorePermit,
 }
+
+/// A connection as the front serves it, and its place under the limit.
+pub(crate) struct Bare {
+    pub(crate) stream: Box<dyn Duplex>,
+    pub(crate) resets: Resets,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Both directions of a stream.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
 type Writer = Box<dyn AsyncWrite + Send + Unpin>;
@@ -132,6 +157,12 @@ impl Config {
                 "Calls cancelled within a second on one TCP connection; more end it",
             )
             .within(&limits::RESETS_PER_SECOND),
+            Setting::new(
+                "front",
+                "KIND",
+                "stock",
+                "stock or spliced: whether hot calls are answered below HTTP/2's library",
+            ),
         ],
     };
 
@@ -151,6 +182,13 @@ impl Config {
             socket: socket.into(),
             listen: settings.address("listen", false),
             max_connections: settings.size("max-connections"),
+            front: settings
+                .parsed("front", |text| match text {
+                    "stock" => Ok(Front::Stock),
+                    "spliced" => Ok(Front::Spliced),
+                    _ => Err("must be stock or spliced".to_owned()),
+                })
+                .unwrap_or(Front::Stock),
             bounds: Bounds {
                 header_bytes: settings.small("max-header-bytes"),
                 resets_per_second: settings.small("max-resets-per-second"),
@@ -265,6 +303,27 @@ impl Arrival {
             write: Outbox::new(write, Arc::clone(&resets)),
             resets,
             header_bytes,
+            _room: self.room,
+        })
+    }
+}
+
+impl Arrival {
+    /// The same for the front.
+    ///
+    /// # Errors
+    /// Fails if the system cannot poll another connection.
+    pub(crate) fn bare(self, bounds: Bounds) -> io::Result<Bare> {
+        let (resets, stream): (_, Box<dyn Duplex>) = match self.stream {
+            Stream::Unix(stream) => (None, Box::new(UnixStream::from_std(stream)?)),
+            Stream::Tcp(stream) => {
+                let stream = Box::new(TcpStream::from_std(stream)?);
+                (Some(bounds.resets_per_second), stream)
+            }
+        };
+        Ok(Bare {
+            stream,
+            resets: Resets::new(resets),
             _room: self.room,
         })
     }

@@ -11,6 +11,7 @@ mod core;
 mod frame;
 mod gzip;
 mod head;
+mod inline;
 mod meter;
 mod places;
 mod trace;
@@ -19,12 +20,13 @@ mod wants;
 pub(crate) use budget::Share;
 pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, Verdict, WANTED};
 pub(crate) use frame::{GRPC, PREFIX};
-pub(crate) use head::admit;
+pub(crate) use head::{admit, is_base64, is_grpc};
+pub(crate) use inline::{Brief, Once};
 pub use meter::{BOUNDS_US, Meter, MethodCounts, OTHER};
 pub(crate) use places::Permit;
 pub(crate) use trace::ended;
-pub(crate) use wants::timeout_of;
 pub use wants::{Bounds, Wants};
+pub(crate) use wants::{POSITION, duration, timeout_of};
 
 use crate::{
     error::{Error, Kind},

@@ -71,6 +71,7 @@ const MAY_USE: Table = &[
         "exchange",
         &["error", "limits", "model", "serve", "shutdown", "view"],
     ),
+    ("front", &["limits", "listen", "model", "serve", "view"]),
     (
         "control",
         &[

@@ -4,14 +4,14 @@ use crate::{
     error::{Error, Kind},
     exchange::{self, Exchange},
     model::Model,
-    serve::{self, Serve},
+    serve::{self, Core, Serve},
 };
 use hyper::{
     body::Incoming,
     http::{Request, Response},
     service::Service,
 };
-use std::{convert::Infallible, pin::Pin};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 use tokio::time::timeout;
 use tonic::{body::Body, service::Routes};
 use tower_service::Service as _;
@@ -38,6 +38,11 @@ impl<M: Model> Dispatch<M> {
             exchange,
             others: others.prepare(),
         }
+    }
+
+    /// What answers hot calls.
+    pub(super) fn core(&self) -> &Arc<Core<M>> {
+        self.serve.core()
     }
 }
 

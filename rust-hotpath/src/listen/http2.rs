@@ -55,6 +55,13 @@ where
     }
 }
 
+/// The same below the front, which asks silent peers itself.
+pub(crate) fn settings_below(max_header_bytes: u32) -> http2::Builder<TokioExecutor> {
+    let mut settings = settings(max_header_bytes);
+    settings.keep_alive_interval(None);
+    settings
+}
+
 fn settings(max_header_bytes: u32) -> http2::Builder<TokioExecutor> {
     let mut settings = http2::Builder::new(TokioExecutor::new());
     settings

@@ -27,7 +27,7 @@ pub(super) struct Frames {
 
 /// Counts the resets of one connection in both directions, because a peer can also make the server reset. One task uses
 /// it.
-pub(super) struct Resets {
+pub(crate) struct Resets {
     /// `None` for a trusted peer: the shim relays what all of its callers cancel.
     most_per_second: Option<u32>,
     turn: AtomicU32,
@@ -76,7 +76,7 @@ impl Frames {
 }
 
 impl Resets {
-    pub(super) fn new(most_per_second: Option<u32>) -> Self {
+    pub(crate) fn new(most_per_second: Option<u32>) -> Self {
         Self {
             most_per_second,
             turn: AtomicU32::new(0),
@@ -86,7 +86,7 @@ impl Resets {
         }
     }
 
-    pub(super) fn count(&self, resets: u32) {
+    pub(crate) fn count(&self, resets: u32) {
         if resets > 0 {
             self.count_at(resets, self.opened.elapsed());
         }
@@ -101,17 +101,17 @@ impl Resets {
         self.in_second.fetch_add(resets, Relaxed);
     }
 
-    pub(super) fn begin_turn(&self) {
+    pub(crate) fn begin_turn(&self) {
         self.turn.store(0, Relaxed);
     }
 
     /// Whether this turn has so many resets that the rest must wait for the next one.
-    pub(super) fn fill_the_turn(&self) -> bool {
+    pub(crate) fn fill_the_turn(&self) -> bool {
         self.turn.load(Relaxed) >= limits::RESETS_PER_TURN
     }
 
     /// If the second has more resets than allowed, returns the limit.
-    pub(super) fn flood(&self) -> Option<u32> {
+    pub(crate) fn flood(&self) -> Option<u32> {
         let most = self.most_per_second?;
         (self.in_second.load(Relaxed) > most).then_some(most)
     }

@@ -148,11 +148,25 @@ pub(super) fn start() -> Vec<u8> {
 
 /// Fills in the prefix of a frame.
 pub(super) fn finish(mut frame: Vec<u8>) -> Result<Vec<u8>, Error> {
+    fill_in(&mut frame)?;
+    Ok(frame)
+}
+
+/// Fills in the prefix of a frame.
+pub(super) fn fill_in(frame: &mut [u8]) -> Result<(), Error> {
     let length = frame.len() - PREFIX;
     let prefix = u32::try_from(length)
         .map_err(|_| Error::new(Kind::TooLong, "the reply is longer than any message"))?;
     frame[1..PREFIX].copy_from_slice(&prefix.to_be_bytes());
-    Ok(frame)
+    Ok(())
+}
+
+/// The message of a request that is whole, not compressed and not too long.
+pub(super) fn plain(whole: &[u8], most: usize) -> Option<&[u8]> {
+    let (prefix, message) = whole.split_first_chunk::<PREFIX>()?;
+    let [flag, length @ ..] = *prefix;
+    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+    (flag == 0 && length == message.len() && length <= most).then_some(message)
 }
 
 pub(super) fn response(frame: Vec<u8>, permit: Permit, share: Share) -> Response<Body> {

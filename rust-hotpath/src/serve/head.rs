@@ -42,7 +42,8 @@ fn judge<B>(call: &Request<B>, most_bytes: usize) -> Result<(), Refused> {
     if headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(bad("host: must be given once".to_owned()));
     }
-    if !headers.get_all(CONTENT_TYPE).iter().any(is_grpc) {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    if !kinds.any(|kind| is_grpc(kind.as_bytes())) {
         let kind = headers.get(CONTENT_TYPE);
         let kind = kind.map_or("", |kind| kind.to_str().unwrap_or("?"));
         let error = Error::new(
@@ -100,13 +101,14 @@ fn bad(rule: String) -> Refused {
     (StatusCode::BAD_REQUEST, Error::new(Kind::Malformed, rule))
 }
 
-fn is_grpc(kind: &HeaderValue) -> bool {
-    let subtype = kind.as_bytes().strip_prefix(GRPC.as_bytes());
+/// Whether a content type is gRPC's, with any subtype.
+pub(crate) fn is_grpc(kind: &[u8]) -> bool {
+    let subtype = kind.strip_prefix(GRPC.as_bytes());
     subtype.is_some_and(|subtype| matches!(subtype.first(), None | Some(b'+' | b';')))
 }
 
 /// Accepts base64 with all of its padding or with none.
-fn is_base64(text: &[u8]) -> bool {
+pub(crate) fn is_base64(text: &[u8]) -> bool {
     let mut digits = text;
     if text.len().is_multiple_of(4) {
         for _ in 0..2 {

@@ -5,7 +5,7 @@ use hyper::http::HeaderMap;
 use std::time::Duration;
 
 const PREFIX: &str = "x-hotpath-";
-pub(super) const POSITION: &str = "x-hotpath-position";
+pub(crate) const POSITION: &str = "x-hotpath-position";
 const MIN: &str = "x-hotpath-min-position";
 const AT: &str = "x-hotpath-at-position";
 const TIMEOUT: &str = "grpc-timeout";
@@ -120,7 +120,8 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     Ok(last)
 }
 
-fn duration(text: &str) -> Option<Duration> {
+/// A value of `grpc-timeout`; none if it is malformed.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.len().checked_sub(1)?;
     let (digits, unit) = (text.get(..unit_at)?, text.get(unit_at..)?);
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -35,6 +35,11 @@ impl Engine {
     pub async fn start_in(dir: TempDir, args: &[&str]) -> Result<Self, hotpath::error::Error> {
         let socket = dir.path().join("s").into_os_string();
         let mut all: Vec<OsString> = vec!["--socket".into(), socket];
+        // `make test-fronts` runs all these tests once more.
+        let front = std::env::var_os("TEST_FRONT").filter(|_| !args.contains(&"--front"));
+        if let Some(front) = front {
+            all.extend(["--front".into(), front]);
+        }
         all.extend(args.iter().map(OsString::from));
         let Asked::Run(config) = config::read(PROGRAM, all, []).unwrap() else {
             panic!("help was asked for");

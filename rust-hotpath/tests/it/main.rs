@@ -18,6 +18,7 @@ mod draining;
 mod edges;
 mod exchange;
 mod feed;
+mod front;
 mod gzip;
 mod harness;
 mod health;

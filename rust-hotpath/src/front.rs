@@ -1,0 +1,85 @@
+//! The front of each connection: hot unary calls are parsed, answered and written below hyper, on the thread that serves the
+//! connection. All else passes to hyper on the same connection, and back.
+//!
+//! ```text
+//!  connection ── the socket and the time ─┬─> splice ─┬─ frame, hpack (meaning, table, huffman): what the client says
+//!                                         │           ├─ windows: who may send what, and what is held
+//!                                         │           └─ reply: header blocks towards the client
+//!                                         ├─> serve::core: the answers
+//!                                         └─> inner: hyper over a pipe in memory
+//! ```
+//!
+//! `splice` and what is below it know no time and no socket. Start there: it has a picture of a call's ways.
+
+mod clock;
+mod connection;
+mod frame;
+mod hpack;
+mod huffman;
+mod inner;
+mod meaning;
+mod reply;
+mod splice;
+mod table;
+mod windows;
+
+use crate::{listen::Bare, model::Model, serve::Core};
+use connection::{End, Session};
+use hyper::{
+    body::{Body, Incoming},
+    http::{Request, Response},
+    service::Service,
+};
+use hyper_util::rt::TokioIo;
+use inner::Inner;
+pub(crate) use splice::Rules;
+use std::{error::Error, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+/// Serves a connection until it ends: hot calls by `core`, all others by `service`. Once `draining` completes, the connection
+/// accepts no more requests and ends with the last one.
+pub(crate) async fn serve<M, S, B>(
+    bare: Bare,
+    rules: Rules,
+    core: Arc<Core<M>>,
+    service: S,
+    draining: impl Future<Output = ()>,
+) where
+    M: Model,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>, Data: Send> + Send + 'static,
+{
+    let settings = crate::listen::settings_below(rules.header_bytes);
+    let begin =
+        move || Inner::new(|pipe| Box::pin(settings.serve_connection(TokioIo::new(pipe), service)));
+    let mut session = Session::new(bare, core, rules, begin);
+    let (mut draining, mut is_draining) = (pin!(draining), false);
+    let end = poll_fn(|cx| {
+        if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            is_draining = true;
+            if !session.drain(cx) {
+                return Poll::Ready(End::Over);
+            }
+        }
+        session.turn(cx)
+    })
+    .await;
+    match end {
+        End::Over => {}
+        End::Io(error) => tracing::debug!("a connection ended: {error}"),
+        End::Rule(broken) => tracing::debug!("a connection ended: {}", broken.rule),
+        End::Silent => tracing::debug!("a connection ended: the client was silent for too long"),
+        End::Flood(most) => tracing::warn!(
+            "a connection was ended: more than {most} calls cancelled within a second"
+        ),
+    }
+}
+
+/// Paths of a model's hot methods, by their index.
+pub(crate) fn paths<M: Model>() -> Arc<meaning::Paths> {
+    let paths = M::METHODS.iter();
+    paths
+        .map(|method| format!("/{}/{method}", M::SERVICE))
+        .collect()
+}

@@ -1,0 +1,344 @@
+//! What the client says.
+
+use super::{
+    super::frame::{self, Broken, Code, HEAD, Head, MOST, PAYLOAD, PREFACE, flag, kind, setting},
+    Call, Ended, Gathered, OUR_PING, Partial, SHORT, Splice, broken,
+};
+use crate::limits;
+use std::borrow::Cow;
+
+/// Most DATA frames of one hot message.
+const FRAMES: u32 = 64;
+
+impl<K> Splice<K> {
+    /// Follows what the client says until a hot call is whole, or `bytes` end within a frame. Returns how many bytes it has
+    /// used.
+    ///
+    /// # Errors
+    /// The rule that the client broke.
+    pub(in crate::front) fn client<'a>(
+        &mut self,
+        bytes: &'a [u8],
+    ) -> Result<(usize, Option<Call<'a>>), Broken> {
+        let mut at = self.greet(bytes)?;
+        while let Some(head) = Head::parse(&bytes[at..]) {
+            if head.length > PAYLOAD {
+                let rule = "a frame that is longer than allowed";
+                return Err(Broken::new(Code::FrameSize, rule));
+            }
+            let end = at + HEAD + head.length;
+            let Some(frame) = bytes.get(at..end) else {
+                break;
+            };
+            at = end;
+            if let Some(call) = self.frame(head, frame)? {
+                return Ok((at, Some(call)));
+            }
+        }
+        Ok((at, None))
+    }
+
+    fn greet(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let due = &PREFACE[self.greeted..];
+        let come = due.len().min(bytes.len());
+        if bytes[..come] != due[..come] {
+            return broken("no preface of HTTP/2");
+        }
+        self.greeted += come;
+        Ok(come)
+    }
+
+    fn frame<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Call<'a>>, Broken> {
+        let payload = &frame[HEAD..];
+        if self.partial.is_some() && head.kind != kind::CONTINUATION {
+            return broken("headers that are interrupted");
+        }
+        if !self.settled && head.kind != kind::SETTINGS {
+            return broken("a frame before the first SETTINGS");
+        }
+        match head.kind {
+            kind::DATA => return self.data(head, frame),
+            kind::HEADERS => self.headers_frame(head, payload)?,
+            kind::CONTINUATION => self.continuation(head, payload)?,
+            kind::RST_STREAM => self.rst_stream(head, frame)?,
+            kind::WINDOW_UPDATE => self.window_update(head, frame)?,
+            kind::SETTINGS => self.settings(head, payload)?,
+            kind::PING => self.pinged(head, frame)?,
+            kind::PRIORITY => self.of_length(head, 5)?,
+            kind::PUSH_PROMISE => return broken("a push by a client"),
+            kind::GOAWAY if head.stream != 0 => return broken("a GOAWAY on a stream"),
+            // The client opens the streams, so it knows when it has left.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn of_length(&self, head: Head, length: usize) -> Result<(), Broken> {
+        if head.length == length {
+            return Ok(());
+        }
+        let rule = "a frame of a wrong length";
+        Err(Broken::new(Code::FrameSize, rule))
+    }
+
+    fn data<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Call<'a>>, Broken> {
+        let stream = head.stream;
+        let ends = head.has(flag::END_STREAM);
+        let gathered = self.gathered.iter().rposition(|call| call.stream == stream);
+        if let Some(at) = gathered {
+            let call = &mut self.gathered[at];
+            let payload = &frame[HEAD..];
+            call.frames += 1;
+            let length = call.body.len() + payload.len();
+            if length > SHORT || head.has(flag::PADDED) || call.frames > FRAMES {
+                self.pass_below(stream + 1);
+            } else if !ends {
+                call.body.extend_from_slice(payload);
+                return Ok(None);
+            } else {
+                return Ok(Some(self.whole(at, payload)));
+            }
+        }
+        if self.passed.contains_key(&stream) {
+            self.to_hyper.extend_from_slice(frame);
+            self.end_passed(stream, ends, false);
+            return Ok(None);
+        }
+        self.is_known(stream)?;
+        // Of a stream that is over: the client has not heard so yet.
+        self.credit(head.length);
+        Ok(None)
+    }
+
+    /// The gathered call at this index, of which this is the last piece.
+    fn whole<'a>(&mut self, at: usize, last: &'a [u8]) -> Call<'a> {
+        let mut call = self.gathered.remove(at);
+        let body = if call.body.is_empty() {
+            Cow::Borrowed(last)
+        } else {
+            call.body.extend_from_slice(last);
+            Cow::Owned(call.body)
+        };
+        Call {
+            stream: call.stream,
+            method: call.method,
+            fields: call.fields,
+            body,
+            opened: call.opened,
+        }
+    }
+
+    fn is_known(&self, stream: u32) -> Result<(), Broken> {
+        if stream == 0 || stream > self.last || stream.is_multiple_of(2) {
+            return broken("a frame on a stream that was never opened");
+        }
+        Ok(())
+    }
+
+    fn headers_frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
+        if head.stream.is_multiple_of(2) {
+            return broken("headers on a stream that is no client's");
+        }
+        let block = head.strip(payload)?;
+        let ends = head.has(flag::END_STREAM);
+        if head.has(flag::END_HEADERS) {
+            return self.call(head.stream, ends, block);
+        }
+        self.partial = Some(Partial {
+            stream: head.stream,
+            ends,
+            block: block.to_vec(),
+            frames: 0,
+        });
+        Ok(())
+    }
+
+    fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
+        let stream = self.partial.as_ref().map(|partial| partial.stream);
+        let Some(mut partial) = self.partial.take().filter(|_| stream == Some(head.stream)) else {
+            return broken("headers that go on without a beginning");
+        };
+        partial.block.extend_from_slice(payload);
+        partial.frames += 1;
+        // As many frames as the longest headers take, and as h2 allows more.
+        let list = self.rules.header_bytes.saturating_mul(limits::HEADER_ROOM);
+        let least = (list / 16_384).max(4);
+        if partial.frames > least + least / 4 {
+            let rule = "headers in too many frames";
+            return Err(Broken::new(Code::EnhanceYourCalm, rule));
+        }
+        if head.has(flag::END_HEADERS) {
+            return self.call(partial.stream, partial.ends, &partial.block);
+        }
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    /// Headers, or trailers.
+    fn call(&mut self, stream: u32, ends: bool, block: &[u8]) -> Result<(), Broken> {
+        let fields = self.decoder.decode(block)?;
+        if stream > self.last {
+            self.last = stream;
+            let open = self.gathered.len() + self.windows.len() + self.passed.len();
+            if open >= usize::try_from(limits::STREAMS).unwrap_or(usize::MAX) {
+                self.reset(stream, Code::RefusedStream);
+                return Ok(());
+            }
+            let most = usize::try_from(self.rules.header_bytes).unwrap_or(usize::MAX);
+            let method = fields.sum.hot(most).filter(|_| !ends && !self.draining);
+            if let Some(method) = method {
+                self.gathered.push(Gathered {
+                    stream,
+                    method,
+                    fields,
+                    body: Vec::new(),
+                    opened: 0,
+                    frames: 0,
+                });
+                return Ok(());
+            }
+            self.pass_below(stream);
+            self.passed.insert(stream, Ended::default());
+        } else if self.gathered.iter().any(|call| call.stream == stream) {
+            self.pass_below(stream + 1);
+        } else if !self.passed.contains_key(&stream) {
+            // Trailers of a stream that is over: the client has not heard so yet.
+            return Ok(());
+        }
+        self.pass_headers(stream, ends, &fields.block);
+        self.end_passed(stream, ends, false);
+        self.decoder.recycle(fields.block);
+        Ok(())
+    }
+
+    fn rst_stream(&mut self, head: Head, frame: &[u8]) -> Result<(), Broken> {
+        self.of_length(head, 4)?;
+        self.is_known(head.stream)?;
+        self.resets += 1;
+        let gathered = self
+            .gathered
+            .iter()
+            .position(|call| call.stream == head.stream);
+        if let Some(at) = gathered {
+            let call = self.gathered.remove(at);
+            self.credit(call.body.len());
+            self.decoder.recycle(call.fields.block);
+            return Ok(());
+        }
+        if self.windows.len() > 0 {
+            self.windows.drop_stream(head.stream);
+        }
+        if self.passed.contains_key(&head.stream) {
+            self.to_hyper.extend_from_slice(frame);
+            self.end_passed(head.stream, true, true);
+        }
+        Ok(())
+    }
+
+    fn window_update(&mut self, head: Head, frame: &[u8]) -> Result<(), Broken> {
+        self.of_length(head, 4)?;
+        let bytes = number(&frame[HEAD..]) & MOST;
+        if head.stream == 0 {
+            if bytes == 0 {
+                return broken("a window that is opened by nothing");
+            }
+            return self.windows.open(bytes);
+        }
+        self.is_known(head.stream)?;
+        let gathered = self
+            .gathered
+            .iter_mut()
+            .find(|call| call.stream == head.stream);
+        if let Some(call) = gathered {
+            let (opened, overflown) = call.opened.overflowing_add(bytes);
+            call.opened = opened;
+            let whole = u64::from(opened) + u64::from(self.windows.initial());
+            if bytes == 0 || overflown || whole > u64::from(MOST) {
+                // Hyper knows what to say to that.
+                call.opened = 0;
+                self.pass_below(head.stream + 1);
+                self.to_hyper.extend_from_slice(frame);
+            }
+        } else if self.passed.contains_key(&head.stream) {
+            self.to_hyper.extend_from_slice(frame);
+        } else if let Some(fits) = self.windows.open_stream(head.stream, bytes)
+            && (bytes == 0 || !fits)
+        {
+            let code = if fits {
+                Code::Protocol
+            } else {
+                Code::FlowControl
+            };
+            self.windows.drop_stream(head.stream);
+            self.reset(head.stream, code);
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
+        if head.stream != 0 {
+            return broken("SETTINGS on a stream");
+        }
+        if head.has(flag::ACK) {
+            return self.of_length(head, 0);
+        }
+        if !head.length.is_multiple_of(6) {
+            return self.of_length(head, 0);
+        }
+        self.settled = true;
+        let mut passed = Vec::new();
+        for entry in payload.chunks_exact(6) {
+            let (id, value) = (
+                u16::from_be_bytes([entry[0], entry[1]]),
+                number(&entry[2..]),
+            );
+            match id {
+                setting::HEADER_TABLE_SIZE => self.headers.resize(value),
+                setting::ENABLE_PUSH if value > 1 => return broken("ENABLE_PUSH is 0 or 1"),
+                setting::MAX_FRAME_SIZE if !(16_384..1 << 24).contains(&value) => {
+                    return broken("a MAX_FRAME_SIZE that is none");
+                }
+                setting::INITIAL_WINDOW_SIZE => {
+                    if value > MOST {
+                        let rule = "an initial window that is too large";
+                        return Err(Broken::new(Code::FlowControl, rule));
+                    }
+                    self.windows.set_initial(value);
+                    passed.push((id, value));
+                }
+                setting::MAX_HEADER_LIST_SIZE => {
+                    self.list_bytes = Some(value);
+                    passed.push((id, value));
+                }
+                _ => {}
+            }
+        }
+        if self.inner.is_some() && !passed.is_empty() {
+            // Hyper acknowledges them, once it keeps to them.
+            frame::settings(&mut self.to_hyper, &passed);
+        } else {
+            frame::whole(&mut self.out, kind::SETTINGS, flag::ACK, 0, &[]);
+        }
+        Ok(())
+    }
+
+    fn pinged(&mut self, head: Head, frame: &[u8]) -> Result<(), Broken> {
+        if head.stream != 0 {
+            return broken("a PING on a stream");
+        }
+        self.of_length(head, 8)?;
+        if !head.has(flag::ACK) {
+            frame::whole(&mut self.out, kind::PING, flag::ACK, 0, &frame[HEAD..]);
+        } else if self.inner.is_some() && frame[HEAD..] != OUR_PING {
+            self.to_hyper.extend_from_slice(frame);
+        }
+        Ok(())
+    }
+}
+
+/// The number of 32 bits at the beginning of `bytes`, which are as many.
+fn number(bytes: &[u8]) -> u32 {
+    bytes
+        .first_chunk()
+        .map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}

@@ -1,0 +1,12 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+mod conversations;
+mod model;
+mod noise;
+mod peers;
+mod rules;

@@ -1,0 +1,323 @@
+//! The client's windows, and what waits for them. Hot replies and hyper's DATA spend one window of the connection; each hot
+//! reply has a window of its own besides. Hyper keeps to the windows of its streams itself.
+//!
+//! ```text
+//!  hot replies ──┬── fits ──────────────────> out, up to 64 KiB, then the socket
+//!  hyper's DATA ─┤                             ^
+//!                └── does not ──> held ── pump ┘   when a window opens, or out has room again
+//! ```
+//!
+//! One piece of each held stream leaves in turn. What belongs behind a stream's DATA waits with it.
+
+use super::{
+    frame::{self, Broken, Code, MOST, PAYLOAD, flag, kind},
+    reply::Headers,
+};
+use crate::limits::OUTBOX_BYTES;
+use std::collections::VecDeque;
+
+/// The windows of one client. `K` is what a held reply keeps until it has left: its places.
+#[derive(Debug)]
+pub(super) struct Windows<K> {
+    /// What the connection may still send.
+    connection: u32,
+    /// The window of a new stream.
+    initial: u32,
+    held: VecDeque<Held<K>>,
+    /// Whether a window has opened since `pump`, or `out` was full then.
+    stirred: bool,
+    /// Held bytes of hyper's that have left, or were dropped.
+    returned: usize,
+}
+
+/// A stream whose DATA waits.
+#[derive(Debug)]
+struct Held<K> {
+    stream: u32,
+    body: Vec<u8>,
+    /// How many bytes of the body have left.
+    gone: usize,
+    rest: Behind,
+    _kept: Option<K>,
+}
+
+/// What belongs to a held stream besides its DATA.
+#[derive(Debug)]
+enum Behind {
+    /// Of a hot reply: the position in its headers, if they have not left, and what its window was opened by.
+    Reply {
+        headers: Option<Option<u64>>,
+        opened: u32,
+    },
+    /// Of hyper's stream: whether its last DATA ends it, and its trailers.
+    Hyper {
+        ends: bool,
+        trailers: Option<Vec<u8>>,
+    },
+}
+
+/// A hot reply.
+pub(super) struct Reply {
+    pub(super) stream: u32,
+    /// By how much the client opened the stream's window before the reply.
+    pub(super) opened: u32,
+    pub(super) position: Option<u64>,
+}
+
+enum Sent {
+    Whole,
+    Piece,
+    Nothing,
+}
+
+impl<K> Windows<K> {
+    /// As HTTP/2 begins.
+    pub(super) fn new() -> Self {
+        Self {
+            connection: 65_535,
+            initial: 65_535,
+            held: VecDeque::new(),
+            stirred: false,
+            returned: 0,
+        }
+    }
+
+    /// How many streams wait.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn set_initial(&mut self, bytes: u32) {
+        self.initial = bytes;
+        self.stirred = true;
+    }
+
+    pub(super) fn initial(&self) -> u32 {
+        self.initial
+    }
+
+    /// The client opens the connection's window.
+    pub(super) fn open(&mut self, bytes: u32) -> Result<(), Broken> {
+        let opened = self.connection.checked_add(bytes);
+        let opened = opened.filter(|opened| *opened <= MOST);
+        let rule = "a window of the connection that is too large";
+        self.connection = opened.ok_or(Broken::new(Code::FlowControl, rule))?;
+        self.stirred = true;
+        Ok(())
+    }
+
+    /// The client opens the window of a held reply. None if there is no such reply, false if the window is too large now.
+    pub(super) fn open_stream(&mut self, stream: u32, bytes: u32) -> Option<bool> {
+        let initial = self.initial;
+        let (held, opened) = self.held.iter_mut().find_map(|held| match &mut held.rest {
+            Behind::Reply { opened, .. } if held.stream == stream => Some((held.gone, opened)),
+            _ => None,
+        })?;
+        *opened = opened.saturating_add(bytes);
+        self.stirred = true;
+        Some(room(initial, *opened, held) <= i64::from(MOST))
+    }
+
+    /// Drops what is held of a stream. Returns whether there was anything.
+    pub(super) fn drop_stream(&mut self, stream: u32) -> bool {
+        let Some(at) = self.held.iter().position(|held| held.stream == stream) else {
+            return false;
+        };
+        if let Some(Held {
+            rest: Behind::Hyper { .. },
+            body,
+            gone,
+            ..
+        }) = self.held.remove(at)
+        {
+            self.returned += body.len() - gone;
+        }
+        true
+    }
+
+    /// Sends a hot reply: now if it fits, else it is held with what `keep` gives. `message` is taken then.
+    pub(super) fn reply(
+        &mut self,
+        out: &mut Vec<u8>,
+        headers: &mut Headers,
+        reply: &Reply,
+        message: &mut Vec<u8>,
+        kept: K,
+    ) {
+        let most = self
+            .connection
+            .min(self.initial.saturating_add(reply.opened));
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let waits = self.stirred && !self.held.is_empty();
+        if length <= most && message.len() <= PAYLOAD && out.len() < OUTBOX_BYTES && !waits {
+            headers.reply(out, reply.stream, reply.position);
+            frame::whole(out, kind::DATA, 0, reply.stream, message);
+            headers.trailers(out, reply.stream);
+            self.connection -= length;
+            return;
+        }
+        self.stirred = true;
+        let body = if message.capacity() > 2 * message.len() {
+            message.clone()
+        } else {
+            std::mem::take(message)
+        };
+        self.held.push_back(Held {
+            stream: reply.stream,
+            body,
+            gone: 0,
+            rest: Behind::Reply {
+                headers: Some(reply.position),
+                opened: reply.opened,
+            },
+            _kept: Some(kept),
+        });
+    }
+
+    /// Sends DATA of hyper's, or holds it.
+    pub(super) fn data(&mut self, out: &mut Vec<u8>, stream: u32, data: &[u8], ends: bool) {
+        if let Some(held) = self.held.iter_mut().find(|held| held.stream == stream) {
+            held.body.extend_from_slice(data);
+            if let Behind::Hyper { ends: last, .. } = &mut held.rest {
+                *last = ends;
+            }
+            return;
+        }
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let waits = self.stirred && !self.held.is_empty();
+        if data.is_empty() || length <= self.connection && !waits {
+            frame::whole(out, kind::DATA, u8::from(ends), stream, data);
+            self.connection -= length;
+            self.returned += data.len();
+            return;
+        }
+        self.stirred = true;
+        self.held.push_back(Held {
+            stream,
+            body: data.to_vec(),
+            gone: 0,
+            rest: Behind::Hyper {
+                ends,
+                trailers: None,
+            },
+            _kept: None,
+        });
+    }
+
+    /// Keeps the headers that follow a stream's DATA, if that is held. Else returns false.
+    pub(super) fn behind(&mut self, stream: u32, block: &[u8]) -> bool {
+        let held = self.held.iter_mut().find(|held| held.stream == stream);
+        if let Some(Behind::Hyper { trailers, .. }) = held.map(|held| &mut held.rest) {
+            *trailers = Some(block.to_vec());
+            return true;
+        }
+        false
+    }
+
+    /// Whether `pump` has stopped because `out` was full.
+    pub(super) fn waits_for_room(&self) -> bool {
+        self.stirred && !self.held.is_empty()
+    }
+
+    /// Whether anything of hyper's is held.
+    pub(super) fn holds_hypers(&self) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| matches!(held.rest, Behind::Hyper { .. }))
+    }
+
+    /// How many bytes of hyper's have left since the last call.
+    pub(super) fn take_returned(&mut self) -> usize {
+        std::mem::take(&mut self.returned)
+    }
+
+    /// How many bytes of hyper's have left since, without taking them.
+    pub(super) fn returned(&self) -> usize {
+        self.returned
+    }
+
+    /// Sends what the windows allow of what is held, until `out` is full.
+    pub(super) fn pump(&mut self, out: &mut Vec<u8>, headers: &mut Headers) {
+        if !self.stirred {
+            return;
+        }
+        let mut idle = 0;
+        while idle < self.held.len() {
+            if out.len() >= OUTBOX_BYTES {
+                return;
+            }
+            let Some(mut held) = self.held.pop_front() else {
+                break;
+            };
+            match self.send(&mut held, out, headers) {
+                Sent::Whole => {}
+                Sent::Piece => {
+                    idle = 0;
+                    self.held.push_back(held);
+                }
+                Sent::Nothing => {
+                    idle += 1;
+                    self.held.push_back(held);
+                }
+            }
+        }
+        self.stirred = false;
+    }
+
+    /// Sends one piece of a held stream, and what is behind it after the last.
+    fn send(&mut self, held: &mut Held<K>, out: &mut Vec<u8>, headers: &mut Headers) -> Sent {
+        let left = held.body.len() - held.gone;
+        let mut most = left
+            .min(PAYLOAD)
+            .min(usize::try_from(self.connection).unwrap_or(0));
+        if let Behind::Reply {
+            headers: due,
+            opened,
+        } = &mut held.rest
+        {
+            if let Some(position) = due.take() {
+                headers.reply(out, held.stream, position);
+            }
+            let room = room(self.initial, *opened, held.gone);
+            most = most.min(usize::try_from(room).unwrap_or(0));
+        }
+        if most == 0 && left > 0 {
+            return Sent::Nothing;
+        }
+        let last = most == left;
+        let ends = last && matches!(held.rest, Behind::Hyper { ends: true, .. });
+        let piece = &held.body[held.gone..held.gone + most];
+        frame::whole(
+            out,
+            kind::DATA,
+            u8::from(ends) * flag::END_STREAM,
+            held.stream,
+            piece,
+        );
+        held.gone += most;
+        self.connection -= u32::try_from(most).unwrap_or(self.connection);
+        match &held.rest {
+            Behind::Hyper { .. } => self.returned += most,
+            Behind::Reply { .. } => {}
+        }
+        if !last {
+            return Sent::Piece;
+        }
+        match &held.rest {
+            Behind::Reply { .. } => headers.trailers(out, held.stream),
+            Behind::Hyper {
+                trailers: Some(block),
+                ..
+            } => {
+                headers.pass(out, held.stream, true, block);
+            }
+            Behind::Hyper { .. } => {}
+        }
+        Sent::Whole
+    }
+}
+
+/// What a stream may still send: less than nothing if the client made the windows of all streams smaller.
+fn room(initial: u32, opened: u32, gone: usize) -> i64 {
+    let gone = i64::try_from(gone).unwrap_or(i64::MAX);
+    i64::from(initial) + i64::from(opened) - gone
+}
