@@ -61,6 +61,9 @@ pub struct Spec {
     pub stream_workers: u32,
     /// Whether each request crosses to the sidecar as a gRPC call, for comparison with the exchange.
     pub unary_hop: bool,
+    /// Whether walletd forwards hot reads below grpc-go, through the spliced front door. That door knows only the
+    /// exchange, so it makes no sense together with `unary_hop`.
+    pub spliced: bool,
 }
 
 /// What servers are started from.
@@ -129,12 +132,12 @@ impl Spec {
             1 => "with 1 stream worker".to_owned(),
             number => format!("with {number} stream workers"),
         };
-        let hop = if self.unary_hop {
-            ", by a gRPC call each"
-        } else {
-            ""
+        let how = match (self.spliced, self.unary_hop) {
+            (true, _) => ", below grpc-go",
+            (false, true) => ", by a gRPC call each",
+            (false, false) => "",
         };
-        format!("{what}{hop}; {workers}")
+        format!("{what}{how}; {workers}")
     }
 }
 
@@ -191,6 +194,9 @@ impl Rig {
             add("--sidecar-socket", socket(folder).into());
             if spec.unary_hop {
                 add("--hop", "unary".into());
+            }
+            if spec.spliced {
+                add("--front-door", "spliced".into());
             }
         } else {
             add("--sidecar", "off".into());

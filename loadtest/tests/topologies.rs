@@ -12,11 +12,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "legacy",
     "best-go",
     "sidecar",
     "sidecar:unary",
+    "sidecar:spliced",
     "direct",
     "legacy:no-workers",
 ];
@@ -149,7 +150,9 @@ fn is_accounted_for(target: &Target, said: &str) {
         .map(|process| process.name.as_str())
         .collect();
     match name {
-        "sidecar" | "sidecar:unary" | "direct" => assert_eq!(processes, ["walletd", "hotpathd"]),
+        "sidecar" | "sidecar:unary" | "sidecar:spliced" | "direct" => {
+            assert_eq!(processes, ["walletd", "hotpathd"]);
+        }
         _ => assert_eq!(processes, ["walletd"]),
     }
     assert!(

@@ -34,7 +34,8 @@ Without a default, the scenario says what is not given.
 Targets:
   legacy       walletd alone
   best-go      walletd alone, with the best read model in Go
-  sidecar      walletd and hotpathd; with :unary by a gRPC call for each request
+  sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
+               or with :spliced through the spliced front door, below grpc-go
   direct       the same, hot reads straight to hotpathd
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started

@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS";
+    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -95,6 +95,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         kind,
         stream_workers: if workers { STREAM_WORKERS } else { 0 },
         unary_hop: false,
+        spliced: false,
     };
     for suffix in parts {
         if let Some(number) = suffix.strip_prefix("workers=") {
@@ -106,13 +107,19 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "workers" => spec.stream_workers = STREAM_WORKERS,
             "no-workers" => spec.stream_workers = 0,
             "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
-            "unary" => return Err("unary is for sidecar only".to_owned()),
+            "spliced" if kind == Kind::Sidecar => spec.spliced = true,
+            "unary" | "spliced" => return Err(format!("{suffix} is for sidecar only")),
             _ => {
                 return Err(format!(
-                    "{suffix} must be workers, workers=N, no-workers or unary"
+                    "{suffix} must be workers, workers=N, no-workers, unary or spliced"
                 ));
             }
         }
+    }
+    if spec.unary_hop && spec.spliced {
+        // Its door would leave every request to grpc-go, and the target would be sidecar:unary by another name.
+        let rule = "unary and spliced: the spliced front door forwards by the exchange only";
+        return Err(rule.to_owned());
     }
     Ok(Target {
         name,

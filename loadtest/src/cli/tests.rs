@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -208,6 +208,28 @@ fn a_sidecar_may_be_asked_by_a_call_each() {
 }
 
 #[test]
+fn a_sidecar_may_stand_behind_the_spliced_door() {
+    let run = run(
+        "run x --target sidecar --target sidecar:spliced --target sidecar:spliced:no-workers \
+         --target sidecar:workers=2:spliced --target sidecar:spliced",
+    );
+    let told = run.targets.iter().map(|target| match &target.what {
+        What::Topology(spec) => (spec.name.as_str(), spec.spliced, spec.stream_workers),
+        What::Running(_) => panic!(),
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("sidecar", false, 128),
+            ("sidecar-spliced", true, 128),
+            ("sidecar-spliced-no-workers", true, 0),
+            ("sidecar-workers=2-spliced", true, 2),
+            ("sidecar-spliced-2", true, 128),
+        ]
+    );
+}
+
+#[test]
 fn numbers_of_workers_are_told_apart() {
     let run = run(
         "run x --stream-workers off --target legacy --target legacy:workers \
@@ -255,7 +277,7 @@ fn bad_targets_are_told_by_their_rule() {
     let rules = [
         (
             "sidecar:fast",
-            "fast must be workers, workers=N, no-workers or unary",
+            "fast must be workers, workers=N, no-workers, unary or spliced",
         ),
         (
             "legacy:workers=0",
@@ -267,6 +289,14 @@ fn bad_targets_are_told_by_their_rule() {
         ("legacy:unary=1", "unary=1 must be workers"),
         ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
+        ("best-go:spliced", "spliced is for sidecar only"),
+        ("direct:workers:spliced", "spliced is for sidecar only"),
+        ("sidecar:spliced=1", "spliced=1 must be workers"),
+        (
+            "sidecar:unary:spliced",
+            "unary and spliced: the spliced front door forwards by the exchange only",
+        ),
+        ("sidecar:spliced:workers=2:unary", "unary and spliced: "),
         ("sidecar:", "must be one of"),
         ("=127.0.0.1:1", "the name must be"),
         ("../x=127.0.0.1:1", "the name must be"),
@@ -368,7 +398,9 @@ fn help_and_version_are_printed() {
         assert!(text("--help").contains(word), "{word}");
     }
     assert_eq!(text("help run"), text("run --help"));
-    assert!(text("help run").contains("--until-failure"));
+    for word in ["--until-failure", ":unary", ":spliced"] {
+        assert!(text("help run").contains(word), "{word}");
+    }
     assert!(text("--version").starts_with("loadtest "));
     let mut texts = vec![text("--help")];
     for command in Line::command().get_subcommands() {

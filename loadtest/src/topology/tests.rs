@@ -76,6 +76,7 @@ fn spec(kind: Kind) -> Spec {
         kind,
         stream_workers: STREAM_WORKERS,
         unary_hop: false,
+        spliced: false,
     }
 }
 
@@ -245,7 +246,9 @@ fn arguments_follow_the_kind() {
         sidecar.contains("--sidecar supervise --sidecar-bin"),
         "{sidecar}"
     );
-    assert!(!sidecar.contains("--hop"), "{sidecar}");
+    for flag in ["--hop", "--front-door"] {
+        assert!(!sidecar.contains(flag), "{sidecar}");
+    }
 }
 
 #[test]
@@ -266,6 +269,27 @@ fn the_unary_hop_and_the_number_of_workers_are_asked_for() {
     let about = spec.about();
     assert!(
         about.ends_with("by a gRPC call each; with 32 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
+fn the_spliced_door_is_asked_for() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Sidecar);
+    spec.spliced = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    assert!(
+        arguments
+            .windows(2)
+            .any(|pair| pair == ["--front-door", "spliced"])
+    );
+    assert!(!arguments.contains(&"--hop".into()));
+    let about = spec.about();
+    assert!(
+        about.ends_with("to hotpathd, below grpc-go; with 128 stream workers"),
         "{about}"
     );
 }
