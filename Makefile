@@ -98,11 +98,13 @@ test-rust: test-binaries
 		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/burn-sidecar BROWSER_BIN="$$(.ci/browser)" \
 		cargo test --workspace --locked --all-targets $(CARGO_TEST_FLAGS)
 	cargo test --workspace --locked --doc
+	TEST_FRONT=spliced TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
+		cargo test --workspace --locked --test it
 
 test-go: test-binaries
 	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
-	cd go-shim/examples && TEST_FRONT_DOOR=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
+	cd go-shim/examples && TEST_FRONT_DOOR=spliced HOTPATHD_FRONT=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) hotpath.dev/go-shim ./wallet/e2e
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" $(GO_TEST) -tags burn_cgo $(GO_TEST_FLAGS) ./burn/...
 

@@ -161,6 +161,7 @@ func (s *Side) newTelemetry() *telemetry.Set {
 	return telemetry.New(s.cfg.Metrics, names, telemetry.Gauges{
 		BreakerOpen: s.breaker.IsOpen,
 		Ready:       func() bool { return s.link.Serving() != nil },
+		DoorOpen:    func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
 		Mode:        func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
 
 		SidecarPosition: func() uint64 { return s.link.Position() },

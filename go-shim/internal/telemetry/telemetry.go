@@ -21,8 +21,10 @@ type Names struct {
 // Gauges holds functions that are called whenever the metrics are read.
 type Gauges struct {
 	// BreakerOpen says whether the i-th breaker is not closed. Breaker 0 is the side's; those of the methods follow.
-	BreakerOpen     func(i int) bool
-	Ready           func() bool
+	BreakerOpen func(i int) bool
+	Ready       func() bool
+	// DoorOpen says whether the spliced front door answers hot calls.
+	DoorOpen        func() bool
 	SidecarPosition func() uint64
 	HeadPosition    func() uint64
 	// Mode returns the mode of the i-th method.
@@ -73,6 +75,8 @@ func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	gauge(meter, "hotpath_shim_sidecar_given_up",
 		"1 while the supervised sidecar is not started again, because it could not start as it is set.", s.sidecarGivenUp.Load)
 	gauge(meter, "hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.", gauges.Ready)
+	gauge(meter, "hotpath_shim_spliced_door_open",
+		"1 while the spliced front door takes hot calls; 0 if they all go through grpc-go.", gauges.DoorOpen)
 	position := func(name, help string, read func() uint64) {
 		meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return float64(read()) })
 	}

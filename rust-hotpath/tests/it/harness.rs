@@ -35,7 +35,7 @@ impl Engine {
     pub async fn start_in(dir: TempDir, args: &[&str]) -> Result<Self, hotpath::error::Error> {
         let socket = dir.path().join("s").into_os_string();
         let mut all: Vec<OsString> = vec!["--socket".into(), socket];
-        // `make test-fronts` runs all these tests once more.
+        // `make test` runs all these tests once more with it.
         let front = std::env::var_os("TEST_FRONT").filter(|_| !args.contains(&"--front"));
         if let Some(front) = front {
             all.extend(["--front".into(), front]);
