@@ -98,8 +98,7 @@ test-rust: test-binaries
 		TEST_BURND=$(ROOT)/target/debug/burnd TEST_BURN_SIDECAR=$(ROOT)/target/debug/burn-sidecar BROWSER_BIN="$$(.ci/browser)" \
 		cargo test --workspace --locked --all-targets $(CARGO_TEST_FLAGS)
 	cargo test --workspace --locked --doc
-	TEST_FRONT=spliced TEST_WALLETD=$(ROOT)/target/debug/walletd TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
-		cargo test --workspace --locked --test it
+	.ci/spliced-front
 
 test-go: test-binaries
 	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
