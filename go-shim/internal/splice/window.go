@@ -116,6 +116,7 @@ func (c *Core) spend(s *stream, n int) {
 	s.window -= int64(n)
 	if s.phase != cold {
 		c.debt += int64(n)
+		c.replied = true
 	}
 }
 
@@ -169,6 +170,7 @@ func (c *Core) release() {
 		out.b = append(f.Append(out.b), s.held.b[s.held.off:s.held.off+n]...)
 		s.held.off += n
 		c.heldBytes -= n
+		c.replied = true // of this DATA grpc-go does not know that it leaves now
 		c.spend(s, n)
 		if !done {
 			c.enqueue(s)
