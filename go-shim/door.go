@@ -94,9 +94,14 @@ func (d *door) learn(codec uint32, interceptors bool) {
 		d.state.Store(doorForeign)
 	case interceptors && !d.side.cfg.Spliced.SkipInterceptors:
 		d.shut(ErrInterceptors)
-	case codec == codecOurs || interceptors:
+	case codec == codecOurs:
 		d.state.CompareAndSwap(doorUnknown, doorOpen)
 	}
+}
+
+// wantsCodec says whether the door would open if it knew the codec of a server with interceptors.
+func (d *door) wantsCodec() bool {
+	return d != nil && d.side.cfg.Spliced.SkipInterceptors && d.state.Load() == doorUnknown
 }
 
 // serve tells the door of a server with hot methods. What the first requests show about one server says nothing about
