@@ -345,12 +345,19 @@ func (f *forwarded) receive(out *lane.Outcome) {
 
 // again asks by the transport for what no lane can carry, because the answer was too long for a lane.
 func (f *forwarded) again(large transport.Transport, request *transport.Request) {
+	defer f.door.splice.FlushDirty()
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.panicked(cause)
+		}
+	}()
 	reply, err := transport.Reply{}, error(status.Error(codes.DeadlineExceeded, "the sidecar did not reply in time"))
 	if request.Budget > 0 {
 		reply, err = large.Call(context.Background(), request)
 	}
 	f.receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
-	f.door.splice.FlushDirty()
 }
 
 // conclude ends the call by what the sidecar said. It needs the lock, and f.call.
@@ -391,10 +398,13 @@ func (f *forwarded) toService(n note) {
 
 // survive must be deferred, with the lock held. It makes a panic of the forwarding code cost this hop, not the process.
 func (f *forwarded) survive() {
-	cause := recover()
-	if cause == nil {
-		return
+	if cause := recover(); cause != nil {
+		f.panicked(cause)
 	}
+}
+
+// panicked needs the lock.
+func (f *forwarded) panicked(cause any) {
 	f.m.metrics.Fallback(int(panicked))
 	f.m.tellOfPanic(cause)
 	f.m.handBack(&f.hop, methodFailure, panicked)
