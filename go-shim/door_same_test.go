@@ -243,7 +243,8 @@ func TestBothDoorsAnswerAlike(t *testing.T) {
 		t.Run(name, func(t *testing.T) { both(t, shimtest.Answer{Body: body}) })
 	}
 	// grpc-go's client pings while it gets long replies. Its server must not take that for an attack.
-	for range 20 {
+	spliced.sidecar.Answer(script(shimtest.Answer{Body: bodies["more than a frame"]}))
+	for range 50 {
 		spliced.once(t, t.Context(), spliceds, odd)
 	}
 	if n := spliceds.conns.Load(); n != 1 {

@@ -116,7 +116,6 @@ func (c *Core) spend(s *stream, n int) {
 	s.window -= int64(n)
 	if s.phase != cold {
 		c.debt += int64(n)
-		c.replied = true
 	}
 }
 
