@@ -94,9 +94,14 @@ func (d *door) learn(codec uint32, interceptors bool) {
 		d.state.Store(doorForeign)
 	case interceptors && !d.side.cfg.Spliced.SkipInterceptors:
 		d.shut(ErrInterceptors)
-	case codec == codecOurs || interceptors:
+	case codec == codecOurs:
 		d.state.CompareAndSwap(doorUnknown, doorOpen)
 	}
+}
+
+// wantsCodec says whether the door would open if it knew the codec of a server with interceptors.
+func (d *door) wantsCodec() bool {
+	return d != nil && d.side.cfg.Spliced.SkipInterceptors && d.state.Load() == doorUnknown
 }
 
 // serve tells the door of a server with hot methods. What the first requests show about one server says nothing about
@@ -199,7 +204,8 @@ type forwarded struct {
 // begin returns the transport on which it has posted the call, if it has.
 func (d *door) begin(call *splice.Call, now time.Time) poster {
 	m := d.side.methods[call.Head.Method]
-	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || d.side.link.Serving() == nil {
+	session := d.side.link.Serving()
+	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || session == nil || !session.Accepts(m.index) {
 		// The handler counts these as it does behind the stock door.
 		d.toService(call, noNote)
 		return nil
@@ -209,14 +215,6 @@ func (d *door) begin(call *splice.Call, now time.Time) poster {
 		asked.budget = d.side.share(call.Head.Timeout - now.Sub(call.Arrived))
 	}
 	fields := call.Head.Fields
-	if d.side.cfg.CallerPositions && (fields.MinPosition != nil || fields.AtPosition != nil || fields.Position != nil) {
-		var err error
-		if asked.want, err = position.FromMetadata(fields.Metadata()); err != nil {
-			m.metrics.Fallback(int(badBounds))
-			d.toService(call, noteLocal)
-			return nil
-		}
-	}
 	if fields.Traceparent != nil || fields.TraceBin != nil {
 		asked.traceparent, asked.tracestate = traceOf(fields.Metadata())
 	}
@@ -235,6 +233,9 @@ func (d *door) may(m *method, call *splice.Call) bool {
 		return true
 	}
 	ctx := peer.NewContext(metadata.NewIncomingContext(context.Background(), call.Head.Metadata()), call.Peer())
+	if !d.side.cfg.CallerPositions {
+		ctx = d.side.positions.Without(ctx)
+	}
 	if authorize != nil {
 		if err := authorize(ctx, m.name); err != nil {
 			call.Refuse(asHandlerError(err).Proto(), 0, false)
@@ -246,6 +247,20 @@ func (d *door) may(m *method, call *splice.Call) bool {
 		return false
 	}
 	return true
+}
+
+// want reads what the caller asks about positions, if it may.
+func (d *door) want(call *splice.Call, a *asked) reason {
+	fields := call.Head.Fields
+	if !d.side.cfg.CallerPositions ||
+		fields.MinPosition == nil && fields.AtPosition == nil && fields.Position == nil && !fields.Extra {
+		return none
+	}
+	var err error
+	if a.want, err = position.FromMetadata(fields.Metadata()); err != nil {
+		return badBounds
+	}
+	return none
 }
 
 // asHandlerError is what grpc-go makes of an error that a handler returns.
@@ -273,7 +288,11 @@ func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) 
 		f.call = nil
 		return nil
 	}
-	if why := m.admit(a, &f.hop); why != none {
+	why := f.door.want(call, a)
+	if why == none {
+		why = m.admit(a, &f.hop)
+	}
+	if why != none {
 		m.metrics.Fallback(int(why))
 		f.toService(noteLocal)
 		return nil
@@ -326,12 +345,19 @@ func (f *forwarded) receive(out *lane.Outcome) {
 
 // again asks by the transport for what no lane can carry, because the answer was too long for a lane.
 func (f *forwarded) again(large transport.Transport, request *transport.Request) {
+	defer f.door.splice.FlushDirty()
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.panicked(cause)
+		}
+	}()
 	reply, err := transport.Reply{}, error(status.Error(codes.DeadlineExceeded, "the sidecar did not reply in time"))
 	if request.Budget > 0 {
 		reply, err = large.Call(context.Background(), request)
 	}
 	f.receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
-	f.door.splice.FlushDirty()
 }
 
 // conclude ends the call by what the sidecar said. It needs the lock, and f.call.
@@ -372,10 +398,13 @@ func (f *forwarded) toService(n note) {
 
 // survive must be deferred, with the lock held. It makes a panic of the forwarding code cost this hop, not the process.
 func (f *forwarded) survive() {
-	cause := recover()
-	if cause == nil {
-		return
+	if cause := recover(); cause != nil {
+		f.panicked(cause)
 	}
+}
+
+// panicked needs the lock.
+func (f *forwarded) panicked(cause any) {
 	f.m.metrics.Fallback(int(panicked))
 	f.m.tellOfPanic(cause)
 	f.m.handBack(&f.hop, methodFailure, panicked)
@@ -390,17 +419,25 @@ func (d *door) Cancel(call *splice.Call) {
 	if f == nil {
 		return
 	}
+	if via := f.cancel(call); via != nil {
+		via.Flush()
+	}
+}
+
+// cancel returns the transport that has to tell the sidecar, if there is one.
+func (f *forwarded) cancel(call *splice.Call) poster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.call == nil {
-		return
+		return nil
 	}
 	f.call = nil
 	if f.via.Cancel(f.ticket) {
 		f.m.metrics.Hop(time.Since(f.began))
 		f.m.handBack(&f.hop, noOutcome, none)
-		return
+		return f.via
 	}
 	// The outcome is on its way to f, so the next call gets another.
 	call.Owner = nil
+	return nil
 }

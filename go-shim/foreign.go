@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"hotpath.dev/go-shim/codec"
 )
@@ -40,6 +41,9 @@ func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, inte
 		if note := door.takeNote(&ctx); note != noNote {
 			return g.afterHop(srv, ctx, dec, interceptor, note)
 		}
+	}
+	if known == codecUnknown && interceptor != nil && g.side.cfg.Interceptors == Decoded && g.side.door.wantsCodec() {
+		dec = (&attempt{dec: dec, handler: g}).decodeTyped
 	}
 	// If interceptors see decoded messages, any codec may decode them.
 	if known == codecOurs || interceptor != nil && g.side.cfg.Interceptors == Decoded {
@@ -112,6 +116,30 @@ func (a *attempt) decode(into any) error {
 		}
 		return err
 	}
+}
+
+// decodeTyped is for a message that interceptors see. Any codec may decode that, but the door has to know which one does.
+func (a *attempt) decodeTyped(into any) error {
+	message, ok := into.(proto.Message)
+	if !ok {
+		return a.dec(into)
+	}
+	probe := &codec.Probe{Message: message}
+	err := a.dec(probe)
+	verdict := codecForeign
+	switch {
+	case err == nil && probe.TakenBy(a.handler.side.codec):
+		verdict = codecOurs
+	case err != nil && (status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "unmarshal")):
+		return err
+	}
+	a.handler.server.codec.CompareAndSwap(codecUnknown, verdict)
+	if err == nil && probe.Taken() {
+		if err = probe.Decode(into); err != nil {
+			return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
+		}
+	}
+	return err
 }
 
 // found records that the server's codec is foreign. It logs this once for each server.

@@ -27,9 +27,9 @@ import (
 // odd is a SimpleRequest that no encoder writes: payload before response_size, over-long varints, an unknown field.
 var odd = []byte{0x1a, 0x83, 0x00, 0x12, 0x01, 'a', 0x10, 0x87, 0x00, 0xfa, 0x3f, 0x02, 'h', 'i'}
 
-func (r *rig) invokeRaw(ctx context.Context, body []byte) ([]byte, error) {
+func (r *rig) invokeRaw(ctx context.Context, body []byte, options ...grpc.CallOption) ([]byte, error) {
 	var reply codec.Raw
-	err := r.conn.Invoke(ctx, unaryCall, &codec.Raw{Bytes: body}, &reply, grpc.ForceCodecV2(codec.New(nil)))
+	err := r.conn.Invoke(ctx, unaryCall, &codec.Raw{Bytes: body}, &reply, append(options, grpc.ForceCodecV2(codec.New(nil)))...)
 	return reply.Bytes, err
 }
 

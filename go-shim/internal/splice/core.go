@@ -62,7 +62,7 @@ type Core struct {
 	draining    bool // it has said the first GOAWAY
 	drained     bool // it has said the last one, and takes no more streams
 	heldAck     bool // the answer to its drain PING is held back
-	replied     bool // hot replies were written since the client's last PING
+	replied     bool // DATA that grpc-go did not send just then has left since the client's last PING
 
 	streams, inner         table
 	lastInner              uint32

@@ -169,6 +169,7 @@ func (c *Core) release() {
 		out.b = append(f.Append(out.b), s.held.b[s.held.off:s.held.off+n]...)
 		s.held.off += n
 		c.heldBytes -= n
+		c.replied = true // of this DATA grpc-go does not know that it leaves now
 		c.spend(s, n)
 		if !done {
 			c.enqueue(s)

@@ -383,3 +383,27 @@ func TestCloseEndsEverything(t *testing.T) {
 	stream.Cancel(errors.New("too late"))
 	c.Close()
 }
+
+// When the first stream hears of the loss, the others are being ended. Only -race sees if that is not guarded.
+func TestCancelWhileTheConnectionIsLost(t *testing.T) {
+	c, p := connect(t)
+	first, _ := open(t, c, 1000)
+	var others []*scripted
+	var streams []*Stream
+	for range 20 {
+		s, stream := open(t, c, 1000)
+		others, streams = append(others, s), append(streams, stream)
+	}
+	_ = p.conn.Close()
+	if err := await(t, first.ended); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	for _, stream := range streams {
+		stream.Cancel(status.Error(codes.Canceled, "left"))
+	}
+	for _, s := range others {
+		if err := await(t, s.ended); status.Code(err) != codes.Unavailable {
+			t.Errorf("got %v, though the loss came first", err)
+		}
+	}
+}
