@@ -189,3 +189,12 @@ func callThrough(t *testing.T, side *Side) testpb.TestServiceClient {
 	}
 	return client
 }
+
+func TestOneServerMayBeWrappedForEachRegistration(t *testing.T) {
+	side := &Side{cfg: Config{Run: Attach}}
+	one, other := grpc.NewServer(), grpc.NewServer()
+	first := side.Wrap(one).(registrar).server
+	if side.Wrap(one).(registrar).server != first || side.Wrap(other).(registrar).server == first {
+		t.Error("servers are not told apart by their registrars")
+	}
+}

@@ -55,6 +55,8 @@ type Side struct {
 	folder *rundir.Folder
 	// door is nil unless FrontDoor is Spliced.
 	door *door
+	// servers holds a *server by the registrar that was wrapped.
+	servers sync.Map
 	// optionsTaken is true once ServerOptions was called. Without the options the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 

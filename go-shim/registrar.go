@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -108,7 +109,16 @@ func (s *Side) Wrap(inner grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	if s.cfg.Run == Off {
 		return inner
 	}
-	return registrar{inner, s, &server{}}
+	return registrar{inner, s, s.serverBehind(inner)}
+}
+
+// serverBehind returns the same server for the same registrar, so that a service may wrap it for each registration.
+func (s *Side) serverBehind(inner grpc.ServiceRegistrar) *server {
+	if !reflect.ValueOf(inner).Comparable() {
+		return &server{}
+	}
+	known, _ := s.servers.LoadOrStore(inner, &server{})
+	return known.(*server)
 }
 
 type registrar struct {
