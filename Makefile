@@ -127,7 +127,7 @@ fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/wire -run '^$$' -fuzz '^FuzzPeer$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/h2 -run '^$$' -fuzz '^FuzzConnection$$' -fuzztime $(FUZZ_SECONDS)s
-	cd go-shim/examples && go test hotpath.dev/go-shim/internal/splice -run '^$$' -fuzz '^FuzzSameAnswersAsGRPC$$' -fuzztime $(FUZZ_SECONDS)s
+	cd go-shim && GOWORK=$(ROOT)/go-shim/newest.work go test ./internal/splice -run '^$$' -fuzz '^FuzzSameAnswersAsGRPC$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
