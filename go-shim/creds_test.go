@@ -56,6 +56,12 @@ func peerSeen(t *testing.T, network string, client credentials.TransportCredenti
 	if network == "unix" {
 		target = "unix:" + target
 	}
+	return service.called(t, target, client)
+}
+
+// called calls the service once, and returns what it saw.
+func (s introspective) called(t *testing.T, target string, client credentials.TransportCredentials) string {
+	t.Helper()
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(client))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +70,7 @@ func peerSeen(t *testing.T, network string, client credentials.TransportCredenti
 	if _, err := testpb.NewTestServiceClient(conn).EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
 		t.Fatal(err)
 	}
-	return <-service.saw
+	return <-s.saw
 }
 
 func TestCredsShowHandlersTheSamePeer(t *testing.T) {
@@ -108,15 +114,7 @@ func TestServeHTTPIsAsWithoutCreds(t *testing.T) {
 		https.StartTLS()
 		defer https.Close()
 		trusting := https.Client().Transport.(*http.Transport).TLSClientConfig
-		conn, err := grpc.NewClient(https.Listener.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(trusting)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := testpb.NewTestServiceClient(conn).EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
-			t.Fatal(err)
-		}
-		return <-service.saw
+		return service.called(t, https.Listener.Addr().String(), credentials.NewTLS(trusting))
 	}
 	if got, want := saw(side.ServerOptions(nil)), saw(nil); got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -318,9 +318,7 @@ func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) 
 }
 
 // Receive implements lane.Receiver.
-func (f *forwarded) Receive(out *lane.Outcome) { f.receive(out) }
-
-func (f *forwarded) receive(out *lane.Outcome) {
+func (f *forwarded) Receive(out *lane.Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.survive()
@@ -357,7 +355,7 @@ func (f *forwarded) again(large transport.Transport, request *transport.Request)
 	if request.Budget > 0 {
 		reply, err = large.Call(context.Background(), request)
 	}
-	f.receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
+	f.Receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
 }
 
 // conclude ends the call by what the sidecar said. It needs the lock, and f.call.

@@ -3,8 +3,10 @@ package shim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/shimtest"
 )
 
 // shutAtFirst leaves it to the first requests to open the door.
@@ -190,5 +193,33 @@ func TestUnknownMetadataIsForGRPC(t *testing.T) {
 				t.Errorf("grpc-go began a call without such keys")
 			}
 		})
+	}
+}
+
+// A request that comes back from the door must look to interceptors as every other one.
+func TestRawInterceptorsSeeBytesAfterAHop(t *testing.T) {
+	var kinds sync.Map
+	interceptor := grpc.UnaryInterceptor(func(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		reply, err := next(ctx, request)
+		if info.FullMethod == unaryCall {
+			kinds.Store(fmt.Sprintf("%T, %T", request, reply), true)
+		}
+		return reply, err
+	})
+	r, grpcs := doorRig(t, shim.Spliced, setup{server: []grpc.ServerOption{interceptor}, config: func(c *shim.Config) {
+		c.Interceptors, c.Spliced.SkipInterceptors = shim.Raw, true
+	}})
+	r.wantBegun(t, grpcs, "SIDECAR", 1, 0)
+	r.sidecar.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Unpositioned: true} })
+	r.wantBegun(t, grpcs, "LOCAL", 1, 1)
+	count := 0
+	kinds.Range(func(kind, _ any) bool {
+		if count++; kind != "*codec.Raw, *codec.Raw" {
+			t.Errorf("interceptors saw %v", kind)
+		}
+		return true
+	})
+	if count != 1 {
+		t.Errorf("interceptors saw %d kinds", count)
 	}
 }

@@ -65,6 +65,14 @@ func (g *guarded) afterHop(srv any, ctx context.Context, dec func(any) error, in
 	if !g.side.cfg.CallerPositions {
 		ctx = g.side.positions.Without(ctx)
 	}
+	if interceptor != nil && g.side.cfg.Interceptors == Raw {
+		return g.intercepted(srv, ctx, dec, interceptor, func(context.Context) rawHandler {
+			if n == noteDeclined {
+				return g.localFrom
+			}
+			return g.watchedFrom
+		})
+	}
 	if n == noteDeclined {
 		return g.local(srv, ctx, dec, interceptor)
 	}

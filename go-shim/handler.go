@@ -28,7 +28,7 @@ func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, inte
 		ctx = h.side.positions.Without(ctx)
 	}
 	if interceptor != nil && h.side.cfg.Interceptors == Raw {
-		return h.intercepted(srv, ctx, dec, interceptor)
+		return h.intercepted(srv, ctx, dec, interceptor, h.answerer)
 	}
 	// This is settled before anything is read, so that a method that stays local is served as if there were no shim.
 	if h.staysLocal() {
@@ -90,9 +90,26 @@ func (h *handler) watchedFrom(srv any, ctx context.Context, in *codec.Raw) (any,
 	return h.watched(ctx, func(ctx context.Context) (any, error) { return h.localFrom(srv, ctx, in) })
 }
 
+// rawHandler answers a request's bytes.
+type rawHandler func(srv any, ctx context.Context, in *codec.Raw) (any, error)
+
+// answerer says who answers a request that may be forwarded.
+func (h *handler) answerer(ctx context.Context) rawHandler {
+	switch {
+	case h.staysLocal():
+		return h.watchedFrom
+	case h.keptHere(ctx):
+		return h.localFrom
+	default:
+		return h.raw
+	}
+}
+
 // intercepted shows interceptors a *codec.Raw both ways, whoever answers. What they see must not change when a sidecar
-// comes or goes.
-func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+// comes or goes. choose is called behind them.
+func (h *handler) intercepted(
+	srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor, choose func(context.Context) rawHandler,
+) (any, error) {
 	in := new(codec.Raw)
 	if err := dec(in); err != nil {
 		return nil, err
@@ -103,14 +120,7 @@ func (h *handler) intercepted(srv any, ctx context.Context, dec func(any) error,
 		if err != nil {
 			return nil, status.Errorf(codes.Internal, "an interceptor passed on %T: %v", request, err)
 		}
-		ask := h.raw
-		switch {
-		case h.staysLocal():
-			ask = h.watchedFrom
-		case h.keptHere(ctx):
-			ask = h.localFrom
-		}
-		reply, err := ask(srv, ctx, passed)
+		reply, err := choose(ctx)(srv, ctx, passed)
 		if err != nil {
 			return nil, err
 		}
