@@ -7,7 +7,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 ROOT       := $(CURDIR)
 BIN        := $(ROOT)/target/bin
-# Real ledgers for `make data-test`; see the README.
+# Real ledgers for `make data-test`, in folders berka, cdnow and uk_spending; see go-shim/examples/wallet/e2e/data.
 HOTPATH_DATA ?= $(ROOT)/../shared/data
 
 FUZZ_SECONDS ?= 10

@@ -132,7 +132,7 @@ type Config struct {
 	// Interceptors is Decoded by default.
 	Interceptors Interceptors
 	// Connections is the number of connections for requests, 1-64; default 2. There is one more for the feed, and one for
-	// requests and replies of more than 64 KiB.
+	// requests of more than 64 KiB and statuses that are too long for a lane.
 	Connections int
 	// StaleAfter is how long a sidecar that makes no progress towards the ledger's head is still asked; default 1 s.
 	StaleAfter time.Duration

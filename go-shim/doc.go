@@ -28,6 +28,7 @@
 // scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
-// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire and
-// quiet (what lanes are made of), supervise.
+// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire, h2 and
+// quiet (what lanes are made of), splice (the spliced door, also made of h2 and quiet), supervise and rundir (its folder),
+// and backoff, ratelog and experiment, which several of them use.
 package shim

@@ -13,6 +13,7 @@
 //!  shim ───── requests ──> exchange (many at a time) <─────────┘
 //! ```
 //!
+//! `listen` accepts the connections of callers and of the shim, and `front` may answer some calls before hyper sees them.
 //! `control` is the handshake with the shim, and `admin` is for operators. Modules that the documentation does not list
 //! can be reached only by the benches, fuzz targets and tests of the engine's own repository. They may change with any
 //! version.

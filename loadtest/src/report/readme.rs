@@ -120,7 +120,7 @@ fn provenance(report: &Report) -> String {
     let equal = report.targets.iter().find_map(|target| target.equal_qps);
     let equal = equal.map(|qps| {
         format!(
-            " CPU, latency and memory at {} reads a second for all.",
+            " CPU, latency and memory were measured at {} reads a second for all targets.",
             rate(qps)
         )
     });
@@ -131,8 +131,8 @@ fn provenance(report: &Report) -> String {
         )
     });
     format!(
-        "Under each figure its ratio to {}: the median of rounds (lowest–highest); ~ is within the noise floor, \
-         bold has all of its spread beyond it.{} \
+        "Under each figure is its ratio to {}: the median of the rounds (lowest–highest). A ratio marked ~ is within the \
+         noise floor; a bold one has all of its spread beyond it.{} \
          Scenario `{}`, {}\n",
         report
             .targets

@@ -164,8 +164,8 @@ fn few(report: &Report) -> Option<String> {
     let local = figures(report.one_in_flight.as_ref()?, "local")?;
     let loaded = figures(report.points.first()?, "batched")?;
     Some(format!(
-        "Few requests are in flight at once, and CPU is short. With one in flight the batched hop costs {} of CPU and {} of \
-         waiting, instead of {} of CPU at full load, because it shares messages and wake-ups with no other request.",
+        "Few requests are in flight at once, and CPU is short. With one request in flight the batched hop costs {} of CPU and \
+         adds {} of latency, because no other request shares its messages and wake-ups. At full load it costs {} of CPU.",
         duration_us(alone.overhead_us),
         duration_us((alone.p50_us - local.p50_us).max(0.0)),
         duration_us(loaded.overhead_us),
