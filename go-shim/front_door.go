@@ -44,8 +44,8 @@ func (d FrontDoor) String() string {
 // SplicedDoor says what the spliced door may do without grpc-go.
 type SplicedDoor struct {
 	// SkipInterceptors opens the door on a server with interceptors. The sidecar then answers hot requests of which no
-	// interceptor hears. By default the door stays shut on such a server: grpc-go gets all requests, and Check and the log
-	// say so.
+	// interceptor hears, not even one that authenticates callers: set Authorize instead of it. By default the door stays
+	// shut on such a server: grpc-go gets all requests, and Check and the log say so.
 	SkipInterceptors bool
 	// AnyMetadata lets requests pass whose metadata the door does not know, such as authorization or keys of the
 	// service's own. By default grpc-go gets those. It is implied by Authorize and by Config.Forwardable, which see the
