@@ -14,7 +14,9 @@
 //! ```
 //!
 //! `listen` accepts the connections of callers and of the shim, and `front` may answer some calls before hyper sees them.
-//! `control` is the handshake with the shim, and `admin` is for operators. Modules that the documentation does not list
+//! `control` is the handshake with the shim, `health` is gRPC health and reflection, and `admin` is for operators.
+//! `runtime` has the threads and the log, `settings` reads flags, environment and file, and `limits` has every limit.
+//! Modules that the documentation does not list
 //! can be reached only by the benches, fuzz targets and tests of the engine's own repository. They may change with any
 //! version.
 

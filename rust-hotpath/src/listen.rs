@@ -3,6 +3,9 @@
 //! ```text
 //!  Listener ── accepts, takes a place ──> Arrival ── to its core thread ──> Connection ── http2::serve
 //! ```
+//!
+//! Peers of another user are refused here. `outbox` gathers writes and closes a peer that reads nothing, and `resets`
+//! counts cancelled calls.
 
 mod http2;
 mod outbox;

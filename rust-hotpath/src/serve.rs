@@ -5,6 +5,9 @@
 //!                                                                ├─> core: one request against one version
 //!  lane (`exchange`) ── parse a frame ───────────────────────────┘
 //! ```
+//!
+//! `places` counts requests in flight, `budget` counts the bytes of long messages, and `wants` reads positions and
+//! deadlines.
 
 mod budget;
 mod core;

@@ -39,7 +39,7 @@ const (
 	testTimeout = time.Minute
 )
 
-// failing is the test that fails if the interop client reports an error. The client's own way is to end the process.
+// failing is the test that fails if the interop client reports an error. Left alone, the client would end the process.
 var failing atomic.Pointer[testing.T]
 
 type logger struct{ grpclog.LoggerV2 }
@@ -51,8 +51,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cases returns the test cases of the interop client. It leaves out those that want credentials, and pick_first_unary
-// and orca_oob, which the service alone fails too (it gives no server id, and reports no more often than every 30 s).
+// cases returns the test cases of the interop client. It leaves out those that want credentials, the two soaks, and
+// pick_first_unary and orca_oob, which the service alone fails too (it gives no server id, and reports no more often than
+// every 30 s).
 func cases() map[string]func(context.Context, *grpc.ClientConn) {
 	test := func(do func(context.Context, grpc_testing.TestServiceClient, ...grpc.CallOption)) func(context.Context, *grpc.ClientConn) {
 		return func(ctx context.Context, conn *grpc.ClientConn) { do(ctx, grpc_testing.NewTestServiceClient(conn)) }
@@ -253,6 +254,16 @@ func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 			}
 			if got := r.metric(t, "hotpath_shim_requests_total", "sidecar"); got != n {
 				t.Fatalf("the sidecar answered %v of %v", got, n)
+			}
+			// A code that gRPC does not have: the service sends the number as it is, and the sidecar leaves it to the service.
+			for _, code := range []int32{17, 1_000_000, -1} {
+				_, err := client.UnaryCall(t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: &grpc_testing.EchoStatus{Code: code}})
+				if want := codes.Code(uint32(code)); code > 0 && status.Code(err) != want || err == nil {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			}
+			if got := r.metric(t, "hotpath_shim_declined_total", "unknown_code"); got != 3 {
+				t.Errorf("%v requests were declined", got)
 			}
 		})
 	}

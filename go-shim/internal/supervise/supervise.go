@@ -5,6 +5,8 @@
 //	                          │
 //	                          └─ an exit code that a restart cannot mend ──> given up ──> start
 //	                                                       a file or setting changed, or Restart
+//
+// lines.go logs what the sidecar prints, and keeps its last lines.
 package supervise
 
 import (

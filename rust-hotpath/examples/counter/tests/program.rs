@@ -1,4 +1,4 @@
-//! Tests that a program that an adopter builds uses its own name wherever it says one.
+//! Tests that an adopter's program shows its own name everywhere.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{

@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 1 << 20;
 impl Model for Interop {
     const SERVICE: &'static str = "grpc.testing.TestService";
     const METHODS: &'static [&'static str] = &["EmptyCall", "UnaryCall"];
-    const DECLINES: &'static [&'static str] = &["load_report", "long_reply"];
+    const DECLINES: &'static [&'static str] = &["load_report", "long_reply", "unknown_code"];
     const DESCRIPTORS: &'static [u8] =
         include_bytes!(concat!(env!("OUT_DIR"), "/grpc.testing.descriptors.bin"));
 
@@ -55,7 +55,8 @@ impl Model for Interop {
         Err("grpc.testing has no events".to_owned())
     }
 
-    // Checks in the order of the Go handler: first the status that the caller wants, then the payload.
+    // First declines what asks for a load report. Then checks in the order of the Go handler: the status that the caller
+    // wants, then the payload.
     fn parse(method: usize, request: &[u8]) -> Result<Query, Refusal> {
         if Self::METHODS[method] == "EmptyCall" {
             return decode::<proto::Empty>(request).map(|_| Query::Empty);
@@ -67,7 +68,9 @@ impl Model for Interop {
         }
         let status = request.response_status.unwrap_or_default();
         if status.code != 0 {
-            let code = VerdictCode::from_number(status.code).unwrap_or(VerdictCode::Unknown);
+            // Go sends any number; a verdict has one of gRPC's codes.
+            let code = VerdictCode::from_number(status.code);
+            let code = code.ok_or(Refusal::Decline("unknown_code"))?;
             return Err(Refusal::verdict(code, status.message));
         }
         // In Go, an error that is no status becomes UNKNOWN.
