@@ -84,8 +84,8 @@ type RequestFrame struct {
 	Id uint64 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
 	// MethodVerdict.index of an accepted method.
 	Method uint32 `protobuf:"varint,2,opt,name=method,proto3" json:"method,omitempty"`
-	// What is left of the caller's time for this hop, in microseconds, 1 to 60,000,000. Afterwards nobody waits, and the
-	// reply is DEADLINE_EXCEEDED, at the latest when the sidecar would have begun to answer.
+	// What is left of the caller's time for this hop, in microseconds, 1 to 60,000,000. Afterwards nobody waits. A
+	// request whose turn comes only then is not answered: its reply is DEADLINE_EXCEEDED.
 	BudgetUs uint32 `protobuf:"varint,3,opt,name=budget_us,json=budgetUs,proto3" json:"budget_us,omitempty"`
 	// The same as x-hotpath-min-position.
 	MinPosition uint64 `protobuf:"varint,4,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
@@ -247,11 +247,11 @@ type ReplyFrame struct {
 	StatusDetails []byte `protobuf:"bytes,5,opt,name=status_details,json=statusDetails,proto3" json:"status_details,omitempty"`
 	// The encoded reply, or what is left of it after its pieces. At most 64 KiB.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
-	// True if a field above would be longer than it may. The shim then asks again by unary call. Such a frame has neither
-	// position nor body.
+	// True if a field above would exceed its limit. The shim then asks again by unary call. Such a frame has an id and
+	// nothing else.
 	TooLong bool `protobuf:"varint,7,opt,name=too_long,json=tooLong,proto3" json:"too_long,omitempty"`
 	// True if this frame is a piece of a long reply. It then has an id and a body of at least a byte, and nothing else.
-	// More frames of that id follow, and no piece of another id before the last of them. That last frame has `more`
+	// More frames of that id follow; until the last of them no piece of another id may come. That last frame has `more`
 	// unset, and its body ends the reply. If the last frame has a status and no body, the pieces are void. All pieces
 	// together are at most HelloResponse.max_message_bytes.
 	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`

@@ -124,7 +124,7 @@ func (*FeedRequest_Head) isFeedRequest_Kind() {}
 
 type FeedOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The same as in HelloRequest: it is 3 now.
+	// The same as in HelloRequest.
 	ProtocolVersion uint32 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// The same as in HelloRequest.
 	LedgerId string `protobuf:"bytes,2,opt,name=ledger_id,json=ledgerId,proto3" json:"ledger_id,omitempty"`

@@ -35,8 +35,8 @@ type FeedServiceClient interface {
 	//
 	//	FAILED_PRECONDITION  PROTOCOL_MISMATCH, LEDGER_MISMATCH, FEED_BEHIND (the ledger's head is behind the sidecar),
 	//	                     FEED_GAP (a position was skipped), FEED_REPEAT (a position came again or out of order)
-	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not the message due here), FEED_BAD_EVENT (an event cannot be decoded or
-	//	                     breaks a rule of the ledger)
+	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (a message of the wrong kind, or out of turn), FEED_BAD_EVENT (an event
+	//	                     cannot be decoded or breaks a rule of the ledger)
 	//	ALREADY_EXISTS       FEED_BUSY (another feed is open)
 	Feed(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FeedRequest, Watermark], error)
 }
@@ -75,8 +75,8 @@ type FeedServiceServer interface {
 	//
 	//	FAILED_PRECONDITION  PROTOCOL_MISMATCH, LEDGER_MISMATCH, FEED_BEHIND (the ledger's head is behind the sidecar),
 	//	                     FEED_GAP (a position was skipped), FEED_REPEAT (a position came again or out of order)
-	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (not the message due here), FEED_BAD_EVENT (an event cannot be decoded or
-	//	                     breaks a rule of the ledger)
+	//	INVALID_ARGUMENT     FEED_BAD_MESSAGE (a message of the wrong kind, or out of turn), FEED_BAD_EVENT (an event
+	//	                     cannot be decoded or breaks a rule of the ledger)
 	//	ALREADY_EXISTS       FEED_BUSY (another feed is open)
 	Feed(grpc.BidiStreamingServer[FeedRequest, Watermark]) error
 	mustEmbedUnimplementedFeedServiceServer()

@@ -26,8 +26,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BurnService does work of a known cost and nothing else. It measures the overhead that a handler's own time has to
-// outweigh.
+// BurnService does work of a known cost and nothing else. Load tests measure with it the overhead that a handler's own
+// time has to outweigh.
 type BurnServiceClient interface {
 	// Hot. The handler uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most
 	// 100000000".
@@ -56,8 +56,8 @@ func (c *burnServiceClient) Burn(ctx context.Context, in *BurnRequest, opts ...g
 // All implementations must embed UnimplementedBurnServiceServer
 // for forward compatibility.
 //
-// BurnService does work of a known cost and nothing else. It measures the overhead that a handler's own time has to
-// outweigh.
+// BurnService does work of a known cost and nothing else. Load tests measure with it the overhead that a handler's own
+// time has to outweigh.
 type BurnServiceServer interface {
 	// Hot. The handler uses work_ns nanoseconds of CPU, then answers. INVALID_ARGUMENT "work_ns: must be at most
 	// 100000000".

@@ -22,8 +22,8 @@ const (
 )
 
 // Every figure is in minor units of `asset`. A figure that does not fit int64 fails the whole call with
-// OUT_OF_RANGE and the message "<field>: does not fit int64" (the first such field in tag order of the first
-// such row); inside, counters may be larger.
+// OUT_OF_RANGE and the message "<field>: does not fit int64". It names the first such field, in tag order, of the first
+// row that has one. Internally counters may be larger.
 type Balance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Asset string                 `protobuf:"bytes,1,opt,name=asset,proto3" json:"asset,omitempty"`
@@ -33,7 +33,7 @@ type Balance struct {
 	DebitsPosted int64 `protobuf:"varint,3,opt,name=debits_posted,json=debitsPosted,proto3" json:"debits_posted,omitempty"`
 	// Credits held minus credits released. Only an `as_of` answer can be negative (through back-dating).
 	CreditsPending int64 `protobuf:"varint,4,opt,name=credits_pending,json=creditsPending,proto3" json:"credits_pending,omitempty"`
-	// Debits held minus debits released, as |amount|. The sign is as above.
+	// Debits held minus debits released, as |amount|. May be negative like credits_pending.
 	DebitsPending int64 `protobuf:"varint,5,opt,name=debits_pending,json=debitsPending,proto3" json:"debits_pending,omitempty"`
 	// credits_posted - debits_posted.
 	Posted int64 `protobuf:"varint,6,opt,name=posted,proto3" json:"posted,omitempty"`

@@ -177,8 +177,8 @@ type Transaction struct {
 	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// The caller's idempotency key: 1-64 bytes of UTF-8, unique in the ledger.
 	TransactionId string `protobuf:"bytes,2,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
-	// Microseconds since 1970-01-01T00:00:00Z, from 0001-01-01 to 9999-12-31. May be earlier than that of the
-	// position before (back-dating). Unset means 0, the epoch itself: the service has no "now".
+	// Microseconds since 1970-01-01T00:00:00Z, from 0001-01-01 to 9999-12-31. The time may be earlier than that of the
+	// previous position (back-dating). Unset means 0, the epoch itself: the service has no "now".
 	OccurredAtUs int64 `protobuf:"varint,3,opt,name=occurred_at_us,json=occurredAtUs,proto3" json:"occurred_at_us,omitempty"`
 	// True if money enters or leaves the ledger. Otherwise the entries sum to zero per asset and phase.
 	External bool `protobuf:"varint,4,opt,name=external,proto3" json:"external,omitempty"`

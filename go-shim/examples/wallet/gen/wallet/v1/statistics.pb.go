@@ -225,7 +225,7 @@ type GetStatisticsResponse struct {
 	DebitSum int64 `protobuf:"varint,4,opt,name=debit_sum,json=debitSum,proto3" json:"debit_sum,omitempty"`
 	// credit_sum - debit_sum.
 	Net int64 `protobuf:"varint,5,opt,name=net,proto3" json:"net,omitempty"`
-	// Smallest signed amount. Absent, like the fields to stddev, if no entry is in the window.
+	// Smallest signed amount. Absent if no entry is in the window, as are max, mean and stddev.
 	Min *int64 `protobuf:"varint,6,opt,name=min,proto3,oneof" json:"min,omitempty"`
 	// Largest signed amount.
 	Max *int64 `protobuf:"varint,7,opt,name=max,proto3,oneof" json:"max,omitempty"`
@@ -516,7 +516,8 @@ func (x *CounterpartyTotal) GetDebitSum() int64 {
 type GetTopCounterpartiesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most `limit`, by credit_sum + debit_sum descending, then by the bytes of the id ascending. Entries without
-	// a counterparty don't count. Only answered rows can be out of range.
+	// a counterparty don't count. Rows that the limit cuts off never cause
+	// OUT_OF_RANGE.
 	Counterparties []*CounterpartyTotal `protobuf:"bytes,1,rep,name=counterparties,proto3" json:"counterparties,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

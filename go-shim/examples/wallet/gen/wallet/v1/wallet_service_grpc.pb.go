@@ -35,7 +35,7 @@ const (
 //
 // A double-entry wallet. Every answer is a pure function of (ledger position, request).
 //
-// The five reads marked hot obey this request metadata:
+// The five reads marked Hot (a sidecar may answer them) obey this request metadata:
 //
 //	x-hotpath-position: want       report the position that answered (any value)
 //	x-hotpath-min-position: N      answer at N or later, and wait within the deadline
@@ -44,8 +44,8 @@ const (
 // N is an unsigned 64-bit decimal; each key may be given once; `at` below `min` is INVALID_ARGUMENT on the `at` key.
 // A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (for an error: in header
 // or trailer) with every status that the ledger decided: OK, INVALID_ARGUMENT, NOT_FOUND and OUT_OF_RANGE. For
-// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. A status without the key
-// comes from the infrastructure.
+// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. If the status of such a
+// request lacks the key, it comes from the infrastructure.
 //
 // Errors, in the order in which they are checked: INVALID_ARGUMENT "<field>: <rule>" (fields in tag order, each field's
 // own rule before rules that compare fields, then x-hotpath-min-position, then x-hotpath-at-position);
@@ -166,7 +166,7 @@ func (c *walletServiceClient) GetTimeSeries(ctx context.Context, in *GetTimeSeri
 //
 // A double-entry wallet. Every answer is a pure function of (ledger position, request).
 //
-// The five reads marked hot obey this request metadata:
+// The five reads marked Hot (a sidecar may answer them) obey this request metadata:
 //
 //	x-hotpath-position: want       report the position that answered (any value)
 //	x-hotpath-min-position: N      answer at N or later, and wait within the deadline
@@ -175,8 +175,8 @@ func (c *walletServiceClient) GetTimeSeries(ctx context.Context, in *GetTimeSeri
 // N is an unsigned 64-bit decimal; each key may be given once; `at` below `min` is INVALID_ARGUMENT on the `at` key.
 // A request that carries any x-hotpath-* key gets x-hotpath-position in its response header (for an error: in header
 // or trailer) with every status that the ledger decided: OK, INVALID_ARGUMENT, NOT_FOUND and OUT_OF_RANGE. For
-// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. A status without the key
-// comes from the infrastructure.
+// INVALID_ARGUMENT, whose text depends on no position, the key names the newest position. If the status of such a
+// request lacks the key, it comes from the infrastructure.
 //
 // Errors, in the order in which they are checked: INVALID_ARGUMENT "<field>: <rule>" (fields in tag order, each field's
 // own rule before rules that compare fields, then x-hotpath-min-position, then x-hotpath-at-position);
