@@ -126,15 +126,6 @@ impl Model for Counter {
         }
     }
 
-    // The engine moves a costly read to another thread, so that quick ones need not wait. A scan of a map takes some 10
-    // units an entry.
-    fn cost(state: &Counters, query: &Query) -> usize {
-        match query {
-            Query::Get(_) => 0,
-            Query::List(_) => 10 * state.values.len(),
-        }
-    }
-
     fn gauges(state: &Counters) -> Vec<(&'static str, &'static str, u64)> {
         vec![("counters", "Counters touched", state.values.len() as u64)]
     }
