@@ -42,5 +42,4 @@
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
 //	trace.go, status.go, creds.go             trace context, statuses, sockets
 //	front_door.go, door.go                    the settings and the policy of the spliced door
-
 package shim
