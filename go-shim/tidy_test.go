@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"internal/transport":       {"internal/wire"},
 	"internal/transport/lane":  {generatedCode, "internal/backoff", "internal/ratelog", "internal/transport", "internal/wire"},
 	"internal/transport/unary": {"codec", "internal/transport", "position"},
-	"internal/wire":            {"internal/quiet"},
+	"internal/wire":            {"internal/h2", "internal/quiet"},
 	"metrics":                  {},
 	"position":                 {},
 	"shimprom":                 {"metrics"},

@@ -23,13 +23,23 @@ const (
 	HTTP11Required
 )
 
+func (c ErrCode) String() string {
+	names := [...]string{"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT",
+		"STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR",
+		"ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("error code %d", uint32(c))
+}
+
 // Error is a peer's breach that ends the connection: GOAWAY with Code.
 type Error struct {
 	Code ErrCode
 	Text string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("h2: %s (error code %d)", e.Text, e.Code) }
+func (e *Error) Error() string { return fmt.Sprintf("HTTP/2: %s (%v)", e.Text, e.Code) }
 
 // Errors of frames.
 var (

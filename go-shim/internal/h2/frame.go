@@ -1,11 +1,17 @@
-// Package h2 holds the parts of HTTP/2 that the front door reads and writes itself: frames (RFC 9113) and a decoder of
-// request header blocks (RFC 7541) that says at once what a block means to gRPC.
+// Package h2 holds the parts of HTTP/2 that the front door and the lanes read and write themselves: frames (RFC 9113) and
+// a decoder of request header blocks (RFC 7541) that says at once what a block means to gRPC.
 //
 // Nothing here does I/O or takes a lock. grpc-go and golang.org/x/net/http2 are the measure: what this package calls
 // plain is what they would take without a word, and what they would refuse is handed to them as it came.
 package h2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Preface is what a client sends first.
+const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // HeaderLen is the length of a frame's header.
 const HeaderLen = 9
@@ -26,6 +32,15 @@ const (
 	WindowUpdate
 	Continuation
 )
+
+func (t Type) String() string {
+	names := [...]string{"DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY",
+		"WINDOW_UPDATE", "CONTINUATION"}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return fmt.Sprintf("frame type %d", uint8(t))
+}
 
 // Flags are the flags of a frame; what a bit means depends on the frame's type.
 type Flags uint8

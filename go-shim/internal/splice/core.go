@@ -8,7 +8,6 @@ import (
 )
 
 const (
-	preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	// maxFrame is the longest payload that anybody sends: grpc-go never allows its clients more.
 	maxFrame = 16384
 	// defaultWindow is HTTP/2's.
@@ -107,9 +106,9 @@ func (c *Core) server() *buffer {
 // FromClient takes the client's bytes and returns how many it used: those of an unfinished frame must be given again.
 func (c *Core) FromClient(b []byte) int {
 	used := 0
-	if c.preface < len(preface) && !c.blind {
-		used = min(len(b), len(preface)-c.preface)
-		c.blind = string(b[:used]) != preface[c.preface:c.preface+used]
+	if c.preface < len(h2.Preface) && !c.blind {
+		used = min(len(b), len(h2.Preface)-c.preface)
+		c.blind = string(b[:used]) != h2.Preface[c.preface:c.preface+used]
 		c.preface += used
 		c.passToServer(b[:used])
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/h2"
 	"hotpath.dev/go-shim/internal/quiet"
 )
 
@@ -128,9 +129,9 @@ func TestMessagesAllocateNothing(t *testing.T) {
 	}
 	next[*http2.MetaHeadersFrame](p)
 	p.respond(1)
-	reply := append(frame{length: prefixLen + 100, stream: 1}.append(nil), prefixed(make([]byte, 100))...)
+	reply := append(h2.Frame{Length: prefixLen + 100, Stream: 1}.Append(nil), prefixed(make([]byte, 100))...)
 	request := make([]byte, len(reply))
-	update := make([]byte, headerLen+4)
+	update := make([]byte, h2.HeaderLen+4)
 	n := 0
 	if allocs := testing.AllocsPerRun(200, func() {
 		c.mu.Lock()

@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"hotpath.dev/go-shim/internal/h2"
 )
 
 // head is what gRPC means by a response's headers or trailers.
@@ -96,13 +97,13 @@ func httpCode(text string) codes.Code {
 	}
 }
 
-func resetCode(code http2.ErrCode) codes.Code {
+func resetCode(code h2.ErrCode) codes.Code {
 	switch code {
-	case http2.ErrCodeRefusedStream:
+	case h2.RefusedStream:
 		return codes.Unavailable
-	case http2.ErrCodeCancel:
+	case h2.Cancel:
 		return codes.Canceled
-	case http2.ErrCodeEnhanceYourCalm:
+	case h2.EnhanceYourCalm:
 		return codes.ResourceExhausted
 	default:
 		return codes.Internal

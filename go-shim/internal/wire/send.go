@@ -3,7 +3,7 @@ package wire
 import (
 	"encoding/binary"
 
-	"golang.org/x/net/http2"
+	"hotpath.dev/go-shim/internal/h2"
 )
 
 // turns is how often in a row one caller of Flush writes. Others may have something to send all the time.
@@ -143,11 +143,11 @@ func (s *Stream) appendData(out []byte) ([]byte, bool) {
 		return out, false
 	}
 	body := s.message[:int(n)-prefix]
-	f := frame{length: int(n), kind: http2.FrameData, stream: s.id}
+	f := h2.Frame{Length: int(n), Type: h2.Data, Stream: s.id}
 	if s.finished && len(body) == len(s.message) {
-		f.flags = http2.FlagDataEndStream
+		f.Flags = h2.FlagEndStream
 	}
-	out = f.append(out)
+	out = f.Append(out)
 	if !s.prefixed {
 		out = binary.BigEndian.AppendUint32(append(out, 0), uint32(len(s.message)))
 		s.prefixed = true

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/internal/h2"
 )
 
 // Handler is a stream's user.
@@ -78,8 +79,8 @@ func (c *Conn) Open(call Call) (*Stream, error) {
 	}
 	s.id, s.window = c.nextID, c.peerWindow
 	c.nextID += 2
-	f := frame{length: len(block), kind: http2.FrameHeaders, flags: http2.FlagHeadersEndHeaders, stream: s.id}
-	c.control = append(f.append(c.control), block...)
+	f := h2.Frame{Length: len(block), Type: h2.Headers, Flags: h2.FlagEndHeaders, Stream: s.id}
+	c.control = append(f.Append(c.control), block...)
 	c.streams = append(c.streams, s)
 	c.mu.Unlock()
 	c.Flush()
@@ -124,7 +125,7 @@ func (s *Stream) cancel(cause error) {
 		return
 	}
 	s.cause, s.loaded = cause, false
-	c.control = appendReset(c.control, s.id, http2.ErrCodeCancel)
+	c.control = h2.AppendRST(c.control, s.id, h2.Cancel)
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader; a closed connection has no need of it
 }
 

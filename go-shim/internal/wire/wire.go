@@ -19,15 +19,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"hotpath.dev/go-shim/internal/h2"
 	"hotpath.dev/go-shim/internal/quiet"
 )
 
 const (
 	// readBytes is the buffer of a connection. It must hold a whole frame.
-	readBytes = 2 * (maxFrame + headerLen)
+	readBytes = 2 * (maxFrame + h2.HeaderLen)
 	// maxControl bounds what the peer makes us say while it doesn't read.
 	maxControl = 64 << 10
 	// keptBytes is the longest buffer that is kept for the next write.
@@ -70,7 +70,7 @@ type Conn struct {
 	decoder   *hpack.Decoder
 	fields    []hpack.HeaderField
 	block     []byte
-	headersOf frame
+	headersOf h2.Frame
 
 	mu      sync.Mutex
 	streams []*Stream
@@ -105,10 +105,10 @@ func New(conn net.Conn, cfg Config) *Conn {
 	c.try, _ = conn.(quiet.TryWriter)
 	c.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) { c.fields = append(c.fields, f) })
 	c.decoder.SetMaxStringLength(maxHeaderBytes)
-	c.control = append(c.control, http2.ClientPreface...)
-	c.control = appendSettings(c.control, http2.Setting{ID: http2.SettingEnablePush, Val: 0},
-		http2.Setting{ID: http2.SettingInitialWindowSize, Val: cfg.StreamWindow})
-	c.control = appendWindowUpdate(c.control, 0, cfg.ConnWindow-firstWindow)
+	c.control = append(c.control, h2.Preface...)
+	c.control = h2.AppendSettings(c.control, h2.Setting{ID: h2.SettingEnablePush, Value: 0},
+		h2.Setting{ID: h2.SettingInitialWindowSize, Value: cfg.StreamWindow})
+	c.control = h2.AppendWindowUpdate(c.control, 0, cfg.ConnWindow-firstWindow)
 	c.mu.Lock()
 	c.timer = time.AfterFunc(cfg.PingEvery, c.keepAlive)
 	c.mu.Unlock()
@@ -167,17 +167,17 @@ func (c *Conn) read() {
 			err = nil
 		}
 		rest := buffer[:held+n]
-		for err == nil && len(rest) >= headerLen {
-			f := parseFrame(rest)
-			if f.length > maxFrame {
-				err = violated(http2.ErrCodeFrameSize, "a frame of %d bytes", f.length)
+		for err == nil && len(rest) >= h2.HeaderLen {
+			f := h2.ParseFrame(rest)
+			if f.Length > maxFrame {
+				err = violated(h2.FrameSizeError, "a frame of %d bytes", f.Length)
 				break
 			}
-			if len(rest) < headerLen+f.length {
+			if len(rest) < h2.HeaderLen+f.Length {
 				break
 			}
-			err = c.frame(f, rest[headerLen:headerLen+f.length])
-			rest = rest[headerLen+f.length:]
+			err = c.frame(f, rest[h2.HeaderLen:h2.HeaderLen+f.Length])
+			rest = rest[h2.HeaderLen+f.Length:]
 		}
 		held = copy(buffer, rest)
 		if err != nil {
@@ -193,9 +193,9 @@ func (c *Conn) read() {
 
 // over ends the connection and then all streams.
 func (c *Conn) over(err error) {
-	if wrong := (*violation)(nil); errors.As(err, &wrong) {
+	if wrong := (*h2.Error)(nil); errors.As(err, &wrong) {
 		c.mu.Lock()
-		c.control = appendGoAway(c.control, wrong.code)
+		c.control = h2.AppendGoAway(c.control, 0, wrong.Code, nil)
 		c.mu.Unlock()
 		c.Flush()
 	}
@@ -251,7 +251,7 @@ func (c *Conn) keepAlive() {
 		c.timer.Reset(c.cfg.PingEvery - idle)
 	default:
 		c.pinged = now
-		c.control = appendPing(c.control, 0, [8]byte{})
+		c.control = h2.AppendPing(c.control, false, [8]byte{})
 		c.timer.Reset(min(c.cfg.PingEvery, c.cfg.PingTimeout))
 	}
 	c.mu.Unlock()

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"hotpath.dev/go-shim/internal/h2"
 )
 
 func TestUnaryCall(t *testing.T) {
@@ -260,21 +262,21 @@ func TestWhatEndsAConnection(t *testing.T) {
 		raw  []byte
 		code http2.ErrCode
 	}{
-		"long frame":          {frame{length: maxFrame + 1, kind: http2.FrameData, stream: 1}.append(nil), http2.ErrCodeFrameSize},
-		"idle stream":         {frame{kind: http2.FrameData, stream: 9}.append(nil), http2.ErrCodeProtocol},
-		"push":                {frame{kind: http2.FramePushPromise, stream: 1}.append(nil), http2.ErrCodeProtocol},
-		"bad HPACK":           {append(frame{length: 1, kind: http2.FrameHeaders, flags: 4, stream: 1}.append(nil), 0x80), http2.ErrCodeCompression},
-		"padding":             {append(frame{length: 2, kind: http2.FrameData, flags: 8, stream: 1}.append(nil), 9, 9), http2.ErrCodeProtocol},
-		"amid a block":        {append(frame{length: 1, kind: http2.FrameHeaders, stream: 1}.append(nil), append([]byte{0x88}, appendPing(nil, 0, [8]byte{})...)...), http2.ErrCodeProtocol},
-		"lone CONTINUATION":   {frame{kind: http2.FrameContinuation, stream: 1}.append(nil), http2.ErrCodeProtocol},
-		"no increment":        {appendWindowUpdate(nil, 0, 0), http2.ErrCodeFlowControl},
-		"overflow":            {appendWindowUpdate(nil, 1, maxWindow), http2.ErrCodeFlowControl},
-		"short PING":          {append(frame{length: 1, kind: http2.FramePing}.append(nil), 0), http2.ErrCodeFrameSize},
-		"short GOAWAY":        {append(frame{length: 1, kind: http2.FrameGoAway}.append(nil), 0), http2.ErrCodeFrameSize},
-		"odd SETTINGS":        {append(frame{length: 1, kind: http2.FrameSettings}.append(nil), 0), http2.ErrCodeFrameSize},
-		"frame size":          {appendSettings(nil, http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1}), http2.ErrCodeProtocol},
-		"window size":         {appendSettings(nil, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31}), http2.ErrCodeFlowControl},
-		"the window is spent": {append(frame{length: 9, kind: http2.FrameData, stream: 1}.append(nil), make([]byte, 9)...), http2.ErrCodeFlowControl},
+		"long frame":          {h2.Frame{Length: maxFrame + 1, Type: h2.Data, Stream: 1}.Append(nil), http2.ErrCodeFrameSize},
+		"idle stream":         {h2.Frame{Type: h2.Data, Stream: 9}.Append(nil), http2.ErrCodeProtocol},
+		"push":                {h2.Frame{Type: h2.PushPromise, Stream: 1}.Append(nil), http2.ErrCodeProtocol},
+		"bad HPACK":           {append(h2.Frame{Length: 1, Type: h2.Headers, Flags: 4, Stream: 1}.Append(nil), 0x80), http2.ErrCodeCompression},
+		"padding":             {append(h2.Frame{Length: 2, Type: h2.Data, Flags: 8, Stream: 1}.Append(nil), 9, 9), http2.ErrCodeProtocol},
+		"amid a block":        {append(h2.Frame{Length: 1, Type: h2.Headers, Stream: 1}.Append(nil), append([]byte{0x88}, h2.AppendPing(nil, false, [8]byte{})...)...), http2.ErrCodeProtocol},
+		"lone CONTINUATION":   {h2.Frame{Type: h2.Continuation, Stream: 1}.Append(nil), http2.ErrCodeProtocol},
+		"no increment":        {h2.AppendWindowUpdate(nil, 0, 0), http2.ErrCodeFlowControl},
+		"overflow":            {h2.AppendWindowUpdate(nil, 1, maxWindow), http2.ErrCodeFlowControl},
+		"short PING":          {append(h2.Frame{Length: 1, Type: h2.Ping}.Append(nil), 0), http2.ErrCodeFrameSize},
+		"short GOAWAY":        {append(h2.Frame{Length: 1, Type: h2.GoAway}.Append(nil), 0), http2.ErrCodeFrameSize},
+		"odd SETTINGS":        {append(h2.Frame{Length: 1, Type: h2.Settings}.Append(nil), 0), http2.ErrCodeFrameSize},
+		"frame size":          {h2.AppendSettings(nil, h2.Setting{ID: h2.SettingMaxFrameSize, Value: 1}), http2.ErrCodeProtocol},
+		"window size":         {h2.AppendSettings(nil, h2.Setting{ID: h2.SettingInitialWindowSize, Value: 1 << 31}), http2.ErrCodeFlowControl},
+		"the window is spent": {append(h2.Frame{Length: 9, Type: h2.Data, Stream: 1}.Append(nil), make([]byte, 9)...), http2.ErrCodeFlowControl},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, p := connect(t, func(cfg *Config) {
