@@ -143,3 +143,19 @@ func TestSettings(t *testing.T) {
 		t.Errorf("settings of a refused frame were told: %v", got)
 	}
 }
+
+func TestNamesAreThoseOfNetHTTP2(t *testing.T) {
+	for frame := Data; frame <= Continuation; frame++ {
+		if want := http2.FrameType(frame).String(); frame.String() != want {
+			t.Errorf("frame %d is %v, want %s", uint8(frame), frame, want)
+		}
+	}
+	for code := NoError; code <= HTTP11Required; code++ {
+		if want := http2.ErrCode(code).String(); code.String() != want {
+			t.Errorf("code %d is %v, want %s", uint32(code), code, want)
+		}
+	}
+	if Type(77).String() != "frame type 77" || ErrCode(77).String() != "error code 77" {
+		t.Errorf("others are %v and %v", Type(77), ErrCode(77))
+	}
+}
