@@ -1,4 +1,5 @@
-//! Collects the mistakes of a scenario with their lines, so that all are reported at once.
+//! Collects the mistakes of a scenario with their lines, so that all are reported at once. `workload::unknown` finds the
+//! known word that is nearest to an unknown one.
 
 use crate::error::{Error, Kind};
 use std::collections::HashMap;

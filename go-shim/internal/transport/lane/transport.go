@@ -9,6 +9,9 @@
 // function call (post.go). All frames that gather until somebody flushes leave as one message. A full lane accepts no
 // more requests. When all lanes are full, the caller learns so at once. A lane that breaks, or whose peer breaks a
 // rule, fails its callers at once and is opened again; the other lanes go on. The states of a slot are in slab.go.
+//
+// transport.go picks the lane, call.go sends what fits no lane to Config.Large, post.go is the way without a waiting
+// goroutine, frame.go has the bounds of frames, and pieces.go joins long replies.
 package lane
 
 import (

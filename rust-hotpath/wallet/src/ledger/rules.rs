@@ -1,4 +1,5 @@
-//! The rules for ids, assets, amounts and times, which hold in entries as well as in requests.
+//! The rules for ids, assets, amounts and times, which hold in entries as well as in requests. Rules that need the ledger,
+//! such as that of releases, are in `apply`.
 
 /// The largest amount of one entry, in minor units, of either sign.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
