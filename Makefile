@@ -151,8 +151,8 @@ check-generated: ## Fail if the committed Go code is not what proto/ generates
 golden: ## Rewrite proto/golden/ from the legacy Go service
 	cd go-shim/examples && go test ./wallet/golden -update
 
-package: ## The engine as cargo would publish it, in target/package
-	cargo package -p hotpath --locked --no-verify --allow-dirty
+package: ## The engine as cargo would publish it, built from its package, in target/package
+	cargo package -p hotpath --locked --allow-dirty
 
 deny: ## Licences, sources and known vulnerabilities of the dependencies
 	.ci/deny
