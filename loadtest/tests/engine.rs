@@ -424,18 +424,16 @@ fn hundreds_of_idle_connections_are_opened_and_held() {
 
 #[test]
 fn what_cannot_be_opened_says_why() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Tcp(listener.local_addr().unwrap());
-    drop(listener);
+    let address = Address::Tcp(closed_port());
     let error = connect(&address, Traffic::new(vec![(ECHO, vec![])]), options()).unwrap_err();
     assert_eq!(error.kind(), Kind::Target);
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert!(error.to_string().contains("efused"), "{error}");
 }
 
+/// Nobody listens on port 1, and no system gives it to who asks for a free port.
 fn closed_port() -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    "127.0.0.1:1".parse().unwrap()
 }
 
 fn named(all: Vec<std::net::SocketAddr>) -> Address {
