@@ -258,10 +258,8 @@ impl<M: Model> Engine<M> {
 impl Connections {
     /// Hands connections to the threads that serve them, until draining.
     async fn accept<M: Model>(self, mut listener: Listener, dispatch: Dispatch<M>) {
-        let rules = front::Rules {
-            paths: front::paths::<M>(),
-            header_bytes: self.bounds.header_bytes,
-        };
+        let lanes = dispatch.exchange().is_some();
+        let rules = front::Rules::new::<M>(self.bounds.header_bytes, lanes);
         loop {
             let arrival = tokio::select! {
                 () = self.shutdown.draining() => return,
@@ -307,8 +305,12 @@ async fn serve<M: Model>(
             listen::serve(connection, dispatch, shutdown.draining()).await;
         }
         Front::Spliced => {
-            let (bare, core) = (arrival.bare(bounds)?, Arc::clone(dispatch.core()));
-            front::serve(bare, rules, core, dispatch, shutdown.draining()).await;
+            let below = front::Below {
+                core: Arc::clone(dispatch.core()),
+                exchange: dispatch.exchange().cloned(),
+            };
+            let bare = arrival.bare(bounds)?;
+            front::serve(bare, rules, below, dispatch, shutdown.draining()).await;
         }
     }
     Ok(())

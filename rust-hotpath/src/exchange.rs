@@ -4,8 +4,8 @@
 //! one version and sends one message of replies. A request that cannot be answered at once leaves the lane: it waits
 //! for its position in a task, or another thread reads for it, while the lane answers the cheap requests behind it.
 //!
-//! Start with `lane`, which has a picture of a lane's states. `docs/exchange.md` explains both sides and the
-//! measurements.
+//! Start with `lane`, which has a picture of a lane's states. It knows no connection: `stream` carries a lane over hyper,
+//! and the front carries it in its own frames. `docs/exchange.md` explains both sides and the measurements.
 
 mod counts;
 mod frame;
@@ -14,10 +14,13 @@ mod lane;
 mod late;
 mod long;
 mod reply;
+mod stream;
 
 pub use counts::Counts;
 pub use frame::{Cursor, Item, RequestFrame};
 pub use inbox::Pieces;
+pub(crate) use inbox::{Came, Source};
+pub(crate) use lane::{Lane, Said};
 pub use reply::{Open, Replies};
 
 use crate::{
@@ -28,8 +31,8 @@ use crate::{
     shutdown::Shutdown,
 };
 use hyper::http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
-use lane::Lane;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
+use stream::Stream;
 use tonic::body::Body;
 
 /// Path of the service's one method.
@@ -71,12 +74,18 @@ impl<M: Model> Exchange<M> {
                 error.status().into_http()
             }
             Ok(place) => {
-                let mut response = Response::new(Body::new(Lane::new(place, request.into_body())));
+                let stream = Stream::new(place, request.into_body());
+                let mut response = Response::new(Body::new(stream));
                 let headers = response.headers_mut();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
                 response
             }
         }
+    }
+
+    /// Opens a lane for a front that has judged the call itself. Without a place there is none, and [`Self::call`] says why.
+    pub(crate) fn open(&self) -> Option<Lane<M>> {
+        self.admit().ok().map(Lane::new)
     }
 
     /// The counts of all lanes.

@@ -1,11 +1,13 @@
-//! The front of each connection: hot unary calls are parsed, answered and written below hyper, on the thread that serves the
-//! connection. All else passes to hyper on the same connection, and back.
+//! The front of each connection: hot unary calls and lanes are parsed, answered and written below hyper, on the thread that
+//! serves the connection. All else passes to hyper on the same connection, and back.
 //!
 //! ```text
 //!  connection ── the socket and the time ─┬─> splice ─┬─ frame, hpack (meaning, table, huffman): what the client says
+//!                                         │           ├─ inbound: what has come on a lane and was not taken
 //!                                         │           ├─ windows: who may send what, and what is held
 //!                                         │           └─ reply: header blocks towards the client
 //!                                         ├─> serve::core: the answers
+//!                                         ├─> exchange: what lanes say
 //!                                         └─> inner: hyper over a pipe in memory
 //! ```
 //!
@@ -16,6 +18,7 @@ mod connection;
 mod frame;
 mod hpack;
 mod huffman;
+mod inbound;
 mod inner;
 mod meaning;
 mod reply;
@@ -23,7 +26,12 @@ mod splice;
 mod table;
 mod windows;
 
-use crate::{listen::Bare, model::Model, serve::Core};
+use crate::{
+    exchange::{self, Exchange},
+    listen::Bare,
+    model::Model,
+    serve::Core,
+};
 use connection::{End, Session};
 use hyper::{
     body::{Body, Incoming},
@@ -35,12 +43,20 @@ use inner::Inner;
 pub(crate) use splice::Rules;
 use std::{error::Error, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-/// Serves a connection until it ends: hot calls by `core`, all others by `service`. Once `draining` completes, the connection
-/// accepts no more requests and ends with the last one.
+/// What answers below hyper.
+pub(crate) struct Below<M: Model> {
+    /// Hot calls.
+    pub(crate) core: Arc<Core<M>>,
+    /// Lanes, where there are any.
+    pub(crate) exchange: Option<Exchange<M>>,
+}
+
+/// Serves a connection until it ends: hot calls and lanes by `below`, all others by `service`. Once `draining` completes, the
+/// connection accepts no more requests and ends with the last one.
 pub(crate) async fn serve<M, S, B>(
     bare: Bare,
     rules: Rules,
-    core: Arc<Core<M>>,
+    below: Below<M>,
     service: S,
     draining: impl Future<Output = ()>,
 ) where
@@ -53,7 +69,7 @@ pub(crate) async fn serve<M, S, B>(
     let settings = crate::listen::settings_below(rules.header_bytes);
     let begin =
         move || Inner::new(|pipe| Box::pin(settings.serve_connection(TokioIo::new(pipe), service)));
-    let mut session = Session::new(bare, core, rules, begin);
+    let mut session = Session::new(bare, below, rules, begin);
     let (mut draining, mut is_draining) = (pin!(draining), false);
     let end = poll_fn(|cx| {
         if !is_draining && draining.as_mut().poll(cx).is_ready() {
@@ -76,10 +92,18 @@ pub(crate) async fn serve<M, S, B>(
     }
 }
 
-/// Paths of a model's hot methods, by their index.
-pub(crate) fn paths<M: Model>() -> Arc<meaning::Paths> {
-    let paths = M::METHODS.iter();
-    paths
-        .map(|method| format!("/{}/{method}", M::SERVICE))
-        .collect()
+impl Rules {
+    /// The rules for a model's hot methods, and for lanes if there are any.
+    pub(crate) fn new<M: Model>(header_bytes: u32, lanes: bool) -> Self {
+        let methods = M::METHODS
+            .iter()
+            .map(|method| format!("/{}/{method}", M::SERVICE));
+        let lane = lanes.then_some(M::METHODS.len());
+        let paths = methods.chain(lane.map(|_| exchange::PATH.to_owned()));
+        Self {
+            paths: paths.collect(),
+            lane,
+            header_bytes,
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub struct Config {
 pub enum Front {
     /// Hyper alone.
     Stock,
-    /// Hot calls are answered below hyper, which serves all else.
+    /// Hot calls and lanes are served below hyper, which serves all else.
     Spliced,
 }
 
@@ -164,7 +164,7 @@ impl Config {
                 "front",
                 "KIND",
                 "stock",
-                "stock or spliced: whether hot calls are answered below HTTP/2's library",
+                "stock or spliced: whether hot calls and lanes are served below HTTP/2's library",
             ),
         ],
     };

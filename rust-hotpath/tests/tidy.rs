@@ -71,7 +71,10 @@ const MAY_USE: Table = &[
         "exchange",
         &["error", "limits", "model", "serve", "shutdown", "view"],
     ),
-    ("front", &["limits", "listen", "model", "serve", "view"]),
+    (
+        "front",
+        &["exchange", "limits", "listen", "model", "serve", "view"],
+    ),
     (
         "control",
         &[

@@ -44,6 +44,11 @@ impl<M: Model> Dispatch<M> {
     pub(super) fn core(&self) -> &Arc<Core<M>> {
         self.serve.core()
     }
+
+    /// What serves lanes, where there are any.
+    pub(super) fn exchange(&self) -> Option<&Exchange<M>> {
+        self.exchange.as_ref()
+    }
 }
 
 impl<M: Model> Clone for Dispatch<M> {

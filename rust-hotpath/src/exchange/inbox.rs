@@ -6,17 +6,22 @@ use crate::{
     serve::PREFIX,
 };
 use bytes::{Buf as _, Bytes, BytesMut};
-use hyper::body::Body as _;
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-use tonic::body::Body;
+use std::task::{Context, Poll, ready};
 
-/// The incoming messages of one stream.
-pub(super) struct Inbox {
-    body: Body,
-    pieces: Pieces,
+/// Where the bytes of a lane's requests come from.
+pub(crate) trait Source {
+    /// What comes next. Bytes that are handed out here have been taken: the peer may send as many more.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Came>;
+}
+
+/// What comes next on a lane.
+pub(crate) enum Came {
+    /// Bytes of messages, cut anywhere.
+    Bytes(Bytes),
+    /// The peer has ended its side.
+    End,
+    /// The stream broke off.
+    Lost(Error),
 }
 
 /// Received bytes that are no whole message yet. A message that arrives in one piece is passed on without a copy.
@@ -25,44 +30,6 @@ pub struct Pieces {
     chunk: Bytes,
     /// Used when a message arrives in several pieces; `chunk` is empty then.
     joined: BytesMut,
-}
-
-impl Inbox {
-    pub(super) fn new(body: Body) -> Self {
-        Self {
-            body,
-            pieces: Pieces::default(),
-        }
-    }
-
-    /// The next message, or `None` once the peer has ended its side.
-    pub(super) fn poll_message(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Error>> {
-        loop {
-            if let Some(message) = self.pieces.next()? {
-                return Poll::Ready(Ok(Some(message)));
-            }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                None if self.pieces.is_empty() => return Poll::Ready(Ok(None)),
-                None => {
-                    let text = "ExchangeRequest: the stream ends within a message";
-                    return Poll::Ready(Err(Error::new(Kind::Argument, text)));
-                }
-                Some(Err(status)) => {
-                    let lost = Error::new(Kind::LaneLost, "the lane broke off");
-                    return Poll::Ready(Err(lost.because(status)));
-                }
-                Some(Ok(frame)) => {
-                    // Trailers of a request have no meaning.
-                    if let Ok(data) = frame.into_data() {
-                        self.pieces.push(data);
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl Pieces {
@@ -118,6 +85,28 @@ impl Pieces {
         };
         message.advance(PREFIX);
         Ok(Some(message))
+    }
+
+    /// The next message of `source`, or `None` once the peer has ended its side.
+    pub(super) fn poll_message(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(message) = self.next()? {
+                return Poll::Ready(Ok(Some(message)));
+            }
+            match ready!(source.poll_next(cx)) {
+                Came::Bytes(data) => self.push(data),
+                Came::End if self.is_empty() => return Poll::Ready(Ok(None)),
+                Came::End => {
+                    let text = "ExchangeRequest: the stream ends within a message";
+                    return Poll::Ready(Err(Error::new(Kind::Argument, text)));
+                }
+                Came::Lost(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 
     /// Whether the stream may end here.

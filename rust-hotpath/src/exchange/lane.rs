@@ -1,13 +1,13 @@
-//! One lane of the exchange: the response body that answers a request body.
+//! One lane of the exchange.
 //!
-//! The connection polls the lane for the next message of replies (`poll_frame`), and that call does all the work. A
+//! Whoever carries the lane polls it for the next message of replies (`poll`), and that call does all the work. A
 //! request takes one of these ways:
 //!
 //! ```text
-//!  request body
-//!    │ messages
-//!    v
-//!  Inbox ──> Batch ── answered at once ─────────────────────────> Replies ──> response body
+//!  Source
+//!    │ bytes
+//!    v      messages
+//!  Pieces ──> Batch ── answered at once ────────────────────────> Replies ──> Said::Message
 //!            frames ├ the reply is long ───> Longs: pieces ───────>│
 //!                   ├ expensive ───────────> Late: on a thread ───>│
 //!                   └ position not reached > Late: in a task ─────>│
@@ -19,7 +19,7 @@
 //! ```text
 //!            the peer ends its side,            Batch, Late and Longs            no replies
 //!            or the process drains              are empty                        are left
-//!  reading ───────────────────────────> closed ───────────────────────> ended ──────────────> over
+//!  reading ───────────────────────────> closed ───────────────────────> ended ──────────────> Said::End
 //!     │                                   │                              ^
 //!     └───────────────────────────────────┴──────────────────────────────┘
 //!          the peer breaks a rule, or the stream breaks off; Late and Longs are dropped
@@ -28,12 +28,12 @@
 //! * reading: `closed` is `None`.
 //! * closed: `closed` says why. The lane reads nothing more, and still answers what is in flight.
 //! * ended: `end` holds the status of the lane, which leaves as trailers after the last replies.
-//! * over: the trailers have left.
+//! * after `Said::End` nobody polls the lane.
 
 use super::{
     Place, draining,
     frame::{Cursor, Item, RequestFrame},
-    inbox::Inbox,
+    inbox::{Pieces, Source},
     late::{Done, Entry, Late, Owned},
     long::{Long, Longs},
     reply::Replies,
@@ -46,24 +46,20 @@ use crate::{
     view::Resolved,
 };
 use bytes::Bytes;
-use hyper::{
-    body::{Body as HttpBody, Frame},
-    http::{HeaderMap, HeaderValue},
-};
+use hyper::http::{HeaderMap, HeaderValue};
 use std::{
     collections::HashSet,
-    convert::Infallible,
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
     time::Instant,
 };
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status};
 
 /// A lane; see the states above.
-pub(super) struct Lane<M: Model> {
+pub(crate) struct Lane<M: Model> {
     place: Place<M>,
-    inbox: Inbox,
+    pieces: Pieces,
     batch: Option<Batch>,
     /// Ids of the batch: all requests of a message count as in flight at once.
     ids: HashSet<u64, ahash::RandomState>,
@@ -74,7 +70,14 @@ pub(super) struct Lane<M: Model> {
     /// Set once the lane reads nothing more, with the reason.
     closed: Option<Closed>,
     end: Option<Result<(), Error>>,
-    over: bool,
+}
+
+/// What a lane says next.
+pub(crate) enum Said {
+    /// A message of replies, which is in [`Lane::message`].
+    Message,
+    /// The trailers, after which it says nothing more.
+    End(HeaderMap),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +98,11 @@ struct Batch {
 }
 
 impl<M: Model> Lane<M> {
-    pub(super) fn new(place: Place<M>, requests: Body) -> Self {
+    pub(super) fn new(place: Place<M>) -> Self {
         let shutdown = place.0.shutdown.clone();
         Self {
             place,
-            inbox: Inbox::new(requests),
+            pieces: Pieces::default(),
             batch: None,
             ids: HashSet::default(),
             late: Late::new(),
@@ -108,19 +111,40 @@ impl<M: Model> Lane<M> {
             drain: Box::pin(async move { shutdown.draining().await }),
             closed: None,
             end: None,
-            over: false,
         }
     }
 
+    /// What the lane says next. Also pending if all that has come is late.
+    pub(crate) fn poll(&mut self, source: &mut impl Source, cx: &mut Context<'_>) -> Poll<Said> {
+        if self.end.is_none() {
+            let worked = self.work(source, cx);
+            self.finish(worked);
+        }
+        if self.replies.finish() {
+            return Poll::Ready(Said::Message);
+        }
+        let Some(end) = self.end.take() else {
+            return Poll::Pending;
+        };
+        // Nobody can use what is still late.
+        (self.late, self.longs) = (Late::new(), Longs::default());
+        Poll::Ready(Said::End(trailers(end)))
+    }
+
+    /// The message that [`Self::poll`] has told of, with its prefix. Whoever sends it empties this buffer, or takes it.
+    pub(crate) fn message(&mut self) -> &mut Vec<u8> {
+        self.replies.buffer()
+    }
+
     /// Replies to everything that can be answered now, up to one message of replies.
-    fn work(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+    fn work(&mut self, source: &mut impl Source, cx: &mut Context<'_>) -> Result<(), Error> {
         self.collect(cx);
         if self.closed.is_none() && self.drain.as_mut().poll(cx).is_ready() {
             self.closed = Some(Closed::ByDrain);
         }
         let began = Instant::now();
         while !self.replies.is_full() {
-            if self.batch.is_none() && self.poll_batch(cx)?.is_pending() {
+            if self.batch.is_none() && self.poll_batch(source, cx)?.is_pending() {
                 break;
             }
             let now = self.answer_batch()?;
@@ -144,7 +168,11 @@ impl<M: Model> Lane<M> {
     }
 
     /// Makes the next message the batch. Also pending if no message will come any more.
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
+    fn poll_batch(
+        &mut self,
+        source: &mut impl Source,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Error> {
         if self.closed.is_some() {
             return Ok(Poll::Pending);
         }
@@ -152,7 +180,7 @@ impl<M: Model> Lane<M> {
         let Poll::Ready(coop) = tokio::task::coop::poll_proceed(cx) else {
             return Ok(Poll::Pending);
         };
-        let Poll::Ready(message) = self.inbox.poll_message(cx)? else {
+        let Poll::Ready(message) = self.pieces.poll_message(source, cx)? else {
             return Ok(Poll::Pending);
         };
         coop.made_progress();
@@ -418,39 +446,6 @@ impl<M: Model> Lane<M> {
                 self.end = Some(Err(draining()));
             }
         }
-    }
-}
-
-impl<M: Model> HttpBody for Lane<M> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let lane = &mut *self;
-        if lane.over {
-            return Poll::Ready(None);
-        }
-        if lane.end.is_none() {
-            let worked = lane.work(cx);
-            lane.finish(worked);
-        }
-        if let Some(message) = lane.replies.take() {
-            return Poll::Ready(Some(Ok(Frame::data(message))));
-        }
-        let Some(end) = lane.end.take() else {
-            return Poll::Pending;
-        };
-        lane.over = true;
-        // Nobody can use what is still late.
-        (lane.late, lane.longs) = (Late::new(), Longs::default());
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(end)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over
     }
 }
 

@@ -48,7 +48,7 @@ impl Replies {
         Open { frame_at, body_at }
     }
 
-    /// The buffer to which the body is appended.
+    /// The buffer to which the body is appended, and which has the message once that is finished.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
@@ -173,17 +173,23 @@ impl Replies {
         self.buffer.len() >= limits::EXCHANGE_REPLY_TARGET_BYTES
     }
 
+    /// Ends the message, which is then in [`Self::buffer`] with its prefix. Whoever sends it empties the buffer. Returns
+    /// false if the message would be empty.
+    pub fn finish(&mut self) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        self.last_bytes = self.buffer.len();
+        // It ends soon after `is_full`, far below 4 GiB.
+        let length = u32::try_from(self.buffer.len() - PREFIX).unwrap_or(u32::MAX);
+        self.buffer[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        true
+    }
+
     /// Takes the framed message, or `None` if it would be empty.
     pub fn take(&mut self) -> Option<Bytes> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut message = std::mem::take(&mut self.buffer);
-        self.last_bytes = message.len();
-        // It ends soon after `is_full`, far below 4 GiB.
-        let length = u32::try_from(message.len() - PREFIX).unwrap_or(u32::MAX);
-        message[1..PREFIX].copy_from_slice(&length.to_be_bytes());
-        Some(Bytes::from(message))
+        self.finish()
+            .then(|| Bytes::from(std::mem::take(&mut self.buffer)))
     }
 
     fn start(&mut self) {

@@ -2,23 +2,27 @@
 //!
 //! ```text
 //!               one turn, until nothing moves
-//!  socket ──> splice ──> core: answers at once ──> splice ──> out ──> socket, once at the end
-//!                │ <───────────────────────────────────┘
-//!                └──> hyper, which begins with the first call that is not hot
+//!  socket ──> splice ─┬─> core: answers at once ─┬─> splice ──> out ──> socket, once at the end
+//!                     ├─> lanes: a message each ─┤
+//!                     └─> hyper, which begins ───┘
+//!                         with the first call that is for it
 //! ```
 
 use super::{
+    Below,
     clock::{Clock, Due},
     frame::{Broken, Code},
     hpack::fields_in,
+    inbound::Inbound,
     inner::Inner,
-    splice::{Call, Rules, Splice},
+    splice::{Call, Event, Opening, Rules, Serves, Splice},
 };
 use crate::{
+    exchange::{Exchange, Lane, Said},
     limits,
     listen::Bare,
     model::Model,
-    serve::{Bounds, Brief, Core, Once, Permit, Share, Wants},
+    serve::{Bounds, Brief, Once, Permit, Share, Wants},
     view::Resolved,
 };
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
@@ -65,8 +69,8 @@ pub(super) enum End {
 /// A connection. `begin` makes hyper.
 pub(super) struct Session<M: Model, F> {
     bare: Bare,
-    core: Arc<Core<M>>,
-    splice: Splice<(Permit, Share)>,
+    below: Below<M>,
+    splice: Splice<(Permit, Share), Lane<M>>,
     begin: Option<F>,
     inner: Option<Inner>,
     clock: Clock,
@@ -82,10 +86,10 @@ pub(super) struct Session<M: Model, F> {
 }
 
 impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
-    pub(super) fn new(bare: Bare, core: Arc<Core<M>>, rules: Rules, begin: F) -> Self {
+    pub(super) fn new(bare: Bare, below: Below<M>, rules: Rules, begin: F) -> Self {
         Self {
             bare,
-            core,
+            below,
             splice: Splice::new(rules),
             begin: Some(begin),
             inner: None,
@@ -142,6 +146,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             let mut moved = self.follow(cx, scratch, &mut now)?;
             moved |= self.talk(cx);
             self.splice.pump();
+            if self.serve_lanes(cx) {
+                moved = true;
+                now = Instant::now();
+            }
             self.count_resets()?;
             if self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES {
                 moved |= self.send(cx)?.is_ready();
@@ -173,7 +181,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         if self.client_has_gone && hyper_is_over.unwrap_or(true) {
             return Err(End::Over);
         }
-        if hyper_is_over == Some(true) && sent && !self.splice.is_holding() {
+        // Lanes end by themselves when the process drains. Whatever else ended hyper ends them too.
+        let lanes_go_on = self.splice.is_draining() && self.splice.lanes() > 0;
+        let all_has_left = sent && !self.splice.is_holding() && !lanes_go_on;
+        if hyper_is_over == Some(true) && all_has_left {
             return match Pin::new(&mut self.bare.stream).poll_shutdown(cx) {
                 Poll::Pending => Ok(()),
                 Poll::Ready(_) => Err(End::Over),
@@ -201,6 +212,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
                 None => return Ok(false),
                 Some(0) => {
                     self.client_has_gone = true;
+                    self.splice.drop_lanes();
                     if let Some(inner) = &mut self.inner {
                         inner.close();
                     }
@@ -244,13 +256,20 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
     ) -> Result<usize, End> {
         let (began, mut at) = (*now, 0);
         let mut newest = None;
-        let core = Arc::clone(&self.core);
+        let core = Arc::clone(&self.below.core);
         self.unread = false;
         loop {
             let bytes = &scratch.input[at..filled];
-            let (used, call) = self.splice.client(bytes).map_err(End::Rule)?;
+            let (used, event) = self.splice.client(bytes).map_err(End::Rule)?;
             at += used;
-            let Some(call) = call else { return Ok(at) };
+            let call = match event {
+                None => return Ok(at),
+                Some(Event::Call(call)) => call,
+                Some(Event::Lane(opening)) => {
+                    self.open_lane(opening);
+                    continue;
+                }
+            };
             let newest = newest.get_or_insert_with(|| core.view.newest());
             *now = self.answer(newest, call, began, *now, &mut scratch.reply);
             let resets = self.splice.take_resets();
@@ -260,6 +279,26 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
                 return Ok(at);
             }
         }
+    }
+
+    fn open_lane(&mut self, opening: Opening) {
+        match self.below.exchange.as_ref().and_then(Exchange::open) {
+            Some(lane) => self.splice.open_lane(opening, lane),
+            None => self.splice.pass_lane(opening),
+        }
+    }
+
+    /// Lets each lane say its next message, as long as there is room. Returns whether any did.
+    fn serve_lanes(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        for _ in 0..self.splice.lanes() {
+            if self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES {
+                self.blocked = true;
+                break;
+            }
+            moved |= self.splice.serve_lane(cx);
+        }
+        moved
     }
 
     fn answer(
@@ -289,7 +328,8 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         reply.clear();
         reply.shrink_to(limits::OUTBOX_BYTES);
         let traceparent = || traceparent(&fields.block);
-        let (once, now) = self.core.at_once(newest, &brief, began, reply, traceparent);
+        let core = &self.below.core;
+        let (once, now) = core.at_once(newest, &brief, began, reply, traceparent);
         match once {
             Once::Reply(position, kept) => self.splice.reply(call, position, reply, kept),
             Once::Status(fields) => self.splice.status(call, &fields),
@@ -369,6 +409,16 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
                 .go_away(Code::EnhanceYourCalm, "too_many_resets"),
             End::Over | End::Io(_) | End::Silent => {}
         }
+    }
+}
+
+impl<M: Model> Serves for Lane<M> {
+    fn go_on(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>) -> Poll<Said> {
+        self.poll(inbound, cx)
+    }
+
+    fn message(&mut self) -> &mut Vec<u8> {
+        Lane::message(self)
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) mod setting {
 /// Error codes of GOAWAY and RST_STREAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
+    None = 0,
     Protocol = 1,
     FlowControl = 3,
     FrameSize = 6,

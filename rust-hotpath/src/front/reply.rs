@@ -82,6 +82,16 @@ impl Headers {
         frame::headers(out, stream, true, &block);
     }
 
+    /// Appends the trailers of a stream, whose fields are these.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>, stream: u32, fields: &HeaderMap) {
+        let mut block = Vec::with_capacity(128);
+        self.begin(&mut block);
+        for (name, value) in fields {
+            append_literal(&mut block, name.as_str().as_bytes(), value.as_bytes());
+        }
+        frame::headers(out, stream, true, &block);
+    }
+
     /// Appends a block of hyper's, in as many frames as it takes.
     pub(super) fn pass(&mut self, out: &mut Vec<u8>, stream: u32, ends: bool, block: &[u8]) {
         // Hyper tells that its table has no room. That is between it and us.
@@ -185,19 +195,29 @@ mod tests {
         let mut fields = HeaderMap::new();
         fields.insert("content-type", HeaderValue::from_static(GRPC));
         fields.insert("grpc-status", HeaderValue::from_static("5"));
+        let mut last = HeaderMap::new();
+        last.insert("grpc-status", HeaderValue::from_static("14"));
         let refused = format!("{REPLY} grpc-status=5");
-        for first in 0..4 {
+        for first in 0..5 {
             let (mut headers, mut client, mut out) =
                 (Headers::default(), Client::new(), Vec::new());
             let mut wanted = Vec::new();
-            for way in [first, 0, 1, 2, 3, 1, 0, 2, 1] {
+            for way in [first, 0, 1, 2, 3, 4, 1, 0, 2, 1] {
                 match way {
                     0 => headers.reply(&mut out, 1, None),
                     1 => headers.trailers(&mut out, 1),
                     2 => headers.status(&mut out, 1, &fields),
-                    _ => headers.pass(&mut out, 1, true, &[0x20, 0x88]),
+                    3 => headers.pass(&mut out, 1, true, &[0x20, 0x88]),
+                    _ => headers.end(&mut out, 1, &last),
                 }
-                wanted.push([REPLY, "grpc-status=0", &refused, ":status=200"][way].to_owned());
+                let all = [
+                    REPLY,
+                    "grpc-status=0",
+                    &refused,
+                    ":status=200",
+                    "grpc-status=14",
+                ];
+                wanted.push(all[way].to_owned());
             }
             let read = client.read(&mut out);
             let texts: Vec<_> = read.into_iter().map(|(_, text)| text).collect();

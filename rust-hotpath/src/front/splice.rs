@@ -1,4 +1,4 @@
-//! One connection as a pure state machine: bytes of the client and of hyper in; hot calls, and bytes for both, out.
+//! One connection as a pure state machine: bytes of the client and of hyper in; hot calls, lanes, and bytes for both, out.
 //!
 //! A new call goes through these states. Hyper sees the streams that are passed to it under the client's own ids; those
 //! ascend, because whatever is gathered under a lower id is passed before.
@@ -11,9 +11,12 @@
 //!     v                            v or late                         v
 //!  passed to hyper <───────────────┴─────────────────────────────────┘
 //! ```
+//!
+//! A call of the exchange's method becomes a lane, or is passed to hyper if there is no place for it.
 
 mod client;
 mod hyper;
+mod lanes;
 
 use super::{
     frame::{self, Broken, Code, MOST, PREFACE, kind, setting},
@@ -24,6 +27,8 @@ use super::{
 };
 use crate::limits;
 use ::hyper::http::HeaderMap;
+use lanes::Open;
+pub(super) use lanes::{Opening, Serves};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 /// What the front says in its own pings, to tell their answers from those to hyper's.
@@ -37,12 +42,14 @@ const CREDIT_BYTES: u32 = limits::CONNECTION_WINDOW_BYTES / 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) paths: Arc<Paths>,
+    /// Which of the paths opens a lane, if one does.
+    pub(crate) lane: Option<usize>,
     /// Longest headers of a call.
     pub(crate) header_bytes: u32,
 }
 
-/// One connection. `K` is what a reply keeps until it has left.
-pub(super) struct Splice<K> {
+/// One connection. `K` is what a reply keeps until it has left, `L` serves a lane.
+pub(super) struct Splice<K, L = ()> {
     rules: Rules,
     /// How much of the client's preface has come.
     greeted: usize,
@@ -58,6 +65,8 @@ pub(super) struct Splice<K> {
     /// The highest stream that the front has answered itself.
     last_hot: u32,
     gathered: Vec<Gathered>,
+    /// The lanes that are open. The first is the next to speak.
+    lanes: Vec<Open<L>>,
     /// Streams of hyper's that are open, and who has ended its side.
     passed: HashMap<u32, Ended, ahash::RandomState>,
     windows: Windows<K>,
@@ -77,6 +86,12 @@ pub(super) struct Splice<K> {
     /// What hyper must have read, and answered, before anything else: until its first SETTINGS are acknowledged and its
     /// first window has been raised, it allows less than the client was given.
     pub(super) greeting: Vec<u8>,
+}
+
+/// What the client's bytes have come to.
+pub(super) enum Event<'a> {
+    Call(Call<'a>),
+    Lane(Opening),
 }
 
 /// A hot call whose message is whole.
@@ -128,7 +143,7 @@ struct Inner {
     partial: Option<(u32, bool, Vec<u8>)>,
 }
 
-impl<K> Splice<K> {
+impl<K, L> Splice<K, L> {
     /// A new connection: the front speaks first, as hyper does.
     pub(super) fn new(rules: Rules) -> Self {
         let list = rules.header_bytes.saturating_mul(limits::HEADER_ROOM);
@@ -152,6 +167,7 @@ impl<K> Splice<K> {
             last: 0,
             last_hot: 0,
             gathered: Vec::new(),
+            lanes: Vec::new(),
             passed: HashMap::default(),
             windows: Windows::new(),
             headers: Headers::default(),
@@ -223,6 +239,11 @@ impl<K> Splice<K> {
         self.draining = true;
         self.pass_gathered();
         self.begin_hyper();
+    }
+
+    /// Whether hyper gets every call.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Whether the client has said who it is.

@@ -1,10 +1,10 @@
-//! The client's windows, and what waits for them. Hot replies and hyper's DATA spend one window of the connection; each hot
-//! reply has a window of its own besides. Hyper keeps to the windows of its streams itself.
+//! The client's windows, and what waits for them. Hot replies, lanes and hyper's DATA spend one window of the connection;
+//! each hot reply and each lane has a window of its own besides. Hyper keeps to the windows of its streams itself.
 //!
 //! ```text
-//!  hot replies ──┬── fits ──────────────────> out, up to 64 KiB, then the socket
-//!  hyper's DATA ─┤                             ^
-//!                └── does not ──> held ── pump ┘   when a window opens, or out has room again
+//!  hot replies ──────┬── fits ──────────────────> out, up to 64 KiB, then the socket
+//!  messages of lanes ┤                             ^
+//!  hyper's DATA ─────┴── does not ──> held ── pump ┘   when a window opens, or out has room again
 //! ```
 //!
 //! One piece of each held stream leaves in turn. What belongs behind a stream's DATA waits with it.
@@ -23,6 +23,8 @@ pub(super) struct Windows<K> {
     connection: u32,
     /// The window of a new stream.
     initial: u32,
+    /// By how much the window of each lane's stream differs from `initial`.
+    lanes: Vec<(u32, i64)>,
     held: VecDeque<Held<K>>,
     /// Whether a window has opened since `pump`, or `out` was full then.
     stirred: bool,
@@ -54,6 +56,8 @@ enum Behind {
         ends: bool,
         trailers: Option<Vec<u8>>,
     },
+    /// Nothing: a lane says no more until its message has left.
+    Lane,
 }
 
 /// A hot reply.
@@ -76,6 +80,7 @@ impl<K> Windows<K> {
         Self {
             connection: 65_535,
             initial: 65_535,
+            lanes: Vec::new(),
             held: VecDeque::new(),
             stirred: false,
             returned: 0,
@@ -87,9 +92,16 @@ impl<K> Windows<K> {
         self.held.len()
     }
 
-    pub(super) fn set_initial(&mut self, bytes: u32) {
+    /// The client changes the windows of all streams, also of those that are open.
+    pub(super) fn set_initial(&mut self, bytes: u32) -> Result<(), Broken> {
         self.initial = bytes;
         self.stirred = true;
+        let too_large = |lane: &(u32, i64)| i64::from(bytes) + lane.1 > i64::from(MOST);
+        if self.lanes.iter().any(too_large) {
+            let rule = "a window of a stream that is too large";
+            return Err(Broken::new(Code::FlowControl, rule));
+        }
+        Ok(())
     }
 
     pub(super) fn initial(&self) -> u32 {
@@ -106,9 +118,16 @@ impl<K> Windows<K> {
         Ok(())
     }
 
-    /// The client opens the window of a held reply. None if there is no such reply, false if the window is too large now.
+    /// The client opens the window of a held reply, or of a lane. None if there is no such stream, false if the window is too
+    /// large now.
     pub(super) fn open_stream(&mut self, stream: u32, bytes: u32) -> Option<bool> {
         let initial = self.initial;
+        if let Some(lane) = self.lane(stream) {
+            *lane += i64::from(bytes);
+            let window = i64::from(initial) + *lane;
+            self.stirred = true;
+            return Some(window <= i64::from(MOST));
+        }
         let (held, opened) = self.held.iter_mut().find_map(|held| match &mut held.rest {
             Behind::Reply { opened, .. } if held.stream == stream => Some((held.gone, opened)),
             _ => None,
@@ -204,6 +223,75 @@ impl<K> Windows<K> {
         });
     }
 
+    /// A lane begins on this stream.
+    pub(super) fn begin_lane(&mut self, stream: u32) {
+        self.lanes.push((stream, 0));
+    }
+
+    /// The lane on this stream is over. What is held of it is dropped.
+    pub(super) fn end_lane(&mut self, stream: u32) {
+        self.lanes.retain(|lane| lane.0 != stream);
+        self.drop_stream(stream);
+    }
+
+    /// Whether anything of this stream is held.
+    pub(super) fn holds(&self, stream: u32) -> bool {
+        self.held.iter().any(|held| held.stream == stream)
+    }
+
+    /// Sends a message of a lane of which nothing is held, as far as the windows allow, and empties `message`. The rest is
+    /// held.
+    pub(super) fn message(&mut self, out: &mut Vec<u8>, stream: u32, message: &mut Vec<u8>) {
+        let waits = self.stirred && !self.held.is_empty();
+        let mut gone = 0;
+        while gone < message.len() && !waits {
+            let most = PAYLOAD
+                .min(message.len() - gone)
+                .min(self.room_of_lane(stream));
+            if most == 0 {
+                break;
+            }
+            frame::whole(out, kind::DATA, 0, stream, &message[gone..gone + most]);
+            self.spend_of_lane(stream, most);
+            gone += most;
+        }
+        if gone == message.len() {
+            message.clear();
+            message.shrink_to(2 * OUTBOX_BYTES);
+            return;
+        }
+        self.stirred = true;
+        self.held.push_back(Held {
+            stream,
+            body: std::mem::take(message),
+            gone,
+            rest: Behind::Lane,
+            _kept: None,
+        });
+    }
+
+    fn lane(&mut self, stream: u32) -> Option<&mut i64> {
+        let mut lanes = self.lanes.iter_mut();
+        lanes.find_map(|(lane, window)| (*lane == stream).then_some(window))
+    }
+
+    /// What a lane may send now.
+    fn room_of_lane(&self, stream: u32) -> usize {
+        let lane = self.lanes.iter().find(|lane| lane.0 == stream);
+        let window = i64::from(self.initial) + lane.map_or(0, |lane| lane.1);
+        let window = window.min(i64::from(self.connection));
+        usize::try_from(window).unwrap_or(0)
+    }
+
+    /// Takes so many bytes from the windows. They are there.
+    fn spend_of_lane(&mut self, stream: u32, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(self.connection);
+        self.connection -= bytes;
+        if let Some(window) = self.lane(stream) {
+            *window -= i64::from(bytes);
+        }
+    }
+
     /// Keeps the headers that follow a stream's DATA, if that is held. Else returns false.
     pub(super) fn behind(&mut self, stream: u32, block: &[u8]) -> bool {
         let held = self.held.iter_mut().find(|held| held.stream == stream);
@@ -269,16 +357,19 @@ impl<K> Windows<K> {
         let mut most = left
             .min(PAYLOAD)
             .min(usize::try_from(self.connection).unwrap_or(0));
-        if let Behind::Reply {
-            headers: due,
-            opened,
-        } = &mut held.rest
-        {
-            if let Some(position) = due.take() {
-                headers.reply(out, held.stream, position);
+        match &mut held.rest {
+            Behind::Reply {
+                headers: due,
+                opened,
+            } => {
+                if let Some(position) = due.take() {
+                    headers.reply(out, held.stream, position);
+                }
+                let room = room(self.initial, *opened, held.gone);
+                most = most.min(usize::try_from(room).unwrap_or(0));
             }
-            let room = room(self.initial, *opened, held.gone);
-            most = most.min(usize::try_from(room).unwrap_or(0));
+            Behind::Lane => most = most.min(self.room_of_lane(held.stream)),
+            Behind::Hyper { .. } => {}
         }
         if most == 0 && left > 0 {
             return Sent::Nothing;
@@ -294,10 +385,14 @@ impl<K> Windows<K> {
             piece,
         );
         held.gone += most;
-        self.connection -= u32::try_from(most).unwrap_or(self.connection);
+        let spent = u32::try_from(most).unwrap_or(self.connection);
         match &held.rest {
-            Behind::Hyper { .. } => self.returned += most,
-            Behind::Reply { .. } => {}
+            Behind::Lane => self.spend_of_lane(held.stream, most),
+            Behind::Reply { .. } => self.connection -= spent,
+            Behind::Hyper { .. } => {
+                self.connection -= spent;
+                self.returned += most;
+            }
         }
         if !last {
             return Sent::Piece;
@@ -310,7 +405,7 @@ impl<K> Windows<K> {
             } => {
                 headers.pass(out, held.stream, true, block);
             }
-            Behind::Hyper { .. } => {}
+            Behind::Hyper { .. } | Behind::Lane => {}
         }
         Sent::Whole
     }

@@ -3,7 +3,7 @@
 use crate::{
     counter::proto::{ListRequest, counter_service_client::CounterServiceClient},
     harness::{Engine, SOON, added, batch, get, plain, position, until},
-    wire::{DATA, GOAWAY, HEADERS, Wire, call, head, message},
+    wire::{DATA, GET, GOAWAY, HEADERS, WINDOW_UPDATE, Wire, call, head, message},
 };
 use http_body_util::{BodyExt as _, Full};
 use std::{collections::BTreeMap, future::poll_fn};
@@ -17,11 +17,10 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower_service::Service as _;
 
 const SETTINGS: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const STOCK: [&str; 2] = ["--front", "stock"];
-const SPLICED: [&str; 2] = ["--front", "spliced"];
+pub const STOCK: [&str; 2] = ["--front", "stock"];
+pub const SPLICED: [&str; 2] = ["--front", "spliced"];
 
-async fn wire(engine: &Engine) -> Wire<UnixStream> {
+pub async fn wire(engine: &Engine) -> Wire<UnixStream> {
     Wire::open(UnixStream::connect(engine.socket()).await.unwrap()).await
 }
 
@@ -73,7 +72,7 @@ async fn a_rule_that_is_broken_ends_the_connection_with_a_goaway() {
 }
 
 /// What a client sees of one call.
-type Seen = (
+pub type Seen = (
     u16,
     BTreeMap<String, String>,
     Vec<u8>,
@@ -81,17 +80,26 @@ type Seen = (
 );
 
 /// A call that is refused before its message is read is reset behind its answer, of which the client may then tell nothing.
-async fn seen(channel: &mut Channel, fields: &[(&str, &str)], body: &[u8]) -> Option<Seen> {
+pub async fn seen(
+    channel: &mut Channel,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Seen> {
     for _ in 0..50 {
-        if let Ok(seen) = try_seen(channel, fields, body).await {
+        if let Ok(seen) = try_seen(channel, path, fields, body).await {
             return Some(seen);
         }
     }
     None
 }
 
-async fn try_seen(channel: &mut Channel, fields: &[(&str, &str)], body: &[u8]) -> Result<Seen, ()> {
-    let path = "/counter.v1.CounterService/Get";
+async fn try_seen(
+    channel: &mut Channel,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Seen, ()> {
     let mut request = http::Request::post(format!("http://localhost{path}"));
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -184,8 +192,8 @@ async fn callers_see_the_same_of_both() {
     for fields in calls {
         for message in MESSAGES {
             let (mine, theirs) = (
-                seen(&mut ours, fields, message).await,
-                seen(&mut hypers, fields, message).await,
+                seen(&mut ours, GET, fields, message).await,
+                seen(&mut hypers, GET, fields, message).await,
             );
             assert!(
                 mine == theirs || mine.is_none() || theirs.is_none(),
@@ -199,7 +207,7 @@ async fn callers_see_the_same_of_both() {
 }
 
 /// A connection with small windows.
-async fn narrow(engine: &Engine, bytes: u32) -> Channel {
+pub async fn narrow(engine: &Engine, bytes: u32) -> Channel {
     let uri = format!("unix:{}", engine.socket().to_str().unwrap());
     let endpoint = Endpoint::from_shared(uri).unwrap();
     let endpoint = endpoint

@@ -9,6 +9,7 @@ pub const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -110,6 +111,14 @@ pub fn message(stream: u32, name: &str) -> Vec<u8> {
         stream,
         &[&[0][..], &length, &request].concat(),
     )
+}
+
+pub fn data(stream: u32, payload: &[u8], ends: bool) -> Vec<u8> {
+    frame(DATA, u8::from(ends) * END_STREAM, stream, payload)
+}
+
+pub fn window_update(stream: u32, by: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
 }
 
 pub fn call(stream: u32) -> Vec<u8> {

@@ -11,22 +11,27 @@ use crate::{
         Counter,
         proto::{Added, GetRequest, GetResponse, ListRequest},
     },
-    exchange::{Exchange, PATH},
+    exchange::{Exchange, PATH, stream::Stream},
     proto::hotpath as generated,
     readiness::{self, Readiness},
     serve::{self, PREFIX, Serve},
     shutdown::Shutdown,
     view,
 };
-use hyper::http::Request;
+use hyper::{
+    body::{Body as HttpBody, Frame},
+    http::Request,
+};
 use proptest::{collection::vec, prelude::*};
 use prost::Message as _;
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     sync::{Arc, Mutex},
     task::Waker,
     time::Duration,
 };
+use tonic::body::Body;
 
 /// A request body under the test's control.
 #[derive(Clone, Default)]

@@ -2,7 +2,7 @@
 
 use super::{
     super::frame::{self, Broken, Code, HEAD, Head, MOST, PAYLOAD, PREFACE, flag, kind, setting},
-    Call, Ended, Gathered, OUR_PING, Partial, SHORT, Splice, broken,
+    Call, Ended, Event, Gathered, OUR_PING, Opening, Partial, SHORT, Splice, broken,
 };
 use crate::limits;
 use std::borrow::Cow;
@@ -10,16 +10,16 @@ use std::borrow::Cow;
 /// Most DATA frames of one hot message.
 const FRAMES: u32 = 64;
 
-impl<K> Splice<K> {
-    /// Follows what the client says until a hot call is whole, or `bytes` end within a frame. Returns how many bytes it has
-    /// used.
+impl<K, L> Splice<K, L> {
+    /// Follows what the client says until a hot call is whole or a lane is asked for, or `bytes` end within a frame. Returns
+    /// how many bytes it has used.
     ///
     /// # Errors
     /// The rule that the client broke.
     pub(in crate::front) fn client<'a>(
         &mut self,
         bytes: &'a [u8],
-    ) -> Result<(usize, Option<Call<'a>>), Broken> {
+    ) -> Result<(usize, Option<Event<'a>>), Broken> {
         let mut at = self.greet(bytes)?;
         while let Some(head) = Head::parse(&bytes[at..]) {
             if head.length > PAYLOAD {
@@ -31,8 +31,8 @@ impl<K> Splice<K> {
                 break;
             };
             at = end;
-            if let Some(call) = self.frame(head, frame)? {
-                return Ok((at, Some(call)));
+            if let Some(event) = self.frame(head, frame)? {
+                return Ok((at, Some(event)));
             }
         }
         Ok((at, None))
@@ -48,7 +48,7 @@ impl<K> Splice<K> {
         Ok(come)
     }
 
-    fn frame<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Call<'a>>, Broken> {
+    fn frame<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Event<'a>>, Broken> {
         let payload = &frame[HEAD..];
         if self.partial.is_some() && head.kind != kind::CONTINUATION {
             return broken("headers that are interrupted");
@@ -58,8 +58,8 @@ impl<K> Splice<K> {
         }
         match head.kind {
             kind::DATA => return self.data(head, frame),
-            kind::HEADERS => self.headers_frame(head, payload)?,
-            kind::CONTINUATION => self.continuation(head, payload)?,
+            kind::HEADERS => return self.headers_frame(head, payload),
+            kind::CONTINUATION => return self.continuation(head, payload),
             kind::RST_STREAM => self.rst_stream(head, frame)?,
             kind::WINDOW_UPDATE => self.window_update(head, frame)?,
             kind::SETTINGS => self.settings(head, payload)?,
@@ -81,7 +81,7 @@ impl<K> Splice<K> {
         Err(Broken::new(Code::FrameSize, rule))
     }
 
-    fn data<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Call<'a>>, Broken> {
+    fn data<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Event<'a>>, Broken> {
         let stream = head.stream;
         let ends = head.has(flag::END_STREAM);
         let gathered = self.gathered.iter().rposition(|call| call.stream == stream);
@@ -96,8 +96,12 @@ impl<K> Splice<K> {
                 call.body.extend_from_slice(payload);
                 return Ok(None);
             } else {
-                return Ok(Some(self.whole(at, payload)));
+                return Ok(Some(Event::Call(self.whole(at, payload))));
             }
+        }
+        if let Some(at) = self.lane_on(stream) {
+            self.lane_data(at, &frame[HEAD..], head, ends)?;
+            return Ok(None);
         }
         if self.passed.contains_key(&stream) {
             self.to_hyper.extend_from_slice(frame);
@@ -135,7 +139,11 @@ impl<K> Splice<K> {
         Ok(())
     }
 
-    fn headers_frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
+    fn headers_frame(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+    ) -> Result<Option<Event<'static>>, Broken> {
         if head.stream.is_multiple_of(2) {
             return broken("headers on a stream that is no client's");
         }
@@ -150,10 +158,14 @@ impl<K> Splice<K> {
             block: block.to_vec(),
             frames: 0,
         });
-        Ok(())
+        Ok(None)
     }
 
-    fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Broken> {
+    fn continuation(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+    ) -> Result<Option<Event<'static>>, Broken> {
         let stream = self.partial.as_ref().map(|partial| partial.stream);
         let Some(mut partial) = self.partial.take().filter(|_| stream == Some(head.stream)) else {
             return broken("headers that go on without a beginning");
@@ -171,21 +183,28 @@ impl<K> Splice<K> {
             return self.call(partial.stream, partial.ends, &partial.block);
         }
         self.partial = Some(partial);
-        Ok(())
+        Ok(None)
     }
 
     /// Headers, or trailers.
-    fn call(&mut self, stream: u32, ends: bool, block: &[u8]) -> Result<(), Broken> {
+    fn call(
+        &mut self,
+        stream: u32,
+        ends: bool,
+        block: &[u8],
+    ) -> Result<Option<Event<'static>>, Broken> {
         let fields = self.decoder.decode(block)?;
         if stream > self.last {
             self.last = stream;
-            let open = self.gathered.len() + self.windows.len() + self.passed.len();
-            if open >= usize::try_from(limits::STREAMS).unwrap_or(usize::MAX) {
+            if self.streams() >= usize::try_from(limits::STREAMS).unwrap_or(usize::MAX) {
                 self.reset(stream, Code::RefusedStream);
-                return Ok(());
+                return Ok(None);
             }
             let most = usize::try_from(self.rules.header_bytes).unwrap_or(usize::MAX);
             let method = fields.sum.hot(most).filter(|_| !ends && !self.draining);
+            if method.is_some() && method == self.rules.lane {
+                return Ok(Some(Event::Lane(Opening::new(stream, fields))));
+            }
             if let Some(method) = method {
                 self.gathered.push(Gathered {
                     stream,
@@ -195,20 +214,29 @@ impl<K> Splice<K> {
                     opened: 0,
                     frames: 0,
                 });
-                return Ok(());
+                return Ok(None);
             }
             self.pass_below(stream);
             self.passed.insert(stream, Ended::default());
+        } else if let Some(at) = self.lane_on(stream) {
+            self.decoder.recycle(fields.block);
+            self.lane_trailers(at, ends)?;
+            return Ok(None);
         } else if self.gathered.iter().any(|call| call.stream == stream) {
             self.pass_below(stream + 1);
         } else if !self.passed.contains_key(&stream) {
             // Trailers of a stream that is over: the client has not heard so yet.
-            return Ok(());
+            return Ok(None);
         }
         self.pass_headers(stream, ends, &fields.block);
         self.end_passed(stream, ends, false);
         self.decoder.recycle(fields.block);
-        Ok(())
+        Ok(None)
+    }
+
+    /// How many streams are open.
+    fn streams(&self) -> usize {
+        self.gathered.len() + self.windows.len() + self.lanes.len() + self.passed.len()
     }
 
     fn rst_stream(&mut self, head: Head, frame: &[u8]) -> Result<(), Broken> {
@@ -228,6 +256,7 @@ impl<K> Splice<K> {
         if self.windows.len() > 0 {
             self.windows.drop_stream(head.stream);
         }
+        self.drop_lane(head.stream);
         if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
             self.end_passed(head.stream, true, true);
@@ -270,6 +299,7 @@ impl<K> Splice<K> {
                 Code::FlowControl
             };
             self.windows.drop_stream(head.stream);
+            self.drop_lane(head.stream);
             self.reset(head.stream, code);
         }
         Ok(())
@@ -303,7 +333,7 @@ impl<K> Splice<K> {
                         let rule = "an initial window that is too large";
                         return Err(Broken::new(Code::FlowControl, rule));
                     }
-                    self.windows.set_initial(value);
+                    self.windows.set_initial(value)?;
                     passed.push((id, value));
                 }
                 setting::MAX_HEADER_LIST_SIZE => {

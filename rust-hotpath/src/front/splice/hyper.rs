@@ -5,7 +5,7 @@ use super::{
     Splice,
 };
 
-impl<K> Splice<K> {
+impl<K, L> Splice<K, L> {
     /// Follows what hyper says, up to the last whole frame. Returns how many bytes that are.
     pub(in crate::front) fn hyper(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;

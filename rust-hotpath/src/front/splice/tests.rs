@@ -6,6 +6,7 @@
 )]
 
 mod conversations;
+mod lanes;
 mod model;
 mod noise;
 mod peers;

@@ -67,6 +67,6 @@ fn what_is_given_up_is_let_go_of() {
         rig.until("a turn", |_| true);
         rig.poll();
     }
-    let late = &rig.lane.as_ref().expect("a lane").late;
+    let late = &rig.lane.as_ref().expect("a lane").lane.late;
     assert_eq!((late.len(), late.held()), (0, 0));
 }

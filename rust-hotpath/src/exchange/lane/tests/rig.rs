@@ -24,7 +24,7 @@ pub(super) struct Rig {
     pub(super) exchange: Exchange<Moody>,
     pub(super) shutdown: Shutdown,
     pub(super) pipe: Pipe,
-    pub(super) lane: Option<Lane<Moody>>,
+    pub(super) lane: Option<Stream<Moody>>,
     serve: Serve<Moody>,
     woken: Arc<Woken>,
 }
@@ -70,7 +70,7 @@ impl Rig {
         let pipe = Pipe::default();
         let place = exchange.admit().expect("a place");
         Self {
-            lane: Some(Lane::new(place, Body::new(pipe.clone()))),
+            lane: Some(Stream::new(place, Body::new(pipe.clone()))),
             runtime: Rc::clone(runtime),
             exchange,
             shutdown,

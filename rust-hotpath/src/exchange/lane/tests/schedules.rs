@@ -96,7 +96,9 @@ fn step(step: Step, name: &str, rig: &mut Rig, expected: &mut Expected) {
             } else {
                 rig.until("the lane is woken", Rig::is_woken);
                 rig.until("the answer is there", |rig| {
-                    rig.lane.as_ref().is_some_and(|lane| lane.late.is_ready())
+                    rig.lane
+                        .as_ref()
+                        .is_some_and(|stream| stream.lane.late.is_ready())
                 });
             }
         }

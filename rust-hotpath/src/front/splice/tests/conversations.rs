@@ -2,13 +2,16 @@
 
 use super::{
     super::Splice,
-    peers::{COLD, HOT, answer, block, message, splice},
+    peers::{COLD, HOT, answer, block, hot, message, splice},
 };
 use crate::front::frame::{self, HEAD, Head, MOST, PREFACE, flag, kind, setting};
 
 /// A connection that has been greeted; what it has said so far is forgotten.
 pub(super) fn greeted(settings: &[(u16, u32)]) -> Splice<()> {
-    let mut splice = splice();
+    greet(splice(), settings)
+}
+
+pub(super) fn greet<L>(mut splice: Splice<(), L>, settings: &[(u16, u32)]) -> Splice<(), L> {
     let mut bytes = PREFACE.to_vec();
     frame::settings(&mut bytes, settings);
     assert_eq!(splice.client(&bytes).map(|(used, _)| used), Ok(bytes.len()));
@@ -36,7 +39,7 @@ fn data(stream: u32, bytes: usize) -> Vec<u8> {
 }
 
 /// Types and streams of frames, and those of hyper's without what greets it.
-fn kinds(bytes: &[u8]) -> Vec<(u8, u32)> {
+pub(super) fn kinds(bytes: &[u8]) -> Vec<(u8, u32)> {
     let mut rest = bytes.strip_prefix(&PREFACE[..]).unwrap_or(bytes);
     let mut kinds = Vec::new();
     while let Some(head) = Head::parse(rest) {
@@ -48,7 +51,7 @@ fn kinds(bytes: &[u8]) -> Vec<(u8, u32)> {
 }
 
 /// What hyper is told, after the greeting.
-fn told(splice: &mut Splice<()>) -> Vec<(u8, u32)> {
+pub(super) fn told<L>(splice: &mut Splice<(), L>) -> Vec<(u8, u32)> {
     let kinds = kinds(&std::mem::take(&mut splice.to_hyper));
     kinds
         .into_iter()
@@ -90,7 +93,7 @@ fn a_hot_call_is_answered_and_hyper_hears_nothing() {
     ]
     .concat();
     let (used, call) = splice.client(&bytes).unwrap();
-    let call = call.unwrap();
+    let call = hot(call);
     assert_eq!((used, call.stream, call.method), (bytes.len(), 1, 0));
     assert_eq!(*call.body, message(1, 5));
     assert!(call.fields.sum.timeout.is_some());
@@ -165,7 +168,8 @@ fn a_message_in_pieces_is_hot_if_it_is_in_time() {
         let last = frame(kind::DATA, flag::END_STREAM, 1, &whole[4..]);
         let (_, call) = splice.client(&last).unwrap();
         assert_eq!(call.is_none(), late);
-        if let Some(call) = call {
+        if !late {
+            let call = hot(call);
             assert_eq!(*call.body, whole);
             assert_eq!(call.opened, 9);
         }
@@ -201,7 +205,7 @@ fn hyper_sees_ascending_streams() {
     );
     assert!(!is_hot(&mut splice, &bytes));
     let (_, call) = splice.client(&last).unwrap();
-    splice.pass(call.unwrap());
+    splice.pass(hot(call));
     assert_eq!(
         told(&mut splice),
         [(kind::HEADERS, 7), (kind::HEADERS, 9), (kind::DATA, 9)]
@@ -226,7 +230,7 @@ fn a_drain_leaves_all_to_hyper_and_its_goaway_names_what_was_answered() {
     let mut splice = greeted(&[]);
     let bytes = [headers(1, COLD, &[]), headers(3, HOT, &[]), data(3, 1)].concat();
     let (_, call) = splice.client(&bytes).unwrap();
-    answer(&mut splice, call.unwrap(), 1);
+    answer(&mut splice, hot(call), 1);
     splice.drain();
     assert!(!is_hot(
         &mut splice,
@@ -300,7 +304,7 @@ fn windows_of_single_replies_that_overflow_end_those_only() {
     let mut at = 0;
     while at < bytes.len() {
         let (used, call) = splice.client(&bytes[at..]).unwrap();
-        answer(&mut splice, call.unwrap(), 1);
+        answer(&mut splice, hot(call), 1);
         at += used;
     }
     splice.pump();

@@ -1,17 +1,29 @@
 //! Random conversations against a client and a hyper that see to the rules. Whatever comes between, each call that nobody
-//! reset gets its own message back, whole and in order.
+//! reset gets its own message back, whole and in order, and so does each lane.
 
-use super::peers::{COLD, Client, HOT, Hyper, answer, message, splice};
-use crate::front::{
-    frame::{self, flag, kind},
-    splice::Splice,
+use super::peers::{COLD, Client, EchoLane, HOT, Hyper, LANE, answer, message, splice_of};
+use crate::{
+    front::{
+        frame::{self, PAYLOAD, flag, kind},
+        splice::{Event, Opening, Splice},
+    },
+    limits,
 };
 use proptest::prelude::*;
+use std::{
+    collections::BTreeMap,
+    task::{Context, Waker},
+};
 
 #[derive(Clone, Debug)]
 enum Step {
     /// A call: hot or not, and how long its message is.
     Call(bool, usize),
+    Lane,
+    /// So many bytes on a lane, by its number.
+    Say(usize, usize),
+    /// The client ends its side of a lane.
+    EndLane(usize),
     /// So many bytes of what the client has to say arrive.
     Arrive(usize),
     /// The client reads so many bytes.
@@ -25,12 +37,12 @@ enum Step {
     Hyper(usize),
     /// What waits for its message has waited long enough.
     Late,
-    /// Hot calls are passed to hyper from now on, or answered so many times over.
+    /// Hot calls and lanes are passed to hyper from now on, or calls are answered so many times over.
     Manner(Option<usize>),
 }
 
 struct Run {
-    splice: Splice<()>,
+    splice: Splice<(), EchoLane>,
     client: Client,
     hyper: Hyper,
     /// What the client has to say.
@@ -38,6 +50,8 @@ struct Run {
     next: u32,
     /// What each call must get, by its stream.
     sent: Vec<(u32, Vec<u8>)>,
+    /// Whether the client has ended its side of each lane.
+    lanes: BTreeMap<u32, bool>,
     manner: Option<usize>,
 }
 
@@ -45,38 +59,32 @@ impl Run {
     fn new() -> Self {
         let client = Client::new();
         Self {
-            splice: splice(),
+            splice: splice_of(),
             due: client.greeting(),
             client,
             hyper: Hyper::new(),
             next: 1,
             sent: Vec::new(),
+            lanes: BTreeMap::new(),
             manner: Some(1),
         }
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Call(hot, bytes) => {
-                let stream = self.next;
-                self.next += 2;
-                let path = if hot { HOT } else { COLD };
-                let call = self.client.call(stream, path);
+            Step::Call(hot, bytes) => self.call(hot, bytes),
+            Step::Lane => {
+                let call = self.client.call(self.next, LANE);
                 self.due.extend(call);
-                let message = message(stream, bytes);
-                // In two frames, if it is long enough.
-                let (first, second) = message.split_at(message.len().min(9_000));
-                frame::whole(
-                    &mut self.due,
-                    kind::DATA,
-                    u8::from(second.is_empty()),
-                    stream,
-                    first,
-                );
-                if !second.is_empty() {
-                    frame::whole(&mut self.due, kind::DATA, flag::END_STREAM, stream, second);
+                self.sent.push((self.next, Vec::new()));
+                self.lanes.insert(self.next, false);
+                self.next += 2;
+            }
+            Step::Say(lane, bytes) => self.say(lane, bytes),
+            Step::EndLane(lane) => {
+                if let Some(stream) = self.pick_lane(lane) {
+                    self.end_lane(stream);
                 }
-                self.sent.push((stream, message));
             }
             Step::Arrive(bytes) => self.arrive(bytes),
             Step::Read(bytes) => self.client.read(&mut self.splice.out, bytes),
@@ -107,6 +115,73 @@ impl Run {
             Step::Manner(manner) => self.manner = manner,
         }
         self.splice.pump();
+        self.serve();
+    }
+
+    fn call(&mut self, hot: bool, bytes: usize) {
+        let stream = self.next;
+        self.next += 2;
+        let path = if hot { HOT } else { COLD };
+        let call = self.client.call(stream, path);
+        self.due.extend(call);
+        let message = message(stream, bytes);
+        // In two frames, if it is long enough.
+        let (first, second) = message.split_at(message.len().min(9_000));
+        let last = u8::from(second.is_empty());
+        frame::whole(&mut self.due, kind::DATA, last, stream, first);
+        if !second.is_empty() {
+            frame::whole(&mut self.due, kind::DATA, flag::END_STREAM, stream, second);
+        }
+        self.sent.push((stream, message));
+    }
+
+    /// Says as much on a lane as its window allows.
+    fn say(&mut self, lane: usize, bytes: usize) {
+        let Some(stream) = self.pick_lane(lane) else {
+            return;
+        };
+        let credited = self.client.credited.get(&stream).copied();
+        let window = limits::STREAM_WINDOW_BYTES as usize + credited.unwrap_or(0);
+        let said = self.sent.iter_mut().find(|(of, _)| *of == stream);
+        let said = &mut said.unwrap().1;
+        let begin = said.len();
+        let end = window.min(begin + bytes);
+        said.extend((begin..end).map(|at| (at as u32 * 7 + stream) as u8));
+        for piece in said[begin..].chunks(PAYLOAD) {
+            frame::whole(&mut self.due, kind::DATA, 0, stream, piece);
+        }
+    }
+
+    fn end_lane(&mut self, stream: u32) {
+        self.lanes.insert(stream, true);
+        frame::whole(&mut self.due, kind::DATA, flag::END_STREAM, stream, &[]);
+    }
+
+    /// A lane that may still be spoken on.
+    fn pick_lane(&self, lane: usize) -> Option<u32> {
+        let (stream, ended) = self.lanes.iter().nth(lane.checked_rem(self.lanes.len())?)?;
+        let reset = self.client.streams[stream].reset;
+        (!ended && !reset).then_some(*stream)
+    }
+
+    fn open_lane(&mut self, opening: Opening) {
+        match self.manner {
+            Some(times) => {
+                self.splice.open_lane(opening, EchoLane::new(times * 700));
+            }
+            None => self.splice.pass_lane(opening),
+        }
+    }
+
+    /// Lets each lane say a message, if there is room. Returns whether any did.
+    fn serve(&mut self) -> bool {
+        let (mut cx, mut spoke) = (Context::from_waker(Waker::noop()), false);
+        for _ in 0..self.splice.lanes() {
+            if self.splice.out.len() < limits::OUTBOX_BYTES {
+                spoke |= self.splice.serve_lane(&mut cx);
+            }
+        }
+        spoke
     }
 
     fn pick(&self, call: usize) -> Option<(u32, Vec<u8>)> {
@@ -117,10 +192,17 @@ impl Run {
         let mut bytes = bytes.min(self.due.len());
         loop {
             let input = self.due[..bytes].to_vec();
-            let (used, call) = self.splice.client(&input).expect("no rule is broken");
+            let (used, event) = self.splice.client(&input).expect("no rule is broken");
             self.due.drain(..used);
             bytes -= used;
-            let Some(call) = call else { return };
+            let call = match event {
+                None => return,
+                Some(Event::Call(call)) => call,
+                Some(Event::Lane(opening)) => {
+                    self.open_lane(opening);
+                    continue;
+                }
+            };
             assert_eq!(call.method, 0);
             match self.manner {
                 Some(times) => {
@@ -154,12 +236,21 @@ impl Run {
         }
         let bytes = self.client.open(0, 1 << 30);
         self.due.extend(bytes);
+        for lane in 0..self.lanes.len() {
+            if let Some(stream) = self.pick_lane(lane) {
+                self.end_lane(stream);
+            }
+        }
         for _ in 0..200 {
             self.arrive(usize::MAX);
             self.splice.pass_gathered();
             self.hyper(usize::MAX);
             self.splice.pump();
             self.client.read(&mut self.splice.out, usize::MAX);
+            while self.serve() {
+                self.splice.pump();
+                self.client.read(&mut self.splice.out, usize::MAX);
+            }
         }
         assert!(self.due.is_empty() && self.splice.out.is_empty());
         assert!(!self.splice.is_holding());
@@ -179,6 +270,7 @@ impl Run {
             assert_eq!(got.blocks[1], "grpc-status=0");
         }
         assert!(self.splice.passed.is_empty() && self.splice.gathered.is_empty());
+        assert_eq!(self.splice.lanes(), 0);
     }
 }
 
@@ -188,6 +280,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let some = || prop_oneof![2 => 1..20_usize, 2 => 1..500_usize, 3 => 1..70_000_usize];
     let step = prop_oneof![
         6 => (any::<bool>(), bytes()).prop_map(|(hot, bytes)| Step::Call(hot, bytes)),
+        2 => Just(Step::Lane),
+        5 => (any::<usize>(), bytes()).prop_map(|(lane, bytes)| Step::Say(lane, bytes)),
+        1 => any::<usize>().prop_map(Step::EndLane),
         8 => some().prop_map(Step::Arrive),
         4 => some().prop_map(Step::Read),
         2 => by().prop_map(Step::OpenConnection),
@@ -225,6 +320,13 @@ fn one_byte_at_a_time() {
         Step::Call(false, 17_000),
         Step::SetInitial(10),
         Step::Call(true, 300),
+        Step::Lane,
+        Step::Say(0, 3),
+        Step::Lane,
+        Step::Say(0, 20_000),
+        Step::Say(1, 500),
+        Step::EndLane(1),
+        Step::Say(0, 100),
     ];
     for piece in [1, 2, 7, usize::MAX] {
         let mut run = Run::new();

@@ -1,9 +1,9 @@
 //! Clients that keep to no rule.
 
 use super::{
-    super::Splice,
+    super::{Event, Splice},
     conversations::{frame, greeted},
-    peers::{COLD, HOT, answer, block, message},
+    peers::{COLD, HOT, LANE, answer, block, message},
 };
 use crate::front::frame::{Broken, flag, kind};
 use proptest::prelude::*;
@@ -13,6 +13,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         Just(block(HOT, &[])),
         Just(block(COLD, &[])),
+        Just(block(LANE, &[])),
         Just(block(HOT, &[("x-bin", "!")])),
         (0..20_usize).prop_map(|bytes| message(1, bytes)),
         (0..20_usize).prop_map(|bytes| message(1, bytes)[..bytes.min(3)].to_vec()),
@@ -42,12 +43,18 @@ fn told(bytes: &[u8], pieces: &[usize]) -> (Vec<u8>, Vec<u8>, Option<Broken>) {
         loop {
             match splice.client(&bytes[at..come]) {
                 Err(broken) => return (splice.out, splice.to_hyper, Some(broken)),
-                Ok((used, call)) => {
+                Ok((used, event)) => {
                     at += used;
-                    let Some(call) = call else { break };
-                    match call.stream % 3 {
-                        0 => splice.pass(call),
-                        _ => answer(&mut splice, call, 1),
+                    match event {
+                        None => break,
+                        Some(Event::Call(call)) if call.stream.is_multiple_of(3) => {
+                            splice.pass(call)
+                        }
+                        Some(Event::Call(call)) => answer(&mut splice, call, 1),
+                        Some(Event::Lane(opening)) if at.is_multiple_of(3) => {
+                            splice.pass_lane(opening)
+                        }
+                        Some(Event::Lane(opening)) => splice.open_lane(opening, ()),
                     }
                 }
             }

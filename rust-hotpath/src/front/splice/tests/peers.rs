@@ -1,21 +1,46 @@
-//! The two others: a client and a hyper that keep to the rules, and see to it that the splice does.
+//! The others: a client, a lane and a hyper that keep to the rules, and see to it that the splice does.
 
-use super::super::{Call, Rules, Splice};
-use crate::front::{
-    frame::{self, HEAD, Head, PREFACE, flag, kind, setting},
-    hpack::{Decoder, fields_in},
-    table::append_literal,
+use super::super::{Call, Event, Rules, Serves, Splice};
+use crate::{
+    exchange::{Came, Said, Source as _},
+    front::{
+        frame::{self, HEAD, Head, PREFACE, flag, kind, setting},
+        hpack::{Decoder, fields_in},
+        inbound::Inbound,
+        table::append_literal,
+    },
 };
-use std::{collections::BTreeMap, sync::Arc};
+use hyper::http::{HeaderMap, HeaderValue};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 pub(super) const HOT: &str = "/s.S/Get";
+pub(super) const LANE: &str = "/x.X/Exchange";
 pub(super) const COLD: &str = "/other.S/Watch";
 
+/// A splice whose lanes nobody serves.
 pub(super) fn splice() -> Splice<()> {
+    splice_of()
+}
+
+pub(super) fn splice_of<L>() -> Splice<(), L> {
     Splice::new(Rules {
-        paths: Arc::new([HOT.to_owned()]),
+        paths: Arc::new([HOT.to_owned(), LANE.to_owned()]),
+        lane: Some(1),
         header_bytes: 65_536,
     })
+}
+
+/// The hot call that this has to be.
+pub(super) fn hot(event: Option<Event<'_>>) -> Call<'_> {
+    match event {
+        Some(Event::Call(call)) => call,
+        Some(Event::Lane(_)) => panic!("a lane instead of a hot call"),
+        None => panic!("no hot call"),
+    }
 }
 
 /// A header block of a call, in plain literals.
@@ -50,6 +75,8 @@ pub(super) struct Client {
     initial: i64,
     pub(super) streams: BTreeMap<u32, Stream>,
     pub(super) acks: usize,
+    /// By how much each of its windows was opened.
+    pub(super) credited: BTreeMap<u32, usize>,
     pub(super) others: Vec<(Head, Vec<u8>)>,
 }
 
@@ -73,6 +100,7 @@ impl Client {
             initial: 65_535,
             streams: BTreeMap::new(),
             acks: 0,
+            credited: BTreeMap::new(),
             others: Vec::new(),
         }
     }
@@ -159,8 +187,64 @@ impl Client {
             }
             kind::RST_STREAM => self.streams.get_mut(&head.stream).unwrap().reset = true,
             kind::SETTINGS if head.has(flag::ACK) => self.acks += 1,
+            kind::WINDOW_UPDATE => {
+                let by = u32::from_be_bytes(payload.try_into().unwrap());
+                *self.credited.entry(head.stream).or_default() += by as usize;
+            }
             _ => self.others.push((head, payload.to_vec())),
         }
+    }
+}
+
+/// A lane that says what it hears, in messages of at most so many bytes.
+#[derive(Default)]
+pub(super) struct EchoLane {
+    most: usize,
+    heard: Vec<u8>,
+    says: Vec<u8>,
+    /// Whether it ends now.
+    pub(super) ends: bool,
+}
+
+impl Serves for EchoLane {
+    /// As a lane does, it takes no more than it has replied to.
+    fn go_on(&mut self, inbound: &mut Inbound, cx: &mut Context<'_>) -> Poll<Said> {
+        if self.heard.is_empty() {
+            match inbound.poll_next(cx) {
+                Poll::Ready(Came::Bytes(bytes)) => self.heard.extend(bytes),
+                Poll::Ready(Came::End) => self.ends = true,
+                Poll::Ready(Came::Lost(error)) => panic!("{error}"),
+                Poll::Pending if !self.ends => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+        if self.heard.is_empty() {
+            let mut fields = HeaderMap::new();
+            fields.insert("grpc-status", HeaderValue::from_static("0"));
+            return Poll::Ready(Said::End(fields));
+        }
+        assert!(self.says.is_empty(), "its last message has been sent");
+        let most = self.heard.len().min(self.most);
+        self.says.extend(self.heard.drain(..most));
+        Poll::Ready(Said::Message)
+    }
+
+    fn message(&mut self) -> &mut Vec<u8> {
+        &mut self.says
+    }
+}
+
+impl EchoLane {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            ..Self::default()
+        }
+    }
+
+    /// Where its messages are written.
+    pub(super) fn message_place(&self) -> (*const u8, usize) {
+        (self.says.as_ptr(), self.says.capacity())
     }
 }
 
@@ -299,7 +383,7 @@ impl Hyper {
 }
 
 /// Answers a hot call by its own message, so many times.
-pub(super) fn answer(splice: &mut Splice<()>, call: Call<'_>, times: usize) {
+pub(super) fn answer<L>(splice: &mut Splice<(), L>, call: Call<'_>, times: usize) {
     let mut reply = call.body.repeat(times);
     splice.reply(call, None, &mut reply, ());
 }
