@@ -15,8 +15,8 @@ import (
 )
 
 // BenchmarkForward compares whole requests over Unix sockets, with client, service and sidecar in this process. It runs
-// the plain service, the shim in mode legacy, and the shim that forwards, by either hop, to a sidecar that is grpc-go
-// too. On a busy machine cpu-ns/op, which counts all three, tells more than the time.
+// the plain service, the shim in mode legacy, with and without the spliced door, and the shim that forwards, by either hop,
+// to a sidecar that is grpc-go too. On a busy machine cpu-ns/op, which counts all three, tells more than the time.
 func BenchmarkForward(b *testing.B) {
 	for _, inFlight := range []int{1, 64} {
 		run := func(served string, client func(b *testing.B) testpb.TestServiceClient) {
@@ -34,6 +34,7 @@ func BenchmarkForward(b *testing.B) {
 			r := newRig(b, setup{config: func(c *shim.Config) { c.DefaultMode, c.Interceptors = shim.Legacy, shim.Raw }})
 			return trivialClient(b, r, passOn())
 		})
+		run("spliced-local", func(b *testing.B) testpb.TestServiceClient { return alone(b) })
 		for _, hop := range []experiment.Hop{experiment.Batched, experiment.Unary} {
 			run(hop.String(), func(b *testing.B) testpb.TestServiceClient {
 				r := newRig(b, setup{hop: hop})
@@ -100,6 +101,19 @@ func trivialClient(b *testing.B, r *rig, options ...grpc.ServerOption) testpb.Te
 	options = append(workers(), options...)
 	server := grpc.NewServer(r.side.ServerOptions(options)...)
 	testpb.RegisterTestServiceServer(r.side.Wrap(server), trivial{})
+	return testpb.NewTestServiceClient(dial(b, server))
+}
+
+// alone is a service behind the spliced door, which calls its handler.
+func alone(b *testing.B) testpb.TestServiceClient {
+	side, err := shim.Open(b.Context(), shim.Config{Run: shim.Alone, Methods: []string{unaryCall}, FrontDoor: shim.Spliced,
+		Spliced: shim.SplicedDoor{Local: true}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = side.Close() })
+	server := grpc.NewServer(side.ServerOptions(workers())...)
+	testpb.RegisterTestServiceServer(side.Wrap(server), trivial{})
 	return testpb.NewTestServiceClient(dial(b, server))
 }
 

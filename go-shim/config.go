@@ -25,14 +25,17 @@ const (
 	Supervise
 	// Attach uses a sidecar that something else runs. The shim never starts or stops it.
 	Attach
+	// Alone means that there is no sidecar, and never will be: the local handlers answer all requests. It is for a service
+	// that only wants the spliced front door with SplicedDoor.Local. The Source may be nil.
+	Alone
 )
 
 // ErrUnknownRun is the error of ParseRun for any other word.
-var ErrUnknownRun = errors.New("must be off, supervise or attach")
+var ErrUnknownRun = errors.New("must be off, supervise, attach or alone")
 
 // ParseRun reads a Run as String writes it.
 func ParseRun(text string) (Run, error) {
-	for _, run := range []Run{Off, Supervise, Attach} {
+	for _, run := range []Run{Off, Supervise, Attach, Alone} {
 		if text == run.String() {
 			return run, nil
 		}
@@ -48,6 +51,8 @@ func (r Run) String() string {
 		return "supervise"
 	case Attach:
 		return "attach"
+	case Alone:
+		return "alone"
 	default:
 		return fmt.Sprintf("run(%d)", uint8(r))
 	}
@@ -109,7 +114,7 @@ type Config struct {
 	ModesFile string
 	// ModesPoll is how often the shim looks at the file; default 250 ms.
 	ModesPoll time.Duration
-	// DefaultMode is the mode of methods that the file doesn't name; default Sidecar.
+	// DefaultMode is the mode of methods that the file doesn't name; default Sidecar, or Legacy if Run is Alone.
 	DefaultMode Mode
 
 	// HopTimeout is the longest time that a request waits for the sidecar; default 100 ms. A request also never waits
@@ -180,6 +185,9 @@ type Breaker struct {
 
 func (c Config) withDefaults() Config {
 	set(&c.ModesPoll, 250*time.Millisecond)
+	if c.Run == Alone {
+		set(&c.DefaultMode, Legacy)
+	}
 	set(&c.DefaultMode, Sidecar)
 	set(&c.HopTimeout, 100*time.Millisecond)
 	set(&c.Connections, 2)

@@ -125,7 +125,7 @@ func TestOffChangesNothing(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	for _, run := range []shim.Run{shim.Off, shim.Supervise, shim.Attach} {
+	for _, run := range []shim.Run{shim.Off, shim.Supervise, shim.Attach, shim.Alone} {
 		if got, err := shim.ParseRun(run.String()); err != nil || got != run {
 			t.Errorf("%v: got %v, %v", run, got, err)
 		}

@@ -29,8 +29,8 @@
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
 // breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire, h2 and
-// quiet (what lanes are made of), splice (the spliced door, also made of h2 and quiet), supervise and rundir (its folder),
-// and backoff, ratelog and experiment, which several of them use.
+// quiet (what lanes are made of), splice (the spliced door, also made of h2 and quiet), workers (which run local handlers
+// behind it), supervise and rundir (its folder), and backoff, ratelog and experiment, which several of them use.
 //
 // Files of this package:
 //
@@ -42,4 +42,5 @@
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
 //	trace.go, status.go, creds.go             trace context, statuses, sockets
 //	front_door.go, door.go                    the settings and the policy of the spliced door
+//	door_local.go, door_local_stream.go       local handlers behind it, without grpc-go
 package shim

@@ -13,12 +13,12 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"hotpath.dev/go-shim/internal/splice"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/lane"
+	"hotpath.dev/go-shim/internal/workers"
 	"hotpath.dev/go-shim/position"
 )
 
@@ -26,7 +26,8 @@ import (
 //
 //	splice: Begin ──> may it be forwarded? ──> admit ──> Post to a lane ──> Receive ──> judge ──> Answer or Refuse
 //	                    │ no                    │ no        │ no                          │ no answer
-//	                    └───────────────────────┴───────────┴─────────────────────────────┴──> Local: grpc-go
+//	                    └───────────────────────┴───────────┴─────────────────────────────┴──> Local: grpc-go, or
+//	                                                                                           a worker (door_local.go)
 //
 // What it decides is decided by the same code as for the stock door: admit, judge, fail and handBack.
 type door struct {
@@ -37,6 +38,11 @@ type door struct {
 	// why is the reason for doorShut. server is the one whose hot methods were registered.
 	why    atomic.Pointer[error]
 	server atomic.Pointer[server]
+	// several is true if hot methods were registered with several servers.
+	several atomic.Bool
+	// workers run local handlers; nil if grpc-go does. servants are what they call, by method.
+	workers  *workers.Pool
+	servants []atomic.Pointer[servant]
 	// notes are what a request is marked with on its way to grpc-go, by note. They are secrets of this process, so that no
 	// caller can write one.
 	notes [noteCount]string
@@ -70,7 +76,7 @@ const (
 const noteKey = "hotpath-note"
 
 func newDoor(s *Side) *door {
-	d := &door{side: s}
+	d := &door{side: s, servants: make([]atomic.Pointer[servant], len(s.cfg.Methods))}
 	for n := noteLocal; n < noteCount; n++ {
 		d.notes[n] = rand.Text()
 	}
@@ -79,9 +85,15 @@ func newDoor(s *Side) *door {
 	}
 	may := s.cfg.Spliced
 	d.splice = splice.NewServer(splice.Config{
-		Hot: d, Logger: s.log, Extra: may.AnyMetadata || may.Authorize != nil || s.cfg.Forwardable != nil,
+		Hot: d, Logger: s.log, Extra: may.Local || s.forwardsAnyMetadata(),
 	})
+	d.workers = d.newWorkers()
 	return d
+}
+
+// forwardsAnyMetadata says whether the door may forward requests with metadata that it does not know.
+func (s *Side) forwardsAnyMetadata() bool {
+	return s.cfg.Spliced.AnyMetadata || s.cfg.Spliced.Authorize != nil || s.cfg.Forwardable != nil
 }
 
 // learn takes from a request at grpc-go's what the server has.
@@ -107,7 +119,12 @@ func (d *door) wantsCodec() bool {
 // serve tells the door of a server with hot methods. What the first requests show about one server says nothing about
 // another, so several are served only if none of their interceptors matters.
 func (d *door) serve(of *server) {
-	if !d.server.CompareAndSwap(nil, of) && d.server.Load() != of && !d.side.cfg.Spliced.SkipInterceptors {
+	if d.server.CompareAndSwap(nil, of) || d.server.Load() == of {
+		return
+	}
+	// Nobody knows which of them a connection belongs to, and so whose handler is to answer.
+	d.several.Store(true)
+	if !d.side.cfg.Spliced.SkipInterceptors {
 		d.shut(ErrSeveralServers)
 	}
 }
@@ -195,6 +212,7 @@ type forwarded struct {
 
 	mu     sync.Mutex
 	call   *splice.Call // nil if the caller has left, or the call is ended
+	local  *localCall   // what became of the call if a worker has it
 	via    poster
 	ticket lane.Ticket
 	hop    hop
@@ -203,11 +221,17 @@ type forwarded struct {
 
 // begin returns the transport on which it has posted the call, if it has.
 func (d *door) begin(call *splice.Call, now time.Time) poster {
+	f, _ := call.Owner.(*forwarded)
+	if f == nil {
+		f = &forwarded{door: d}
+		call.Owner = f
+	}
 	m := d.side.methods[call.Head.Method]
 	session := d.side.link.Serving()
-	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || session == nil || !session.Accepts(m.index) {
+	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || session == nil || !session.Accepts(m.index) ||
+		call.Head.Extra && !d.side.forwardsAnyMetadata() {
 		// The handler counts these as it does behind the stock door.
-		d.toService(call, noNote)
+		f.leave(call)
 		return nil
 	}
 	asked := asked{body: call.Body, budget: d.side.cfg.HopTimeout}
@@ -218,35 +242,34 @@ func (d *door) begin(call *splice.Call, now time.Time) poster {
 	if fields.Traceparent != nil || fields.TraceBin != nil {
 		asked.traceparent, asked.tracestate = traceOf(fields.Metadata())
 	}
-	f, _ := call.Owner.(*forwarded)
-	if f == nil {
-		f = &forwarded{door: d}
-		call.Owner = f
-	}
 	return f.post(m, call, &asked, now)
 }
 
-// may asks the service's own hooks. If it returns false, the call is ended.
-func (d *door) may(m *method, call *splice.Call) bool {
+// leave leaves a call to the service that the door has not looked at.
+func (f *forwarded) leave(call *splice.Call) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.call, f.local = call, nil
+	f.toService(noNote)
+}
+
+// may asks the service's own hooks. kept means that the service is to answer, ended that the door has.
+func (d *door) may(m *method, call *splice.Call) (kept, ended bool) {
 	authorize := d.side.cfg.Spliced.Authorize
 	if authorize == nil && d.side.cfg.Forwardable == nil {
-		return true
+		return false, false
 	}
-	ctx := peer.NewContext(metadata.NewIncomingContext(context.Background(), call.Head.Metadata()), call.Peer())
+	ctx := caller(call)
 	if !d.side.cfg.CallerPositions {
 		ctx = d.side.positions.Without(ctx)
 	}
 	if authorize != nil {
 		if err := authorize(ctx, m.name); err != nil {
 			call.Refuse(asHandlerError(err).Proto(), 0, false)
-			return false
+			return false, true
 		}
 	}
-	if m.keptHere(ctx) {
-		d.toService(call, noteLocal)
-		return false
-	}
-	return true
+	return m.keptHere(ctx), false
 }
 
 // want reads what the caller asks about positions, if it may.
@@ -271,7 +294,7 @@ func asHandlerError(err error) *status.Status {
 	return status.FromContextError(err)
 }
 
-func (d *door) toService(call *splice.Call, n note) {
+func (d *door) toGRPC(call *splice.Call, n note) {
 	if n == noNote {
 		call.Local("", "")
 		return
@@ -282,9 +305,13 @@ func (d *door) toService(call *splice.Call, n note) {
 func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) (used poster) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.m, f.call, f.began, f.hop, f.via = m, call, now, hop{}, nil
+	f.m, f.call, f.began, f.hop, f.via, f.local = m, call, now, hop{}, nil, nil
 	defer f.survive()
-	if !f.door.may(m, call) {
+	switch kept, ended := f.door.may(m, call); {
+	case kept:
+		f.toService(noteLocal)
+		return nil
+	case ended:
 		f.call = nil
 		return nil
 	}
@@ -388,10 +415,13 @@ func (f *forwarded) noAnswer(why reason, err error) {
 	f.toService(noteLocal)
 }
 
+// toService needs the lock, and f.call.
 func (f *forwarded) toService(n note) {
 	call := f.call
 	f.call = nil
-	f.door.toService(call, n)
+	if f.local = f.door.locally(call, n); f.local == nil {
+		f.door.toGRPC(call, n)
+	}
 }
 
 // survive must be deferred, with the lock held. It makes a panic of the forwarding code cost this hop, not the process.
@@ -426,6 +456,9 @@ func (d *door) Cancel(call *splice.Call) {
 func (f *forwarded) cancel(call *splice.Call) poster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.local != nil {
+		f.local.leave()
+	}
 	if f.call == nil {
 		return nil
 	}

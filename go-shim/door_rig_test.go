@@ -41,13 +41,14 @@ func (b *begun) HandleConn(_ context.Context, event stats.ConnStats) {
 	}
 }
 
-// doorRig is a rig behind a front door that is chosen by the test, not by TEST_FRONT_DOOR. The spliced one is open.
+// doorRig is a rig behind a front door that is chosen by the test, not by TEST_FRONT_DOOR. The spliced one is open, and
+// leaves local handlers to grpc-go.
 func doorRig(t testing.TB, door shim.FrontDoor, s setup) (*rig, *begun) {
 	t.Helper()
 	change, grpcs := s.config, new(begun)
 	s.server = append(slices.Clone(s.server), grpc.StatsHandler(grpcs))
 	s.config = func(c *shim.Config) {
-		c.FrontDoor, c.Experiment.OpenDoor = door, true
+		c.FrontDoor, c.Experiment.OpenDoor, c.Spliced.Local = door, true, false
 		if change != nil {
 			change(c)
 		}
@@ -55,6 +56,19 @@ func doorRig(t testing.TB, door shim.FrontDoor, s setup) (*rig, *begun) {
 	r := newRig(t, s)
 	r.settle(t)
 	return r, grpcs
+}
+
+// localRig is a rig behind the spliced door, which runs local handlers, too. All requests are for those.
+func localRig(t testing.TB, s setup) (*rig, *begun) {
+	t.Helper()
+	change := s.config
+	s.config = func(c *shim.Config) {
+		c.Spliced.Local, c.DefaultMode = true, shim.Legacy
+		if change != nil {
+			change(c)
+		}
+	}
+	return doorRig(t, shim.Spliced, s)
 }
 
 // settle makes a cold call. Once it is answered, grpc-go has acknowledged the client's settings, before which no call is

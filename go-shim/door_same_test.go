@@ -147,9 +147,15 @@ func forwardedCases() map[string]doorCase {
 	return all
 }
 
-func (c doorCase) run(t *testing.T, door shim.FrontDoor) outcome {
+// run makes the call. locally lets the spliced door run local handlers.
+func (c doorCase) run(t *testing.T, door shim.FrontDoor, locally bool) outcome {
 	t.Helper()
-	r, grpcs := doorRig(t, door, setup{events: 3, config: c.config})
+	r, grpcs := doorRig(t, door, setup{events: 3, config: func(config *shim.Config) {
+		config.Spliced.Local = locally
+		if c.config != nil {
+			c.config(config)
+		}
+	}})
 	if c.prepare != nil {
 		c.prepare(t, r)
 	}
@@ -170,8 +176,9 @@ func TestBothDoorsDecideAlike(t *testing.T) {
 		for name, c := range cases {
 			t.Run(group+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				stock, spliced := c.run(t, shim.Stock), c.run(t, shim.Spliced)
+				stock, spliced, locally := c.run(t, shim.Stock, false), c.run(t, shim.Spliced, false), c.run(t, shim.Spliced, true)
 				wantSame(t, stock, spliced)
+				wantSame(t, stock, locally)
 				wantCounts(t, spliced, c.counts)
 				by, times := "LOCAL", int64(1)
 				if group == "forwarded" {
@@ -180,6 +187,9 @@ func TestBothDoorsDecideAlike(t *testing.T) {
 				wantReply(t, spliced, by)
 				if spliced.begun != times || len(spliced.handled) != int(times) {
 					t.Errorf("grpc-go began %d calls, the handler got %d, want %d", spliced.begun, len(spliced.handled), times)
+				}
+				if locally.begun != 0 {
+					t.Errorf("grpc-go began %d calls although the door runs local handlers", locally.begun)
 				}
 			})
 		}

@@ -198,3 +198,49 @@ func TestOneServerMayBeWrappedForEachRegistration(t *testing.T) {
 		t.Error("servers are not told apart by their registrars")
 	}
 }
+
+// waitingJob takes a worker's time.
+type waitingJob struct{ until chan struct{} }
+
+func (waitingJob) Expect() time.Duration { return 0 }
+func (w waitingJob) Run()                { <-w.until }
+
+// What the workers don't take is grpc-go's.
+func TestTooManyLocalHandlersAreLeftToGRPC(t *testing.T) {
+	side, err := Open(t.Context(), Config{Run: Alone, Methods: []string{testpb.TestService_UnaryCall_FullMethodName}, FrontDoor: Spliced,
+		Spliced: SplicedDoor{Local: true}, Experiment: experiment.Config{OpenDoor: true}, Logger: slog.New(slog.DiscardHandler)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = side.Close() })
+	client := callThrough(t, side)
+	byGRPC := 0
+	ask := func() {
+		t.Helper()
+		reply, err := client.UnaryCall(t.Context(), &testpb.SimpleRequest{})
+		if err != nil || reply.GetUsername() != "LOCAL" {
+			t.Fatalf("%v, %v", reply, err)
+		}
+		if side.door.servants[0].Load().took.Load() == 0 {
+			byGRPC++
+		}
+	}
+	job := waitingJob{make(chan struct{})}
+	for range mostLocal {
+		if !side.door.workers.Do(job) {
+			t.Fatal("refused")
+		}
+	}
+	for range 3 {
+		ask()
+	}
+	if byGRPC != 3 {
+		t.Fatalf("%d calls of 3 were left to grpc-go", byGRPC)
+	}
+	close(job.until)
+	for end := time.Now().Add(time.Minute); side.door.servants[0].Load().took.Load() == 0; ask() {
+		if time.Now().After(end) {
+			t.Fatal("workers take no calls again")
+		}
+	}
+}

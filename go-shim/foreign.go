@@ -38,6 +38,7 @@ func (g *guarded) handle(srv any, ctx context.Context, dec func(any) error, inte
 	known := g.server.codec.Load()
 	if door := g.side.door; door != nil {
 		door.learn(known, interceptor != nil)
+		door.meet(g, srv, interceptor)
 		if note := door.takeNote(&ctx); note != noNote {
 			return g.afterHop(srv, ctx, dec, interceptor, note)
 		}
@@ -104,6 +105,9 @@ type attempt struct {
 func (a *attempt) decode(into any) error {
 	raw, ok := into.(*codec.Raw)
 	if !ok {
+		if a.handler.side.door.learnsLocally() {
+			return a.decodeTyped(into)
+		}
 		return a.dec(into)
 	}
 	probe := &codec.Probe{Message: a.handler.newRequest()}
@@ -126,7 +130,8 @@ func (a *attempt) decode(into any) error {
 	}
 }
 
-// decodeTyped is for a message that interceptors see. Any codec may decode that, but the door has to know which one does.
+// decodeTyped is for a message that interceptors or the service see. Any codec may decode that, but the door has to know
+// which one does.
 func (a *attempt) decodeTyped(into any) error {
 	message, ok := into.(proto.Message)
 	if !ok {
@@ -160,9 +165,23 @@ func (g *guarded) found(details ...any) {
 
 // unmarshalWords returns how grpc-go words its error for bytes that it can't decode. The words changed with 1.84.
 func unmarshalWords(version string) string {
-	var minor int
-	if _, err := fmt.Sscanf(version, "1.%d.", &minor); err == nil && minor < 84 {
+	if before184(version) {
 		return "grpc: error unmarshalling request"
 	}
 	return "grpc: failed to unmarshal the received message"
+}
+
+// tooLongWords returns how grpc-go words its error for a reply that is too long.
+func tooLongWords(version string) string {
+	const words = "trying to send message larger than max"
+	if before184(version) {
+		return "grpc: " + words
+	}
+	return words
+}
+
+func before184(version string) bool {
+	var minor int
+	_, err := fmt.Sscanf(version, "1.%d.", &minor)
+	return err == nil && minor < 84
 }

@@ -55,4 +55,15 @@ type SplicedDoor struct {
 	// metadata and peer (with the state of TLS), as a handler's has, but no deadline. An error is the caller's status, as
 	// a handler's would be.
 	Authorize func(ctx context.Context, method string) error
+	// Local answers the requests that the door leaves to the service on the callers' connections too: those of methods in
+	// mode Legacy, and fallbacks. The shim then calls the local handlers itself, with the server's interceptors, where
+	// grpc-go's server would do so for several times the CPU. Stats handlers, tap handles and channelz do not see such
+	// requests, and grpc.SetSendCompressor and grpc.ClientSupportedCompressors return an error. The first request of each
+	// method is still grpc-go's, because it shows the handler and the interceptors. So are all requests if hot methods
+	// are registered with several servers. A registrar between Side.Wrap and the server that wraps handlers is passed
+	// over.
+	Local bool
+	// MaxRecvMsgSize and MaxSendMsgSize must be what the service gives to grpc.MaxRecvMsgSize and grpc.MaxSendMsgSize, if
+	// it does, because the shim can't read options. They apply to Local. The defaults are grpc-go's.
+	MaxRecvMsgSize, MaxSendMsgSize int
 }

@@ -76,14 +76,16 @@ func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) 
 
 // localFrom lets the local handler answer a request's bytes.
 func (h *handler) localFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {
-	dec := func(into any) error {
-		if err := codec.Decode(h.side.codec, in.Bytes, into); err != nil {
-			// Here and below the words are grpc-go's own, so that nobody notices who decoded.
-			return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
-		}
-		return nil
+	return h.local(srv, ctx, func(into any) error { return h.decodeBody(in.Bytes, into) }, nil)
+}
+
+// decodeBody decodes a message in place of grpc-go.
+func (m *method) decodeBody(body []byte, into any) error {
+	if err := codec.Decode(m.side.codec, body, into); err != nil {
+		// Here and below the words are grpc-go's own, so that nobody notices who decoded.
+		return status.Errorf(codes.Internal, "%s: %v", unmarshalWords(grpc.Version), err)
 	}
-	return h.local(srv, ctx, dec, nil)
+	return nil
 }
 
 func (h *handler) watchedFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {

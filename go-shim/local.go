@@ -40,7 +40,7 @@ func read(stream readable) (o outgoing) {
 // none.
 func (h *handler) watched(ctx context.Context, run func(context.Context) (any, error)) (any, error) {
 	switch stream := grpc.ServerTransportStreamFromContext(ctx).(type) {
-	case nil, compressing:
+	case nil, compressing, *localCall:
 		if own, ok := stream.(readable); ok {
 			before := read(own)
 			reply, err := run(ctx)

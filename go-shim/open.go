@@ -77,6 +77,9 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
+	if source == nil {
+		source = noSource{}
+	}
 	s := &Side{cfg: cfg, log: cfg.Logger, source: source, codec: codec.New(cfg.Codec), stop: func() {}}
 	if cfg.Run == Off {
 		return s, nil
@@ -111,7 +114,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 }
 
 func (s *Side) prepareSocket() error {
-	if s.cfg.Socket != "" {
+	if s.cfg.Socket != "" || s.cfg.Run == Alone {
 		return nil
 	}
 	if swept := rundir.Sweep(os.TempDir()); len(swept) > 0 {
@@ -230,11 +233,13 @@ func (s *Side) start(ctx context.Context, table modes.Table) {
 	if s.supervisor != nil {
 		s.supervisor.Start()
 	}
-	s.background.Go(func() {
-		if s.awaitSource(ctx) {
-			s.link.Run(ctx)
-		}
-	})
+	if s.cfg.Run != Alone {
+		s.background.Go(func() {
+			if s.awaitSource(ctx) {
+				s.link.Run(ctx)
+			}
+		})
+	}
 	s.background.Go(func() { s.remindOfCheck(ctx) })
 	if s.cfg.ModesFile != "" {
 		s.background.Go(func() { s.watchModes(ctx, table) })
@@ -272,10 +277,14 @@ func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 }
 
 // Close ends the feed and a supervised sidecar. The local handlers answer requests that are under way, and later ones.
-// Stop the server first if the sidecar is to answer until the last request.
+// Stop the server first if the sidecar is to answer until the last request. With SplicedDoor.Local, Close waits for the
+// local handlers that the shim itself has called, for up to 5 s.
 func (s *Side) Close() error {
 	s.closing.Do(func() {
 		s.stop()
+		if s.door != nil {
+			s.door.close()
+		}
 		s.background.Wait()
 		if s.supervisor != nil {
 			s.supervisor.Close()

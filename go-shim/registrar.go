@@ -133,7 +133,7 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, implementation any) {
 	swapped.Methods = slices.Clone(desc.Methods)
 	for i := range swapped.Methods {
 		if m := r.side.hot(desc.ServiceName, swapped.Methods[i].MethodName); m != nil {
-			r.swap(&swapped.Methods[i], m)
+			r.swap(&swapped.Methods[i], m, implementation)
 		}
 	}
 	for i := range desc.Streams {
@@ -152,18 +152,21 @@ func (s *Side) hot(service, name string) *method {
 	return s.methods[i]
 }
 
-func (r registrar) swap(desc *grpc.MethodDesc, m *method) {
+func (r registrar) swap(desc *grpc.MethodDesc, m *method, implementation any) {
 	if !r.side.optionsTaken.Load() {
 		m.state.Store(withoutOptions)
 		r.side.log.Error(ErrNoOptions.Error(), "method", m.name)
 		return
 	}
 	m.state.Store(registered)
-	if r.side.door != nil {
-		r.side.door.serve(r.server)
-	}
 	h := &guarded{handler: handler{method: m, local: desc.Handler}, server: r.server}
 	desc.Handler = h.handle
+	if r.side.door != nil {
+		r.side.door.serve(r.server)
+		if r.side.cfg.Experiment.OpenDoor && !r.side.cfg.Spliced.SkipInterceptors {
+			r.side.door.meet(h, implementation, nil)
+		}
+	}
 }
 
 // Check says which hot methods can't be forwarded because of how the server was put together. Call it after the last

@@ -40,6 +40,8 @@ type service struct {
 	err      error
 	// within is called by the handler, if it is not nil.
 	within func(context.Context)
+	// answer is what the handler does instead of all that follows, if it is not nil.
+	answer func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
 }
 
 func (s *service) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -49,6 +51,9 @@ func (s *service) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*tes
 	s.metadata = append(s.metadata, md)
 	err := s.err
 	s.mu.Unlock()
+	if s.answer != nil {
+		return s.answer(ctx, in)
+	}
 	if s.within != nil {
 		s.within(ctx)
 	}
@@ -113,6 +118,7 @@ type rig struct {
 	local   *service
 	conn    *grpc.ClientConn
 	client  testpb.TestServiceClient
+	server  *grpc.Server
 	metrics *prometheus.Registry
 	config  shim.Config
 }
@@ -166,7 +172,7 @@ func newRig(t testing.TB, s setup) *rig {
 }
 
 // throughFrontDoor has requests come through the front door that TEST_FRONT_DOOR names: make test runs this package with
-// each. open opens the spliced one at once; otherwise the first requests do.
+// each. open opens the spliced one at once; otherwise the first requests do. With TEST_FRONT_LOCAL it runs local handlers.
 func throughFrontDoor(t testing.TB, config *shim.Config, open bool) {
 	t.Helper()
 	text := os.Getenv("TEST_FRONT_DOOR")
@@ -178,6 +184,7 @@ func throughFrontDoor(t testing.TB, config *shim.Config, open bool) {
 		t.Fatalf("TEST_FRONT_DOOR: %v", err)
 	}
 	config.FrontDoor, config.Experiment.OpenDoor = door, open
+	config.Spliced.Local = os.Getenv("TEST_FRONT_LOCAL") != ""
 }
 
 func sidecarAnswers(t testing.TB) shimtest.Script {
@@ -187,12 +194,12 @@ func sidecarAnswers(t testing.TB) shimtest.Script {
 
 func (r *rig) serve(t testing.TB, options []grpc.ServerOption) {
 	t.Helper()
-	server := grpc.NewServer(r.side.ServerOptions(options)...)
-	testpb.RegisterTestServiceServer(r.side.Wrap(server), r.local)
+	r.server = grpc.NewServer(r.side.ServerOptions(options)...)
+	testpb.RegisterTestServiceServer(r.side.Wrap(r.server), r.local)
 	if err := r.side.Check(); err != nil {
 		t.Fatal(err)
 	}
-	r.conn = dial(t, server)
+	r.conn = dial(t, r.server)
 	r.client = testpb.NewTestServiceClient(r.conn)
 }
 

@@ -15,3 +15,14 @@ type Source interface {
 	// must not change the bytes. The events together may exceed maxBytes only if the first one alone does.
 	Read(ctx context.Context, from uint64, limit, maxBytes int) ([][]byte, error)
 }
+
+// noSource is the Source of a shim without a sidecar, if the service has none.
+type noSource struct{}
+
+func (noSource) LedgerID() string { return "none" }
+func (noSource) Head() uint64     { return 0 }
+
+func (noSource) Read(ctx context.Context, _ uint64, _, _ int) ([][]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

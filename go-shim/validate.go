@@ -41,7 +41,9 @@ func (m mistakes) join() error {
 // validate expects the defaults to be filled in. It returns the hot methods and their modes at the start.
 func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes.Table, error) {
 	var m mistakes
-	m.check(c.Run <= Attach, "Run", "must be Off, Supervise or Attach")
+	m.check(c.Run <= Alone, "Run", "must be Off, Supervise, Attach or Alone")
+	m.check(c.Run != Alone || c.FrontDoor == Spliced && c.Spliced.Local, "Run", "Alone does nothing without FrontDoor Spliced and Spliced.Local")
+	m.check(c.Spliced.MaxRecvMsgSize >= 0 && c.Spliced.MaxSendMsgSize >= 0, "Spliced.MaxRecvMsgSize, .MaxSendMsgSize", "must not be below zero")
 	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
 	m.check(c.FrontDoor <= Spliced, "FrontDoor", "must be Stock or Spliced")
@@ -62,7 +64,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 		m.check(d.value > 0, d.field, "must be above zero")
 	}
 	if source == nil {
-		m.check(false, "Source", "must not be nil")
+		m.check(c.Run == Alone, "Source", "must not be nil")
 	} else {
 		m.check(printable(source.LedgerID()), "Source.LedgerID", "must be 1-64 bytes of printable ASCII without spaces")
 	}

@@ -65,13 +65,18 @@ func Dial(network, address string, window uint32) (*Caller, error) {
 // Close ends the connection.
 func (c *Caller) Close() error { return c.conn.Close() }
 
-// Begin starts a call and sends no message. It returns the number of its stream.
-func (c *Caller) Begin(method string) (uint32, error) {
+// Begin starts a call and sends no message. It returns the number of its stream. more are names and values of further
+// fields.
+func (c *Caller) Begin(method string, more ...string) (uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block.Reset()
-	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "localhost"},
-		{"content-type", "application/grpc"}, {"te", "trailers"}} {
+	fields := [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "localhost"},
+		{"content-type", "application/grpc"}, {"te", "trailers"}}
+	for i := 0; i+1 < len(more); i += 2 {
+		fields = append(fields, [2]string{more[i], more[i+1]})
+	}
+	for _, field := range fields {
 		if err := c.encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
 			return 0, err
 		}

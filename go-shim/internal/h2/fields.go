@@ -40,6 +40,8 @@ type Fields struct {
 	MinPosition, AtPosition, Position, Traceparent, Tracestate []string
 	// TraceBin are the values of grpc-trace-bin, without their base64.
 	TraceBin []string
+	// Kept is for whoever serves the calls: something of its own that is the same for all calls with these fields.
+	Kept atomic.Value
 
 	block     string // as appendTo writes them
 	timeoutAt int    // where grpc-timeout stood in block, or -1

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"hotpath.dev/go-shim/internal/h2"
@@ -13,8 +14,8 @@ import (
 type Hot interface {
 	// Method returns the index of the hot method of that path, or -1.
 	Method(path []byte) int
-	// Begin takes the complete hot calls of one chunk. Each is ended once by Answer, Refuse or Local, from any goroutine,
-	// maybe before Begin returns. The slice is valid until then.
+	// Begin takes the complete hot calls of one chunk. Each is ended once by Answer, Refuse, Reply, Expire or Local, from
+	// any goroutine, maybe before Begin returns. The slice is valid until then.
 	Begin(calls []*Call)
 	// Cancel says that the client has left; the door has ended the call. What the policy still does with it until Cancel
 	// returns has no effect; after that it may not touch the call any more.
@@ -58,6 +59,48 @@ func (c *Call) Refuse(st *spb.Status, position uint64, tell bool) {
 		conn.core.refuseCall(c.stream, st, position, tell)
 		conn.ended()
 	}
+}
+
+// Reply is what a handler of the service has to say.
+type Reply struct {
+	// Header and Trailer leave as grpc-go's server would send them: without its own keys, and those with -bin in base64.
+	Header, Trailer metadata.MD
+	// Sent is true if the handler sent its headers: then they come before a status too, even if there are none.
+	Sent bool
+	// Status is nil for success. Then Body is the message.
+	Status *spb.Status
+	Body   []byte
+}
+
+// Reply ends the call with what a handler has to say. It copies all of it.
+func (c *Call) Reply(r *Reply) {
+	conn := c.conn
+	defer conn.recovered(nil)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.mayEnd(c) {
+		conn.core.reply(c.stream, r)
+		conn.ended()
+	}
+}
+
+// Expire ends the call as grpc-go does when its time is over: by a reset.
+func (c *Call) Expire() {
+	conn := c.conn
+	defer conn.recovered(nil)
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if conn.mayEnd(c) {
+		conn.core.expireCall(c.stream)
+		conn.ended()
+	}
+}
+
+// Gone says whether nobody waits for an answer any more.
+func (c *Call) Gone() bool {
+	c.conn.mu.Lock()
+	defer c.conn.mu.Unlock()
+	return !c.conn.mayEnd(c)
 }
 
 // Local ends the call for the policy by handing it to grpc-go, with what is left of its timeout. Unless key is empty, the

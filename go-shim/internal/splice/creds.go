@@ -45,6 +45,9 @@ func (s *Server) Creds(inner credentials.TransportCredentials) credentials.Trans
 	return &creds{inner: inner, server: s}
 }
 
+// Dirty says whether FlushDirty has something to send.
+func (s *Server) Dirty() bool { return s.dirty.Load() != nil }
+
 // FlushDirty sends what calls were answered with since. Whoever ends a batch of calls outside Begin calls it after the
 // last of them.
 func (s *Server) FlushDirty() {

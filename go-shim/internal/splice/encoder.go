@@ -119,8 +119,8 @@ func appendStatus(b []byte, st *spb.Status) ([]byte, int) {
 	if len(st.GetDetails()) > 0 {
 		if encoded, err := proto.Marshal(st); err == nil {
 			text := base64.RawStdEncoding.EncodeToString(encoded)
-			list += 32 + len("grpc-status-details-bin") + len(text)
-			b = h2.AppendField(b, "grpc-status-details-bin", text)
+			list += 32 + len(detailsKey) + len(text)
+			b = h2.AppendField(b, detailsKey, text)
 		}
 	}
 	return b, list

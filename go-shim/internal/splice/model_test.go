@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/metadata"
 )
 
 // model is a Core between a naive client and a naive grpc-go, both of which know HTTP/2's rules and fail when the other side
@@ -115,11 +116,19 @@ func (m *model) decide() {
 	m.asked = append(m.asked[:i], m.asked[i+1:]...)
 	switch q := decode(call.Body); q[0] {
 	case doRefuse:
+		if m.random.IntN(3) == 0 {
+			m.core.reply(call.stream, &Reply{Header: metadata.Pairs("own", "x"), Trailer: metadata.Pairs("own-trailer", "x"), Status: refusal(q)})
+			return
+		}
 		m.core.refuseCall(call.stream, refusal(q), 7, m.random.IntN(2) == 0)
 	case doLocal:
 		m.core.handOver(call.stream, time.Millisecond)
 	default:
 		b := encode(reply("hot", q))
+		if m.random.IntN(3) == 0 {
+			m.core.reply(call.stream, &Reply{Header: metadata.Pairs("own", "x"), Trailer: metadata.Pairs("own-trailer", "x"), Body: b})
+			return
+		}
 		cut := m.random.IntN(len(b) + 1)
 		m.core.answer(call.stream, b[:cut], b[cut:], 7, m.random.IntN(2) == 0)
 	}

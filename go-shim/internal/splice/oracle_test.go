@@ -407,7 +407,7 @@ func (w *writer) message(id uint32, end bool) {
 	if w.sent[id] {
 		return
 	}
-	m := encode(question([]byte{doAnswer, doAnswer, doRefuse, doLocal, doLate}[w.n(5)], id, w.n(256), w.n(256)))
+	m := encode(question([]byte{doAnswer, doMetadata, doRefuse, doLocal, doLate}[w.n(5)], id, w.n(256), w.n(256)))
 	m = append(binary.BigEndian.AppendUint32([]byte{byte(w.n(20) / 19)}, uint32(len(m))), m...)
 	for pieces := w.n(4); pieces > 0; pieces-- {
 		n := w.n(256) % len(m)

@@ -9,10 +9,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -42,14 +45,36 @@ func question(do byte, number uint32, replyLen, fill int) []byte {
 }
 
 const (
-	doAnswer = 'a'
-	doLate   = 'd' // by another goroutine
-	doRefuse = 'r'
-	doLocal  = 'l'
-	doGo     = 'g' // local, by another goroutine
-	doNever  = 'n'
-	doPanic  = 'p'
+	doAnswer   = 'a'
+	doLate     = 'd' // by another goroutine
+	doRefuse   = 'r'
+	doMetadata = 'm' // what replyOf says
+	doLocal    = 'l'
+	doGo       = 'g' // local, by another goroutine
+	doNever    = 'n'
+	doPanic    = 'p'
 )
+
+// replyOf is what doMetadata gets, but for the message: the length of the reply says in which of the ways.
+func replyOf(q []byte) *Reply {
+	number := strconv.Itoa(int(q[4]))
+	header := metadata.Pairs("own", number, "own", "again", "own-bin", "\x00\xff"+number, "content-type", "text/plain")
+	trailer := metadata.Pairs("own-trailer", number, "own-trailer-bin", number, "grpc-status", "7", detailsKey, "own")
+	switch q[8] % 6 {
+	case 0:
+		return &Reply{Header: header, Trailer: trailer}
+	case 1:
+		return &Reply{Trailer: trailer, Sent: true}
+	case 2:
+		return &Reply{Header: header, Trailer: trailer, Status: refusal(q)}
+	case 3:
+		return &Reply{Trailer: trailer, Status: &spb.Status{Code: 9, Message: number}}
+	case 4:
+		return &Reply{Sent: true, Status: refusal(q)}
+	default:
+		return &Reply{Header: header}
+	}
+}
 
 // reply is what a question gets from those who serve it.
 func reply(by string, q []byte) []byte {
@@ -138,6 +163,12 @@ func (p *policy) Begin(calls []*Call) {
 			call.Answer(b[:len(b)/2], b[len(b)/2:], 7, len(call.Head.Position) > 0)
 		case doRefuse:
 			call.Refuse(refusal(q), 7, len(call.Head.Position) > 0)
+		case doMetadata:
+			r := replyOf(q)
+			if r.Status == nil {
+				r.Body = p.reply(q)
+			}
+			call.Reply(r)
 		case doLocal:
 			call.Local("", "")
 		case doPanic:
@@ -344,6 +375,19 @@ func answerLocally(ctx context.Context, dec func(any) error) (any, error) {
 	switch in.Value[0] {
 	case doRefuse:
 		return nil, status.FromProto(refusal(in.Value)).Err()
+	case doMetadata:
+		r := replyOf(in.Value)
+		if err := errors.Join(grpc.SetHeader(ctx, r.Header), grpc.SetTrailer(ctx, r.Trailer)); err != nil {
+			return nil, err
+		}
+		if r.Sent {
+			if err := grpc.SendHeader(ctx, nil); err != nil {
+				return nil, err
+			}
+		}
+		if r.Status != nil {
+			return nil, status.FromProto(r.Status).Err()
+		}
 	case doNever:
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()

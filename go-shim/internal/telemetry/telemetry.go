@@ -56,6 +56,7 @@ type Method struct {
 	hop             metrics.Histogram
 	declines        *declines
 	localMetadata   metrics.Counter
+	splicedLocal    metrics.Counter
 	refused         atomic.Bool
 }
 
@@ -99,10 +100,13 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 		Labels: []string{"method"}}
 	localMetadata := metrics.Family{Name: "hotpath_shim_local_metadata_total", Labels: []string{"method"},
 		Help: "Answers of the local handler with response headers or trailers, which answers of the sidecar lack."}
+	splicedLocal := metrics.Family{Name: "hotpath_shim_spliced_local_total", Labels: []string{"method"},
+		Help: "Requests that a worker of the spliced front door gave to the local handler, without grpc-go."}
 	declines := newDeclines(meter)
 	for i, name := range names.Methods {
 		m := &s.methods[i]
 		m.name, m.declines, m.localMetadata = name, declines, meter.Counter(localMetadata, name)
+		m.splicedLocal = meter.Counter(splicedLocal, name)
 		m.servedBySidecar, m.servedByLegacy = meter.Counter(served, name, "sidecar"), meter.Counter(served, name, "legacy")
 		m.hop = meter.Histogram(hop, bounds, name)
 		for _, reason := range names.Fallbacks {
@@ -182,6 +186,9 @@ func (m *Method) Fallback(reason int) {
 
 // Declined counts a request that the sidecar's model left to the local handler. reason is the model's own reason.
 func (m *Method) Declined(reason string) { m.declines.count(m.name, reason) }
+
+// SplicedLocal counts a request that reached the local handler without grpc-go.
+func (m *Method) SplicedLocal() { m.splicedLocal.Inc() }
 
 // LocalMetadata counts an answer of the local handler with headers or trailers.
 func (m *Method) LocalMetadata() { m.localMetadata.Inc() }

@@ -55,11 +55,15 @@ type service struct {
 	wallet walletv1.WalletServiceClient
 }
 
-// walletd starts a service with the front door that TEST_FRONT_DOOR names: make test runs this package with each.
+// walletd starts a service with the front door that TEST_FRONT_DOOR names: make test runs this package with each. With
+// TEST_FRONT_LOCAL the door runs walletd's own reads too.
 func (p *place) walletd(sidecar rig.Sidecar, args ...string) *service {
 	p.t.Helper()
 	if door := os.Getenv("TEST_FRONT_DOOR"); door != "" && sidecar != rig.Off {
 		args = append([]string{"--front-door", door}, args...)
+		if os.Getenv("TEST_FRONT_LOCAL") != "" {
+			args = append([]string{"--front-local"}, args...)
+		}
 	}
 	w, err := rig.StartWalletd(rig.WalletdSpec{
 		Bin: binaries.walletd, Dir: p.dir, DB: p.db, Sidecar: sidecar, SidecarBin: binaries.hotpathd,

@@ -48,6 +48,11 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
   [methods]
   "/wallet.v1.WalletService/GetBalance" = "legacy"
 
+--front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also
+has walletd's own reads answer there, with the same interceptors, metrics and bytes. A walletd without any sidecar gains
+by the latter, too:
+  --sidecar alone --front-door spliced --front-local
+
 --read-model says how this process answers those reads itself, with the same bytes either way:
   legacy   behind a lock, from maps, slices and scans
   best     as the sidecar does, as well as Go can: immutable versions, so that readers never lock, and compact entries
@@ -55,6 +60,7 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
 examples:
   walletd serve --db wallet.db
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
+  walletd serve --db wallet.db --read-model best --sidecar alone --front-door spliced --front-local
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
 
 // maxStreamWorkers bounds the memory of the workers: each takes a few kilobytes, even when it has no work.
@@ -164,7 +170,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	checks := health.NewServer()
 	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
 	loaded := make(chan struct{})
-	side, err := openSidecar(ctx, c.sidecar, ledger, loaded, telemetry, log)
+	side, err := openSidecar(ctx, c, ledger, loaded, telemetry, log)
 	if err != nil {
 		return err
 	}

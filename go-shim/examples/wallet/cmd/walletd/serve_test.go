@@ -255,3 +255,29 @@ func checkReflection(t *testing.T, conn *grpc.ClientConn) {
 	}
 	_ = stream.CloseSend()
 }
+
+// Without any sidecar, walletd's own reads answer on the connections of the spliced front door, and its interceptors hear
+// of all calls.
+func TestServeAloneRunsItsReadsBehindTheSplicedDoor(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "wallet.db")
+	runWalletd(t, "generate", "--db", db, "--accounts", "20", "--transactions", "500").want(t, 0)
+	s := startServing(t, db, "--read-model", "best", "--sidecar", "alone", "--front-door", "spliced", "--front-local")
+	wallet := walletv1.NewWalletServiceClient(s.conn)
+	for range 10 {
+		_, err := wallet.GetBalance(t.Context(), &walletv1.GetBalanceRequest{AccountId: "nobody"})
+		if status.Code(err) != codes.NotFound {
+			t.Fatal(err)
+		}
+	}
+	page := s.page(t, "/metrics")
+	for _, want := range []string{
+		`walletd_requests_total{code="NotFound",method="/wallet.v1.WalletService/GetBalance"} 10`,
+		`hotpath_shim_requests_total{method="/wallet.v1.WalletService/GetBalance",served_by="legacy"} 10`,
+		`hotpath_shim_spliced_local_total{method="/wallet.v1.WalletService/GetBalance"} 8`, "hotpath_shim_spliced_door_open 1",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}

@@ -28,6 +28,7 @@ var hotMethods = []string{
 type sidecarConfig struct {
 	who, bin, socket, modes, how, through string
 	hopTimeoutMS                          *int64
+	local                                 bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -35,13 +36,15 @@ type sidecarConfig struct {
 }
 
 func (c *sidecarConfig) flags(f *flags) {
-	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else)")
+	f.StringVar(&c.who, "sidecar", shim.Off.String(), "who runs the sidecar: off (nobody), supervise (walletd), attach (something else), alone (there is none, for --front-local)")
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
 	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
 		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
 	f.StringVar(&c.how, "hop", experiment.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	f.StringVar(&c.through, "front-door", shim.Stock.String(),
 		"who reads hot reads from callers: stock (grpc-go), or spliced (the shim, below grpc-go, without interceptors and their metrics)")
+	f.BoolVar(&c.local, "front-local", false,
+		"the spliced front door also runs this process's own hot reads, with interceptors, where grpc-go would do so for more CPU")
 	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
 		"milliseconds that a read waits for the sidecar before Go answers; many long replies at once need more")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read, legacy or sidecar; read again when it changes")
@@ -62,13 +65,18 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--front-door %q: %v", c.through, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "front-door", "modes"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "front-door", "front-local", "modes"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
 		}
 	}
+	if c.local && c.run != shim.Off && c.frontDoor != shim.Spliced {
+		f.mistake("--front-local does nothing without --front-door spliced")
+	}
 	switch c.run {
+	case shim.Alone:
+		c.checkAlone(f)
 	case shim.Attach:
 		if c.socket == "" {
 			f.mistake("--sidecar attach needs --sidecar-socket: the path that hotpathd listens on")
@@ -89,6 +97,17 @@ func (c *sidecarConfig) check(f *flags) {
 	}
 }
 
+func (c *sidecarConfig) checkAlone(f *flags) {
+	if !c.local {
+		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
+	}
+	for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "modes"} {
+		if f.given(name) {
+			f.mistake("--%s does nothing with --sidecar alone", name)
+		}
+	}
+}
+
 func (c *sidecarConfig) checkModes(f *flags) {
 	if err := shim.CheckModesFile(c.modes, hotMethods); err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -99,18 +118,22 @@ func (c *sidecarConfig) checkModes(f *flags) {
 
 // openSidecar opens the shim. The caller closes loaded once the ledger is loaded; the sidecar gets no events before.
 func openSidecar(
-	ctx context.Context, c sidecarConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
+	ctx context.Context, c serveConfig, ledger *store.Store, loaded <-chan struct{}, t *telemetry, log *slog.Logger,
 ) (*shim.Side, error) {
+	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
-		Run: c.run, Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.bin}, ModesFile: c.modes,
+		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
-		HopTimeout:      time.Duration(*c.hopTimeoutMS) * time.Millisecond,
+		HopTimeout:      time.Duration(*hot.hopTimeoutMS) * time.Millisecond,
 		// None of the interceptors looks at messages.
-		Interceptors: shim.Raw, FrontDoor: c.frontDoor,
+		Interceptors: shim.Raw, FrontDoor: hot.frontDoor,
 		// They count calls, recover panics of handlers, and wait until the ledger is loaded. The sidecar is fed only then.
-		Spliced:     shim.SplicedDoor{SkipInterceptors: true},
+		// They do run for this process's own answers.
+		Spliced: shim.SplicedDoor{
+			SkipInterceptors: true, Local: hot.local, MaxRecvMsgSize: c.maxMessageBytes, MaxSendMsgSize: c.maxMessageBytes,
+		},
 		SourceReady: loaded, Logger: log, Metrics: shimprom.New(t.registry),
-		Experiment: experiment.Config{Hop: c.hop},
+		Experiment: experiment.Config{Hop: hot.hop},
 	}, ledger)
 }
