@@ -14,9 +14,9 @@ mod row;
 mod series;
 mod statistics;
 
-use crate::ledger::{Ledger, Transaction};
+use crate::ledger::{Due, Keeping, Ledger, Merging, Transaction};
 use crate::proto;
-use hotpath::model::{Model, Refusal};
+use hotpath::model::{Choice, Chore, Finish, Model, Refusal};
 
 /// Answers balances and statistics of a double-entry wallet.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,11 @@ impl Model for Wallet {
         "GetTimeSeries",
     ];
     const DESCRIPTORS: &'static [u8] = proto::DESCRIPTORS;
+    const CHOICES: &'static [Choice] = &[Choice {
+        name: "statistics",
+        values: "index|scan",
+        help: "How windows of long accounts are answered: from an index, or by reading every entry",
+    }];
 
     type State = Ledger;
     type Event = Transaction;
@@ -62,6 +67,23 @@ impl Model for Wallet {
 
     fn apply(state: &mut Ledger, event: &Transaction) -> Result<(), String> {
         state.apply(event).map_err(|refusal| refusal.to_string())
+    }
+
+    fn begin(chosen: &[&'static str]) -> Ledger {
+        Ledger::keeping(match chosen {
+            ["scan", ..] => Keeping::Scan,
+            _ => Keeping::Index(Merging::Deferred),
+        })
+    }
+
+    fn chores(ledger: &mut Ledger) -> Vec<Chore<Ledger>> {
+        let merge = |due: Due| -> Chore<Ledger> {
+            Box::new(move || -> Finish<Ledger> {
+                let done = due.run();
+                Box::new(move |ledger| ledger.swap(&done))
+            })
+        };
+        ledger.take_merges().into_iter().map(merge).collect()
     }
 
     fn parse(method: usize, request: &[u8]) -> Result<Query<'_>, Refusal> {
