@@ -48,6 +48,7 @@ impl Bits {
 
     /// How many ones are before `index`, which is at most the number of bits.
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn ones_before(&self, index: usize) -> usize {
         let Line(line) = &self.0[index / LINE];
         let rest = index % LINE;

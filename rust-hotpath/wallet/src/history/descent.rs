@@ -77,7 +77,7 @@ fn with_popcnt(spans: &[Span<'_>], loose: &mut [u64], ranks: &[usize]) -> Vec<u6
 
 #[inline(always)]
 fn descend(spans: &[Span<'_>], loose: &mut [u64], ranks: &[usize]) -> Vec<u64> {
-    let all = loose.iter().fold(0, |all, amount| all | amount);
+    let all = loose.iter().fold(0_u64, |all, amount| all | amount);
     let loose_depth = (u64::BITS - all.leading_zeros()) as usize;
     let depths = spans.iter().map(|(wavelet, _)| wavelet.depth());
     let depth = depths.fold(loose_depth, usize::max);

@@ -42,7 +42,7 @@ pub(crate) fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> 
 impl Builder {
     /// Adds a block. Each but the last must be full.
     pub(crate) fn add(&mut self, block: &[u64]) {
-        let all = block.iter().fold(0, |all, number| all | number);
+        let all = block.iter().fold(0_u64, |all, number| all | number);
         let width = (u64::BITS - all.leading_zeros()).div_ceil(8);
         // The start of a block is a multiple of BLOCK, because all blocks before it are full.
         let start = u32::try_from(self.bytes.len() / BLOCK).unwrap_or(u32::MAX);

@@ -22,7 +22,7 @@ pub(crate) type Places = (usize, usize);
 
 impl Wavelet {
     pub(crate) fn of(mut amounts: Vec<u64>) -> Self {
-        let all = amounts.iter().fold(0, |all, amount| all | amount);
+        let all = amounts.iter().fold(0_u64, |all, amount| all | amount);
         let mut sorted = vec![0; amounts.len()];
         let levels = (0..u64::BITS - all.leading_zeros()).rev().map(|shift| {
             let bits = Bits::of(&amounts, shift);
