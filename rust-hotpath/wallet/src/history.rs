@@ -52,6 +52,8 @@ pub struct History {
     /// By phase.
     series: [Runs; 3],
     len: usize,
+    /// Kept, because estimating a cost must not touch every run.
+    shape: Shape,
 }
 
 /// What is before an instant.
@@ -102,6 +104,7 @@ impl History {
                 due |= runs.settle(merging);
             }
         }
+        self.shape = self.measured();
         due
     }
 
@@ -114,7 +117,9 @@ impl History {
     /// Swaps the result of a merge in, if what it replaces is still here. Returns true if another long merge is due.
     pub(crate) fn swap(&mut self, merged: &Merged) -> bool {
         let runs = &mut self.series[index(merged.phase())];
-        runs.swap(merged) && runs.settle(Merging::Deferred)
+        let due = runs.swap(merged) && runs.settle(Merging::Deferred);
+        self.shape = self.measured();
+        due
     }
 
     /// The posted entries of a window, with those of the tail.
@@ -141,7 +146,12 @@ impl History {
     pub fn entries(&self) -> impl Iterator<Item = Logged> {
         Phase::ALL.into_iter().flat_map(move |phase| {
             let runs = self.runs(phase);
-            runs.iter().flat_map(|run| run.rows()).map(move |row| {
+            let rows = runs.iter().flat_map(|run| {
+                let mut rows = Vec::with_capacity(run.len());
+                run.append_rows(&mut rows);
+                rows
+            });
+            rows.map(move |row| {
                 let slot = slices::name(runs, row.code);
                 Logged::new(row.at, unfold(row.folded), slot, phase)
             })
@@ -157,6 +167,10 @@ impl History {
     /// What a question about the posted entries has to look at.
     #[must_use]
     pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn measured(&self) -> Shape {
         let mut shape = Shape::default();
         for run in self.runs(Phase::Posted) {
             if run.is_indexed() {

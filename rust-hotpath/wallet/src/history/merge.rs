@@ -176,7 +176,7 @@ impl Runs {
 /// Merges runs that follow each other.
 fn merge(runs: &[Arc<Run>]) -> Run {
     let mut rows = Vec::with_capacity(runs.iter().map(|run| run.len()).sum());
-    runs.iter().for_each(|run| rows.extend(run.rows()));
+    runs.iter().for_each(|run| run.append_rows(&mut rows));
     // Runs are sorted in themselves, and often follow each other in time as well. The stable sort finds that, merges,
     // and keeps the order of booking.
     rows.sort_by_key(|row: &Row| row.at);

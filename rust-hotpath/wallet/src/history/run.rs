@@ -96,13 +96,21 @@ impl Run {
         self.times.before(time, near)
     }
 
-    /// All rows.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> {
-        (0..self.len()).map(move |index| Row {
-            at: self.times.get(index),
-            folded: self.folded.get(index),
-            code: code(self.parties.get(index)),
-        })
+    /// Appends all rows.
+    pub(crate) fn append_rows(&self, rows: &mut Vec<Row>) {
+        let mut rooms = [[0; BLOCK]; 3];
+        let [times, folded, codes] = &mut rooms;
+        for block in blocks(0..self.len()) {
+            let times = self.times.read(&block, times);
+            let folded = self.folded.read(&block, folded);
+            let codes = self.parties.read(&block, codes);
+            let columns = times.zip(folded).zip(codes);
+            rows.extend(columns.map(|((at, &folded), &party)| Row {
+                at,
+                folded,
+                code: code(party),
+            }));
+        }
     }
 
     /// Counts, sums and sums of squares of a range.
@@ -113,6 +121,15 @@ impl Run {
                 .between::<true>(&self.folded, range, self.len()),
             None => Sums::of::<true>(&self.folded, range),
         }
+    }
+
+    /// Counts and sums of the entries before `index`, if they are known.
+    pub(crate) fn sides_before(&self, index: usize) -> Option<Sums> {
+        let known = self.index.as_ref()?;
+        let sums = known
+            .checks
+            .before::<false>(&self.folded, index, self.len());
+        Some(sums)
     }
 
     /// Counts and sums of a range.

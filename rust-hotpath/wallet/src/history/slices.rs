@@ -145,12 +145,21 @@ impl<'a> Slices<'a> {
     pub fn between(&self, bounds: &[i64], mut show: impl FnMut(usize, Sums)) {
         for Part { run, range } in &self.parts {
             let (mut at, mut pair) = (range.start, 0);
+            // What is before the end of a pair is also before the start of the next, so it is added up once.
+            let mut before = run.sides_before(at);
             while at < range.end {
                 let time = run.time(at);
                 pair += bounds[pair + 1..].partition_point(|bound| *bound <= time);
                 let next = range.end.min(run.before(bounds[pair + 1], at));
-                show(pair, run.sides(at..next));
-                at = next;
+                let after = before.and_then(|_| run.sides_before(next));
+                show(
+                    pair,
+                    match (before, after) {
+                        (Some(before), Some(after)) => after.minus(before),
+                        _ => run.sides(at..next),
+                    },
+                );
+                (at, before) = (next, after);
             }
         }
         for row in self.tail() {

@@ -4,6 +4,8 @@
 //! know only days then need a byte for a time, and no ledger needs eight. (Frame of reference, as in `packed`; the unit
 //! is a greatest common divisor, as Parquet and Gorilla users know it from timestamps in milliseconds.)
 
+use std::ops::Range;
+
 use super::entry::Row;
 use super::packed::{BLOCK, Builder, Packed};
 
@@ -52,6 +54,17 @@ impl Times {
         block
             .first
             .saturating_add_unsigned(block.unit * self.steps.get(index))
+    }
+
+    /// The times of a range that lies in one block.
+    pub(crate) fn read<'a>(
+        &self,
+        range: &Range<usize>,
+        room: &'a mut [u64; BLOCK],
+    ) -> impl Iterator<Item = i64> + use<'a> {
+        let Block { first, unit } = self.blocks[range.start / BLOCK];
+        let steps = self.steps.read(range, room).iter();
+        steps.map(move |step| first.saturating_add_unsigned(unit * step))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,6 +134,7 @@ fn unit(steps: &[u64]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::packed::blocks;
     use super::*;
 
     const DAY: i64 = 86_400_000_000;
@@ -138,6 +152,14 @@ mod tests {
         let column = Times::of(&rows(times));
         let got: Vec<i64> = (0..times.len()).map(|index| column.get(index)).collect();
         assert_eq!(got, times);
+        let mut room = [0; BLOCK];
+        for block in blocks(0..times.len()) {
+            assert!(
+                column
+                    .read(&block, &mut room)
+                    .eq(times[block].iter().copied())
+            );
+        }
         let around = times
             .iter()
             .flat_map(|&t| [t.saturating_sub(1), t, t.saturating_add(1)]);
