@@ -133,6 +133,27 @@ fn runs_share_what_they_have_in_common_and_stay_as_they_are() {
 }
 
 #[test]
+fn a_merge_of_runs_that_are_gone_is_dropped() {
+    let (mut book, mut naive, mut random) = (Book::default(), Naive::default(), Random(4));
+    let mut old = book.clone();
+    for n in 0..17_000 {
+        let row = Style::Steady.row(n, &mut random);
+        book.push(row, Merging::Deferred);
+        naive.rows.push(row);
+        if n + 1 == 15_000 {
+            old = book.clone();
+        }
+    }
+    let merged = book.history.take().expect("a long merge").run();
+    assert!(book.history.take().is_none(), "one at a time");
+    naive.rows.truncate(15_000);
+    let before = format!("{:?}", old.history);
+    old.history.swap(&merged);
+    assert_eq!(format!("{:?}", old.history), before);
+    check_edges(&old, &naive, &mut random, 5);
+}
+
+#[test]
 fn entries_come_back_whatever_their_phase() {
     let (book, naive, _) = fill(Style::Held, 5_000, 2);
     let key = |row: &Logged| (row.occurred_at_us, row.amount, row.phase);

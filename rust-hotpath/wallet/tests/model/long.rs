@@ -30,6 +30,12 @@ impl Random {
         self.next() % n
     }
 
+    /// A number below `n`. Low numbers are more frequent.
+    fn skewed(&mut self, n: u64) -> u64 {
+        let most = 1 + self.below(n);
+        self.below(most)
+    }
+
     fn time(&mut self, position: u64) -> i64 {
         let day = position as i64 / 3 - self.below(2) as i64 * self.below(90) as i64;
         match self.below(4) {
@@ -65,7 +71,7 @@ fn transaction(
             }
             _ => (1, size),
         };
-        let party = random.below(1 + random.below(2_000));
+        let party = random.skewed(2_000);
         p::Entry {
             account_id: "ann".into(),
             asset: "GBP".into(),

@@ -22,6 +22,12 @@ impl Random {
     pub(super) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
+
+    /// A number below `n`. Low numbers are more frequent.
+    pub(super) fn skewed(&mut self, n: usize) -> usize {
+        let most = 1 + self.below(n);
+        self.below(most)
+    }
 }
 
 /// What rows look like.
@@ -45,7 +51,7 @@ impl Style {
         let n = n as i64;
         let size = match self {
             Self::Wild => 1 + (random.next() >> (14 + random.below(48))) as i64,
-            _ => 1 + random.below(1 + random.below(3_000)) as i64,
+            _ => 1 + random.skewed(3_000) as i64,
         };
         let amount = if random.below(4) == 0 { size } else { -size };
         let at = match self {
@@ -63,7 +69,7 @@ impl Style {
         };
         let party = match self {
             Self::Steady => random.below(9),
-            Self::Late => random.below(1 + random.below(4_000)),
+            Self::Late => random.skewed(4_000),
             Self::Wild => random.below(1 << 30),
             Self::Held => random.below(300),
         };

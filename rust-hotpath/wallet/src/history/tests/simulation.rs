@@ -26,7 +26,6 @@ struct World {
     taken: Vec<Merge>,
     done: Vec<Merged>,
     swaps: usize,
-    refused: usize,
 }
 
 impl World {
@@ -42,7 +41,6 @@ impl World {
             taken: Vec::new(),
             done: Vec::new(),
             swaps: 0,
-            refused: 0,
         }
     }
 
@@ -102,12 +100,7 @@ impl World {
             if self.book.history.swap(&merged) {
                 self.taken.extend(self.book.history.take());
             }
-            let swapped = self.runs() < before;
-            *(if swapped {
-                &mut self.swaps
-            } else {
-                &mut self.refused
-            }) += 1;
+            self.swaps += usize::from(self.runs() < before);
         }
     }
 
@@ -169,7 +162,7 @@ fn whatever_the_order_every_version_is_exact() {
         .and_then(|seed| seed.parse().ok());
     let fresh = RandomState::new().hash_one("seed") % 1_000_000;
     let seeds = given.map_or_else(|| vec![1, 2, 3, 4, 5, 6, fresh], |seed| vec![seed]);
-    let (mut swaps, mut refused) = (0, 0);
+    let mut swaps = 0;
     for seed in seeds {
         eprintln!("HISTORY_SEED={seed}");
         let mut world = World::new(seed);
@@ -177,10 +170,7 @@ fn whatever_the_order_every_version_is_exact() {
             world.step();
         }
         world.read();
-        (swaps, refused) = (swaps + world.swaps, refused + world.refused);
+        swaps += world.swaps;
     }
-    assert!(
-        given.is_some() || swaps > 5 && refused > 0,
-        "{swaps} swapped in, {refused} refused"
-    );
+    assert!(given.is_some() || swaps > 5, "{swaps} swapped in");
 }
