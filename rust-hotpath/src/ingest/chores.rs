@@ -10,9 +10,12 @@ use std::{
     thread,
 };
 
+/// The way to the thread, and back.
+type Worker<S> = (Sender<Chore<S>>, Receiver<Finish<S>>);
+
 /// Work that was handed over and is not finished.
 pub(super) struct Chores<S> {
-    worker: Option<(Sender<Chore<S>>, Receiver<Finish<S>>)>,
+    worker: Option<Worker<S>>,
     under_way: usize,
 }
 
@@ -56,7 +59,7 @@ impl<S: 'static> Chores<S> {
     }
 }
 
-fn start<S: 'static>() -> std::io::Result<(Sender<Chore<S>>, Receiver<Finish<S>>)> {
+fn start<S: 'static>() -> std::io::Result<Worker<S>> {
     let (todo, chores) = channel::<Chore<S>>();
     let (finishes, done) = channel::<Finish<S>>();
     let thread = thread::Builder::new().name("chores".to_owned());

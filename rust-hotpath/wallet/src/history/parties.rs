@@ -11,14 +11,17 @@ use std::ops::Range;
 
 use super::packed::{BLOCK, Packed, blocks};
 
-/// The codes that occur in each span of entries, and in each 16 spans.
+/// The codes that occur in each span of entries, in each 16 spans, and at all.
 #[derive(Debug)]
 pub(crate) struct Presence {
+    len: usize,
     span: usize,
     /// Words of one set.
     words: usize,
     fine: Box<[u64]>,
     coarse: Box<[u64]>,
+    /// Most windows hold most of their runs as a whole.
+    all: Box<[u64]>,
 }
 
 /// The sums by code of all entries before some indexes.
@@ -79,16 +82,24 @@ impl Presence {
         for (set, parts) in coarse.chunks_mut(words).zip(fine.chunks(words * FAN)) {
             parts.chunks(words).for_each(|part| unite(set, part));
         }
+        let mut all = vec![0; words];
+        fine.chunks(words).for_each(|set| unite(&mut all, set));
+        note(codes, len / span * span..len, &mut all);
         Self {
+            len,
             span,
             words,
             fine: fine.into_boxed_slice(),
             coarse: coarse.into_boxed_slice(),
+            all: all.into_boxed_slice(),
         }
     }
 
     /// Adds the codes of a range to `seen`, a set of all codes of the history.
     pub(crate) fn collect(&self, codes: &Packed, range: Range<usize>, seen: &mut [u64]) {
+        if range == (0..self.len) {
+            return unite(seen, &self.all);
+        }
         let (first, last) = (range.start.div_ceil(self.span), range.end / self.span);
         if first >= last {
             return note(codes, range, seen);
@@ -106,7 +117,8 @@ impl Presence {
 
     /// The memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.fine) + size_of_val(&*self.coarse)
+        let sets = [&self.fine, &self.coarse, &self.all];
+        sets.iter().map(|sets| size_of_val(&***sets)).sum()
     }
 
     fn unite_all(&self, sets: &[u64], range: Range<usize>, seen: &mut [u64]) {
@@ -131,15 +143,15 @@ fn unite(seen: &mut [u64], set: &[u64]) {
 }
 
 impl Totals {
-    /// `None` if the run has so many codes for its length that it is faster to read its entries.
+    /// `None` if the run has more codes than entries. A run with few more entries than codes has one row, for windows
+    /// that hold all of it.
     ///
     /// All sums of the run must fit 64 bits.
     pub(crate) fn of(columns: Columns<'_>, len: usize, bound: usize) -> Option<Self> {
-        let wanted = (ENTRIES_PER_CODE * bound).max(LEAST_STEP);
-        let rows = len / wanted;
-        if rows == 0 {
+        if len < bound.max(LEAST_STEP) {
             return None;
         }
+        let rows = (len / (ENTRIES_PER_CODE * bound).max(LEAST_STEP)).max(1);
         let step = len.div_ceil(rows);
         let mut totals = Self {
             step,
@@ -176,7 +188,7 @@ impl Totals {
 
     /// Adds the sizes of a range to those by code, with wrapping: in between, a sum may be below zero.
     pub(crate) fn add_sizes(&self, columns: Columns<'_>, range: Range<usize>, sizes: &mut [u64]) {
-        if range.len() <= self.step {
+        if self.is_short(&range) {
             return columns.add_sizes(range, sizes, false);
         }
         let (low, high) = (self.near(range.start), self.near(range.end));
@@ -201,7 +213,7 @@ impl Totals {
         wanted: &Wanted<'_>,
         details: &mut [Detail],
     ) {
-        if range.len() <= self.step {
+        if self.is_short(&range) {
             return columns.add_details(range, wanted, details, false);
         }
         let (low, high) = (self.near(range.start), self.near(range.end));
@@ -227,6 +239,11 @@ impl Totals {
     /// The memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.sizes) + size_of_val(&*self.credits) + size_of_val(&*self.counts)
+    }
+
+    /// Whether reading the entries of a range is faster than reading rows and the entries around them.
+    fn is_short(&self, range: &Range<usize>) -> bool {
+        range.len() <= self.step && *range != (0..self.len)
     }
 
     /// What the rows `low` and `high` leave out of a range, or hold too much (true).
@@ -398,7 +415,13 @@ mod tests {
 
     #[test]
     fn sums_by_code_of_any_range_are_exact() {
-        for (len, bound) in [(1_500, 5), (5_000, 700), (40_000, 100), (40_000, 9_000)] {
+        for (len, bound) in [
+            (1_500, 5),
+            (1_500, 1_400),
+            (5_000, 700),
+            (40_000, 100),
+            (40_000, 9_000),
+        ] {
             let (folded, codes, all) = entries(len, bound);
             let columns = Columns {
                 folded: &folded,
@@ -437,11 +460,11 @@ mod tests {
 
     #[test]
     fn too_many_codes_have_no_rows() {
-        let (folded, codes, _) = entries(2_000, 1_500);
+        let (folded, codes, _) = entries(1_400, 1_500);
         let columns = Columns {
             folded: &folded,
             codes: &codes,
         };
-        assert!(Totals::of(columns, 2_000, 1_500).is_none());
+        assert!(Totals::of(columns, 1_400, 1_500).is_none());
     }
 }
