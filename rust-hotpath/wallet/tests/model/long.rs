@@ -212,7 +212,7 @@ fn check(seed: u64, largest: u64) {
         kept.apply(&transaction, &mut random);
         oracle.transactions.push(transaction);
         if position % 100 == 50 || position == TRANSACTIONS {
-            for n in 0..30 {
+            for n in 0..20 {
                 let question = question(&edges, &mut random);
                 agree(&kept.ledgers, &question);
                 if n % 10 == 0 {
@@ -237,7 +237,7 @@ fn check(seed: u64, largest: u64) {
 
 #[test]
 fn a_long_history_answers_alike_however_it_is_kept() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         eprintln!("seed {seed}");
         check(seed, 100_000);
     }

@@ -161,7 +161,7 @@ fn whatever_the_order_every_version_is_exact() {
         .ok()
         .and_then(|seed| seed.parse().ok());
     let fresh = RandomState::new().hash_one("seed") % 1_000_000;
-    let seeds = given.map_or_else(|| vec![1, 2, 3, 4, 5, 6, fresh], |seed| vec![seed]);
+    let seeds = given.map_or_else(|| vec![1, 2, 3, fresh], |seed| vec![seed]);
     let mut swaps = 0;
     for seed in seeds {
         eprintln!("HISTORY_SEED={seed}");
@@ -172,5 +172,5 @@ fn whatever_the_order_every_version_is_exact() {
         world.read();
         swaps += world.swaps;
     }
-    assert!(given.is_some() || swaps > 5, "{swaps} swapped in");
+    assert!(given.is_some() || swaps > 3, "{swaps} swapped in");
 }
