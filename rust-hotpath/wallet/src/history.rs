@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A window is one range of each run, because runs are in order of time. So an entry that is booked late needs no care:
-//! it is in a later run. Most accounts have few entries; they have a tail and no history. Each part of the index says in
-//! its file why it was chosen, and from where it is.
+//! it is in a later run. Most accounts have few entries; they have a tail and no history. Each part of the index says
+//! in its file why it was chosen, and from where it is.
 //!
 //! This module needs the standard library only.
 

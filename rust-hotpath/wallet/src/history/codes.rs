@@ -2,8 +2,8 @@
 //!
 //! Why: each run keeps the codes that first occur in it, and adjacent runs that are merged join theirs. So the whole
 //! dictionary is a handful of sorted arrays that never change: it needs no map of its own, versions share it with the
-//! runs, and a merge in the background cannot meet the writer there. (A log-structured merge, O'Neil et al. 1996, of the
-//! names as well as of the rows.) The writer looks a slot up once in 63 entries, a reader only for what it shows.
+//! runs, and a merge in the background cannot meet the writer there. (A log-structured merge, O'Neil et al. 1996, of
+//! the names as well as of the rows.) The writer looks a slot up once in 63 entries, a reader only for what it shows.
 
 use super::entry::Slot;
 

@@ -36,8 +36,8 @@ struct Level {
     places: Vec<Places>,
 }
 
-/// Moves the amounts of ascending, distinct ranks to where sorting would put them. `amounts` starts at rank `first`. The
-/// middle rank goes first, so that each half is left with half of the ranks.
+/// Moves the amounts of ascending, distinct ranks to where sorting would put them. `amounts` starts at rank `first`.
+/// The middle rank goes first, so that each half is left with half of the ranks.
 pub(crate) fn place(amounts: &mut [u64], ranks: &[usize], first: usize) {
     let middle = ranks.len() / 2;
     let Some(&rank) = ranks.get(middle) else {

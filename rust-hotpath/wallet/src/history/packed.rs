@@ -1,5 +1,5 @@
-//! A column of whole numbers. Each block is as narrow as its largest number needs, in whole bytes, so that a scan widens
-//! a block at a time without looking at bits.
+//! A column of whole numbers. Each block is as narrow as its largest number needs, in whole bytes, so that a scan
+//! widens a block at a time without looking at bits.
 //!
 //! Why: the amounts of an account are mostly small but not bounded by anything smaller than 10^15, and one large amount
 //! should widen its own 128 neighbours only. The method is frame of reference without the reference (Goldstein,

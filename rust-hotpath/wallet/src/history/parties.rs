@@ -1,11 +1,12 @@
 //! Who is in a range of a run, and with how much, without looking at each entry.
 //!
-//! Why: being present is idempotent, so sets may overlap, and a set of codes is a row of bits: the union of the spans in
-//! a range is an OR of words. Sums are not, but they have an inverse: with the sums by code before every so many
-//! entries, a range is a difference of two rows (a data cube's prefix sums, Ho et al. 1997), plus or minus the entries
-//! between its ends and the nearest rows. Both distances grow with the dictionary, so that reading rows and reading
-//! entries take about the same time, and the memory for an entry stays bounded: 1/8 + 1/128 bits for a code and span,
-//! and 10 bytes. Lists per span, which the rows could end with, would take as much again, to save less than half.
+//! Why: being present is idempotent, so sets may overlap, and a set of codes is a row of bits: the union of the spans
+//! in a range is an OR of words. Sums are not, but they have an inverse: with the sums by code before every so many
+//! entries, a range is a difference of two rows (prefix sums of a data cube, Ho et al. 1997), plus or minus the entries
+//! between its ends and the nearest rows. Spans and distances between rows grow with the dictionary. So reading rows
+//! and reading entries take about the same time, and the memory for an entry is bounded: about 1 byte for the sets, 10
+//! for the rows, and 20 for the one row of a run that has few more entries than codes. Lists of sums per span, to
+//! shorten the last step, would take as much again, and save less than half of the time.
 
 use std::ops::Range;
 
@@ -27,7 +28,8 @@ pub(crate) struct Presence {
 /// The sums by code of all entries before some indexes.
 #[derive(Debug)]
 pub(crate) struct Totals {
-    /// Row k is about the entries before `k * step`; the last row is about all. Row 0 would be all zeros and is missing.
+    /// Row k is about the entries before `k * step`; the last row is about all. Row 0 would be all zeros and is
+    /// missing.
     step: usize,
     len: usize,
     /// The codes of a row.

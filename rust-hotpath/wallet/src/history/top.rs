@@ -1,7 +1,7 @@
 //! The counterparties of a window with the largest sums.
 //!
-//! Why: only sizes decide who is shown, and no amount is zero, so one sum by code is enough to find them. The counts and
-//! the two sides are looked up for those who are shown, at most 100.
+//! Why: only sizes decide who is shown, and no amount is zero, so one sum by code is enough to find them. The counts
+//! and the two sides are looked up for those who are shown, at most 100.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
