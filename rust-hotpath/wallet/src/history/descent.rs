@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn ranks_are_found_over_all_runs_at_once() {
         for seed in 1..40 {
-            let run = |n: u64, bits| {
-                let count = (seed * 97 + n as usize * 31) % 700;
-                numbers(seed as u64 * 10 + n, count, bits)
+            let run = |n: usize, bits| {
+                let count = (seed * 97 + n * 31) % 700;
+                numbers((seed * 10 + n) as u64, count, bits)
             };
             check(&[run(1, 12)], &[], seed);
             check(&[run(1, 30), run(2, 3), run(3, 49)], &run(4, 20), seed);

@@ -430,7 +430,9 @@ mod tests {
                 codes: &codes,
             };
             let totals = Totals::of(columns, len, bound).expect("rows");
-            let wanted: Vec<u32> = (0..bound as u32 + 3).step_by(bound / 5).collect();
+            let wanted: Vec<u32> = (0..u32::try_from(bound).expect("few codes") + 3)
+                .step_by(bound / 5)
+                .collect();
             let mut marks = vec![0; bound + 3];
             wanted
                 .iter()

@@ -1,5 +1,7 @@
 //! A history against a list that is filtered for every question.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
 mod naive;
 mod simulation;
 
