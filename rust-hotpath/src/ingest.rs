@@ -1,5 +1,6 @@
 //! Carries events to the single writer, which applies batches on its own thread and publishes them.
 
+mod chores;
 mod writer;
 
 use crate::{

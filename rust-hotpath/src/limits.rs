@@ -29,6 +29,9 @@ pub const FAR_BEHIND_EVENTS: u64 = 10_000;
 /// Time between publications of a writer that is far behind. The shim calls a sidecar stale after a second without one.
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often an idle writer looks whether the model's long work is done.
+pub const CHORES_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Versions retained.
 pub const RETAIN_VERSIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Age of retained versions, in milliseconds.

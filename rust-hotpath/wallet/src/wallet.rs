@@ -14,9 +14,9 @@ mod row;
 mod series;
 mod statistics;
 
-use crate::ledger::{Ledger, Transaction};
+use crate::ledger::{Due, Keeping, Ledger, Merging, Transaction};
 use crate::proto;
-use hotpath::model::{Model, Refusal};
+use hotpath::model::{Choice, Chore, Finish, Model, Refusal};
 
 /// Answers balances and statistics of a double-entry wallet.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,11 @@ impl Model for Wallet {
         "GetTimeSeries",
     ];
     const DESCRIPTORS: &'static [u8] = proto::DESCRIPTORS;
+    const CHOICES: &'static [Choice] = &[Choice {
+        name: "statistics",
+        values: "index|scan",
+        help: "How windows of long accounts are answered: from an index, or by reading every entry",
+    }];
 
     type State = Ledger;
     type Event = Transaction;
@@ -62,6 +67,23 @@ impl Model for Wallet {
 
     fn apply(state: &mut Ledger, event: &Transaction) -> Result<(), String> {
         state.apply(event).map_err(|refusal| refusal.to_string())
+    }
+
+    fn begin(chosen: &[&'static str]) -> Ledger {
+        Ledger::keeping(match chosen {
+            ["scan", ..] => Keeping::Scan,
+            _ => Keeping::Index(Merging::Deferred),
+        })
+    }
+
+    fn chores(ledger: &mut Ledger) -> Vec<Chore<Ledger>> {
+        let merge = |due: Due| -> Chore<Ledger> {
+            Box::new(move || -> Finish<Ledger> {
+                let done = due.run();
+                Box::new(move |ledger| ledger.swap(&done))
+            })
+        };
+        ledger.take_merges().into_iter().map(merge).collect()
     }
 
     fn parse(method: usize, request: &[u8]) -> Result<Query<'_>, Refusal> {
@@ -122,7 +144,10 @@ mod tests {
 
     /// A ledger in which "a" has `entries` entries in GBP.
     fn ledger(entries: u64) -> Ledger {
-        let mut ledger = Ledger::default();
+        booked(Ledger::default(), entries)
+    }
+
+    fn booked(mut ledger: Ledger, entries: u64) -> Ledger {
         for position in 1..=entries {
             let draft = Draft {
                 position,
@@ -141,6 +166,35 @@ mod tests {
             ledger.apply(&transaction).expect("a good transaction");
         }
         ledger
+    }
+
+    fn runs(ledger: &Ledger) -> Option<usize> {
+        let holding = ledger.account("a").and_then(|account| account.only());
+        let history = holding.and_then(|holding| holding.log.history());
+        history.map(|history| history.runs(crate::ledger::Phase::Posted).len())
+    }
+
+    #[test]
+    fn the_choice_decides_how_long_histories_are_kept() {
+        assert_eq!(Wallet::CHOICES[0].default(), "index");
+        for (chosen, indexed) in [(vec!["scan"], false), (vec!["index"], true), (vec![], true)] {
+            let ledger = booked(Wallet::begin(&chosen), 100);
+            assert_eq!(runs(&ledger).is_some(), indexed, "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn chores_merge_long_runs() {
+        let mut ledger = booked(Wallet::begin(&["index"]), 17_000);
+        let before = runs(&ledger);
+        let chores = Wallet::chores(&mut ledger);
+        assert_eq!(chores.len(), 1);
+        for chore in chores {
+            chore()(&mut ledger);
+        }
+        assert!(runs(&ledger) < before);
+        ledger.audit().expect("a sound ledger");
+        assert!(Wallet::chores(&mut ledger).is_empty());
     }
 
     /// A ledger in which "many" has `count` assets with one entry each, and "b" has the first of these assets.

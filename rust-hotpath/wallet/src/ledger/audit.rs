@@ -47,10 +47,14 @@ impl Ledger {
 
 fn audit_holding(holding: &Holding<'_>) -> Result<(), String> {
     let mut counters = Counters::default();
-    for entry in holding.log.iter() {
+    for entry in holding.log.entries() {
         counters.count(entry.amount, entry.phase);
     }
-    let last = holding.log.iter().map(|entry| entry.occurred_at_us).max();
+    let last = holding
+        .log
+        .entries()
+        .map(|entry| entry.occurred_at_us)
+        .max();
     if holding.log.len() as u64 != holding.entry_count {
         return Err(format!("{} entries were counted", holding.entry_count));
     }

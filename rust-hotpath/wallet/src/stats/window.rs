@@ -1,10 +1,11 @@
 //! Computes counts, sums, extremes, mean and standard deviation over a window.
 
-use super::Window;
 use super::wide::Wide;
+use super::{Selection, Window, signed};
+use crate::history::{Bounds, Sums};
+use crate::ledger::Logged;
 use crate::ledger::log::BLOCK;
 use crate::ledger::rules::MAX_AMOUNT;
-use crate::ledger::{Log, Logged};
 
 /// Exact sums over the posted entries of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,17 +36,21 @@ pub struct Extremes {
     pub last_occurred_at_us: i64,
 }
 
-// One run of the log is summed up in i64 and u128. Only the totals of a run are added to the wider sums.
+// One part of the log is summed up in i64 and u128. Only the totals of a part are added to the wider sums.
 const _: () = assert!(BLOCK as i128 * MAX_AMOUNT as i128 <= i64::MAX as i128);
 const _: () = assert!(BLOCK as u128 <= u128::MAX / (MAX_AMOUNT as u128 * MAX_AMOUNT as u128));
 
 impl Summary {
-    /// Sums up a log.
+    /// Sums up a selection.
     #[must_use]
-    pub fn over(log: &Log, window: Window) -> Self {
+    pub fn over(selection: &Selection<'_>) -> Self {
         let mut summary = Self::default();
-        for run in log.runs() {
-            summary.add_run(run, window);
+        if let Some(slices) = &selection.slices {
+            slices.sums().for_each(|sums| summary.add(&sums));
+            slices.bounds().for_each(|bounds| summary.widen(&bounds));
+        }
+        for part in selection.log.scanned() {
+            summary.scan(part, selection.window);
         }
         summary
     }
@@ -106,11 +111,34 @@ impl Summary {
         i64::try_from(below).ok()
     }
 
-    fn add_run(&mut self, run: &[Logged], window: Window) {
+    fn add(&mut self, sums: &Sums) {
+        self.credit_count += sums.credit_count;
+        self.debit_count += sums.debit_count;
+        self.credit_sum += signed(sums.credit_sum);
+        self.debit_sum += signed(sums.debit_sum);
+        self.square_sum = self.square_sum.plus(sums.square_sum);
+    }
+
+    fn widen(&mut self, bounds: &Bounds) {
+        let outer = Extremes {
+            min: bounds.min,
+            max: bounds.max,
+            first_occurred_at_us: bounds.first_us,
+            last_occurred_at_us: bounds.last_us,
+        };
+        self.extremes = Some(self.extremes.map_or(outer, |inner| Extremes {
+            min: inner.min.min(outer.min),
+            max: inner.max.max(outer.max),
+            first_occurred_at_us: inner.first_occurred_at_us.min(outer.first_occurred_at_us),
+            last_occurred_at_us: inner.last_occurred_at_us.max(outer.last_occurred_at_us),
+        }));
+    }
+
+    fn scan(&mut self, part: &[Logged], window: Window) {
         let (mut credits, mut debits) = ((0, 0), (0, 0));
         let mut squares = 0;
         let mut extremes: Option<Extremes> = self.extremes;
-        for entry in run.iter().filter(|entry| window.takes(entry)) {
+        for entry in part.iter().filter(|entry| window.takes(entry)) {
             let size = entry.amount.unsigned_abs();
             let (count, sum) = if entry.amount > 0 {
                 &mut credits
@@ -153,12 +181,12 @@ impl Extremes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ALWAYS, ledger, log, posted};
+    use super::super::tests::{ALWAYS, ledger, posted, select};
     use super::*;
     use crate::ledger::Phase;
 
     fn summary(amounts: &[i64]) -> Summary {
-        Summary::over(log(&posted(amounts)), ALWAYS)
+        Summary::over(&select(&posted(amounts), ALWAYS))
     }
 
     #[test]
@@ -167,7 +195,7 @@ mod tests {
             from_us: 10,
             to_us: 20,
         };
-        let summary = Summary::over(log(&posted(&[5, -5])), nowhere);
+        let summary = Summary::over(&select(&posted(&[5, -5]), nowhere));
         assert_eq!(summary, Summary::default());
         assert_eq!((summary.mean(), summary.stddev()), (None, None));
     }
@@ -189,7 +217,7 @@ mod tests {
             (-90, 1, Phase::Posted, ""),
             (7, 1, Phase::Posted, ""),
         ]);
-        let extremes = Summary::over(log(&ledger), ALWAYS)
+        let extremes = Summary::over(&select(&ledger, ALWAYS))
             .extremes
             .expect("entries");
         let seen = (extremes.first_occurred_at_us, extremes.last_occurred_at_us);
