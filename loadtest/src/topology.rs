@@ -42,6 +42,8 @@ const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 pub enum Kind {
     /// walletd alone, as it is.
     Legacy,
+    /// walletd alone, with the best read model in Go, without its index.
+    BestGoScan,
     /// walletd alone, with the best read model in Go.
     BestGo,
     /// walletd, and hotpathd as its sidecar.
@@ -96,6 +98,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
+            Self::BestGoScan => "best-go-scan",
             Self::BestGo => "best-go",
             Self::Sidecar => "sidecar",
             Self::Direct => "direct",
@@ -105,9 +108,15 @@ impl Kind {
     /// Returns the kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Legacy, Self::BestGo, Self::Sidecar, Self::Direct]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [
+            Self::Legacy,
+            Self::BestGoScan,
+            Self::BestGo,
+            Self::Sidecar,
+            Self::Direct,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
     }
 
     /// Whether it has a sidecar.
@@ -123,6 +132,7 @@ impl Spec {
     pub fn about(&self) -> String {
         let what = match self.kind {
             Kind::Legacy => "walletd alone, its read model as it is",
+            Kind::BestGoScan => "walletd alone, with the best read model in Go, without its index",
             Kind::BestGo => "walletd alone, with the best read model in Go",
             Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
             Kind::Direct => "hot reads straight to hotpathd's own port, the rest to its walletd",
@@ -175,10 +185,10 @@ impl Rig {
     }
 
     fn arguments(&self, spec: &Spec, db: &Path, folder: &Path) -> Vec<OsString> {
-        let model = if spec.kind == Kind::BestGo {
-            "best"
-        } else {
-            "legacy"
+        let model = match spec.kind {
+            Kind::BestGo => "best",
+            Kind::BestGoScan => "best-scan",
+            Kind::Legacy | Kind::Sidecar | Kind::Direct => "legacy",
         };
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);

@@ -12,8 +12,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "legacy",
+    "best-go-scan",
     "best-go",
     "sidecar",
     "sidecar:unary",

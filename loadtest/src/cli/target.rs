@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS";
+    let known = "legacy, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();

@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }

@@ -239,7 +239,8 @@ fn arguments_follow_the_kind() {
         "{legacy}"
     );
     assert!(legacy.ends_with("--read-model legacy --stream-workers 128 --sidecar off --lifeline"));
-    assert!(line(Kind::BestGo).contains("--read-model best"));
+    assert!(line(Kind::BestGo).contains("--read-model best --"));
+    assert!(line(Kind::BestGoScan).contains("--read-model best-scan --"));
     let sidecar = line(Kind::Sidecar);
     assert!(sidecar.contains("--read-model legacy"), "{sidecar}");
     assert!(

@@ -13,12 +13,12 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/generate"
 )
 
-// TestModelsAgreeOnALargeLedger compares Best with Legacy. The oracle is too slow for accounts of thousands of entries,
-// which Best keeps in more than one block. Legacy is fast enough, and another test compares it with the oracle on small
-// accounts.
+// TestModelsAgreeOnALargeLedger compares Best, with and without the index, with Legacy. The oracle is too slow for many
+// questions about accounts of thousands of entries, which Best keeps in more than one block and in runs. Legacy is fast
+// enough, and another test compares it with the oracle on small accounts.
 func TestModelsAgreeOnALargeLedger(t *testing.T) {
 	const transactions = 20_000
-	legacy, best := NewLegacy(), NewBest()
+	legacy, best, scan := NewLegacy(), NewBest(), NewBestScan()
 	g := generate.New(generate.Options{Seed: 3, Accounts: 2000, Transactions: transactions})
 	entries := make(map[string]int)
 	var times []int64
@@ -27,6 +27,7 @@ func TestModelsAgreeOnALargeLedger(t *testing.T) {
 		tx.Position = p
 		legacy.Apply(tx)
 		best.Apply(tx)
+		scan.Apply(tx)
 		times = append(times, tx.GetOccurredAtUs())
 		for _, e := range tx.GetEntries() {
 			entries[e.GetAccountId()]++
@@ -45,16 +46,52 @@ func TestModelsAgreeOnALargeLedger(t *testing.T) {
 		if random.IntN(2) == 0 {
 			at = random.Uint64N(transactions + 1)
 		}
-		compareAll(t, legacy, best, at, inquiry{
+		asked := inquiry{
 			accounts: busiest[:1+random.IntN(len(busiest))],
 			account:  busiest[random.IntN(1+random.IntN(len(busiest)))],
 			asset:    []string{"GBP", "EUR", "USD", "COIN", "NONE"}[random.IntN(5)],
 			from:     times[random.IntN(len(times))], to: times[random.IntN(len(times))],
 			percentile: 1 + random.Uint32N(10_000), limit: 1 + random.Uint32N(100),
-		})
+		}
+		compareAll(t, legacy, best, at, asked)
+		compareAll(t, legacy, scan, at, asked)
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// TestTheIndexEqualsAScanOfALongHistory compares Best with and without the index on one account with many
+// counterparties, while the ledger grows, so that merges are done meanwhile.
+func TestTheIndexEqualsAScanOfALongHistory(t *testing.T) {
+	const transactions, questions = 60_000, 300
+	random := rand.New(rand.NewPCG(4, 4))
+	best, scan := NewBest(), NewBestScan()
+	history := longHistory{random: random, entries: transactions, counterparties: 3000}
+	var times []int64
+	ask := func(at uint64) {
+		asked := inquiry{
+			accounts: []string{longAccount}, account: longAccount, asset: benchAsset,
+			from: times[random.IntN(len(times))], to: times[random.IntN(len(times))],
+			percentile: 1 + random.Uint32N(10_000), limit: 1 + random.Uint32N(100),
+		}
+		if random.IntN(4) == 0 {
+			asked.from, asked.to = slices.Min(times), slices.Max(times)
+		}
+		compareAll(t, scan, best, at, asked)
+	}
+	for p := uint64(1); p <= transactions && !t.Failed(); p++ {
+		tx := history.next(p)
+		best.Apply(tx)
+		scan.Apply(tx)
+		times = append(times, tx.GetOccurredAtUs())
+		if p%(transactions/questions) == 0 {
+			ask(p - random.Uint64N(min(p, uint64(1)<<random.IntN(17))))
+		}
+	}
+	best.ledger.Settle()
+	for range 60 {
+		ask(Newest)
 	}
 }
 

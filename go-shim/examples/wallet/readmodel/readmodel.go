@@ -3,9 +3,9 @@
 //
 // There are two models behind one interface. [Legacy] is what such a service usually starts with: a lock, maps, slices
 // and scans. [Best] does what the sidecar does, as well as Go can. It has immutable versions behind one atomic pointer,
-// so that readers never lock; compact entries without pointers that the garbage collector would have to follow;
-// selection instead of sorting where only some ranks are wanted; and pooled memory. Both give the same answers, byte
-// for byte.
+// so that readers never lock; compact entries without pointers that the garbage collector would have to follow; an index
+// of long histories, so that statistics do not scan them; and pooled memory. Best also comes without the index; it then
+// scans, and selects instead of sorting where only some ranks are wanted. All give the same answers, byte for byte.
 package readmodel
 
 import (
@@ -45,18 +45,21 @@ type Size struct {
 
 // These are the names of the read models that [New] can make.
 const (
-	NameLegacy = "legacy"
-	NameBest   = "best"
+	NameLegacy   = "legacy"
+	NameBestScan = "best-scan"
+	NameBest     = "best"
 )
 
 // Names lists the names of the read models, for usage texts.
-func Names() []string { return []string{NameLegacy, NameBest} }
+func Names() []string { return []string{NameLegacy, NameBestScan, NameBest} }
 
 // New returns an empty read model of that name.
 func New(name string) (ReadModel, error) {
 	switch name {
 	case NameLegacy:
 		return NewLegacy(), nil
+	case NameBestScan:
+		return NewBestScan(), nil
 	case NameBest:
 		return NewBest(), nil
 	}

@@ -54,8 +54,9 @@ by the latter, too:
   --sidecar alone --front-door spliced --front-local
 
 --read-model says how this process answers those reads itself, with the same bytes either way:
-  legacy   behind a lock, from maps, slices and scans
-  best     as the sidecar does, as well as Go can: immutable versions, so that readers never lock, and compact entries
+  legacy     behind a lock, from maps, slices and scans
+  best-scan  immutable versions, so that readers never lock, and compact entries, which statistics scan
+  best       as the sidecar does, as well as Go can: the same, with an index, so that statistics need not scan
 
 examples:
   walletd serve --db wallet.db
