@@ -42,6 +42,8 @@ const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 pub enum Kind {
     /// walletd alone, as it is.
     Legacy,
+    /// walletd alone, without a read model: it answers from its database.
+    Store,
     /// walletd alone, with the best read model in Go.
     BestGo,
     /// walletd, and hotpathd as its sidecar.
@@ -64,6 +66,8 @@ pub struct Spec {
     /// Whether walletd forwards hot reads below grpc-go, through the spliced front door. That door knows only the
     /// exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
+    /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
+    pub stored: bool,
 }
 
 /// What servers are started from.
@@ -96,6 +100,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
+            Self::Store => "store",
             Self::BestGo => "best-go",
             Self::Sidecar => "sidecar",
             Self::Direct => "direct",
@@ -105,9 +110,15 @@ impl Kind {
     /// Returns the kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Legacy, Self::BestGo, Self::Sidecar, Self::Direct]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [
+            Self::Legacy,
+            Self::Store,
+            Self::BestGo,
+            Self::Sidecar,
+            Self::Direct,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
     }
 
     /// Whether it has a sidecar.
@@ -123,6 +134,7 @@ impl Spec {
     pub fn about(&self) -> String {
         let what = match self.kind {
             Kind::Legacy => "walletd alone, its read model as it is",
+            Kind::Store => "walletd alone, which answers from its database",
             Kind::BestGo => "walletd alone, with the best read model in Go",
             Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
             Kind::Direct => "hot reads straight to hotpathd's own port, the rest to its walletd",
@@ -137,7 +149,12 @@ impl Spec {
             (false, true) => ", by a gRPC call each",
             (false, false) => "",
         };
-        format!("{what}{how}; {workers}")
+        let copies = if self.stored {
+            ", without a read model in Go"
+        } else {
+            ""
+        };
+        format!("{what}{how}{copies}; {workers}")
     }
 }
 
@@ -175,10 +192,11 @@ impl Rig {
     }
 
     fn arguments(&self, spec: &Spec, db: &Path, folder: &Path) -> Vec<OsString> {
-        let model = if spec.kind == Kind::BestGo {
-            "best"
-        } else {
-            "legacy"
+        let model = match spec.kind {
+            Kind::BestGo => "best",
+            Kind::Store => "store",
+            _ if spec.stored => "store",
+            _ => "legacy",
         };
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);

@@ -12,13 +12,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 9] = [
     "legacy",
+    "store",
     "best-go",
     "sidecar",
     "sidecar:unary",
     "sidecar:spliced",
     "direct",
+    "direct:store",
     "legacy:no-workers",
 ];
 
