@@ -42,6 +42,8 @@ const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 pub enum Kind {
     /// walletd alone, as it is.
     Legacy,
+    /// walletd alone, without a read model: it answers from its database.
+    Store,
     /// walletd alone, with the best read model in Go, without its index.
     BestGoScan,
     /// walletd alone, with the best read model in Go.
@@ -66,6 +68,8 @@ pub struct Spec {
     /// Whether walletd forwards hot reads below grpc-go, through the spliced front door. That door knows only the
     /// exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
+    /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
+    pub stored: bool,
 }
 
 /// What servers are started from.
@@ -98,6 +102,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
+            Self::Store => "store",
             Self::BestGoScan => "best-go-scan",
             Self::BestGo => "best-go",
             Self::Sidecar => "sidecar",
@@ -110,6 +115,7 @@ impl Kind {
     pub fn parse(name: &str) -> Option<Self> {
         [
             Self::Legacy,
+            Self::Store,
             Self::BestGoScan,
             Self::BestGo,
             Self::Sidecar,
@@ -132,6 +138,7 @@ impl Spec {
     pub fn about(&self) -> String {
         let what = match self.kind {
             Kind::Legacy => "walletd alone, its read model as it is",
+            Kind::Store => "walletd alone, which answers from its database",
             Kind::BestGoScan => "walletd alone, with the best read model in Go, without its index",
             Kind::BestGo => "walletd alone, with the best read model in Go",
             Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
@@ -147,7 +154,12 @@ impl Spec {
             (false, true) => ", by a gRPC call each",
             (false, false) => "",
         };
-        format!("{what}{how}; {workers}")
+        let copies = if self.stored {
+            ", without a read model in Go"
+        } else {
+            ""
+        };
+        format!("{what}{how}{copies}; {workers}")
     }
 }
 
@@ -188,6 +200,8 @@ impl Rig {
         let model = match spec.kind {
             Kind::BestGo => "best",
             Kind::BestGoScan => "best-scan",
+            Kind::Store => "store",
+            Kind::Sidecar | Kind::Direct if spec.stored => "store",
             Kind::Legacy | Kind::Sidecar | Kind::Direct => "legacy",
         };
         let mut arguments: Vec<OsString> = Vec::new();

@@ -12,14 +12,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 10] = [
     "legacy",
+    "store",
     "best-go-scan",
     "best-go",
     "sidecar",
     "sidecar:unary",
     "sidecar:spliced",
     "direct",
+    "direct:store",
     "legacy:no-workers",
 ];
 

@@ -33,11 +33,13 @@ Without a default, the scenario says what is not given.
 
 Targets:
   legacy       walletd alone
-  best-go      walletd alone, with the best read model in Go
-  best-go-scan the same without its index: statistics scan
+  store        walletd alone, without a read model: it answers from its database
+  best-go-scan walletd alone, with the best read model in Go, whose statistics scan
+  best-go      the same with an index, so that statistics need not scan
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
                or with :spliced through the spliced front door, below grpc-go
-  direct       the same, hot reads straight to hotpathd
+  direct       the same, hot reads straight to hotpathd; both with :store if
+               walletd is to have no read model of its own
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,

@@ -77,6 +77,7 @@ fn spec(kind: Kind) -> Spec {
         stream_workers: STREAM_WORKERS,
         unary_hop: false,
         spliced: false,
+        stored: false,
     }
 }
 
@@ -241,6 +242,7 @@ fn arguments_follow_the_kind() {
     assert!(legacy.ends_with("--read-model legacy --stream-workers 128 --sidecar off --lifeline"));
     assert!(line(Kind::BestGo).contains("--read-model best --"));
     assert!(line(Kind::BestGoScan).contains("--read-model best-scan --"));
+    assert!(line(Kind::Store).contains("--read-model store --"));
     let sidecar = line(Kind::Sidecar);
     assert!(sidecar.contains("--read-model legacy"), "{sidecar}");
     assert!(
@@ -270,6 +272,26 @@ fn the_unary_hop_and_the_number_of_workers_are_asked_for() {
     let about = spec.about();
     assert!(
         about.ends_with("by a gRPC call each; with 32 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
+fn the_sidecar_may_have_the_only_copy() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Direct);
+    spec.stored = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    assert!(
+        arguments
+            .windows(2)
+            .any(|pair| pair == ["--read-model", "store"])
+    );
+    let about = spec.about();
+    assert!(
+        about.ends_with("without a read model in Go; with 128 stream workers"),
         "{about}"
     );
 }
