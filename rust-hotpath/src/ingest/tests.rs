@@ -176,6 +176,9 @@ async fn long_work_shows_when_it_is_done_without_another_event() {
     counters(&view, 4).await;
     assert_eq!(view.position(), 2);
     assert_eq!(kind_at(&view, 1), None, "history goes on");
+    let counts = ingest.counts();
+    assert_eq!((counts.chores(), counts.chores_failed()), (1, 0));
+    assert_eq!(counts.chores_under_way(), 0);
 }
 
 #[tokio::test]
@@ -191,6 +194,9 @@ async fn long_work_that_panics_is_left_undone() {
     // `bad chore`, `bad chore taken`, `chore`, `chore taken`, `done`.
     counters(&view, 5).await;
     assert_eq!(view.position(), 2);
+    let counts = ingest.counts();
+    assert_eq!((counts.chores(), counts.chores_failed()), (2, 1));
+    assert_eq!(counts.chores_under_way(), 0);
 }
 
 #[tokio::test]

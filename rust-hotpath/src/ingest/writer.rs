@@ -44,7 +44,7 @@ impl<M: Model> Writer<M> {
         let newest = publisher.newest();
         Self {
             publish_interval: config.publish_interval,
-            counts,
+            counts: Arc::clone(&counts),
             state: newest.state().clone(),
             position: newest.position(),
             goal: Goal::default(),
@@ -55,7 +55,7 @@ impl<M: Model> Writer<M> {
             pending: Vec::new(),
             history_broken: false,
             open: None,
-            chores: Chores::default(),
+            chores: Chores::new(counts),
             publisher,
         }
     }

@@ -78,6 +78,10 @@ async fn metrics() {
         "hotpathd_feed_refusals_total{reason=\"LEDGER_MISMATCH\"} 1",
         "hotpathd_feed_refusals_total{reason=\"FEED_GAP\"} 0",
         "hotpathd_model_counters 1",
+        "hotpathd_chores_total 0",
+        "hotpathd_chores_failed_total 0",
+        "hotpathd_chores_under_way 0",
+        "hotpathd_chores_seconds_total 0.0",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -21,6 +21,7 @@ mod bits;
 mod codes;
 mod descent;
 mod entry;
+mod memory;
 mod merge;
 mod packed;
 mod parties;
@@ -38,6 +39,7 @@ use entry::{Row, fold, unfold};
 use merge::Runs;
 
 pub use entry::{Logged, Phase, Slot};
+pub use memory::Memory;
 pub use merge::{Merge, Merged, Merging};
 pub use run::Run;
 pub use slices::{Bounds, Slices};
@@ -52,6 +54,8 @@ pub struct History {
     /// By phase.
     series: [Runs; 3],
     len: usize,
+    /// What the runs of all phases take.
+    memory: Memory,
     /// Kept, because estimating a cost must not touch every run.
     shape: Shape,
 }
@@ -100,8 +104,8 @@ impl History {
             let of_phase: Vec<&Logged> = of_phase.collect();
             if !of_phase.is_empty() {
                 let run = sealed(runs, &of_phase);
-                runs.push(run);
-                due |= runs.settle(merging);
+                runs.push(run, &mut self.memory);
+                due |= runs.settle(merging, &mut self.memory);
             }
         }
         self.shape = self.measured();
@@ -117,7 +121,8 @@ impl History {
     /// Swaps the result of a merge in, if what it replaces is still here. Returns true if another long merge is due.
     pub(crate) fn swap(&mut self, merged: &Merged) -> bool {
         let runs = &mut self.series[index(merged.phase())];
-        let due = runs.swap(merged) && runs.settle(Merging::Deferred);
+        let memory = &mut self.memory;
+        let due = runs.swap(merged, memory) && runs.settle(Merging::Deferred, memory);
         self.shape = self.measured();
         due
     }
@@ -168,6 +173,12 @@ impl History {
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// What the runs of all phases take.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     fn measured(&self) -> Shape {

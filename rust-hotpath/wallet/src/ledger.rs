@@ -16,7 +16,7 @@ pub mod transaction;
 
 use array::Array;
 
-pub use crate::history::{Logged, Merging, Phase};
+pub use crate::history::{Logged, Memory, Merging, Phase};
 pub use account::{Account, Counters, Holding};
 pub use log::{Keeping, Log};
 pub use merges::{Done, Due};
@@ -40,6 +40,8 @@ pub struct Ledger {
     account_count: u64,
     entry_count: u64,
     keeping: Keeping,
+    /// What the runs of all histories take.
+    memory: Memory,
     /// The (account, asset)s that have a long merge to be taken.
     due: Vec<(Slot, Slot)>,
 }
@@ -96,5 +98,11 @@ impl Ledger {
     #[must_use]
     pub fn entry_count(&self) -> u64 {
         self.entry_count
+    }
+
+    /// What the runs of all histories take.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 }

@@ -118,6 +118,8 @@ impl Model for Wallet {
     }
 
     fn gauges(ledger: &Ledger) -> Vec<(&'static str, &'static str, u64)> {
+        let runs = ledger.memory();
+        let gauge = |value: i64| u64::try_from(value).unwrap_or(0);
         vec![
             ("accounts", "Accounts with entries", ledger.account_count()),
             (
@@ -130,6 +132,32 @@ impl Model for Wallet {
                 "ids",
                 "Ids of accounts and counterparties",
                 ledger.ids().len() as u64,
+            ),
+            (
+                "runs",
+                "Runs of entries in order of time, of all long accounts",
+                gauge(runs.runs),
+            ),
+            ("run_entries", "Entries in runs", gauge(runs.entries)),
+            (
+                "run_columns_bytes",
+                "Bytes of the entries in runs",
+                gauge(runs.columns),
+            ),
+            (
+                "run_sums_bytes",
+                "Bytes of the prefix sums and extremes of runs",
+                gauge(runs.sums),
+            ),
+            (
+                "run_wavelets_bytes",
+                "Bytes of the wavelet matrices of runs",
+                gauge(runs.wavelets),
+            ),
+            (
+                "run_counterparties_bytes",
+                "Bytes of the dictionaries, sets and sums by counterparty of runs",
+                gauge(runs.parties),
             ),
         ]
     }
@@ -181,6 +209,31 @@ mod tests {
             let ledger = booked(Wallet::begin(&chosen), 100);
             assert_eq!(runs(&ledger).is_some(), indexed, "{chosen:?}");
         }
+    }
+
+    #[test]
+    fn gauges_tell_what_runs_take() {
+        let of = |ledger: &Ledger, name: &str| {
+            let gauges = Wallet::gauges(ledger);
+            let found = gauges.iter().find(|(other, ..)| *other == name);
+            found.expect("a gauge of that name").2
+        };
+        let short = booked(Wallet::begin(&[]), 62);
+        assert_eq!(
+            (of(&short, "runs"), of(&short, "run_columns_bytes")),
+            (0, 0)
+        );
+        let ledger = booked(Wallet::begin(&[]), 5_000);
+        assert_eq!(
+            Some(of(&ledger, "runs")),
+            runs(&ledger).map(|runs| runs as u64)
+        );
+        assert_eq!(of(&ledger, "run_entries"), 5_000 / 63 * 63);
+        for name in ["columns", "sums", "wavelets"] {
+            let bytes = of(&ledger, &format!("run_{name}_bytes"));
+            assert!((1..5_000 * 24).contains(&bytes), "{name}: {bytes}");
+        }
+        ledger.audit().expect("the sum of what each run takes");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::sync::{Arc, Weak};
 
 use super::codes::Codes;
 use super::entry::{Phase, Row};
+use super::memory::Memory;
 use super::run::{MOST_ENTRIES, Run};
 
 /// Who merges long runs.
@@ -32,7 +33,7 @@ pub(crate) const DEFERRED_FROM: usize = 8_192;
 /// This many runs of a tier are merged.
 const FAN: usize = 4;
 
-/// Runs of one phase, the oldest first.
+/// Runs of one phase, the oldest first. Whoever changes them passes what all runs of the history take.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs {
     runs: Vec<Arc<Run>>,
@@ -93,12 +94,19 @@ impl Runs {
         self.runs.last().map_or(1, |run| run.codes().end())
     }
 
-    pub(crate) fn push(&mut self, run: Run) {
-        self.runs.push(Arc::new(run));
+    pub(crate) fn push(&mut self, run: Run, memory: &mut Memory) {
+        self.replace(self.runs.len()..self.runs.len(), Arc::new(run), memory);
+    }
+
+    fn replace(&mut self, range: Range<usize>, run: Arc<Run>, memory: &mut Memory) {
+        let added = run.memory();
+        let removed = self.runs.splice(range, [run]);
+        let removed: Memory = removed.map(|run| run.memory()).sum();
+        *memory = *memory + added - removed;
     }
 
     /// Merges what is due. Returns true if a merge should be taken, because it is long.
-    pub(crate) fn settle(&mut self, merging: Merging) -> bool {
+    pub(crate) fn settle(&mut self, merging: Merging, memory: &mut Memory) -> bool {
         let most = match merging {
             Merging::InPlace => MOST_ENTRIES,
             // What is longer waits for somebody to take it. Meanwhile the short runs are merged on.
@@ -107,7 +115,7 @@ impl Runs {
         // Asked once, because the merge can end at any moment.
         let frozen = self.frozen();
         if let Some(start) = due(&self.lens(frozen), most) {
-            self.merge_from(frozen + start);
+            self.merge_from(frozen + start, memory);
         }
         merging == Merging::Deferred && frozen == 0 && long_due(&self.lens(0)).is_some()
     }
@@ -128,7 +136,7 @@ impl Runs {
     }
 
     /// Swaps a merged run in, if the runs that it replaces are all here. Returns whether they were.
-    pub(crate) fn swap(&mut self, merged: &Merged) -> bool {
+    pub(crate) fn swap(&mut self, merged: &Merged, memory: &mut Memory) -> bool {
         if self
             .busy
             .as_ref()
@@ -150,7 +158,7 @@ impl Runs {
         {
             return false;
         }
-        drop(self.runs.splice(range, [Arc::clone(&merged.run)]));
+        self.replace(range, Arc::clone(&merged.run), memory);
         true
     }
 
@@ -166,10 +174,9 @@ impl Runs {
         self.runs[from..].iter().map(|run| run.len()).collect()
     }
 
-    fn merge_from(&mut self, start: usize) {
+    fn merge_from(&mut self, start: usize, memory: &mut Memory) {
         let merged = merge(&self.runs[start..]);
-        self.runs.truncate(start);
-        self.push(merged);
+        self.replace(start..self.runs.len(), Arc::new(merged), memory);
     }
 }
 

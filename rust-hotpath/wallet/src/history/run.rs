@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::codes::Codes;
 use super::entry::Row;
+use super::memory::Memory;
 use super::packed::{BLOCK, Packed, blocks};
 use super::parties::{self, Columns, Detail, Presence, Totals, Wanted};
 use super::sums::{self, Checks, Extremes, Sums};
@@ -204,22 +205,25 @@ impl Run {
         }
     }
 
-    /// The memory that it takes, by part.
+    /// What it takes, by part.
     #[must_use]
-    pub fn memory(&self) -> [(&'static str, usize); 4] {
+    pub fn memory(&self) -> Memory {
         let columns = self.times.bytes() + self.folded.bytes() + self.parties.bytes();
         let index = self.index.as_deref();
-        let sums = |index: &Index| index.checks.bytes() + index.extremes.bytes();
+        let sums =
+            |index: &Index| size_of::<Index>() + index.checks.bytes() + index.extremes.bytes();
         let parties = |index: &Index| {
             let presence = index.presence.as_ref().map_or(0, Presence::bytes);
             presence + index.totals.as_ref().map_or(0, Totals::bytes)
         };
-        [
-            ("columns", size_of::<Self>() + columns),
-            ("sums", index.map_or(0, sums)),
-            ("wavelets", index.map_or(0, |index| index.wavelet.bytes())),
-            ("parties", index.map_or(0, parties) + self.codes.bytes()),
-        ]
+        Memory {
+            runs: 1,
+            entries: size(self.len()),
+            columns: size(size_of::<Self>() + columns),
+            sums: size(index.map_or(0, sums)),
+            wavelets: size(index.map_or(0, |index| index.wavelet.bytes())),
+            parties: size(index.map_or(0, parties) + self.codes.bytes()),
+        }
     }
 
     fn presence(&self) -> Option<&Presence> {
@@ -255,6 +259,10 @@ impl Index {
             },
         }
     }
+}
+
+fn size(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// A number out of a column of codes.

@@ -3,7 +3,7 @@
 use std::num::TryFromIntError;
 use std::sync::Arc;
 
-use super::log::{Keeping, Log};
+use super::log::{Effect, Keeping, Log};
 use super::names::Slot;
 use crate::history::{Logged, Phase};
 
@@ -124,9 +124,8 @@ impl Narrow {
         }
     }
 
-    /// Books an entry, and returns whether its log has a long merge due. Returns `None`, and books nothing, if the
-    /// figures would no longer fit.
-    fn book(&mut self, entry: Logged, keeping: Keeping) -> Option<bool> {
+    /// Books an entry. Returns `None`, and books nothing, if the figures would no longer fit.
+    fn book(&mut self, entry: Logged, keeping: Keeping) -> Option<Effect> {
         let mut counters = self.holding().counters;
         counters.count(entry.amount, entry.phase);
         self.set(&counters).ok()?;
@@ -187,7 +186,7 @@ impl Wide {
         }
     }
 
-    fn book(&mut self, entry: Logged, keeping: Keeping) -> bool {
+    fn book(&mut self, entry: Logged, keeping: Keeping) -> Effect {
         self.counters.count(entry.amount, entry.phase);
         self.last_occurred_at_us = self.last_occurred_at_us.max(entry.occurred_at_us);
         Arc::make_mut(&mut self.log).push(entry, keeping)
@@ -251,8 +250,8 @@ impl Account {
         Some(Arc::make_mut(log))
     }
 
-    /// Books an entry. Copies only what an older version still shares. Returns whether the log has a long merge due.
-    pub(super) fn book(&mut self, asset: Slot, entry: Logged, keeping: Keeping) -> bool {
+    /// Books an entry. Copies only what an older version still shares.
+    pub(super) fn book(&mut self, asset: Slot, entry: Logged, keeping: Keeping) -> Effect {
         if let Self::Empty = self {
             *self = Self::One(Narrow {
                 asset,
@@ -267,14 +266,14 @@ impl Account {
         }
         if let Self::One(narrow) = self {
             if narrow.asset == asset
-                && let Some(due) = narrow.book(entry, keeping)
+                && let Some(effect) = narrow.book(entry, keeping)
             {
-                return due;
+                return effect;
             }
             *self = Self::Many(Arc::new(vec![narrow.widened()]));
         }
         let Self::Many(holdings) = self else {
-            return false;
+            return Effect::default();
         };
         let holdings = Arc::make_mut(holdings);
         let index = match holdings.binary_search_by_key(&asset, |h| h.asset) {

@@ -111,9 +111,8 @@ impl Ledger {
             self.account_count += u64::from(account.is_empty());
             let at = transaction.occurred_at_us;
             let logged = Logged::new(at, entry.amount, counterparty, entry.phase);
-            if account.book(asset, logged, self.keeping) {
-                self.due.push((id, asset));
-            }
+            let effect = account.book(asset, logged, self.keeping);
+            self.note((id, asset), effect);
         }
         self.entry_count += 1;
     }

@@ -1,6 +1,6 @@
 //! Checks the invariants of a ledger, for tests and debug builds.
 
-use super::{Account, Counters, Holding, Ledger, Outside};
+use super::{Account, Counters, Holding, Ledger, Log, Memory, Outside, Phase};
 
 impl Ledger {
     /// True if, for each asset, the accounts hold exactly what came from outside. This reads all accounts, but not
@@ -26,10 +26,12 @@ impl Ledger {
     /// The first figures that do not agree.
     pub fn audit(&self) -> Result<(), String> {
         let (mut accounts, mut entries) = (0, 0);
+        let mut memory = Memory::default();
         for account in self.accounts.iter().filter(|account| !account.is_empty()) {
             accounts += 1;
             for holding in account.holdings() {
                 entries += holding.log.len() as u64;
+                memory = memory + of_runs(holding.log);
                 audit_holding(&holding)?;
             }
         }
@@ -38,11 +40,22 @@ impl Ledger {
                 "{accounts} accounts with {entries} entries were found"
             ));
         }
+        if memory != self.memory {
+            return Err(format!("the runs take {memory:?}, not {:?}", self.memory));
+        }
         if !self.conserves_money() {
             return Err("the accounts do not sum to what came from outside".to_owned());
         }
         Ok(())
     }
+}
+
+/// What the runs of a log take, each looked at.
+fn of_runs(log: &Log) -> Memory {
+    let histories = log.history().into_iter();
+    let runs =
+        histories.flat_map(|history| Phase::ALL.into_iter().flat_map(move |of| history.runs(of)));
+    runs.map(|run| run.memory()).sum()
 }
 
 fn audit_holding(holding: &Holding<'_>) -> Result<(), String> {

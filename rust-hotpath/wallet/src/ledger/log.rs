@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::history::{History, Logged, Merge, Merged, Merging, Shape};
+use crate::history::{History, Logged, Memory, Merge, Merged, Merging, Shape};
 
 /// Entries that are sealed together. With its reference counts a sealed block fills an allocator's size class (1,536
 /// bytes). The open tail, which every update copies once per published version, stays small.
@@ -30,6 +30,15 @@ pub struct Log {
     sealed: Option<Arc<Sealed>>,
 }
 
+/// What a change of a log means for its ledger.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Effect {
+    /// Whether a long merge is due, which can then be taken.
+    pub merge_due: bool,
+    /// By how much the runs have grown.
+    pub grown: Memory,
+}
+
 #[derive(Clone, Debug)]
 enum Sealed {
     Blocks(im::Vector<Arc<[Logged; BLOCK]>>),
@@ -41,6 +50,17 @@ const _: () = assert!(size_of::<Log>() == 32);
 impl Default for Keeping {
     fn default() -> Self {
         Self::Index(Merging::InPlace)
+    }
+}
+
+impl Effect {
+    fn of(history: &mut History, change: impl FnOnce(&mut History) -> bool) -> Self {
+        let before = history.memory();
+        let merge_due = change(history);
+        Self {
+            merge_due,
+            grown: history.memory() - before,
+        }
     }
 }
 
@@ -114,14 +134,14 @@ impl Log {
         }
     }
 
-    /// Appends an entry. Returns true if a long merge is due: see [`Self::take_merge`].
-    pub(super) fn push(&mut self, entry: Logged, keeping: Keeping) -> bool {
+    /// Appends an entry.
+    pub(super) fn push(&mut self, entry: Logged, keeping: Keeping) -> Effect {
         if self.tail.len() == self.tail.capacity() {
             self.tail.reserve_exact(spare(self.tail.len()));
         }
         self.tail.push(entry);
         let Ok(block) = <[Logged; BLOCK]>::try_from(self.tail.as_slice()) else {
-            return false;
+            return Effect::default();
         };
         self.tail = Vec::new();
         let empty = || match keeping {
@@ -131,14 +151,14 @@ impl Log {
         match Arc::make_mut(self.sealed.get_or_insert_with(empty)) {
             Sealed::Blocks(blocks) => {
                 blocks.push_back(Arc::new(block));
-                false
+                Effect::default()
             }
             Sealed::History(history) => {
                 let merging = match keeping {
                     Keeping::Index(merging) => merging,
                     Keeping::Scan => Merging::InPlace,
                 };
-                history.seal(&block, merging)
+                Effect::of(history, |history| history.seal(&block, merging))
             }
         }
     }
@@ -148,10 +168,10 @@ impl Log {
         self.history_mut()?.take()
     }
 
-    /// Swaps the result of a merge in. Returns true if another is due.
-    pub(super) fn swap(&mut self, merged: &Merged) -> bool {
-        let history = self.history_mut();
-        history.is_some_and(|history| history.swap(merged))
+    /// Swaps the result of a merge in.
+    pub(super) fn swap(&mut self, merged: &Merged) -> Effect {
+        let swap = |history: &mut History| Effect::of(history, |history| history.swap(merged));
+        self.history_mut().map(swap).unwrap_or_default()
     }
 
     fn history_mut(&mut self) -> Option<&mut History> {

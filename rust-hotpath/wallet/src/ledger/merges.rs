@@ -1,5 +1,6 @@
 //! Long merges of histories, which are done outside the writer's path.
 
+use super::log::Effect;
 use super::names::Slot;
 use super::{Account, Ledger};
 use crate::history::{Merge, Merged};
@@ -62,8 +63,15 @@ impl Ledger {
     pub fn swap(&mut self, done: &Done) {
         let account = self.accounts.get_mut(done.account as usize);
         let log = account.and_then(|account: &mut Account| account.log_mut(done.asset));
-        if log.is_some_and(|log| log.swap(&done.merged)) {
-            self.due.push((done.account, done.asset));
+        let effect = log.map(|log| log.swap(&done.merged));
+        self.note((done.account, done.asset), effect.unwrap_or_default());
+    }
+
+    /// Notes what a change of a log means for the ledger.
+    pub(super) fn note(&mut self, whose: (Slot, Slot), effect: Effect) {
+        self.memory = self.memory + effect.grown;
+        if effect.merge_due {
+            self.due.push(whose);
         }
     }
 }
