@@ -182,6 +182,8 @@ fn connect(address: &Address) -> Result<Generator> {
         max_in_flight: 20_000,
         timeout: Duration::from_secs(5),
         writes_per_second: 0.0,
+        writes_per_read: 0.0,
+        writes_at_once: 1,
         reply_budget_bytes: 0,
     };
     let method = Method {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub search: Option<Search>,
     /// The rounds in which all targets get one rate, if wanted.
     pub equal: Option<Equal>,
+    /// The targets that a share is taken of the weakest of. The others get the same rate, even if it is too much for them.
+    pub leaders: Vec<usize>,
     /// The time that all windows may take together. Within it the search ends early and rounds are left out.
     pub budget: Option<Duration>,
 }
@@ -93,7 +95,7 @@ pub struct Equal {
 /// The rate of the equal load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
-    /// This share of the lowest rate that a target sustained.
+    /// This share of the lowest rate that one of the leaders sustained.
     Share(f64),
     /// Reads a second.
     Qps(f64),
@@ -154,6 +156,12 @@ impl Settings {
     /// The number of targets to measure, the baseline's second pass included.
     fn members(&self) -> usize {
         self.targets + usize::from(self.noise_floor)
+    }
+
+    /// Whether a target is a leader. One past the last is the baseline.
+    fn leads(&self, target: usize) -> bool {
+        let target = if target < self.targets { target } else { 0 };
+        self.leaders.contains(&target)
     }
 }
 
@@ -414,8 +422,10 @@ impl Plan {
             None => 0.0,
             Some(Load::Qps(qps)) => qps,
             Some(Load::Share(share)) => {
-                let held = self.climbs.iter().filter_map(|climb| climb.held);
-                let lowest = held.fold(f64::INFINITY, f64::min);
+                let mut lowest = self.lowest_held(|target| self.settings.leads(target));
+                if !lowest.is_finite() {
+                    lowest = self.lowest_held(|_| true);
+                }
                 if lowest.is_finite() {
                     rounded(lowest * share)
                 } else {
@@ -423,6 +433,13 @@ impl Plan {
                 }
             }
         }
+    }
+
+    fn lowest_held(&self, wanted: impl Fn(usize) -> bool) -> f64 {
+        let climbs = self.climbs.iter().enumerate();
+        let held = climbs.filter(|&(target, _)| wanted(target));
+        let held = held.filter_map(|(_, climb)| climb.held);
+        held.fold(f64::INFINITY, f64::min)
     }
 
     fn equal_members(&mut self) -> Vec<usize> {

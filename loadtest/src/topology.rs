@@ -70,6 +70,8 @@ pub struct Spec {
     pub spliced: bool,
     /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
     pub stored: bool,
+    /// Whether the sidecar answers windows of long accounts by reading every entry, instead of from its index.
+    pub scan: bool,
 }
 
 /// What servers are started from.
@@ -154,12 +156,17 @@ impl Spec {
             (false, true) => ", by a gRPC call each",
             (false, false) => "",
         };
+        let scan = if self.scan {
+            ", whose statistics scan"
+        } else {
+            ""
+        };
         let copies = if self.stored {
             ", without a read model in Go"
         } else {
             ""
         };
-        format!("{what}{how}{copies}; {workers}")
+        format!("{what}{how}{scan}{copies}; {workers}")
     }
 }
 
@@ -238,6 +245,9 @@ impl Rig {
         command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
             command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
+        }
+        if spec.scan {
+            command.env("HOTPATHD_STATISTICS", "scan");
         }
         command
     }

@@ -18,7 +18,7 @@ use loadtest::{
     measure::Observed,
     traffic::{Spread, Window},
 };
-use server::{BIG, ECHO, FAIL, GATED, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, serve};
+use server::{BIG, ECHO, FAIL, GATED, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, named, serve};
 use std::{
     sync::{
         Arc,
@@ -36,6 +36,8 @@ fn options() -> Options {
         max_in_flight: 1000,
         timeout: Duration::from_secs(20),
         writes_per_second: 0.0,
+        writes_per_read: 0.0,
+        writes_at_once: 1,
         reply_budget_bytes: 64 << 20,
     }
 }
@@ -350,6 +352,21 @@ fn writes_come_in_order_each_until_it_has_succeeded() {
 }
 
 #[test]
+fn writes_follow_the_reads_and_are_all_done() {
+    let (address, seen) = serve();
+    let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(WRITE);
+    let (mut options, mut next) = (options(), 5);
+    (options.writes_per_read, options.writes_at_once) = (0.5, 4);
+    let mut generator = connect(&address, traffic, options).unwrap();
+    let (window, progress) = (window(200.0, 200, false), Progress::default());
+    let ran = generator.run(&window, &mut next, &progress, &AtomicBool::new(false));
+    // 40 reads.
+    assert_eq!((ran.unwrap().writes.done, next), (20, 25));
+    let writes = seen.writes.lock().unwrap();
+    assert!((5_u64..25).all(|k| writes.contains(&k.to_le_bytes().to_vec())));
+}
+
+#[test]
 fn writes_of_windows_that_were_sat_out_are_caught_up_with() {
     let (address, seen) = serve();
     let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(WRITE);
@@ -434,11 +451,6 @@ fn what_cannot_be_opened_says_why() {
 /// Nobody listens on port 1, and no system gives it to who asks for a free port.
 fn closed_port() -> std::net::SocketAddr {
     "127.0.0.1:1".parse().unwrap()
-}
-
-fn named(all: Vec<std::net::SocketAddr>) -> Address {
-    let name = "somewhere:7".to_owned();
-    Address::Named { name, all }
 }
 
 #[test]

@@ -12,12 +12,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 11] = [
     "legacy",
     "store",
     "best-go-scan",
     "best-go",
     "sidecar",
+    "sidecar:scan",
     "sidecar:unary",
     "sidecar:spliced",
     "direct",

@@ -39,7 +39,8 @@ Targets:
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
                or with :spliced through the spliced front door, below grpc-go
   direct       the same, hot reads straight to hotpathd; both with :store if
-               walletd is to have no read model of its own
+               walletd is to have no read model of its own, or with :scan if
+               hotpathd is to have no index
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,

@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store, or NAME=ADDRESS";
+    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store or :scan, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -97,6 +97,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         unary_hop: false,
         spliced: false,
         stored: false,
+        scan: false,
     };
     for suffix in parts {
         if let Some(number) = suffix.strip_prefix("workers=") {
@@ -111,10 +112,11 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "spliced" if kind == Kind::Sidecar => spec.spliced = true,
             "unary" | "spliced" => return Err(format!("{suffix} is for sidecar only")),
             "store" if kind.has_sidecar() => spec.stored = true,
-            "store" => return Err("store is for sidecar and direct only".to_owned()),
+            "scan" if kind.has_sidecar() => spec.scan = true,
+            "store" | "scan" => return Err(format!("{suffix} is for sidecar and direct only")),
             _ => {
                 return Err(format!(
-                    "{suffix} must be workers, workers=N, no-workers, unary, spliced or store"
+                    "{suffix} must be workers, workers=N, no-workers, unary, spliced, store or scan"
                 ));
             }
         }

@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store or :scan, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -277,7 +277,7 @@ fn bad_targets_are_told_by_their_rule() {
     let rules = [
         (
             "sidecar:fast",
-            "fast must be workers, workers=N, no-workers, unary, spliced or store",
+            "fast must be workers, workers=N, no-workers, unary, spliced, store or scan",
         ),
         (
             "legacy:workers=0",
@@ -292,6 +292,7 @@ fn bad_targets_are_told_by_their_rule() {
         ("best-go:spliced", "spliced is for sidecar only"),
         ("direct:workers:spliced", "spliced is for sidecar only"),
         ("store:store", "store is for sidecar and direct only"),
+        ("best-go:scan", "scan is for sidecar and direct only"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),
         (
             "sidecar:unary:spliced",

@@ -34,6 +34,7 @@ fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
             rounds: 3,
             window: SECOND,
         }),
+        leaders: (0..targets).collect(),
         budget: None,
     }
 }
@@ -247,6 +248,25 @@ fn who_held_nothing_is_known_to_be_overloaded_at_equal_load() {
         assert!(!of(&windows, Phase::Equal).is_empty());
         let found = plan.notes().iter().filter(|text| text.starts_with(note));
         assert_eq!(found.count(), usize::from(noted));
+    }
+}
+
+#[test]
+fn equal_load_is_a_share_of_the_weakest_leader() {
+    let capacities = [1_000.0, 10.0, 4_000.0];
+    for (leaders, expected) in [
+        (vec![0, 1, 2], 6.5..7.0),
+        (vec![0, 2], 650.0..700.0),
+        (vec![2], 2_600.0..2_800.0),
+        (vec![], 6.5..7.0),
+    ] {
+        let mut settings = settings(3, 5.0, 1e6);
+        settings.leaders = leaders;
+        let mut plan = Plan::new(settings);
+        let windows = simulate(&mut plan, &capacities, 0.0, 0);
+        let equal = of(&windows, Phase::Equal);
+        assert!(expected.contains(&equal[0].to_qps), "{:?}", equal[0]);
+        assert!(equal.iter().any(|window| window.target == 1));
     }
 }
 

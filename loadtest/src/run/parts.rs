@@ -187,16 +187,21 @@ impl Parts {
         set(&mut load.timeout, traffic.timeout);
         set(&mut load.spread, traffic.spread);
         if let Some(scenario) = &mut self.scenario {
-            set(&mut scenario.writes_per_second, traffic.writes_per_second);
+            let asked = traffic.writes_per_second;
+            let asked = asked.map(|per_second| scenario::Writes {
+                per_second,
+                ..scenario::Writes::NONE
+            });
+            set(&mut scenario.writes, asked);
         }
     }
 
-    /// Writes a second beside the reads.
+    /// The writes beside the reads.
     #[must_use]
-    pub fn writes_per_second(&self) -> f64 {
+    pub fn writes(&self) -> scenario::Writes {
         self.scenario
             .as_ref()
-            .map_or(0.0, |scenario| scenario.writes_per_second)
+            .map_or(scenario::Writes::NONE, |scenario| scenario.writes)
     }
 
     /// Returns the plan of a run over so many targets. `own_times` says that a capture is replayed at its own times, so
@@ -246,6 +251,7 @@ impl Parts {
             warm_up,
             search: fixed.is_none().then_some(search),
             equal: (!overrides.equal.no_equal).then_some(equal),
+            leaders: (0..targets).collect(),
             budget: None,
         }
     }

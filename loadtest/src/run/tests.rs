@@ -173,6 +173,7 @@ fn job(names: &[&str]) -> Job {
                 rounds: 2,
                 window: SECOND,
             }),
+            leaders: vec![0],
             budget: None,
         },
         replay: None,

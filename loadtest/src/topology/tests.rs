@@ -78,6 +78,7 @@ fn spec(kind: Kind) -> Spec {
         unary_hop: false,
         spliced: false,
         stored: false,
+        scan: false,
     }
 }
 
@@ -190,6 +191,7 @@ fn an_interrupt_ends_the_making_of_a_ledger() {
         seed: 1,
         accounts: 2,
         transactions: 3,
+        shape: "spending",
     };
     let stop = AtomicBool::new(true);
     let error = ledger::generate(&stand.rig, &ledger, &stop).unwrap_err();
@@ -297,6 +299,25 @@ fn the_sidecar_may_have_the_only_copy() {
 }
 
 #[test]
+fn the_sidecar_may_scan() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Sidecar);
+    let statistics = |spec: &Spec| {
+        let command = stand.rig.command(spec, Path::new("l.db"), Path::new("f"));
+        let mut set = command.get_envs();
+        set.any(|pair| pair == ("HOTPATHD_STATISTICS".as_ref(), Some("scan".as_ref())))
+    };
+    assert!(!statistics(&spec));
+    spec.scan = true;
+    assert!(statistics(&spec));
+    let about = spec.about();
+    assert!(
+        about.ends_with("to hotpathd, whose statistics scan; with 128 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
 fn the_spliced_door_is_asked_for() {
     let stand = Stand::new("");
     let mut spec = spec(Kind::Sidecar);
@@ -325,6 +346,7 @@ fn a_ledger_is_generated_once_and_never_half() {
         seed: 1,
         accounts: 2,
         transactions: 3,
+        shape: "spending",
     };
     for _ in 0..2 {
         let path = ledger::generate(&stand.rig, &ledger, &NEVER).unwrap();

@@ -75,6 +75,7 @@ fn accounts(upkeep: Upkeep, end: u64, reads: &[(u64, u64)], timeout: u64) -> Obs
         begin: 0,
         end,
         per_second: 0.0,
+        at_once: 1,
     };
     let (writes, _) = Writes::new(plan, 0).finish();
     tally.finish(writes, None).0
@@ -149,6 +150,7 @@ fn job(p99: Option<Duration>) -> Job {
                 window: Duration::from_millis(1500),
             }),
             equal: None,
+            leaders: vec![0],
             budget: None,
         },
         replay: None,
