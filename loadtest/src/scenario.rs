@@ -18,7 +18,7 @@
 //! | `load.spread` | `"poisson"` | `"poisson"`, `"constant"` |
 //! | `load.writes_per_second` | 0 | 0-100,000 |
 //! | `load.writes_per_read` | 0 | 0-1 |
-//! | `load.writes_at_once` | 1 | 1-64; with more than 1, the mix must not show the order of writes |
+//! | `load.writes_at_once` | 1 | 1-64; with more than 1, answers cannot be compared |
 //! | `pace.from_qps` | 1000 | 1-1,000,000 |
 //! | `pace.step_factor` | 1.5 | 1.01-10 |
 //! | `pace.to_qps` | 400000 | `from_qps`-1,000,000 |
@@ -85,8 +85,8 @@ pub struct Writes {
     pub per_second: f64,
     /// Further writes for each read that is planned. A closed loop plans none.
     pub per_read: f64,
-    /// The most writes under way at once. With more than one, targets may book them in different orders, so that answers
-    /// which show the order (such as `ListEntries`) cannot be compared.
+    /// The most writes under way at once. With more than one, targets may book them in different orders, so their answers
+    /// at a position cannot be compared.
     pub at_once: usize,
 }
 

@@ -170,6 +170,11 @@ impl Parts {
         set(&mut objective.min_achieved, asked.min_achieved);
         set(&mut objective.windows, search.failing_windows);
         self.apply_traffic(&overrides.traffic);
+        if overrides.objective.compare && self.writes().at_once > 1 {
+            let text = "--compare: with load.writes_at_once over 1 targets book in different orders, so that answers at \
+                 one position differ";
+            return Err(Error::new(Kind::Usage, text));
+        }
         if overrides.equal.closed {
             let asked = overrides.traffic.max_in_flight;
             self.load.max_in_flight = asked.unwrap_or(CLOSED_IN_FLIGHT);
@@ -330,6 +335,21 @@ mod tests {
         overrides.traffic.max_in_flight = Some(7);
         parts.apply(&overrides).unwrap();
         assert_eq!(parts.load.max_in_flight, 7);
+    }
+
+    #[test]
+    fn answers_are_not_compared_if_targets_book_in_different_orders() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let mut overrides = Overrides::default();
+        overrides.objective.compare = true;
+        for (name, refused) in [("mixed", false), ("live", true)] {
+            let mut parts = read(&Source::Scenario(name.into()), &shipped).unwrap();
+            let error = parts.apply(&overrides).err().map(|error| error.kind());
+            assert_eq!(error, refused.then_some(Kind::Usage), "{name}");
+        }
+        overrides.traffic.writes_per_second = Some(5.0);
+        let mut parts = read(&Source::Scenario("live".into()), &shipped).unwrap();
+        parts.apply(&overrides).unwrap();
     }
 
     #[test]
