@@ -79,7 +79,7 @@ func newDoor(s *Side) *door {
 	}
 	may := s.cfg.Spliced
 	d.splice = splice.NewServer(splice.Config{
-		Hot: d, Logger: s.log, Extra: may.AnyMetadata || may.Authorize != nil || s.cfg.Forwardable != nil,
+		Hot: d, Logger: s.log, Observer: s.metrics.Door, Extra: may.AnyMetadata || may.Authorize != nil || s.cfg.Forwardable != nil,
 	})
 	return d
 }
@@ -272,6 +272,7 @@ func asHandlerError(err error) *status.Status {
 }
 
 func (d *door) toService(call *splice.Call, n note) {
+	d.countHandOver(call, n)
 	if n == noNote {
 		call.Local("", "")
 		return
