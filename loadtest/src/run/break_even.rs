@@ -1,4 +1,4 @@
-//! Measures the break-even report: the same requests, answered in four ways, at each cost of the handler.
+//! Measures the break-even report: the same requests, answered in five ways, at each cost of the handler.
 //!
 //! After warm-up there are passes over all costs. At each cost all answers have a window, and then again in reverse
 //! order (a visit). The costs take turns too, so that the machine's drift does not hit one of them alone.
@@ -300,8 +300,8 @@ fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model
         command: Vec::new(),
         scenario: "break-even".to_owned(),
         title: "From which handler on a sidecar pays".to_owned(),
-        about: "A handler that burns a known CPU time, answered four ways: by Go itself, by a Rust sidecar over a gRPC call each, \
-                by the same sidecar over the exchange, and by Rust inside the Go process."
+        about: "A handler that burns a known CPU time, answered five ways: by Go itself, by a Rust sidecar over a gRPC call each, \
+                by the same sidecar over the exchange, by that through the shim's spliced front door, and by Rust inside the Go process."
             .to_owned(),
         scenario_text: String::new(),
         versions,
