@@ -107,4 +107,5 @@ Example:
 pub(super) const REPORT: &str = "\
 Examples:
   loadtest report target/loadtest/results/20260102-030405-mixed
-  loadtest report loadtest/results/2026-01-02-linux-2-cores/mixed --readme README.md --check";
+  loadtest report loadtest/results/2026-01-02-linux-2-cores/mixed --readme README.md --check
+  loadtest report first/hop-8 first/hop-128 --readme docs/front-door.md";

@@ -118,7 +118,7 @@ fn a_mistake_hides_none_that_follow() {
     let empty = ["report", "", "--readme="].map(OsString::from);
     let text = parse(empty).unwrap_err().to_string();
     assert!(
-        text.contains("'<FOLDER>'") && text.contains("'--readme <FILE>'"),
+        text.contains("'<FOLDER>...'") && text.contains("'--readme <FILE>'"),
         "{text}"
     );
     assert_eq!(text.lines().count(), 3, "{text}");

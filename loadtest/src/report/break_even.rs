@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Kind, Result},
     measure::latencies,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use words::summary;
 
@@ -139,8 +139,11 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
 /// Rewrites the part between `<!-- break-even -->` and `<!-- /break-even -->`. With `check` it changes nothing, and
 /// fails if there were something to change.
 pub fn update_readme(path: &Path, report: &Report, folder: &Path, check: bool) -> Result<()> {
-    let content = |link: &Path| words::markdown(report, &link.join(SVG), link);
-    readme::rewrite(path, KIND, folder, content, check)
+    let content = |links: &[PathBuf]| {
+        let link = links.first().map_or(folder, PathBuf::as_path);
+        words::markdown(report, &link.join(SVG), link)
+    };
+    readme::rewrite(path, KIND, &[folder], content, check)
 }
 
 /// Reads a report. `None` means that the folder holds a report of another kind.

@@ -169,7 +169,7 @@ fn who_takes_less_than_go_pays_for_any_handler_with_its_figures() {
     for part in [
         "The handler is cheap, and every call must go through grpc-go",
         "Below 4.44 µs of CPU no sidecar pays behind grpc-go",
-        "Behind the spliced front door it pays for any handler.",
+        "Behind the spliced front door a sidecar pays for any handler.",
         "by cgo, needs no second process. It adds 1 µs to a request here, and the batched hop adds 4 µs; the spliced front door takes 8 µs off.",
         "Through the spliced front door a request then takes 2.5 µs of CPU, where Go alone takes 10.5 µs.",
     ] {

@@ -159,7 +159,7 @@ fn cheap(report: &Report) -> Option<String> {
     Some(format!(
         "The handler is cheap, and every call must go through grpc-go, because interceptors or stats handlers have to see it. Below \
          {batched} of CPU no sidecar pays behind grpc-go on this machine, even at full load and even if Rust is ten times as fast, \
-         because the hop costs more than there is to save. Behind the spliced front door it pays {from}."
+         because the hop costs more than there is to save. Behind the spliced front door a sidecar pays {from}."
     ))
 }
 
