@@ -47,7 +47,7 @@ build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
 demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
 
-soak: ## Five minutes of mixed load and faults, judged by metrics for leaks and stuck slots (SOAK_SECONDS lengthens it)
+soak: ## Five minutes and more of load and faults behind both front doors, judged by metrics for leaks (SOAK_SECONDS lengthens it)
 	cargo build --release --locked --bin hotpathd
 	@mkdir -p $(BIN)
 	@ln -sf ../release/hotpathd $(BIN)/
