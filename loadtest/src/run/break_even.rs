@@ -72,6 +72,8 @@ struct Bench<'a> {
     begun: Instant,
     windows: Vec<Measured>,
     interrupted: bool,
+    /// Requests that the spliced front door left to grpc-go until the end of warm-up. The first ones open it.
+    handed_over_before: u64,
 }
 
 /// Starts the servers, measures, and stops them. `started` is when the program started.
@@ -106,9 +108,11 @@ pub fn measure(
         begun,
         windows: Vec::new(),
         interrupted: false,
+        handed_over_before: 0,
     };
     let notes = bench.all()?;
     let fallbacks: Result<u64> = bench.servers.iter().map(Server::fallbacks).sum();
+    let handed_over = bench.handed_over()? - bench.handed_over_before;
     let run = described(&bench, &cores, started);
     Ok(Finished {
         run,
@@ -117,6 +121,7 @@ pub fn measure(
         again: super::again(Answer::Local.name()),
         works_us: asked.works_us.clone(),
         fallbacks: fallbacks?,
+        handed_over,
         interrupted: bench.interrupted,
         max_void_share: asked.conduct.max_void_share,
         windows: bench.windows,
@@ -143,6 +148,7 @@ impl Bench<'_> {
                 pass,
             })?;
         }
+        self.handed_over_before = self.handed_over()?;
         let works = &self.asked.works_us;
         let left = self.budget.saturating_sub(self.begun.elapsed());
         let pace = Pace::new(works, left);
@@ -161,6 +167,10 @@ impl Bench<'_> {
             ));
         }
         Ok(notes)
+    }
+
+    fn handed_over(&self) -> Result<u64> {
+        self.servers.iter().map(Server::handed_over).sum()
     }
 
     fn passes(&mut self, pace: &Pace) -> Result<Vec<String>> {

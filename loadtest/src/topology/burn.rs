@@ -207,8 +207,17 @@ impl Server {
 
     /// Returns the number of requests so far that the Go handler answered in place of the sidecar; 0 without a sidecar.
     pub fn fallbacks(&self) -> Result<u64> {
-        let total = metrics::total(&self.admin, metrics::FALLBACKS);
-        total.map_err(|cause| {
+        self.total(metrics::FALLBACKS, None)
+    }
+
+    /// Returns the number of requests so far that the spliced front door left to grpc-go; 0 behind the stock one. It does
+    /// not count those that came first on their connections, which a door can't have.
+    pub fn handed_over(&self) -> Result<u64> {
+        self.total(metrics::HANDED_OVER, Some(metrics::AT_THE_BEGINNING))
+    }
+
+    fn total(&self, name: &str, without: Option<&str>) -> Result<u64> {
+        metrics::total(&self.admin, name, without).map_err(|cause| {
             let text = format!("no metrics from burnd's admin address: {cause}");
             Error::new(Kind::Target, text)
         })

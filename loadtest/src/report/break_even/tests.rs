@@ -48,6 +48,7 @@ pub(crate) fn finished() -> Finished {
         works_us: WORKS.to_vec(),
         windows,
         fallbacks: 0,
+        handed_over: 0,
         interrupted: false,
         max_void_share: 0.2,
         notes: Vec::new(),
@@ -220,6 +221,24 @@ fn too_many_answers_of_the_wrong_side_void_the_run() {
     assert!(assemble(run.clone()).void);
     run.windows.clear();
     assert!(assemble(run).void);
+}
+
+#[test]
+fn too_many_answers_through_grpc_go_void_the_run() {
+    let mut run = finished();
+    run.handed_over = 8;
+    let report = assemble(run.clone());
+    assert!(
+        !report.void && report.notes[0].starts_with("8 requests went through grpc-go"),
+        "{:?}",
+        report.notes
+    );
+    run.handed_over = 9;
+    let reason = assemble(run).void_reason.unwrap();
+    assert!(
+        reason.starts_with("9 requests went through grpc-go"),
+        "{reason}"
+    );
 }
 
 #[test]
