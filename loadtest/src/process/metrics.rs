@@ -22,6 +22,8 @@ pub struct Told {
     pub gc: Option<GcUsage>,
     /// The sum of [`FALLBACKS`], if the process has a shim.
     pub fallbacks: Option<u64>,
+    /// The sum of [`HANDED_OVER`] without [`AT_THE_BEGINNING`], if the process has a shim.
+    pub handed_over: Option<u64>,
 }
 
 /// Values of metrics without labels, by name.
@@ -54,10 +56,12 @@ pub fn told(admin: &str) -> Told {
 }
 
 fn told_in(text: &str) -> Told {
+    // A counter with labels is missing until it has its first value, so a missing one counts as 0.
+    let counter = |name, without| text.contains(SHIM).then(|| sum(text, name, without));
     Told {
         gc: gc_of(&parse(text)),
-        // A counter with labels is missing until it has its first value, so a missing one counts as 0.
-        fallbacks: text.contains(SHIM).then(|| sum(text, FALLBACKS, None)),
+        fallbacks: counter(FALLBACKS, None),
+        handed_over: counter(HANDED_OVER, Some(AT_THE_BEGINNING)),
     }
 }
 
@@ -137,6 +141,11 @@ mod tests {
         assert_eq!(told_in(&shim).fallbacks, Some(0));
         let some = format!("{shim}{}{}", label("busy", 3), label("timeout", 4));
         assert_eq!(told_in(&some).fallbacks, Some(7));
+        let past = format!(
+            "{shim}{HANDED_OVER}{{{AT_THE_BEGINNING}}} 9\n{HANDED_OVER}{{reason=\"shut\"}} 5\n"
+        );
+        assert_eq!(told_in(&past).handed_over, Some(5));
+        assert_eq!(told_in(TEXT).handed_over, None);
         assert!(told_in(&some).gc.is_some());
     }
 
