@@ -61,8 +61,8 @@ pub struct Spec {
     pub stream_workers: u32,
     /// Whether each request crosses to the sidecar as a gRPC call, for comparison with the exchange.
     pub unary_hop: bool,
-    /// Whether walletd forwards hot reads below grpc-go, through the spliced front door. That door knows only the
-    /// exchange, so it makes no sense together with `unary_hop`.
+    /// Whether walletd serves hot reads through the spliced front door, below grpc-go: with a sidecar it forwards them,
+    /// alone it answers them itself. That door knows only the exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
 }
 
@@ -198,6 +198,10 @@ impl Rig {
             if spec.spliced {
                 add("--front-door", "spliced".into());
             }
+        } else if spec.spliced {
+            add("--sidecar", "alone".into());
+            add("--front-door", "spliced".into());
+            arguments.push("--front-local".into());
         } else {
             add("--sidecar", "off".into());
         }

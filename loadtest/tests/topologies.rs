@@ -12,12 +12,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "legacy",
     "best-go",
     "sidecar",
     "sidecar:unary",
     "sidecar:spliced",
+    "best-go:spliced",
     "direct",
     "legacy:no-workers",
 ];
@@ -195,7 +196,7 @@ fn a_short_break_even_run_measures_all_answers() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .args(["break-even", "--work-us=0,50", "--budget=15"])
+        .args(["break-even", "--work-us=0,50", "--budget=18"])
         .args(["--quiet", "--no-pin", "--max-lag-us=1000000", "--out"])
         .arg(&out)
         .arg("--work")
@@ -218,7 +219,7 @@ fn a_short_break_even_run_measures_all_answers() {
         .iter()
         .map(|answer| answer.name.as_str())
         .collect();
-    assert_eq!(names, ["local", "unary", "batched", "cgo"]);
+    assert_eq!(names, ["local", "unary", "batched", "spliced", "cgo"]);
     for name in names {
         let mut windows = report.windows.iter();
         let answered = windows.any(|row| row.window.target == name && row.window.ok > 0);

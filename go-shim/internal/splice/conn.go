@@ -57,6 +57,7 @@ func newConn(server *Server, s *socket, over net.Conn, who *peer.Peer) *Conn {
 	c.changes.L = &c.mu
 	c.input = newInput(over, &server.pools)
 	s.onMoved(c.moved)
+	server.config.Observer.Opened()
 	return c
 }
 
@@ -151,7 +152,7 @@ func (c *Conn) judge() {
 			c.resetsAt, c.resetsThen = c.core.now, c.resets
 		}
 		if c.resets = c.core.resets; c.resets-c.resetsThen > c.server.limits.Resets {
-			c.core.calm("too_many_resets")
+			c.core.calm(brokeResets)
 		}
 	}
 	if c.core.calmed && c.err == nil {
@@ -268,6 +269,7 @@ func (c *Conn) recovered(err *error) {
 		defer func() { _ = recover() }() // the core may be in any state
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.core.rule(brokePanic)
 		c.end(ErrPanic)
 	}()
 	c.shut()
@@ -277,10 +279,16 @@ func (c *Conn) recovered(err *error) {
 func (c *Conn) shut() {
 	c.closing.Do(func() {
 		_ = c.Conn.Close()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.lastChance != nil {
-			c.lastChance.Stop()
-		}
+		c.server.config.Observer.Closed(c.lastRule())
 	})
+}
+
+// lastRule returns the rule that ended the connection, if one did, when nothing waits for the client any more.
+func (c *Conn) lastRule() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastChance != nil {
+		c.lastChance.Stop()
+	}
+	return c.core.broke
 }

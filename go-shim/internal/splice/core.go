@@ -76,6 +76,8 @@ type Core struct {
 	clientList                   uint32
 
 	windows
+	counted counts
+	broke   string // the rule that ended the connection, of Rules
 }
 
 func newCore(limits *Limits, paths func([]byte) int, extra bool, p *pools) *Core {
@@ -113,6 +115,7 @@ func (c *Core) FromClient(b []byte) int {
 		c.passToServer(b[:used])
 	}
 	if c.blind {
+		c.rule(brokeProtocol)
 		c.passToServer(b[used:])
 		return len(b)
 	}
@@ -151,10 +154,12 @@ func (c *Core) misbehaved(frame []byte) {
 	}
 	c.passToServer(frame)
 	c.deaf = true
+	c.rule(brokeProtocol)
 }
 
-// calm ends the connection of a client that exceeds a limit of the door's own.
+// calm ends the connection of a client that exceeds a limit of the door's own. why is one of Rules.
 func (c *Core) calm(why string) {
+	c.rule(why)
 	out := c.client()
 	out.b = h2.AppendGoAway(out.b, c.maxID, h2.EnhanceYourCalm, []byte(why))
 	c.deaf, c.calmed = true, true
@@ -240,6 +245,7 @@ func (c *Core) expire(before time.Time) {
 		}
 	})
 	for _, s := range late {
+		c.counted.handOver(ForIncomplete)
 		c.handOver(s, s.call.left(c.now))
 	}
 }

@@ -19,6 +19,8 @@ type Config struct {
 	Extra bool
 	// Logger tells of panics, each of which costs one connection.
 	Logger *slog.Logger
+	// Observer may be nil.
+	Observer Observer
 }
 
 // Server is one front door: what its connections share.
@@ -35,6 +37,9 @@ type Server struct {
 func NewServer(config Config) *Server {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
+	}
+	if config.Observer == nil {
+		config.Observer = nobody{}
 	}
 	return &Server{config: config, limits: config.Limits.withDefaults()}
 }

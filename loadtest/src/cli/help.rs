@@ -33,7 +33,8 @@ Without a default, the scenario says what is not given.
 
 Targets:
   legacy       walletd alone
-  best-go      walletd alone, with the best read model in Go
+  best-go      walletd alone, with the best read model in Go; with :spliced hot reads
+               are answered through the spliced front door, without grpc-go's transport
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
                or with :spliced through the spliced front door, below grpc-go
   direct       the same, hot reads straight to hotpathd
@@ -107,4 +108,5 @@ Example:
 pub(super) const REPORT: &str = "\
 Examples:
   loadtest report target/loadtest/results/20260102-030405-mixed
-  loadtest report loadtest/results/2026-01-02-linux-2-cores/mixed --readme README.md --check";
+  loadtest report loadtest/results/2026-01-02-linux-2-cores/mixed --readme README.md --check
+  loadtest report first/hop-8 first/hop-128 --readme docs/front-door.md";

@@ -295,6 +295,25 @@ fn the_spliced_door_is_asked_for() {
 }
 
 #[test]
+fn best_go_may_answer_through_the_spliced_door_without_a_sidecar() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::BestGo);
+    spec.spliced = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    let given = |pair: [&str; 2]| arguments.windows(2).any(|found| found == pair);
+    assert!(given(["--read-model", "best"]) && given(["--sidecar", "alone"]));
+    assert!(given(["--front-door", "spliced"]) && given(["--front-local", "--lifeline"]));
+    assert!(!arguments.contains(&"--sidecar-bin".into()));
+    let about = spec.about();
+    assert!(
+        about.ends_with("best read model in Go, below grpc-go; with 128 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
 fn a_ledger_is_generated_once_and_never_half() {
     let count = "echo x >>${db%/*}/../../count; echo made >$db; [ -z \"$FAIL\" ] || exit 1\n";
     let stand = Stand::new(count);
