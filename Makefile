@@ -32,7 +32,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -53,6 +53,15 @@ soak: ## Five minutes and more of load and faults behind both front doors, judge
 	@ln -sf ../release/hotpathd $(BIN)/
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/soak
 	@target/bin/soak --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/soak $(SOAK_FLAGS)
+
+clients: build ## Real clients (grpc-go, grpcio, grpc-java, tonic, ghz, h2load, h2spec) at every front door; installs them
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/clients
+	.ci/clients $(CLIENTS_FLAGS)
+
+# 50,000 connections need as many open files in each process. Only root may raise the limit.
+attack: build ## Attacks on every front door in earnest, and 50,000 connections (ATTACK_FLAGS="-run Idle" picks)
+	ulimit -n 120000 && cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
+		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
 
 bench: build ## Old path against new in 3 minutes: legacy Go, best Go, the sidecar behind either front door, the sidecar directly
 	target/bin/loadtest run mixed $(TARGETS) --compare --window 1.5 --every 1.2 --budget 170 $(if $(KEEP),--keep) $(BENCH_FLAGS)
@@ -142,7 +151,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim/examples && go vet -tags datatest,adopting $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting $(GO_ALL)
+	cd go-shim/examples && go vet -tags datatest,adopting,attack $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting,attack $(GO_ALL)
 	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 

@@ -73,7 +73,9 @@ func (c *Core) illegal(id uint32) bool { return id%2 == 0 || id <= c.maxID }
 // moreBlock keeps a part of a header block until the others are there.
 func (c *Core) moreBlock(part []byte) {
 	c.blocks++
-	if len(c.block)+len(part) > c.limits.HeaderBlock || c.blocks > c.limits.Continuations+1 {
+	// grpc-go, too, reads no more of a block than twice the list that it allows.
+	most := min(c.limits.HeaderBlock, max(maxFrame, 2*int(c.headerList)))
+	if len(c.block)+len(part) > most || c.blocks > c.limits.Continuations+1 {
 		c.calm(brokeHeaders)
 		return
 	}

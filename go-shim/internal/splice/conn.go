@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 )
 
@@ -67,9 +68,28 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	return c.read(func() []byte { return p })
+}
+
+// ReadOnReady is what a newer grpc-go calls, so that it needs no buffer while the connection is idle.
+func (c *Conn) ReadOnReady(length int, pool mem.BufferPool) (buffer *[]byte, n int, err error) {
+	defer c.recovered(&err)
+	n, err = c.read(func() []byte {
+		buffer = pool.Get(length)
+		return *buffer
+	})
+	return buffer, n, err
+}
+
+// read calls room when there is something to put there.
+func (c *Conn) read(room func() []byte) (n int, err error) {
 	for {
-		if n, err = c.ready(p); n > 0 || err != nil {
+		if n, err = c.ready(room); n > 0 || err != nil {
 			return n, err
+		}
+		if c.core.waits { // nobody else changes that
+			c.digest(0, nil)
+			continue
 		}
 		read, err := c.input.read()
 		c.digest(read, err)
@@ -77,13 +97,14 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 }
 
 // ready waits until there is something for grpc-go, or room for replies so that the socket may be read.
-func (c *Conn) ready(p []byte) (int, error) {
+func (c *Conn) ready(room func() []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if n := c.core.take(p); n > 0 {
-			return n, nil
+		if in := c.core.toServer; in != nil && in.left() > 0 {
+			return c.core.take(room()), nil
 		}
+		c.core.take(nil)
 		if c.err != nil {
 			return 0, c.err
 		}
@@ -124,7 +145,7 @@ func (c *Conn) parse(found *batch, n int, err error) {
 	}
 	c.core.batch = found
 	defer func() { c.core.batch = nil }()
-	if n > 0 && c.err == nil {
+	if (n > 0 || c.core.waits) && c.err == nil {
 		c.core.now = time.Now()
 		c.core.overloaded = c.server.unread.Load() > int64(c.server.limits.UnreadInAll)
 		c.input.used(c.core.FromClient(c.input.bytes()))

@@ -3,6 +3,7 @@ package splice
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 
@@ -41,7 +42,7 @@ func NewServer(config Config) *Server {
 	if config.Observer == nil {
 		config.Observer = nobody{}
 	}
-	return &Server{config: config, limits: config.Limits.withDefaults()}
+	return &Server{config: config, limits: config.Limits.withDefaults(), pools: pools{secret: rand.Uint32()}}
 }
 
 // Creds returns credentials for grpc.Creds: those of inner, with a front door on every connection. A nil inner is no
