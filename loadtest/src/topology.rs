@@ -61,8 +61,9 @@ pub struct Spec {
     pub stream_workers: u32,
     /// Whether each request crosses to the sidecar as a gRPC call, for comparison with the exchange.
     pub unary_hop: bool,
-    /// Whether walletd serves hot reads through the spliced front door, below grpc-go: with a sidecar it forwards them,
-    /// alone it answers them itself. That door knows only the exchange, so it makes no sense together with `unary_hop`.
+    /// Whether hot reads are served below grpc-go and hyper. Alone, walletd answers them itself through its spliced front
+    /// door. With a sidecar, walletd forwards them through that door, and hotpathd has its spliced front, too. Asked
+    /// directly, only hotpathd has. The door knows only the exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
 }
 
@@ -132,10 +133,12 @@ impl Spec {
             1 => "with 1 stream worker".to_owned(),
             number => format!("with {number} stream workers"),
         };
-        let how = match (self.spliced, self.unary_hop) {
+        let how = match (self.spliced, self.kind) {
+            (true, Kind::Sidecar) => ", below grpc-go and hyper",
+            (true, Kind::Direct) => ", below hyper",
             (true, _) => ", below grpc-go",
-            (false, true) => ", by a gRPC call each",
-            (false, false) => "",
+            (false, _) if self.unary_hop => ", by a gRPC call each",
+            (false, _) => "",
         };
         format!("{what}{how}; {workers}")
     }
@@ -195,7 +198,7 @@ impl Rig {
             if spec.unary_hop {
                 add("--hop", "unary".into());
             }
-            if spec.spliced {
+            if spec.spliced && spec.kind == Kind::Sidecar {
                 add("--front-door", "spliced".into());
             }
         } else if spec.spliced {
@@ -218,6 +221,9 @@ impl Rig {
         command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
             command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
+        }
+        if spec.spliced && spec.kind.has_sidecar() {
+            command.env("HOTPATHD_FRONT", "spliced");
         }
         command
     }

@@ -36,8 +36,10 @@ Targets:
   best-go      walletd alone, with the best read model in Go; with :spliced hot reads
                are answered through the spliced front door, without grpc-go's transport
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
-               or with :spliced through the spliced front door, below grpc-go
-  direct       the same, hot reads straight to hotpathd
+               or with :spliced through the spliced fronts of both, below grpc-go
+               and hyper
+  direct       the same, hot reads straight to hotpathd; with :spliced to its
+               spliced front, below hyper
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,

@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, best-go with :spliced, or NAME=ADDRESS";
+    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, all but legacy with :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -108,8 +108,8 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "no-workers" => spec.stream_workers = 0,
             "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
             "unary" => return Err("unary is for sidecar only".to_owned()),
-            "spliced" if matches!(kind, Kind::Sidecar | Kind::BestGo) => spec.spliced = true,
-            "spliced" => return Err("spliced is for sidecar and best-go only".to_owned()),
+            "spliced" if kind != Kind::Legacy => spec.spliced = true,
+            "spliced" => return Err("spliced is not for legacy".to_owned()),
             _ => {
                 return Err(format!(
                     "{suffix} must be workers, workers=N, no-workers, unary or spliced"

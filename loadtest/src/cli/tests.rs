@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, best-go with :spliced, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, all but legacy with :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -208,10 +208,10 @@ fn a_sidecar_may_be_asked_by_a_call_each() {
 }
 
 #[test]
-fn a_sidecar_and_best_go_may_stand_behind_the_spliced_door() {
+fn all_but_legacy_may_stand_behind_spliced_fronts() {
     let run = run(
         "run x --target sidecar --target sidecar:spliced --target sidecar:spliced:no-workers \
-         --target sidecar:workers=2:spliced --target sidecar:spliced --target best-go:spliced",
+         --target sidecar:workers=2:spliced --target sidecar:spliced --target best-go:spliced --target direct:spliced",
     );
     let told = run.targets.iter().map(|target| match &target.what {
         What::Topology(spec) => (spec.name.as_str(), spec.spliced, spec.stream_workers),
@@ -226,6 +226,7 @@ fn a_sidecar_and_best_go_may_stand_behind_the_spliced_door() {
             ("sidecar-workers=2-spliced", true, 2),
             ("sidecar-spliced-2", true, 128),
             ("best-go-spliced", true, 128),
+            ("direct-spliced", true, 128),
         ]
     );
 }
@@ -291,8 +292,8 @@ fn bad_targets_are_told_by_their_rule() {
         ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
         ("best-go:unary", "unary is for sidecar only"),
-        ("legacy:spliced", "spliced is for sidecar and best-go only"),
-        ("direct:workers:spliced", "spliced is for sidecar and"),
+        ("legacy:spliced", "spliced is not for legacy"),
+        ("legacy:workers:spliced", "spliced is not for legacy"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),
         (
             "sidecar:unary:spliced",

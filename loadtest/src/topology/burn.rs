@@ -24,7 +24,7 @@ pub enum Answer {
     Unary,
     /// The sidecar, asked through the exchange.
     Batched,
-    /// As `Batched`, but the shim's spliced front door reads the requests, below grpc-go.
+    /// As `Batched`, but through the spliced fronts of the shim and of the sidecar, below grpc-go and hyper.
     Spliced,
     /// Rust in the Go process, called by cgo.
     Cgo,
@@ -96,7 +96,7 @@ impl Answer {
                 "the shim forwards requests by the exchange; the sidecar does the work"
             }
             Self::Spliced => {
-                "as batched, but the shim reads requests and writes replies itself, below grpc-go"
+                "as batched, but the shim and the sidecar read and write frames themselves, below grpc-go and hyper"
             }
             Self::Cgo => "the Go handler calls Rust in its own process, by cgo",
         }
@@ -145,6 +145,9 @@ impl Rig {
                 .arg(socket(folder));
         }
         super::own_settings(&mut command);
+        if answer == Answer::Spliced {
+            command.env("HOTPATHD_FRONT", "spliced");
+        }
         command
     }
 }

@@ -274,24 +274,39 @@ fn the_unary_hop_and_the_number_of_workers_are_asked_for() {
 }
 
 #[test]
-fn the_spliced_door_is_asked_for() {
+fn the_spliced_fronts_are_asked_for() {
     let stand = Stand::new("");
     let mut spec = spec(Kind::Sidecar);
     spec.spliced = true;
-    let arguments = stand
-        .rig
-        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    let (db, folder) = (Path::new("l.db"), Path::new("f"));
+    let arguments = stand.rig.arguments(&spec, db, folder);
     assert!(
         arguments
             .windows(2)
             .any(|pair| pair == ["--front-door", "spliced"])
     );
     assert!(!arguments.contains(&"--hop".into()));
+    let front = |spec: &Spec| {
+        let command = stand.rig.command(spec, db, folder);
+        let mut given = command.get_envs();
+        given.any(|given| given == ("HOTPATHD_FRONT".as_ref(), Some("spliced".as_ref())))
+    };
+    assert!(front(&spec));
     let about = spec.about();
     assert!(
-        about.ends_with("to hotpathd, below grpc-go; with 128 stream workers"),
+        about.ends_with("to hotpathd, below grpc-go and hyper; with 128 stream workers"),
         "{about}"
     );
+    spec.kind = Kind::Direct;
+    assert!(
+        front(&spec)
+            && !stand
+                .rig
+                .arguments(&spec, db, folder)
+                .contains(&"--front-door".into())
+    );
+    spec.spliced = false;
+    assert!(!front(&spec));
 }
 
 #[test]
