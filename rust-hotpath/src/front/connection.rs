@@ -144,7 +144,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         loop {
             self.blocked = false;
             let mut moved = self.follow(cx, scratch, &mut now)?;
-            moved |= self.talk(cx);
+            if self.talk(cx) {
+                moved = true;
+                now = Instant::now();
+            }
             self.splice.pump();
             if self.serve_lanes(cx) {
                 moved = true;
@@ -154,18 +157,21 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             if self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES {
                 moved |= self.send(cx)?.is_ready();
             }
-            if !moved {
-                match self.clock.due(cx, self.splice.oldest()) {
-                    Due::Nothing => break,
-                    Due::Gathered => self.splice.pass_gathered(),
-                    Due::Ping => self.splice.ping(),
-                    Due::End => return Err(End::Silent),
-                }
-            }
             let full = now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn();
-            if full && moved {
-                cx.waker().wake_by_ref();
-                break;
+            if moved && !full {
+                continue;
+            }
+            // A connection that always has something to do has its times, too.
+            match self.clock.due(cx, self.splice.oldest()) {
+                Due::Nothing => {
+                    if moved {
+                        cx.waker().wake_by_ref();
+                    }
+                    break;
+                }
+                Due::Gathered => self.splice.pass_gathered(),
+                Due::Ping => self.splice.ping(),
+                Due::End => return Err(End::Silent),
             }
         }
         let sent = self.send(cx)?.is_ready();
@@ -444,3 +450,6 @@ fn traceparent(block: &[u8]) -> &str {
         .and_then(|(_, value)| std::str::from_utf8(value).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
