@@ -158,7 +158,7 @@ impl<K, L> Splice<K, L> {
         frame::settings(&mut out, &settings);
         frame::window_update(&mut out, 0, limits::CONNECTION_WINDOW_BYTES - 65_535);
         Self {
-            decoder: Decoder::new(Arc::clone(&rules.paths), most.saturating_mul(4)),
+            decoder: Decoder::new(Arc::clone(&rules.paths), most),
             rules,
             greeted: 0,
             settled: false,
