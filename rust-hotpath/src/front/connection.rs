@@ -269,7 +269,15 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             let (used, event) = self.splice.client(bytes).map_err(End::Rule)?;
             at += used;
             let call = match event {
-                None => return Ok(at),
+                None if !self.splice.is_unread() => return Ok(at),
+                None => {
+                    *now = Instant::now();
+                    if self.splice.waits_for_hyper() || self.turn_is_over(began, *now) {
+                        self.unread = true;
+                        return Ok(at);
+                    }
+                    continue;
+                }
                 Some(Event::Call(call)) => call,
                 Some(Event::Lane(opening)) => {
                     self.open_lane(opening);
@@ -278,13 +286,19 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             };
             let newest = newest.get_or_insert_with(|| core.view.newest());
             *now = self.answer(newest, call, began, *now, &mut scratch.reply);
-            let resets = self.splice.take_resets();
-            self.bare.resets.count(resets);
-            if *now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn() {
+            // Replies for which the socket has room need not be held.
+            let is_full = self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES;
+            if is_full || self.turn_is_over(began, *now) {
                 self.unread = true;
                 return Ok(at);
             }
         }
+    }
+
+    fn turn_is_over(&mut self, began: Instant, now: Instant) -> bool {
+        let resets = self.splice.take_resets();
+        self.bare.resets.count(resets);
+        now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn()
     }
 
     fn open_lane(&mut self, opening: Opening) {
@@ -337,7 +351,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         let core = &self.below.core;
         let (once, now) = core.at_once(newest, &brief, began, reply, traceparent);
         match once {
-            Once::Reply(position, kept) => self.splice.reply(call, position, reply, kept),
+            Once::Reply(position, kept) => self.splice.reply(call, position, reply, |_| kept),
             Once::Status(fields) => self.splice.status(call, &fields),
             Once::Later => self.splice.pass(call),
         }
