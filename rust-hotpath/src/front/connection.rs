@@ -22,7 +22,7 @@ use crate::{
     limits,
     listen::Bare,
     model::Model,
-    serve::{Bounds, Brief, Once, Permit, Share, Wants},
+    serve::{Bounds, Brief, Once, Share, Wants},
     view::Resolved,
 };
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
@@ -70,7 +70,7 @@ pub(super) enum End {
 pub(super) struct Session<M: Model, F> {
     bare: Bare,
     below: Below<M>,
-    splice: Splice<(Permit, Share), Lane<M>>,
+    splice: Splice<Share, Lane<M>>,
     begin: Option<F>,
     inner: Option<Inner>,
     clock: Clock,
@@ -344,6 +344,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             wants: &wants,
             arrived,
             message: &call.body,
+            unread: self.splice.hot_bytes(),
         };
         reply.clear();
         reply.shrink_to(limits::OUTBOX_BYTES);
@@ -351,7 +352,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         let core = &self.below.core;
         let (once, now) = core.at_once(newest, &brief, began, reply, traceparent);
         match once {
-            Once::Reply(position, kept) => self.splice.reply(call, position, reply, |_| kept),
+            Once::Reply(position, share) => {
+                let keep = |bytes| core.keep(share, bytes);
+                self.splice.reply(call, position, reply, keep);
+            }
             Once::Status(fields) => self.splice.status(call, &fields),
             Once::Later => self.splice.pass(call),
         }
