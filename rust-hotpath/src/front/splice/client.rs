@@ -95,7 +95,9 @@ impl<K, L> Splice<K, L> {
             call.frames += 1;
             let length = call.body.len() + payload.len();
             let odd = length > SHORT || head.has(flag::PADDED) || call.frames > FRAMES;
-            if odd {
+            // Hyper knows what to say to a length that is not true.
+            let untrue = |told: usize| length > told || ends && length < told;
+            if odd || call.fields.sum.length.is_some_and(untrue) {
                 self.pass_below(stream + 1);
             } else if ends {
                 let call = self.take_gathered(stream);
@@ -193,10 +195,11 @@ impl<K, L> Splice<K, L> {
             }
             let most = usize::try_from(self.rules.header_bytes).unwrap_or(usize::MAX);
             let method = fields.sum.hot(most).filter(|_| !ends && !self.draining);
-            if method.is_some() && method == self.rules.lane {
+            let is_lane = method.is_some() && method == self.rules.lane;
+            if is_lane && fields.sum.length.is_none() {
                 return Ok(Some(Event::Lane(Opening::new(stream, fields))));
             }
-            if let Some(method) = method {
+            if let Some(method) = method.filter(|_| !is_lane) {
                 self.gather(stream, method, fields);
                 return Ok(None);
             }
