@@ -22,7 +22,7 @@ use crate::{
     limits,
     listen::Bare,
     model::Model,
-    serve::{Bounds, Brief, Once, Permit, Share, Wants},
+    serve::{Bounds, Brief, Once, Share, Wants},
     view::Resolved,
 };
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
@@ -70,7 +70,7 @@ pub(super) enum End {
 pub(super) struct Session<M: Model, F> {
     bare: Bare,
     below: Below<M>,
-    splice: Splice<(Permit, Share), Lane<M>>,
+    splice: Splice<Share, Lane<M>>,
     begin: Option<F>,
     inner: Option<Inner>,
     clock: Clock,
@@ -144,7 +144,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         loop {
             self.blocked = false;
             let mut moved = self.follow(cx, scratch, &mut now)?;
-            moved |= self.talk(cx);
+            if self.talk(cx) {
+                moved = true;
+                now = Instant::now();
+            }
             self.splice.pump();
             if self.serve_lanes(cx) {
                 moved = true;
@@ -154,18 +157,21 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             if self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES {
                 moved |= self.send(cx)?.is_ready();
             }
-            if !moved {
-                match self.clock.due(cx, self.splice.oldest()) {
-                    Due::Nothing => break,
-                    Due::Gathered => self.splice.pass_gathered(),
-                    Due::Ping => self.splice.ping(),
-                    Due::End => return Err(End::Silent),
-                }
-            }
             let full = now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn();
-            if full && moved {
-                cx.waker().wake_by_ref();
-                break;
+            if moved && !full {
+                continue;
+            }
+            // A connection that always has something to do has its times, too.
+            match self.clock.due(cx, self.splice.oldest()) {
+                Due::Nothing => {
+                    if moved {
+                        cx.waker().wake_by_ref();
+                    }
+                    break;
+                }
+                Due::Gathered => self.splice.pass_gathered(),
+                Due::Ping => self.splice.ping(),
+                Due::End => return Err(End::Silent),
             }
         }
         let sent = self.send(cx)?.is_ready();
@@ -263,7 +269,15 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             let (used, event) = self.splice.client(bytes).map_err(End::Rule)?;
             at += used;
             let call = match event {
-                None => return Ok(at),
+                None if !self.splice.is_unread() => return Ok(at),
+                None => {
+                    *now = Instant::now();
+                    if self.splice.waits_for_hyper() || self.turn_is_over(began, *now) {
+                        self.unread = true;
+                        return Ok(at);
+                    }
+                    continue;
+                }
                 Some(Event::Call(call)) => call,
                 Some(Event::Lane(opening)) => {
                     self.open_lane(opening);
@@ -272,13 +286,19 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             };
             let newest = newest.get_or_insert_with(|| core.view.newest());
             *now = self.answer(newest, call, began, *now, &mut scratch.reply);
-            let resets = self.splice.take_resets();
-            self.bare.resets.count(resets);
-            if *now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn() {
+            // Replies for which the socket has room need not be held.
+            let is_full = self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES;
+            if is_full || self.turn_is_over(began, *now) {
                 self.unread = true;
                 return Ok(at);
             }
         }
+    }
+
+    fn turn_is_over(&mut self, began: Instant, now: Instant) -> bool {
+        let resets = self.splice.take_resets();
+        self.bare.resets.count(resets);
+        now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn()
     }
 
     fn open_lane(&mut self, opening: Opening) {
@@ -324,6 +344,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             wants: &wants,
             arrived,
             message: &call.body,
+            unread: self.splice.hot_bytes(),
         };
         reply.clear();
         reply.shrink_to(limits::OUTBOX_BYTES);
@@ -331,7 +352,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         let core = &self.below.core;
         let (once, now) = core.at_once(newest, &brief, began, reply, traceparent);
         match once {
-            Once::Reply(position, kept) => self.splice.reply(call, position, reply, kept),
+            Once::Reply(position, share) => {
+                let keep = |bytes| core.keep(share, bytes);
+                self.splice.reply(call, position, reply, keep);
+            }
             Once::Status(fields) => self.splice.status(call, &fields),
             Once::Later => self.splice.pass(call),
         }
@@ -444,3 +468,6 @@ fn traceparent(block: &[u8]) -> &str {
         .and_then(|(_, value)| std::str::from_utf8(value).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
