@@ -1,4 +1,5 @@
-//! Generates the table of one question under several loads: a row for each report, a column for each target.
+//! Generates the tables of one question under several loads: a table for each figure, a row for each report, a column for
+//! each target.
 
 use super::{
     files,
@@ -11,20 +12,20 @@ use super::{
 use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 
-/// The name of the part that holds the table.
+/// The name of the part that holds the tables.
 const LOADS: &str = "loads";
 /// The figures that are shown: key in `report.json`, and words.
-const SHOWN: [(&str, &str); 2] = [("cpu_us_per_request", "CPU"), ("p50_us", "p50")];
+const SHOWN: [(&str, &str); 2] = [("cpu_us_per_request", "CPU per read"), ("p50_us", "p50")];
 
-/// Rewrites the part between `<!-- loads -->` and `<!-- /loads -->` with the reports in `folders`, one row each. With
-/// `check` it changes nothing, and fails if there were something to change.
+/// Rewrites the part between `<!-- loads -->` and `<!-- /loads -->` with the reports in `folders`. With `check` it
+/// changes nothing, and fails if there were something to change.
 pub fn update_loads(path: &Path, folders: &[PathBuf], check: bool) -> Result<()> {
     let reports = folders.iter().map(|folder| files::read(folder));
     let reports = reports.collect::<Result<Vec<_>>>()?;
     let baseline = one_baseline(&reports)?;
-    let table = |links: &[PathBuf]| table(&reports, &baseline, links);
+    let tables = |links: &[PathBuf]| tables(&reports, &baseline, links);
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    rewrite(path, LOADS, &folders, table, check)
+    rewrite(path, LOADS, &folders, tables, check)
 }
 
 /// Returns the name of the baseline, which must be the same in all reports.
@@ -45,18 +46,17 @@ fn one_baseline(reports: &[Report]) -> Result<String> {
     }
 }
 
-fn table(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
+fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
     let names = names(reports);
-    let mut table = TextTable::default();
-    let heads = SHOWN.iter().flat_map(|(_, words)| {
-        let of = |name: &String| format!("{name}, {words}");
-        names.iter().map(of).collect::<Vec<_>>()
+    let tables = SHOWN.map(|shown| {
+        let mut table = TextTable::default();
+        let first = [shown.1, "rounds"].map(str::to_owned).into_iter();
+        table.row(first.chain(names.iter().cloned()));
+        for (report, link) in reports.iter().zip(links) {
+            table.row(row(report, &names, shown.0, link));
+        }
+        table.markdown()
     });
-    let first = ["load", "rounds"].map(str::to_owned).into_iter();
-    table.row(first.chain(heads).chain(["raw data".to_owned()]));
-    for (report, link) in reports.iter().zip(links) {
-        table.row(row(report, &names, link));
-    }
     let void = reports.iter().filter(|report| report.void).map(|report| {
         let reason = report.void_reason.as_deref().unwrap_or_default();
         format!(
@@ -75,7 +75,7 @@ fn table(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
         "{}{}\nEach figure is a ratio to {baseline}: the median of rounds (lowest–highest); ~ is within the noise floor, bold has all of \
          its spread beyond it. {}\n",
         void.collect::<String>(),
-        table.markdown(),
+        tables.join("\n"),
         from.unwrap_or_default()
     )
 }
@@ -91,23 +91,24 @@ fn names(reports: &[Report]) -> Vec<String> {
     names
 }
 
-fn row(report: &Report, names: &[String], link: &Path) -> Vec<String> {
+fn row(report: &Report, names: &[String], key: &str, link: &Path) -> Vec<String> {
     let ratios = compared_targets(report);
-    let figure = |name: &str, key: &str| {
-        let ratio = ratios.iter().find(|ratio| ratio.target == name)?;
-        ratio.figures.get(key)
-    };
-    let cells = SHOWN.iter().flat_map(|(key, _)| {
-        let cell = |name: &String| figure(name, key).map_or_else(|| "–".to_owned(), ratio_words);
-        names.iter().map(cell).collect::<Vec<_>>()
-    });
-    let rounds = ratios
+    let figures: Vec<_> = names
         .iter()
-        .filter_map(|ratio| ratio.figures.get(SHOWN[0].0));
-    let rounds = rounds.map(|figure| figure.rounds).max().unwrap_or(0);
-    let raw = format!("[report]({}/{})", link.display(), files::JSON);
-    let first = [load(report), rounds.to_string()].into_iter();
-    first.chain(cells).chain([raw]).collect()
+        .map(|name| {
+            let ratio = ratios.iter().find(|ratio| ratio.target == *name)?;
+            ratio.figures.get(key)
+        })
+        .collect();
+    let rounds = figures.iter().flatten().map(|figure| figure.rounds).max();
+    let cells = figures
+        .iter()
+        .map(|figure| figure.map_or_else(|| "–".to_owned(), ratio_words));
+    let load = format!("[{}]({}/{})", load(report), link.display(), files::JSON);
+    [load, rounds.unwrap_or(0).to_string()]
+        .into_iter()
+        .chain(cells)
+        .collect()
 }
 
 /// Describes the load of a report.
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_report_is_a_row_and_each_target_a_column() {
+    fn each_report_is_a_row_and_each_target_a_column_of_each_table() {
         let folder = tempfile::tempdir().unwrap();
         let (page, folders) = written(folder.path());
         let stale = update_loads(&page, &folders, true).unwrap_err().to_string();
@@ -156,9 +157,10 @@ mod tests {
         update_loads(&page, &folders, true).unwrap();
         let text = fs::read_to_string(&page).unwrap();
         for part in [
-            "# A\n<!-- loads -->\n| load | rounds | b, CPU | b, p50 | raw data |\n",
-            "\n| 8 in flight | 2 | **0.50×** (0.50–0.50) | **0.50×** (0.50–0.50) | [report](results/closed/report.json) |\n",
-            " reads a second | 2 | **0.50×** (0.50–0.50) | **0.50×** (0.50–0.50) | [report](results/equal/report.json) |\n",
+            "# A\n<!-- loads -->\n| CPU per read | rounds | b |\n",
+            "\n\n| p50 | rounds | b |\n",
+            "\n| [8 in flight](results/closed/report.json) | 2 | **0.50×** (0.50–0.50) |\n",
+            " reads a second](results/equal/report.json) | 2 | **0.50×** (0.50–0.50) |\n",
             "Each figure is a ratio to a: the median",
             "2026-02-03, A CPU (2 cores, vm-2-cores)",
             "<!-- /loads -->\nafter\n",
@@ -178,7 +180,7 @@ mod tests {
         update_loads(&page, &folders, false).unwrap();
         let text = fs::read_to_string(&page).unwrap();
         assert!(
-            text.contains("**8 in flight is void, not to be quoted: it lagged.**\n\n| load"),
+            text.contains("**8 in flight is void, not to be quoted: it lagged.**\n\n| CPU"),
             "{text}"
         );
     }
