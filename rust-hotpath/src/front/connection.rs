@@ -1,8 +1,8 @@
 //! One connection on its core thread: the socket, the splice, the core's answers, and hyper when it is needed.
 //!
 //! ```text
-//!               one turn, until nothing moves
-//!  socket ──> splice ─┬─> core: answers at once ─┬─> splice ──> out ──> socket, once at the end
+//!               one turn, until nothing moves or time is up
+//!  socket ──> splice ─┬─> core: answers at once ─┬─> splice ──> out ──> socket, once at the end, or 1 ms later
 //!                     ├─> lanes: a message each ─┤
 //!                     └─> hyper, which begins ───┘
 //!                         with the first call that is for it
@@ -80,6 +80,8 @@ pub(super) struct Session<M: Model, F> {
     unread: bool,
     /// How many bytes of what the splice has for the client have left.
     sent: usize,
+    /// Since when the others wait, if there are any.
+    waits_since: Option<Instant>,
     client_has_gone: bool,
     /// Whether something waits for room in what the splice has for the client.
     blocked: bool,
@@ -97,6 +99,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             rest: Vec::new(),
             unread: false,
             sent: 0,
+            waits_since: None,
             client_has_gone: false,
             blocked: false,
         }
@@ -141,7 +144,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         self.bare.resets.begin_turn();
         let began = Instant::now();
         let mut now = began;
-        loop {
+        let cut = loop {
             self.blocked = false;
             let mut moved = self.follow(cx, scratch, &mut now)?;
             if self.talk(cx) {
@@ -167,18 +170,30 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
                     if moved {
                         cx.waker().wake_by_ref();
                     }
-                    break;
+                    break moved;
                 }
                 Due::Gathered => self.splice.pass_gathered(),
                 Due::Ping => self.splice.ping(),
                 Due::End => return Err(End::Silent),
             }
+        };
+        if cut && self.may_wait(began, now) {
+            return Ok(());
         }
         let sent = self.send(cx)?.is_ready();
         if sent && (self.blocked || self.splice.waits_for_room()) {
             cx.waker().wake_by_ref();
         }
         self.is_over(cx, sent)
+    }
+
+    /// Whether what this turn has said may leave with what the next one says.
+    fn may_wait(&mut self, began: Instant, now: Instant) -> bool {
+        let bytes = self.splice.out.len() - self.sent;
+        if bytes == 0 || bytes >= limits::OUTBOX_BYTES {
+            return false;
+        }
+        now - *self.waits_since.get_or_insert(began) < limits::FRONT_LINGER
     }
 
     /// Whether all has been said.
@@ -420,6 +435,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             self.clock.sent();
         }
         self.sent = 0;
+        self.waits_since = None;
         out.clear();
         Ok(Poll::Ready(()))
     }

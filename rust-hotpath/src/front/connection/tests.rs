@@ -12,13 +12,25 @@ use crate::{
 };
 use std::{
     future::poll_fn,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A client that says this, and then asks for ever whether the server lives.
-struct Restless(Vec<u8>);
+/// A client that says something, and then asks again and again whether the server lives.
+struct Restless {
+    says: Vec<u8>,
+    pings: usize,
+    /// How many bytes it was sent.
+    heard: Arc<AtomicUsize>,
+}
+
+impl Restless {
+    fn new(says: Vec<u8>, pings: usize) -> Self {
+        let heard = Arc::default();
+        Self { says, pings, heard }
+    }
+}
 
 impl AsyncRead for Restless {
     fn poll_read(
@@ -26,8 +38,12 @@ impl AsyncRead for Restless {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut bytes = std::mem::take(&mut self.0);
+        let mut bytes = std::mem::take(&mut self.says);
         if bytes.is_empty() {
+            if self.pings == 0 {
+                return Poll::Pending;
+            }
+            self.pings -= 1;
             frame::whole(&mut bytes, kind::PING, 0, 0, b"12345678");
         }
         buffer.put_slice(&bytes);
@@ -41,6 +57,7 @@ impl AsyncWrite for Restless {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.heard.fetch_add(bytes.len(), SeqCst);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -121,7 +138,8 @@ async fn a_late_message_is_hypers_although_the_client_never_pauses() {
         Inner::new(|pipe| Box::pin(Mute(pipe)))
     };
     let rules = Rules::new::<Counter>(65_536, false);
-    let mut session = Session::new(Bare::over(Restless(begun())), below(), rules, begin);
+    let client = Restless::new(begun(), usize::MAX);
+    let mut session = Session::new(Bare::over(client), below(), rules, begin);
     let began = Instant::now();
     poll_fn(|cx| {
         assert!(session.turn(cx).is_pending());
@@ -133,4 +151,34 @@ async fn a_late_message_is_hypers_although_the_client_never_pauses() {
         Poll::Pending
     })
     .await;
+}
+
+/// What is said in a turn that is cut may leave with what the next ones say; all of it leaves when there is no more to do.
+#[tokio::test]
+async fn replies_of_a_turn_that_is_cut_may_leave_with_the_next_ones() {
+    const PINGS: usize = 100_000;
+    const ANSWER_BYTES: usize = 9 + 8;
+    let mut greeting = PREFACE.to_vec();
+    frame::settings(&mut greeting, &[]);
+    let client = Restless::new(greeting, PINGS);
+    let heard = Arc::clone(&client.heard);
+    let rules = Rules::new::<Counter>(65_536, false);
+    let begin = || Inner::new(|pipe| Box::pin(Mute(pipe)));
+    let mut session = Session::new(Bare::over(client), below(), rules, begin);
+    let (mut turns, mut writes, mut left) = (0, 0, 0);
+    poll_fn(|cx| {
+        assert!(session.turn(cx).is_pending());
+        let now = heard.load(SeqCst);
+        writes += usize::from(now > left);
+        turns += 1;
+        left = now;
+        if session.splice.out.is_empty() && left > PINGS * ANSWER_BYTES {
+            return Poll::Ready(());
+        }
+        assert!(turns < PINGS, "only {left} bytes left");
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    assert!(writes < turns, "{writes} writes in {turns} turns");
 }
