@@ -14,8 +14,8 @@ FUZZ_SECONDS ?= 10
 # How long all of `make break-even` may take, from the start of the first server to the report.
 BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
-RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
-BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
+RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed
+BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports that the table of docs/front-door.md is generated from.
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
 TARGETS := --target legacy --target best-go --target best-go:spliced --target sidecar --target sidecar:spliced --target direct
