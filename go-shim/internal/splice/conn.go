@@ -43,6 +43,7 @@ type Conn struct {
 	next           *Conn     // in that list
 	timer          *time.Timer
 	ticking        bool
+	stall          stall
 	// resets are core.resets as last seen, resetsThen those at resetsAt, when the second began for which they are bounded.
 	resets, resetsThen int
 	resetsAt           time.Time
@@ -245,6 +246,7 @@ func (c *Conn) changed() {
 	if d := c.core.heldBytes - c.held; d != 0 {
 		c.held += d
 		c.server.unread.Add(int64(d))
+		c.watchHeld()
 	}
 	if c.core.toServer != nil {
 		c.wake()

@@ -20,7 +20,8 @@ type Limits struct {
 	// bounds those of all clients (256 MiB): beyond, grpc-go gets all calls, and holds back its handlers; and hot replies
 	// that would have to be kept are RESOURCE_EXHAUSTED. One client has a quarter of it, or one reply.
 	Unread, UnreadInAll int
-	// Stall is how long a client may take nothing of what it has been sent (60 s); then its connection is closed.
+	// Stall is how long a client may take nothing of what it has been sent, or open no window for hot replies (60 s); then its
+	// connection is closed. 16 KiB in that time are enough.
 	Stall time.Duration
 	// CloseWait is how long a connection that grpc-go closed lives on until the client has taken the last bytes (5 s).
 	CloseWait time.Duration

@@ -181,6 +181,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             return Ok(());
         }
         let sent = self.send(cx)?.is_ready();
+        let waits = self.splice.hot_bytes() > 0;
+        if self.clock.is_left(cx, waits, self.splice.hot_gone()) {
+            return Err(End::Silent);
+        }
         if sent && (self.blocked || self.splice.waits_for_room()) {
             cx.waker().wake_by_ref();
         }

@@ -295,6 +295,11 @@ impl<K, L> Splice<K, L> {
         self.windows.hot_bytes()
     }
 
+    /// How many bytes of hot replies that had to wait have left so far.
+    pub(super) fn hot_gone(&self) -> u64 {
+        self.windows.hot_gone()
+    }
+
     /// Whether replies wait for the client's windows, or for room.
     pub(super) fn is_holding(&self) -> bool {
         self.windows.len() > 0

@@ -46,6 +46,8 @@ pub(super) struct Windows<K> {
     held: Queues<Held<K>, 3>,
     /// Bytes of the hot replies among them.
     hot_bytes: usize,
+    /// How many bytes of such replies have left so far.
+    hot_gone: u64,
     /// Streams of hyper's among them.
     hypers: usize,
     /// Whether a window has opened since `pump`, or `out` was full then.
@@ -100,6 +102,7 @@ impl<K> Windows<K> {
             lanes: Vec::new(),
             held: Queues::new(),
             hot_bytes: 0,
+            hot_gone: 0,
             hypers: 0,
             stirred: false,
             all_opened: false,
@@ -343,6 +346,11 @@ impl<K> Windows<K> {
         false
     }
 
+    /// How many bytes of hot replies that were held have left so far.
+    pub(super) fn hot_gone(&self) -> u64 {
+        self.hot_gone
+    }
+
     /// Whether `pump` has stopped because `out` was full.
     pub(super) fn waits_for_room(&self) -> bool {
         self.stirred && !self.held.is_empty()
@@ -423,7 +431,10 @@ impl<K> Windows<K> {
         let spent = u32::try_from(most).unwrap_or(self.connection);
         match &held.rest {
             Behind::Lane => self.spend_of_lane(stream, most),
-            Behind::Reply { .. } => self.connection -= spent,
+            Behind::Reply { .. } => {
+                self.connection -= spent;
+                self.hot_gone += u64::from(spent);
+            }
             Behind::Hyper { .. } => {
                 self.connection -= spent;
                 self.returned += most;
