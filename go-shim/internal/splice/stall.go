@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// errStalled is what grpc-go reads from a connection whose client leaves hot replies for Limits.Stall.
-var errStalled = errors.New("the client opens no window for replies to its calls")
+// ErrStalled is what grpc-go reads from a connection whose client leaves hot replies for Limits.Stall.
+var ErrStalled = errors.New("the client opens no window for replies to its calls")
 
 // stall is the time that hot replies have for leaving. A client that reads the socket but opens no window is not slow for the
 // socket; without this time a few such clients could have all the bytes that there are for unread replies, for ever.
@@ -55,7 +55,7 @@ func (c *Conn) isStalled() bool {
 		return false
 	}
 	c.core.rule(brokeStalled)
-	c.end(errStalled)
+	c.end(ErrStalled)
 	c.changes.Broadcast()
 	return true
 }

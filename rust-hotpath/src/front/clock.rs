@@ -197,6 +197,10 @@ mod tests {
         }
     }
 
+    async fn is_left(clock: &mut Clock, waits: bool, gone: u64) -> bool {
+        poll_fn(|cx| Poll::Ready(clock.is_left(cx, waits, gone))).await
+    }
+
     #[tokio::test]
     async fn a_client_that_takes_too_little_of_what_waits_has_left_it() {
         let mut clock = clock();
@@ -204,15 +208,15 @@ mod tests {
         // It takes enough, three times.
         for _ in 0..3 {
             let timer = |clock: &Clock| clock.held.as_ref().map(|held| held.1.deadline());
-            poll_fn(|cx| Poll::Ready(assert!(!clock.is_left(cx, true, gone)))).await;
+            assert!(!is_left(&mut clock, true, gone).await);
             let first = timer(&clock).unwrap();
             tokio::time::sleep_until(first).await;
             gone += ENOUGH;
-            poll_fn(|cx| Poll::Ready(assert!(!clock.is_left(cx, true, gone)))).await;
+            assert!(!is_left(&mut clock, true, gone).await);
             assert!(timer(&clock).unwrap() > first);
         }
         // Nothing waits any more, and then something else does.
-        poll_fn(|cx| Poll::Ready(assert!(!clock.is_left(cx, false, gone)))).await;
+        assert!(!is_left(&mut clock, false, gone).await);
         assert!(clock.held.is_none());
         let began = Instant::now();
         poll_fn(|cx| match clock.is_left(cx, true, gone) {
