@@ -60,7 +60,8 @@ clients: build ## Real clients (grpc-go, grpcio, grpc-java, tonic, ghz, h2load, 
 
 # 50,000 connections need as many open files in each process. Only root may raise the limit.
 attack: build ## Attacks on every front door in earnest, and 50,000 connections (ATTACK_FLAGS="-run Idle" picks)
-	ulimit -n 120000 && cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
+	ulimit -n 120000 2>/dev/null || { echo "make attack: 50,000 connections need 120,000 open files in each process, and the limit here is $$(ulimit -Hn)" >&2; exit 69; }; \
+	cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
 		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
 
 bench: build ## Old path against new in 4 minutes: legacy Go, best Go and the sidecar behind either front door, the sidecar directly
