@@ -14,9 +14,11 @@ FUZZ_SECONDS ?= 10
 # How long all of `make break-even` may take, from the start of the first server to the report.
 BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
-RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/mixed
-BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-21-linux-2-cores/break-even
-TARGETS := --target legacy --target best-go --target sidecar --target direct
+RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed
+BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
+# The reports that the table of docs/front-door.md is generated from.
+HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
+TARGETS := --target legacy --target best-go --target best-go:spliced --target sidecar --target sidecar:spliced --target direct
 
 # Most tests wait for a process, a socket or a deadline. If only as many ran at once as there are cores, the cores would be idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
@@ -30,7 +32,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -42,18 +44,28 @@ build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
 	@ln -sf ../release/hotpathd ../release/loadtest $(BIN)/
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/demo
 
-demo: build ## Run the whole thing for under a minute and compare every answer (DEMO_SECONDS shortens it)
+demo: build ## Run the whole thing behind both front doors, in under a minute, and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
 
-soak: ## Five minutes of mixed load and faults, judged by metrics for leaks and stuck slots (SOAK_SECONDS lengthens it)
+soak: ## Five minutes and more of load and faults behind both front doors, judged by metrics for leaks (SOAK_SECONDS lengthens it)
 	cargo build --release --locked --bin hotpathd
 	@mkdir -p $(BIN)
 	@ln -sf ../release/hotpathd $(BIN)/
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/soak
 	@target/bin/soak --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/soak $(SOAK_FLAGS)
 
-bench: build ## Old path against new under the same load, in 3 minutes: legacy Go, best Go, sidecar, sidecar directly
-	target/bin/loadtest run mixed $(TARGETS) --compare --budget 170 $(if $(KEEP),--keep) $(BENCH_FLAGS)
+clients: build ## Real clients (grpc-go, grpcio, grpc-java, tonic, ghz, h2load, h2spec) at every front door; installs them
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/clients
+	.ci/clients $(CLIENTS_FLAGS)
+
+# 50,000 connections need as many open files in each process. Only root may raise the limit.
+attack: build ## Attacks on every front door in earnest, and 50,000 connections (ATTACK_FLAGS="-run Idle" picks)
+	ulimit -n 120000 2>/dev/null || { echo "make attack: 50,000 connections need 120,000 open files in each process, and the limit here is $$(ulimit -Hn)" >&2; exit 69; }; \
+	cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
+		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
+
+bench: build ## Old path against new in 4 minutes: legacy Go, best Go and the sidecar behind either front door, the sidecar directly
+	target/bin/loadtest run mixed $(TARGETS) --compare --window 1.5 --every 1.2 --budget 210 $(if $(KEEP),--keep) $(BENCH_FLAGS)
 
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
@@ -75,13 +87,15 @@ break-even: burnd burn-sidecar ## From which handler on a sidecar pays, in 4 min
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
-results: build ## Rewrite README.md's tables from the reports in RESULTS and BREAK_EVEN_RESULTS
+results: build ## Rewrite the tables of README.md and docs/front-door.md from RESULTS, BREAK_EVEN_RESULTS and HOP_RESULTS
 	target/bin/loadtest report $(RESULTS) --readme README.md
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md
+	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md
 
-check-results: build ## Fail if README.md's tables are not what those reports say
+check-results: build ## Fail if those tables are not what those reports say
 	target/bin/loadtest report $(RESULTS) --readme README.md --check
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md --check
+	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md --check
 
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 
@@ -138,7 +152,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim/examples && go vet -tags datatest,adopting $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting $(GO_ALL)
+	cd go-shim/examples && go vet -tags datatest,adopting,attack $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting,attack $(GO_ALL)
 	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 

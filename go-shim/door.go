@@ -85,7 +85,7 @@ func newDoor(s *Side) *door {
 	}
 	may := s.cfg.Spliced
 	d.splice = splice.NewServer(splice.Config{
-		Hot: d, Logger: s.log, Extra: may.Local || s.forwardsAnyMetadata(),
+		Hot: d, Logger: s.log, Observer: s.metrics.Door, Extra: may.Local || s.forwardsAnyMetadata(),
 	})
 	d.workers = d.newWorkers()
 	return d
@@ -295,6 +295,7 @@ func asHandlerError(err error) *status.Status {
 }
 
 func (d *door) toGRPC(call *splice.Call, n note) {
+	d.countHandOver(call, n)
 	if n == noNote {
 		call.Local("", "")
 		return

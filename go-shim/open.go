@@ -22,6 +22,7 @@ import (
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/internal/schema"
+	"hotpath.dev/go-shim/internal/splice"
 	"hotpath.dev/go-shim/internal/supervise"
 	"hotpath.dev/go-shim/internal/telemetry"
 	"hotpath.dev/go-shim/internal/transport"
@@ -159,7 +160,8 @@ func (s *Side) keepFolder() error {
 }
 
 func (s *Side) newTelemetry() *telemetry.Set {
-	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons()}
+	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
+		DoorReasons: splice.Reasons(), DoorRules: splice.Rules()}
 	for _, mode := range modes.All() {
 		names.Modes = append(names.Modes, mode.String())
 	}
@@ -167,11 +169,19 @@ func (s *Side) newTelemetry() *telemetry.Set {
 		BreakerOpen: s.breaker.IsOpen,
 		Ready:       func() bool { return s.link.Serving() != nil },
 		DoorOpen:    func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
+		DoorUnread:  s.unreadAtDoor,
 		Mode:        func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
 
 		SidecarPosition: func() uint64 { return s.link.Position() },
 		HeadPosition:    s.source.Head,
 	})
+}
+
+func (s *Side) unreadAtDoor() int64 {
+	if s.door == nil {
+		return 0
+	}
+	return s.door.splice.Unread()
 }
 
 func (s *Side) registerMetrics() error {

@@ -30,6 +30,7 @@ var layers = map[string][]string{
 		"internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
 	"codec":                    {},
+	"internal/attack":          {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
 	"internal/backoff":         {},
 	"internal/breaker":         {"internal/backoff"},

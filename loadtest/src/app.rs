@@ -123,8 +123,15 @@ fn scenario_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn rerender(asked: &cli::Rerender) -> Result<()> {
-    if let Some(report) = report::break_even::read(&asked.folder)? {
-        let folder = &asked.folder;
+    if let (Some(readme), [_, _, ..]) = (&asked.readme, asked.folders.as_slice()) {
+        return report::update_loads(readme, &asked.folders, asked.check);
+    }
+    let mut folders = asked.folders.iter();
+    folders.try_for_each(|folder| rerender_one(asked, folder))
+}
+
+fn rerender_one(asked: &cli::Rerender, folder: &Path) -> Result<()> {
+    if let Some(report) = report::break_even::read(folder)? {
         let told = |readme: &PathBuf| {
             report::break_even::update_readme(readme, &report, folder, asked.check)
         };
@@ -135,11 +142,8 @@ fn rerender(asked: &cli::Rerender) -> Result<()> {
         report::break_even::write(&report, folder)?;
         return print(&report::break_even::summary(&report));
     }
-    let report = report::read(&asked.folder)?;
-    let folder = report
-        .folder
-        .clone()
-        .unwrap_or_else(|| asked.folder.clone());
+    let report = report::read(folder)?;
+    let folder = report.folder.clone().unwrap_or_else(|| folder.to_owned());
     match &asked.readme {
         Some(readme) if asked.check => report::update_readme(readme, &report, true),
         readme => {

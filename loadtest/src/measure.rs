@@ -134,6 +134,8 @@ pub struct ProcessUsage {
     pub gc: Option<GcUsage>,
     /// Hot requests that Go answered in place of its sidecar; `None` if it has no sidecar or does not report them.
     pub fallbacks: Option<u64>,
+    /// Hot requests that its spliced front door left to grpc-go; `None` if it has no shim or does not report them.
+    pub handed_over: Option<u64>,
 }
 
 /// What Go's garbage collector used during a window.

@@ -171,12 +171,20 @@ impl Meter {
                 pause: after.pause.saturating_sub(before.pause),
                 cycles: after.cycles.saturating_sub(before.cycles),
             }),
-            fallbacks: (told.0.fallbacks)
-                .zip(told.1.fallbacks)
-                .map(|(before, after)| after.saturating_sub(before)),
+            fallbacks: grown(told, |told| told.fallbacks),
+            handed_over: grown(told, |told| told.handed_over),
         })
         .collect()
     }
+}
+
+/// Returns how much a counter grew, if both readings have it.
+fn grown(
+    told: (&metrics::Told, &metrics::Told),
+    counter: fn(&metrics::Told) -> Option<u64>,
+) -> Option<u64> {
+    let (before, after) = counter(told.0).zip(counter(told.1))?;
+    Some(after.saturating_sub(before))
 }
 
 impl Process {

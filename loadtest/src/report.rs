@@ -8,6 +8,7 @@ mod files;
 pub(crate) mod format;
 mod html;
 pub mod input;
+mod loads;
 pub mod model;
 mod readme;
 mod summary;
@@ -20,6 +21,7 @@ pub use self::{
     assemble::assemble,
     files::{is_in, read, write},
     html::page,
+    loads::update_loads,
     readme::{readme_table, update_readme},
     summary::summary,
 };

@@ -65,8 +65,9 @@ pub struct Spec {
     pub stream_workers: u32,
     /// Whether each request crosses to the sidecar as a gRPC call, for comparison with the exchange.
     pub unary_hop: bool,
-    /// Whether walletd forwards hot reads below grpc-go, through the spliced front door. That door knows only the
-    /// exchange, so it makes no sense together with `unary_hop`.
+    /// Whether hot reads are served below grpc-go and hyper. Alone, walletd answers them itself through its spliced front
+    /// door. With a sidecar, walletd forwards them through that door, and hotpathd has its spliced front, too. Asked
+    /// directly, only hotpathd has. The door knows only the exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
     /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
     pub stored: bool,
@@ -151,10 +152,12 @@ impl Spec {
             1 => "with 1 stream worker".to_owned(),
             number => format!("with {number} stream workers"),
         };
-        let how = match (self.spliced, self.unary_hop) {
+        let how = match (self.spliced, self.kind) {
+            (true, Kind::Sidecar) => ", below grpc-go and hyper",
+            (true, Kind::Direct) => ", below hyper",
             (true, _) => ", below grpc-go",
-            (false, true) => ", by a gRPC call each",
-            (false, false) => "",
+            (false, _) if self.unary_hop => ", by a gRPC call each",
+            (false, _) => "",
         };
         let scan = if self.scan {
             ", whose statistics scan"
@@ -226,9 +229,13 @@ impl Rig {
             if spec.unary_hop {
                 add("--hop", "unary".into());
             }
-            if spec.spliced {
+            if spec.spliced && spec.kind == Kind::Sidecar {
                 add("--front-door", "spliced".into());
             }
+        } else if spec.spliced {
+            add("--sidecar", "alone".into());
+            add("--front-door", "spliced".into());
+            arguments.push("--front-local".into());
         } else {
             add("--sidecar", "off".into());
         }
@@ -248,6 +255,9 @@ impl Rig {
         }
         if spec.scan {
             command.env("HOTPATHD_STATISTICS", "scan");
+        }
+        if spec.spliced && spec.kind.has_sidecar() {
+            command.env("HOTPATHD_FRONT", "spliced");
         }
         command
     }

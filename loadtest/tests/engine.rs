@@ -24,7 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -288,14 +288,21 @@ fn a_closed_loop_keeps_as_many_in_flight_as_it_may() {
         spread: Spread::Closed,
         ..window(0.0, 300, false)
     };
-    let observed = run(&mut generator, &closed);
-    // The first eight reads are sent at once. Further ones show that replies make room.
-    assert!(observed.ok > 8, "{}", observed.ok);
-    assert_eq!(observed.ok, observed.planned);
-    assert_eq!(observed.generator.in_flight_max, 8);
-    assert_eq!(observed.generator.held_back, 0);
-    assert_eq!(observed.from_planned, observed.from_sent);
-    assert!(seen.most.load(Ordering::SeqCst) <= 8);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let observed = run(&mut generator, &closed);
+        assert_eq!(observed.ok, observed.planned);
+        assert_eq!(observed.generator.in_flight_max, 8);
+        assert_eq!(observed.generator.held_back, 0);
+        assert_eq!(observed.from_planned, observed.from_sent);
+        assert!(seen.most.load(Ordering::SeqCst) <= 8);
+        // The first eight reads are sent at once. Further ones show that replies make room. On a busy machine a window may
+        // end before there are any.
+        if observed.ok > 8 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "replies make no room");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 11] = [
+const TARGETS: [&str; 12] = [
     "legacy",
     "store",
     "best-go-scan",
@@ -21,6 +21,7 @@ const TARGETS: [&str; 11] = [
     "sidecar:scan",
     "sidecar:unary",
     "sidecar:spliced",
+    "best-go:spliced",
     "direct",
     "direct:store",
     "legacy:no-workers",
@@ -197,7 +198,7 @@ fn a_short_break_even_run_measures_all_answers() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .args(["break-even", "--work-us=0,50", "--budget=15"])
+        .args(["break-even", "--work-us=0,50", "--budget=18"])
         .args(["--quiet", "--no-pin", "--max-lag-us=1000000", "--out"])
         .arg(&out)
         .arg("--work")
@@ -220,7 +221,7 @@ fn a_short_break_even_run_measures_all_answers() {
         .iter()
         .map(|answer| answer.name.as_str())
         .collect();
-    assert_eq!(names, ["local", "unary", "batched", "cgo"]);
+    assert_eq!(names, ["local", "unary", "batched", "spliced", "cgo"]);
     for name in names {
         let mut windows = report.windows.iter();
         let answered = windows.any(|row| row.window.target == name && row.window.ok > 0);

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  connection ── the socket and the time ─┬─> splice ─┬─ frame, hpack (meaning, table, huffman): what the client says
+//!                                         │           ├─ queues: hot calls whose messages are on their way
 //!                                         │           ├─ inbound: what has come on a lane and was not taken
 //!                                         │           ├─ windows: who may send what, and what is held
 //!                                         │           └─ reply: header blocks towards the client
@@ -21,6 +22,7 @@ mod huffman;
 mod inbound;
 mod inner;
 mod meaning;
+mod queues;
 mod reply;
 mod splice;
 mod table;

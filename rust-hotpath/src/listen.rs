@@ -102,6 +102,19 @@ pub(crate) struct Bare {
     _room: OwnedSemaphorePermit,
 }
 
+#[cfg(test)]
+impl Bare {
+    /// A connection over this stream.
+    pub(crate) fn over(stream: impl Duplex + 'static) -> Self {
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        Self {
+            stream: Box::new(stream),
+            resets: Resets::new(None),
+            _room: room.expect("a place"),
+        }
+    }
+}
+
 /// Both directions of a stream.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 

@@ -90,6 +90,7 @@ func forwardable(ctx context.Context, _ string) bool {
 
 // rig is the service, with or without a sidecar, and its client.
 type rig struct {
+	config  shim.Config
 	side    *shim.Side
 	metrics *prometheus.Registry
 	conn    *grpc.ClientConn
@@ -105,7 +106,7 @@ func (emptyLedger) Read(ctx context.Context, _ uint64, _, _ int) ([][]byte, erro
 	return nil, ctx.Err()
 }
 
-func sidecar(t *testing.T) string {
+func sidecar(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv(sidecarVariable)
 	if path == "" {
@@ -117,7 +118,7 @@ func sidecar(t *testing.T) string {
 	return path
 }
 
-func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption) *rig {
+func start(t testing.TB, change func(*shim.Config), options ...grpc.ServerOption) *rig {
 	t.Helper()
 	r := &rig{metrics: prometheus.NewRegistry()}
 	config := shim.Config{Methods: []string{emptyCall, unaryCall}, HopTimeout: testTimeout, StaleAfter: testTimeout,
@@ -126,6 +127,7 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 		config.Run, config.Supervisor.Bin = shim.Supervise, sidecar(t)
 		change(&config)
 	}
+	r.config = config
 	var err error
 	if r.side, err = shim.Open(t.Context(), config, emptyLedger{}); err != nil {
 		t.Fatal(err)
@@ -152,7 +154,19 @@ func start(t *testing.T, change func(*shim.Config), options ...grpc.ServerOption
 	return r
 }
 
-func (r *rig) await(t *testing.T, config shim.Config) {
+// spliced puts the spliced front door before the service. It is open before it knows that the service's interceptor only
+// adds load reports, which the sidecar leaves to the service.
+func spliced(c *shim.Config) {
+	c.FrontDoor, c.Spliced.SkipInterceptors, c.Experiment.OpenDoor = shim.Spliced, true, true
+}
+
+// unopened is spliced, but the door opens as in production: when the first calls have shown what the server has.
+func unopened(c *shim.Config) {
+	spliced(c)
+	c.Experiment.OpenDoor = false
+}
+
+func (r *rig) await(t testing.TB, config shim.Config) {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
 		if r.side.Status().Ready && (config.Experiment.Hop != experiment.Batched || r.metric(t, "hotpath_shim_lanes") > 0) {
@@ -165,7 +179,7 @@ func (r *rig) await(t *testing.T, config shim.Config) {
 }
 
 // metric sums the samples of a metric family that have a label of this value. Without a value it sums all samples.
-func (r *rig) metric(t *testing.T, name string, value ...string) (sum float64) {
+func (r *rig) metric(t testing.TB, name string, value ...string) (sum float64) {
 	t.Helper()
 	families, err := r.metrics.Gather()
 	if err != nil {
@@ -207,6 +221,8 @@ func TestEveryCasePasses(t *testing.T) {
 		{"with a sidecar", func(*shim.Config) {}, []grpc.ServerOption{reports}, 1},
 		{"with a sidecar, raw interceptors", func(c *shim.Config) { c.Interceptors = shim.Raw }, []grpc.ServerOption{reports}, 1},
 		{"with a sidecar, unary hop, no interceptors", func(c *shim.Config) { c.Experiment.Hop = experiment.Unary }, nil, 0},
+		{"with a sidecar, spliced", spliced, []grpc.ServerOption{reports}, 1},
+		{"with a sidecar, spliced, no interceptors", unopened, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, c.change, c.options...)
@@ -226,6 +242,9 @@ func TestEveryCasePasses(t *testing.T) {
 			if all := r.metric(t, "hotpath_shim_fallbacks_total"); sidecar != 4 || kept != 1 || left != c.left || all != kept+left {
 				t.Errorf("the sidecar answered %v calls, %v were kept from it, it left %v, %v fallbacks", sidecar, kept, left, all)
 			}
+			if through := r.config.FrontDoor == shim.Spliced; through && r.metric(t, "hotpath_shim_spliced_door_open") != 1 {
+				t.Error("the spliced door is not open")
+			}
 			if n := r.metric(t, "hotpath_shim_local_metadata_total"); n != 0 || r.side.Status().BreakerOpen {
 				t.Errorf("%v answers would have lost metadata; open breakers: %q", n, r.side.Status().OpenBreakers)
 			}
@@ -235,7 +254,7 @@ func TestEveryCasePasses(t *testing.T) {
 
 func TestStatusesOfEveryCodeAreTheServicesOwn(t *testing.T) {
 	for name, change := range map[string]func(*shim.Config){
-		"batched": func(*shim.Config) {}, "unary": func(c *shim.Config) { c.Experiment.Hop = experiment.Unary },
+		"batched": func(*shim.Config) {}, "unary": func(c *shim.Config) { c.Experiment.Hop = experiment.Unary }, "spliced": spliced,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, change)

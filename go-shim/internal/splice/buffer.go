@@ -22,6 +22,8 @@ func (b *buffer) left() int { return len(b.b) - b.off }
 
 // pools are shared by the connections of a Server, so that an idle connection has no buffer.
 type pools struct {
+	// secret is what the tables of streams are ordered by.
+	secret  uint32
 	buffers sync.Pool
 	streams sync.Pool
 	chunks  sync.Pool

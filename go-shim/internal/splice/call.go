@@ -1,9 +1,11 @@
 package splice
 
 import (
+	"fmt"
 	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
@@ -37,16 +39,38 @@ type Call struct {
 }
 
 // Answer ends the call with a message, which may come in two parts. It copies them. tell adds the position to the
-// headers. The reply leaves with the next FlushDirty, or when Begin returns.
+// headers. The reply leaves with the next FlushDirty, or when Begin returns. A reply that would have to be kept for a
+// client that does not read becomes RESOURCE_EXHAUSTED if too much is kept already.
 func (c *Call) Answer(before, body []byte, position uint64, tell bool) {
 	conn := c.conn
 	defer conn.recovered(nil)
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
-	if conn.mayEnd(c) {
-		conn.core.answer(c.stream, before, body, position, tell)
-		conn.ended()
+	if !conn.mayEnd(c) {
+		return
 	}
+	if conn.hasRoom(c.stream, prefixLen+len(before)+len(body)) {
+		conn.core.answer(c.stream, before, body, position, tell)
+	} else {
+		conn.core.refuseCall(c.stream, conn.server.noRoom(), position, tell)
+	}
+	conn.ended()
+}
+
+// hasRoom says whether a reply leaves at once, or may be kept. As in frontdoor, one connection has at most a quarter of what
+// there is for all.
+func (c *Conn) hasRoom(s *stream, n int) bool {
+	own := int64(c.core.heldBytes) + c.socket.unread.Load()
+	if own == 0 && int64(n) <= min(c.core.window, s.window) {
+		return true
+	}
+	all := int64(c.server.limits.UnreadInAll)
+	return (own == 0 || own+int64(n) <= all/4) && c.server.unread.Load()+int64(n) <= all
+}
+
+func (s *Server) noRoom() *spb.Status {
+	return &spb.Status{Code: int32(codes.ResourceExhausted),
+		Message: fmt.Sprintf("replies that are not read fill the %d bytes that there are for them", s.limits.UnreadInAll)}
 }
 
 // Refuse ends the call with a status that is not OK, as grpc-go would write it.
@@ -72,16 +96,22 @@ type Reply struct {
 	Body   []byte
 }
 
-// Reply ends the call with what a handler has to say. It copies all of it.
+// Reply ends the call with what a handler has to say. It copies all of it. As by Answer, a message for which there is no room
+// becomes RESOURCE_EXHAUSTED.
 func (c *Call) Reply(r *Reply) {
 	conn := c.conn
 	defer conn.recovered(nil)
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
-	if conn.mayEnd(c) {
-		conn.core.reply(c.stream, r)
-		conn.ended()
+	if !conn.mayEnd(c) {
+		return
 	}
+	if r.Status != nil || conn.hasRoom(c.stream, prefixLen+len(r.Body)) {
+		conn.core.reply(c.stream, r)
+	} else {
+		conn.core.refuseCall(c.stream, conn.server.noRoom(), 0, false)
+	}
+	conn.ended()
 }
 
 // Expire ends the call as grpc-go does when its time is over: by a reset.

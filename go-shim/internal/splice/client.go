@@ -73,8 +73,10 @@ func (c *Core) illegal(id uint32) bool { return id%2 == 0 || id <= c.maxID }
 // moreBlock keeps a part of a header block until the others are there.
 func (c *Core) moreBlock(part []byte) {
 	c.blocks++
-	if len(c.block)+len(part) > c.limits.HeaderBlock || c.blocks > c.limits.Continuations+1 {
-		c.calm("header_block_too_long")
+	// grpc-go, too, reads no more of a block than twice the list that it allows.
+	most := min(c.limits.HeaderBlock, max(maxFrame, 2*int(c.headerList)))
+	if len(c.block)+len(part) > most || c.blocks > c.limits.Continuations+1 {
+		c.calm(brokeHeaders)
 		return
 	}
 	if !c.skipping {
@@ -101,6 +103,7 @@ func (c *Core) open(f h2.Frame, block []byte) {
 		out.b = h2.Frame{Length: 1, Type: h2.Headers, Flags: h2.FlagEndHeaders, Stream: c.lastInner + 2 | 1}.Append(out.b)
 		out.b = append(out.b, 0x80) // the index 0, which no table has
 		c.deaf = true
+		c.rule(brokeProtocol)
 		return
 	case c.illegal(f.Stream):
 		// Trailers of a request are such, too: grpc-go takes none, and ends the connection. It first looks at the fields,
@@ -117,6 +120,9 @@ func (c *Core) open(f h2.Frame, block []byte) {
 	s := c.newStream(f.Stream)
 	s.clientDone = end
 	if end || !c.mayBeHot(head) {
+		if head.Method >= 0 {
+			c.counted.handOver(c.whyCold(&head, end))
+		}
 		c.pass(s, head, end, -1)
 		return
 	}
@@ -173,17 +179,22 @@ func (c *Core) collect(s *stream, length int, payload []byte, end bool) {
 	s.body = append(s.body, payload...)
 	c.bodies += len(payload)
 	if len(s.body) < prefixLen {
-		if end || s.padding > maxFrame {
-			c.handOver(s, -1)
+		switch {
+		case end:
+			c.handOverFor(ForIncomplete, s)
+		case s.padding > maxFrame:
+			c.handOverFor(ForUnusual, s)
 		}
 		return
 	}
-	whole := prefixLen + int64(binary.BigEndian.Uint32(s.body[1:]))
-	limit := min(int64(c.limits.Message), c.serverInitial)
-	switch {
-	case s.body[0] != 0 || whole > limit || int64(len(s.body)) > whole || // compressed, long, or more than one message
-		end && int64(len(s.body)) < whole || !end && (c.bodies > c.limits.Bodies || s.padding > maxFrame):
-		c.handOver(s, -1)
+	whole, have := prefixLen+int64(binary.BigEndian.Uint32(s.body[1:])), int64(len(s.body))
+	switch limit := min(int64(c.limits.Message), c.serverInitial); {
+	case s.body[0] != 0 || have > whole || !end && s.padding > maxFrame: // compressed, or more than one message
+		c.handOverFor(ForUnusual, s)
+	case whole > limit || !end && c.bodies > c.limits.Bodies:
+		c.handOverFor(ForSize, s)
+	case end && have < whole:
+		c.handOverFor(ForIncomplete, s)
 	case end:
 		c.bodies -= len(s.body)
 		c.collecting--

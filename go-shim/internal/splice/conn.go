@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 )
 
@@ -42,6 +43,7 @@ type Conn struct {
 	next           *Conn     // in that list
 	timer          *time.Timer
 	ticking        bool
+	stall          stall
 	// resets are core.resets as last seen, resetsThen those at resetsAt, when the second began for which they are bounded.
 	resets, resetsThen int
 	resetsAt           time.Time
@@ -57,6 +59,7 @@ func newConn(server *Server, s *socket, over net.Conn, who *peer.Peer) *Conn {
 	c.changes.L = &c.mu
 	c.input = newInput(over, &server.pools)
 	s.onMoved(c.moved)
+	server.config.Observer.Opened()
 	return c
 }
 
@@ -66,9 +69,28 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	return c.read(func() []byte { return p })
+}
+
+// ReadOnReady is what a newer grpc-go calls, so that it needs no buffer while the connection is idle.
+func (c *Conn) ReadOnReady(length int, pool mem.BufferPool) (buffer *[]byte, n int, err error) {
+	defer c.recovered(&err)
+	n, err = c.read(func() []byte {
+		buffer = pool.Get(length)
+		return *buffer
+	})
+	return buffer, n, err
+}
+
+// read calls room when there is something to put there.
+func (c *Conn) read(room func() []byte) (n int, err error) {
 	for {
-		if n, err = c.ready(p); n > 0 || err != nil {
+		if n, err = c.ready(room); n > 0 || err != nil {
 			return n, err
+		}
+		if c.core.waits { // nobody else changes that
+			c.digest(0, nil)
+			continue
 		}
 		read, err := c.input.read()
 		c.digest(read, err)
@@ -76,13 +98,14 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 }
 
 // ready waits until there is something for grpc-go, or room for replies so that the socket may be read.
-func (c *Conn) ready(p []byte) (int, error) {
+func (c *Conn) ready(room func() []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if n := c.core.take(p); n > 0 {
-			return n, nil
+		if in := c.core.toServer; in != nil && in.left() > 0 {
+			return c.core.take(room()), nil
 		}
+		c.core.take(nil)
 		if c.err != nil {
 			return 0, c.err
 		}
@@ -123,7 +146,7 @@ func (c *Conn) parse(found *batch, n int, err error) {
 	}
 	c.core.batch = found
 	defer func() { c.core.batch = nil }()
-	if n > 0 && c.err == nil {
+	if (n > 0 || c.core.waits) && c.err == nil {
 		c.core.now = time.Now()
 		c.core.overloaded = c.server.unread.Load() > int64(c.server.limits.UnreadInAll)
 		c.input.used(c.core.FromClient(c.input.bytes()))
@@ -151,7 +174,7 @@ func (c *Conn) judge() {
 			c.resetsAt, c.resetsThen = c.core.now, c.resets
 		}
 		if c.resets = c.core.resets; c.resets-c.resetsThen > c.server.limits.Resets {
-			c.core.calm("too_many_resets")
+			c.core.calm(brokeResets)
 		}
 	}
 	if c.core.calmed && c.err == nil {
@@ -223,6 +246,7 @@ func (c *Conn) changed() {
 	if d := c.core.heldBytes - c.held; d != 0 {
 		c.held += d
 		c.server.unread.Add(int64(d))
+		c.watchHeld()
 	}
 	if c.core.toServer != nil {
 		c.wake()
@@ -268,6 +292,7 @@ func (c *Conn) recovered(err *error) {
 		defer func() { _ = recover() }() // the core may be in any state
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.core.rule(brokePanic)
 		c.end(ErrPanic)
 	}()
 	c.shut()
@@ -277,10 +302,16 @@ func (c *Conn) recovered(err *error) {
 func (c *Conn) shut() {
 	c.closing.Do(func() {
 		_ = c.Conn.Close()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.lastChance != nil {
-			c.lastChance.Stop()
-		}
+		c.server.config.Observer.Closed(c.lastRule())
 	})
+}
+
+// lastRule returns the rule that ended the connection, if one did, when nothing waits for the client any more.
+func (c *Conn) lastRule() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastChance != nil {
+		c.lastChance.Stop()
+	}
+	return c.core.broke
 }

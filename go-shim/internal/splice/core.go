@@ -17,6 +17,9 @@ const (
 	// defaultHeaderList is grpc-go's limit if it does not name one.
 	defaultHeaderList = 16 << 20
 	noStream          = 2 // an id that no stream can have
+	// aheadBytes is how much grpc-go may have to read before the door parses on. A client can write a header list that is as
+	// long as allowed with a few bytes, by its header table, and grpc-go gets it in full, because it has no such table.
+	aheadBytes = 256 << 10
 )
 
 // Core is the conversation of one client with grpc-go and the policy.
@@ -44,6 +47,7 @@ type Core struct {
 	blind     bool   // it is no HTTP/2: all bytes pass as they are
 	deaf      bool   // grpc-go was given something on which it ends the connection
 	calmed    bool   // the door has ended the connection, by GOAWAY
+	waits     bool   // FromClient left frames unread, until grpc-go has read more
 	started   bool   // the first SETTINGS have come
 	block     []byte // a header block whose frames are not all there
 	blockHead h2.Frame
@@ -76,6 +80,8 @@ type Core struct {
 	clientList                   uint32
 
 	windows
+	counted counts
+	broke   string // the rule that ended the connection, of Rules
 }
 
 func newCore(limits *Limits, paths func([]byte) int, extra bool, p *pools) *Core {
@@ -103,9 +109,11 @@ func (c *Core) server() *buffer {
 	return c.toServer
 }
 
-// FromClient takes the client's bytes and returns how many it used: those of an unfinished frame must be given again.
+// FromClient takes the client's bytes and returns how many it used: those of an unfinished frame must be given again. If it
+// sets waits, the others must be given again once grpc-go has taken what is there for it.
 func (c *Core) FromClient(b []byte) int {
 	used := 0
+	c.waits = false
 	if c.preface < len(h2.Preface) && !c.blind {
 		used = min(len(b), len(h2.Preface)-c.preface)
 		c.blind = string(b[:used]) != h2.Preface[c.preface:c.preface+used]
@@ -113,10 +121,14 @@ func (c *Core) FromClient(b []byte) int {
 		c.passToServer(b[:used])
 	}
 	if c.blind {
+		c.rule(brokeProtocol)
 		c.passToServer(b[used:])
 		return len(b)
 	}
 	for !c.deaf && len(b)-used >= h2.HeaderLen {
+		if c.waits = c.toServer != nil && c.toServer.left() > aheadBytes; c.waits {
+			return used
+		}
 		f := h2.ParseFrame(b[used:])
 		end := used + h2.HeaderLen + f.Length
 		if f.Length > maxFrame {
@@ -151,10 +163,12 @@ func (c *Core) misbehaved(frame []byte) {
 	}
 	c.passToServer(frame)
 	c.deaf = true
+	c.rule(brokeProtocol)
 }
 
-// calm ends the connection of a client that exceeds a limit of the door's own.
+// calm ends the connection of a client that exceeds a limit of the door's own. why is one of Rules.
 func (c *Core) calm(why string) {
+	c.rule(why)
 	out := c.client()
 	out.b = h2.AppendGoAway(out.b, c.maxID, h2.EnhanceYourCalm, []byte(why))
 	c.deaf, c.calmed = true, true
@@ -240,6 +254,7 @@ func (c *Core) expire(before time.Time) {
 		}
 	})
 	for _, s := range late {
+		c.counted.handOver(ForIncomplete)
 		c.handOver(s, s.call.left(c.now))
 	}
 }

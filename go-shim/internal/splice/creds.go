@@ -3,6 +3,7 @@ package splice
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type Config struct {
 	Extra bool
 	// Logger tells of panics, each of which costs one connection.
 	Logger *slog.Logger
+	// Observer may be nil.
+	Observer Observer
 }
 
 // Server is one front door: what its connections share.
@@ -36,7 +39,10 @@ func NewServer(config Config) *Server {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	return &Server{config: config, limits: config.Limits.withDefaults()}
+	if config.Observer == nil {
+		config.Observer = nobody{}
+	}
+	return &Server{config: config, limits: config.Limits.withDefaults(), pools: pools{secret: rand.Uint32()}}
 }
 
 // Creds returns credentials for grpc.Creds: those of inner, with a front door on every connection. A nil inner is no

@@ -32,8 +32,12 @@ func (c *Core) goAway(frame []byte) {
 		c.drained = true
 		last = c.lastTaken(last)
 	}
+	code := h2.ErrCode(binary.BigEndian.Uint32(payload[4:]))
+	if code != h2.NoError {
+		c.rule(brokeGRPC)
+	}
 	out := c.client()
-	out.b = h2.AppendGoAway(out.b, last, h2.ErrCode(binary.BigEndian.Uint32(payload[4:])), payload[8:])
+	out.b = h2.AppendGoAway(out.b, last, code, payload[8:])
 }
 
 // lastTaken is the client's highest stream that was taken, if grpc-go has read no stream beyond the one of that id: it

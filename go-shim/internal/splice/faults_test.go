@@ -201,6 +201,7 @@ func TestPanicCostsOneConnection(t *testing.T) {
 		t.Error(err)
 	}
 	r.warm(one) // by a new connection
+	r.ended(brokePanic, 1)
 }
 
 func TestClientThatVanishesCancelsItsCalls(t *testing.T) {
@@ -236,6 +237,7 @@ func TestResetsAreBounded(t *testing.T) {
 	if c.goAway != "ENHANCE_YOUR_CALM" || c.stuck {
 		t.Errorf("%+v", c.outcome)
 	}
+	r.ended(brokeResets, 1)
 }
 
 func TestHeaderBlocksAreBounded(t *testing.T) {
@@ -251,6 +253,7 @@ func TestHeaderBlocksAreBounded(t *testing.T) {
 	if c.goAway != "ENHANCE_YOUR_CALM" {
 		t.Errorf("%+v", c.outcome)
 	}
+	r.ended(brokeHeaders, 1)
 }
 
 func TestIncompleteRequestsGoToGRPC(t *testing.T) {
@@ -307,7 +310,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	if limit := int64(unread + (chunkBytes/shortest+1)*51_000); most > limit {
 		t.Errorf("%d bytes were kept for the client, more than %d", most, limit)
 	}
-	eventually(t, "nothing is kept for the client", func() bool { return r.door.unread.Load() == 0 })
+	eventually(t, "nothing is kept for the client", func() bool { return r.door.Unread() == 0 })
+	r.ended(brokeStalled, 1)
 }
 
 // The replies that a slow client has not taken when grpc-go closes the connection still reach it.

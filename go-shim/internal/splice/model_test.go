@@ -57,7 +57,7 @@ func (m *model) piece(n int) int {
 // up delivers a fragment of what the client sent.
 func (m *model) up() {
 	n := m.piece(m.client.out.Len())
-	if n == 0 {
+	if n == 0 && !m.core.waits {
 		return
 	}
 	m.tail = append(m.tail, m.client.out.Next(n)...)

@@ -76,6 +76,7 @@ func (s *stream) headList(tell bool) int {
 func (c *Core) replying(s *stream) {
 	s.phase, s.ended = sending, true
 	c.replied = true
+	c.counted.answered++
 }
 
 func (c *Core) headers(s *stream, position uint64, tell bool) {

@@ -120,6 +120,7 @@ func isReserved(key string) bool {
 // expireCall resets the stream of a call whose time is over.
 func (c *Core) expireCall(s *stream) {
 	s.ended = true
+	c.counted.answered++
 	c.abort(s, h2.Cancel)
 	c.resets-- // of which the client made none
 }

@@ -234,6 +234,7 @@ func (p *policy) stop() {
 type rig struct {
 	t      testing.TB
 	door   *Server
+	watch  *watched
 	policy *policy
 	server *grpc.Server
 	addr   string
@@ -269,8 +270,8 @@ type rigOptions struct {
 
 func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, policy: newPolicy(), served: make(chan error, 1), client: insecure.NewCredentials(), conns: new(sync.Map)}
-	r.door = NewServer(Config{Hot: r.policy, Limits: o.limits, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	r := &rig{t: t, watch: newWatched(), policy: newPolicy(), served: make(chan error, 1), client: insecure.NewCredentials(), conns: new(sync.Map)}
+	r.door = NewServer(Config{Hot: r.policy, Limits: o.limits, Observer: r.watch, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	r.policy.server = r.door
 	go r.policy.lane()
 	inner := insecure.NewCredentials()

@@ -8,8 +8,8 @@ const (
 	slotClasses = 32
 )
 
-// table finds streams by their ids. It is a hash table with linear probing; ids ascend, so neighbours rarely meet. A Go map
-// would do, but allocates now and then under a load of short-lived entries.
+// table finds streams by their ids. It is a hash table with linear probing. A Go map would do, but allocates now and then
+// under a load of short-lived entries.
 type table struct {
 	slots []slot
 	n     int
@@ -22,12 +22,19 @@ type slot struct {
 	stream *stream
 }
 
+// home is where the search for an id begins. Clients choose ids, so it depends on a secret: nobody can choose ids that meet.
+func (t *table) home(id uint32) uint32 {
+	h := (id ^ t.pools.secret) * 0x85ebca6b
+	h = (h ^ h>>15) * 0xc2b2ae35
+	return (h ^ h>>16) & uint32(len(t.slots)-1)
+}
+
 func (t *table) get(id uint32) *stream {
 	if t.n == 0 {
 		return nil
 	}
 	mask := uint32(len(t.slots) - 1)
-	for i := id >> 1 & mask; ; i = (i + 1) & mask {
+	for i := t.home(id); ; i = (i + 1) & mask {
 		s := &t.slots[i]
 		if s.stream == nil {
 			return nil
@@ -49,7 +56,7 @@ func (t *table) put(id uint32, s *stream) {
 
 func (t *table) insert(id uint32, s *stream) {
 	mask := uint32(len(t.slots) - 1)
-	i := id >> 1 & mask
+	i := t.home(id)
 	for t.slots[i].stream != nil {
 		i = (i + 1) & mask
 	}
@@ -85,7 +92,7 @@ func (t *table) remove(id uint32) {
 		return
 	}
 	mask := uint32(len(t.slots) - 1)
-	i := id >> 1 & mask
+	i := t.home(id)
 	for t.slots[i].id != id || t.slots[i].stream == nil {
 		if t.slots[i].stream == nil {
 			return
@@ -95,7 +102,7 @@ func (t *table) remove(id uint32) {
 	t.n--
 	// Those behind the gap move up, unless that would put them before the slot at which the search for them begins.
 	for j := (i + 1) & mask; t.slots[j].stream != nil; j = (j + 1) & mask {
-		if home := t.slots[j].id >> 1 & mask; (j-home)&mask >= (j-i)&mask {
+		if home := t.home(t.slots[j].id); (j-home)&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]
 			i = j
 		}

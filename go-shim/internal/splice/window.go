@@ -23,6 +23,9 @@ type windows struct {
 	// first and last are the queue of streams whose held DATA waits for the connection's window only.
 	first, last *stream
 	heldBytes   int
+	// hotHeld is the part of heldBytes that is not grpc-go's, and hotLeft the sum of what has left of it.
+	hotHeld int
+	hotLeft int64
 }
 
 // credit lets the client send as many bytes more.
@@ -107,6 +110,9 @@ func (c *Core) send(s *stream, payload ...[]byte) {
 		s.held.b = append(s.held.b, p...)
 	}
 	c.heldBytes += length
+	if s.phase != cold {
+		c.hotHeld += length
+	}
 	c.enqueue(s)
 	c.release()
 }
@@ -169,6 +175,9 @@ func (c *Core) release() {
 		out.b = append(f.Append(out.b), s.held.b[s.held.off:s.held.off+n]...)
 		s.held.off += n
 		c.heldBytes -= n
+		if s.phase != cold {
+			c.hotHeld, c.hotLeft = c.hotHeld-n, c.hotLeft+int64(n)
+		}
 		c.replied = true // of this DATA grpc-go does not know that it leaves now
 		c.spend(s, n)
 		if !done {
@@ -192,6 +201,8 @@ func (c *Core) unhold(s *stream) {
 	s.held = nil
 	if s.phase == cold {
 		c.refund(left)
+	} else {
+		c.hotHeld -= left
 	}
 }
 

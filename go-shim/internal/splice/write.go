@@ -61,17 +61,19 @@ func (c *Conn) flush() {
 
 // flushed is flush; served is true if it is the one that grpc-go's goroutine owes.
 func (c *Conn) flushed(served bool) {
-	if over, err := c.flushAll(served); over || err != nil {
+	over, counted, err := c.flushAll(served)
+	c.server.tell(&counted)
+	if over || err != nil {
 		c.shut()
 	}
 }
 
-func (c *Conn) flushAll(served bool) (over bool, err error) {
+func (c *Conn) flushAll(served bool) (over bool, counted counts, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serving = c.serving && !served
 	if c.flushing {
-		return false, nil
+		return false, counted, nil // who writes also counts
 	}
 	c.flushing = true
 	defer func() { c.flushing = false }() // if something panics
@@ -83,7 +85,7 @@ func (c *Conn) flushAll(served bool) (over bool, err error) {
 		}
 	}
 	c.flushing = false
-	return c.over(), err
+	return c.over(), c.core.counted.take(), err
 }
 
 // over says whether grpc-go has closed the connection and all is written. It needs the lock.
@@ -112,6 +114,9 @@ func (c *Conn) moved() {
 	err := c.socket.failure()
 	c.mu.Lock()
 	if err != nil {
+		if timedOut(err) {
+			c.core.rule(brokeStalled)
+		}
 		c.end(err)
 	}
 	over := c.over()

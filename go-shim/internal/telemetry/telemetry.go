@@ -14,8 +14,8 @@ const side = "side"
 // Names holds the values of labels that are known from the start.
 type Names struct {
 	Methods, Modes []string
-	// Fallbacks, LaneFailures and FeedRefusals are reasons.
-	Fallbacks, LaneFailures, FeedRefusals []string
+	// Fallbacks, LaneFailures, FeedRefusals and DoorReasons are reasons, DoorRules are rules.
+	Fallbacks, LaneFailures, FeedRefusals, DoorReasons, DoorRules []string
 }
 
 // Gauges holds functions that are called whenever the metrics are read.
@@ -24,7 +24,9 @@ type Gauges struct {
 	BreakerOpen func(i int) bool
 	Ready       func() bool
 	// DoorOpen says whether the spliced front door answers hot calls.
-	DoorOpen        func() bool
+	DoorOpen func() bool
+	// DoorUnread is how many bytes its callers have yet to take.
+	DoorUnread      func() int64
 	SidecarPosition func() uint64
 	HeadPosition    func() uint64
 	// Mode returns the mode of the i-th method.
@@ -36,6 +38,7 @@ type Set struct {
 	methods []Method
 
 	Lanes *Lanes
+	Door  *Door
 
 	SidecarRestarts  metrics.Counter
 	FeedReconnects   metrics.Counter
@@ -63,7 +66,7 @@ type Method struct {
 // New makes a set. Its gauges are not read before the meter is registered.
 func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	s := &Set{
-		Lanes: newLanes(meter, names.LaneFailures), methods: make([]Method, len(names.Methods)),
+		Lanes: newLanes(meter, names.LaneFailures), Door: newDoor(meter, names, gauges), methods: make([]Method, len(names.Methods)),
 		SidecarRestarts: counter(meter, "hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
 		FeedReconnects:  counter(meter, "hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
 		ModeReloadErrors: counter(meter, "hotpath_shim_modes_reload_errors_total",
@@ -76,8 +79,6 @@ func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	gauge(meter, "hotpath_shim_sidecar_given_up",
 		"1 while the supervised sidecar is not started again, because it could not start as it is set.", s.sidecarGivenUp.Load)
 	gauge(meter, "hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.", gauges.Ready)
-	gauge(meter, "hotpath_shim_spliced_door_open",
-		"1 while the spliced front door takes hot calls; 0 if they all go through grpc-go.", gauges.DoorOpen)
 	position := func(name, help string, read func() uint64) {
 		meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return float64(read()) })
 	}

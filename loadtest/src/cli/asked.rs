@@ -391,9 +391,10 @@ pub struct Check {
 /// `report`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Rerender {
-    /// The folder of the report
-    pub folder: PathBuf,
-    /// Rewrite the part between <!-- results --> (or break-even) and <!-- /results -->
+    /// The folder of the report, or of several
+    #[arg(value_name = "FOLDER", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Rewrite the part between <!-- results --> (or break-even; loads, of several) and its end
     #[arg(long, value_name = "FILE")]
     pub readme: Option<PathBuf>,
     /// Change nothing; fail if the part is not up to date

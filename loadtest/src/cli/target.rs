@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store or :scan, or NAME=ADDRESS";
+    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -109,8 +109,9 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "workers" => spec.stream_workers = STREAM_WORKERS,
             "no-workers" => spec.stream_workers = 0,
             "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
-            "spliced" if kind == Kind::Sidecar => spec.spliced = true,
-            "unary" | "spliced" => return Err(format!("{suffix} is for sidecar only")),
+            "unary" => return Err("unary is for sidecar only".to_owned()),
+            "spliced" if !matches!(kind, Kind::Legacy | Kind::Store) => spec.spliced = true,
+            "spliced" => return Err("spliced is not for legacy and store".to_owned()),
             "store" if kind.has_sidecar() => spec.stored = true,
             "scan" if kind.has_sidecar() => spec.scan = true,
             "store" | "scan" => return Err(format!("{suffix} is for sidecar and direct only")),

@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary or :spliced, sidecar and direct with :store or :scan, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store or :scan, all but legacy and store with :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -118,7 +118,7 @@ fn a_mistake_hides_none_that_follow() {
     let empty = ["report", "", "--readme="].map(OsString::from);
     let text = parse(empty).unwrap_err().to_string();
     assert!(
-        text.contains("'<FOLDER>'") && text.contains("'--readme <FILE>'"),
+        text.contains("'<FOLDER>...'") && text.contains("'--readme <FILE>'"),
         "{text}"
     );
     assert_eq!(text.lines().count(), 3, "{text}");
@@ -208,10 +208,10 @@ fn a_sidecar_may_be_asked_by_a_call_each() {
 }
 
 #[test]
-fn a_sidecar_may_stand_behind_the_spliced_door() {
+fn all_but_legacy_may_stand_behind_spliced_fronts() {
     let run = run(
         "run x --target sidecar --target sidecar:spliced --target sidecar:spliced:no-workers \
-         --target sidecar:workers=2:spliced --target sidecar:spliced",
+         --target sidecar:workers=2:spliced --target sidecar:spliced --target best-go:spliced --target direct:spliced",
     );
     let told = run.targets.iter().map(|target| match &target.what {
         What::Topology(spec) => (spec.name.as_str(), spec.spliced, spec.stream_workers),
@@ -225,6 +225,8 @@ fn a_sidecar_may_stand_behind_the_spliced_door() {
             ("sidecar-spliced-no-workers", true, 0),
             ("sidecar-workers=2-spliced", true, 2),
             ("sidecar-spliced-2", true, 128),
+            ("best-go-spliced", true, 128),
+            ("direct-spliced", true, 128),
         ]
     );
 }
@@ -289,8 +291,9 @@ fn bad_targets_are_told_by_their_rule() {
         ("legacy:unary=1", "unary=1 must be workers"),
         ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
-        ("best-go:spliced", "spliced is for sidecar only"),
-        ("direct:workers:spliced", "spliced is for sidecar only"),
+        ("best-go:unary", "unary is for sidecar only"),
+        ("legacy:spliced", "spliced is not for legacy and store"),
+        ("store:workers:spliced", "spliced is not for legacy and store"),
         ("store:store", "store is for sidecar and direct only"),
         ("best-go:scan", "scan is for sidecar and direct only"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),

@@ -8,6 +8,10 @@ const TIMEOUT_SECONDS: u64 = 5;
 
 /// A counter of the shim: hot requests that Go answered in place of the sidecar, by method and reason.
 pub const FALLBACKS: &str = "hotpath_shim_fallbacks_total";
+/// A counter of the shim: hot requests that its spliced front door left to grpc-go, by reason.
+pub const HANDED_OVER: &str = "hotpath_shim_spliced_handed_over_total";
+/// The label of those that came before the settings of their connection were acknowledged.
+pub const AT_THE_BEGINNING: &str = "reason=\"settings\"";
 /// The beginning of each metric of the shim.
 const SHIM: &str = "\nhotpath_shim_";
 
@@ -18,6 +22,8 @@ pub struct Told {
     pub gc: Option<GcUsage>,
     /// The sum of [`FALLBACKS`], if the process has a shim.
     pub fallbacks: Option<u64>,
+    /// The sum of [`HANDED_OVER`] without [`AT_THE_BEGINNING`], if the process has a shim.
+    pub handed_over: Option<u64>,
 }
 
 /// Values of metrics without labels, by name.
@@ -28,9 +34,9 @@ pub fn scrape(admin: &str) -> Result<Values, String> {
     Ok(parse(&text(admin)?))
 }
 
-/// Asks `host:port` for a counter with labels, and returns the sum of all its values.
-pub fn total(admin: &str, name: &str) -> Result<u64, String> {
-    Ok(sum(&text(admin)?, name))
+/// Asks `host:port` for a counter with labels, and returns the sum of its values, but for those with the label `without`.
+pub fn total(admin: &str, name: &str, without: Option<&str>) -> Result<u64, String> {
+    Ok(sum(&text(admin)?, name, without))
 }
 
 fn text(admin: &str) -> Result<String, String> {
@@ -50,10 +56,12 @@ pub fn told(admin: &str) -> Told {
 }
 
 fn told_in(text: &str) -> Told {
+    // A counter with labels is missing until it has its first value, so a missing one counts as 0.
+    let counter = |name, without| text.contains(SHIM).then(|| sum(text, name, without));
     Told {
         gc: gc_of(&parse(text)),
-        // A counter with labels is missing until it has its first value, so a missing one counts as 0.
-        fallbacks: text.contains(SHIM).then(|| sum(text, FALLBACKS)),
+        fallbacks: counter(FALLBACKS, None),
+        handed_over: counter(HANDED_OVER, Some(AT_THE_BEGINNING)),
     }
 }
 
@@ -68,11 +76,12 @@ fn parse(text: &str) -> Values {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn sum(text: &str, name: &str) -> u64 {
+fn sum(text: &str, name: &str, without: Option<&str>) -> u64 {
     let values = text.lines().filter_map(|line| {
         let labels = line.strip_prefix(name)?.strip_prefix('{')?;
-        let (_, value) = labels.rsplit_once("} ")?;
-        value.trim().parse::<f64>().ok()
+        let (labels, value) = labels.rsplit_once("} ")?;
+        let value = value.trim().parse::<f64>().ok();
+        value.filter(|_| without.is_none_or(|label| !labels.contains(label)))
     });
     values.sum::<f64>() as u64
 }
@@ -132,6 +141,11 @@ mod tests {
         assert_eq!(told_in(&shim).fallbacks, Some(0));
         let some = format!("{shim}{}{}", label("busy", 3), label("timeout", 4));
         assert_eq!(told_in(&some).fallbacks, Some(7));
+        let past = format!(
+            "{shim}{HANDED_OVER}{{{AT_THE_BEGINNING}}} 9\n{HANDED_OVER}{{reason=\"shut\"}} 5\n"
+        );
+        assert_eq!(told_in(&past).handed_over, Some(5));
+        assert_eq!(told_in(TEXT).handed_over, None);
         assert!(told_in(&some).gc.is_some());
     }
 
@@ -143,8 +157,9 @@ mod tests {
     #[test]
     fn the_values_of_all_labels_add_up() {
         let text = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"} 9\"} 3e1\na_total_b{x=\"1\"} 5\n";
-        assert_eq!(sum(text, "a_total"), 32);
-        assert_eq!(sum(text, "c_total"), 0);
+        assert_eq!(sum(text, "a_total", None), 32);
+        assert_eq!(sum(text, "a_total", Some("x=\"1\"")), 30);
+        assert_eq!(sum(text, "c_total", None), 0);
     }
 
     #[test]

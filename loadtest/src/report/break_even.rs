@@ -17,13 +17,14 @@ use crate::{
     error::{Error, Kind, Result},
     measure::latencies,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use words::summary;
 
 /// The file of a chart for a README.
 const SVG: &str = "break-even.svg";
-/// If the Go handler answered a larger share of the requests, the figures of the sidecar say little about the sidecar.
+/// If the Go handler answered a larger share of the requests, the figures of the sidecar say little about the sidecar. The
+/// same is true of the spliced front door and what went through grpc-go.
 const MAX_FALLBACK_SHARE: f64 = 0.001;
 
 /// Makes the report of a run.
@@ -37,6 +38,12 @@ pub fn assemble(finished: Finished) -> Report {
         notes.push(format!(
             "{} requests were answered by the Go handler though the sidecar should have",
             finished.fallbacks
+        ));
+    }
+    if finished.handed_over > 0 && void_reason.is_none() {
+        notes.push(format!(
+            "{} requests went through grpc-go though the spliced front door should have answered them",
+            finished.handed_over
         ));
     }
     Report {
@@ -86,6 +93,16 @@ fn void_reason(finished: &Finished) -> Option<String> {
         return Some(format!(
             "the Go handler answered {} requests that the sidecar should have",
             finished.fallbacks
+        ));
+    }
+    let through: u64 = judged(finished)
+        .filter(|measured| measured.measured.window.target == input::SPLICED)
+        .map(|measured| measured.measured.window.ok)
+        .sum();
+    if finished.handed_over as f64 > through as f64 * MAX_FALLBACK_SHARE {
+        return Some(format!(
+            "{} requests went through grpc-go though the spliced front door should have answered them",
+            finished.handed_over
         ));
     }
     let void: Vec<_> = judged(finished)
@@ -139,8 +156,11 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
 /// Rewrites the part between `<!-- break-even -->` and `<!-- /break-even -->`. With `check` it changes nothing, and
 /// fails if there were something to change.
 pub fn update_readme(path: &Path, report: &Report, folder: &Path, check: bool) -> Result<()> {
-    let content = |link: &Path| words::markdown(report, &link.join(SVG), link);
-    readme::rewrite(path, KIND, folder, content, check)
+    let content = |links: &[PathBuf]| {
+        let link = links.first().map_or(folder, PathBuf::as_path);
+        words::markdown(report, &link.join(SVG), link)
+    };
+    readme::rewrite(path, KIND, &[folder], content, check)
 }
 
 /// Reads a report. `None` means that the folder holds a report of another kind.

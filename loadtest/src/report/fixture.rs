@@ -90,6 +90,7 @@ pub(crate) fn measured(index: u32, target: &str, round: u32, micros: f64) -> Mea
             rss_peak_bytes,
             context_switches: 20,
             fallbacks: Some(0),
+            handed_over: Some(0),
             gc: Some(GcUsage {
                 cpu: cpu / 4,
                 pause: Duration::from_millis(10),
@@ -133,6 +134,7 @@ fn row(index: u32, target: &str, round: u32, micros: f64) -> Window {
         gc_pause_us: None,
         gc_cycles: None,
         fallbacks: Some(0),
+        handed_over: Some(0),
         broke: None,
         void: None,
     }

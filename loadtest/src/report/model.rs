@@ -166,6 +166,10 @@ pub struct Target {
     /// behind Go.
     #[serde(default)]
     pub fallbacks: Option<u64>,
+    /// Hot requests that the spliced front door left to grpc-go, in all windows of equal load, but for those that came
+    /// first on their connections; `null` without a shim.
+    #[serde(default)]
+    pub handed_over: Option<u64>,
     /// Its processes.
     pub processes: Vec<ProcessFigures>,
     /// The methods that were asked.
@@ -391,6 +395,10 @@ pub struct Window {
     /// Hot requests that Go answered in place of its sidecar; `null` without a sidecar behind Go.
     #[serde(default)]
     pub fallbacks: Option<u64>,
+    /// Hot requests that the spliced front door left to grpc-go, but for those that came first on their connections;
+    /// `null` without a shim.
+    #[serde(default)]
+    pub handed_over: Option<u64>,
     /// The rule of the objective that broke, in words; `null` if all held.
     pub broke: Option<String>,
     /// Why the window does not count, in words; `null` if it does.

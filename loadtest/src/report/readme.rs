@@ -93,7 +93,7 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
 }
 
 /// Returns a ratio in words. It is bold if it says something.
-fn ratio_words(figure: &RatioFigure) -> String {
+pub(super) fn ratio_words(figure: &RatioFigure) -> String {
     let headline = match (within_noise(figure), says_something(figure)) {
         (true, _) => format!("~{}", headline(figure)),
         (false, true) => format!("**{}**", headline(figure)),
@@ -170,20 +170,20 @@ pub(super) fn origin(run: &Run, folder: Option<&Path>) -> String {
 /// there were something to change.
 pub fn update_readme(path: &Path, report: &Report, check: bool) -> Result<()> {
     let folder = report.folder.clone().unwrap_or_default();
-    let table = |link: &Path| {
+    let table = |links: &[PathBuf]| {
         let mut report = report.clone();
-        report.folder = report.folder.map(|_| link.to_owned());
+        report.folder = report.folder.and_then(|_| links.first().cloned());
         readme_table(&report)
     };
-    rewrite(path, RESULTS, &folder, table, check)
+    rewrite(path, RESULTS, &[&folder], table, check)
 }
 
-/// Rewrites a part with the report in `folder`. `content` makes its text from the link to that folder.
+/// Rewrites a part with the reports in `folders`. `content` makes its text from the links to those folders.
 pub(super) fn rewrite(
     path: &Path,
     part: &str,
-    folder: &Path,
-    content: impl FnOnce(&Path) -> String,
+    folders: &[&Path],
+    content: impl FnOnce(&[PathBuf]) -> String,
     check: bool,
 ) -> Result<()> {
     let text = fs::read_to_string(path).map_err(|error| {
@@ -201,19 +201,27 @@ pub(super) fn rewrite(
         );
         Error::new(Kind::Input, message)
     })?;
-    let content = content(&relative(folder, path));
+    let links: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| relative(folder, path))
+        .collect();
+    let content = content(&links);
     let updated = format!("{before}{begin}\n{content}{end}{after}");
     if updated == text {
         return Ok(());
     }
     if check {
+        let named = |what: fn(&&Path) -> String| {
+            let names: Vec<_> = folders.iter().map(what).collect();
+            names.join(" ")
+        };
         return Err(Error::new(
             Kind::Input,
             format!(
                 "{}: its results are not those of {}; run `loadtest report {} --readme {}` to rewrite them",
                 path.display(),
-                folder.join(files::JSON).display(),
-                folder.display(),
+                named(|folder| folder.join(files::JSON).display().to_string()),
+                named(|folder| folder.display().to_string()),
                 path.display(),
             ),
         ));
@@ -237,8 +245,8 @@ fn around<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str
     Some((before, after))
 }
 
-/// Returns the folder as a link from the README. A folder that is not below the README is reduced to its name, so that
-/// no path of this machine is published.
+/// Returns the folder as a link from the README. A folder that is not below the README is found by going up, but only as
+/// far as both paths were given. Otherwise it is reduced to its name, so that no path of this machine is published.
 fn relative(folder: &Path, readme: &Path) -> PathBuf {
     let parent = match readme.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -249,13 +257,26 @@ fn relative(folder: &Path, readme: &Path) -> PathBuf {
     {
         return below.to_owned();
     }
-    let plain = folder
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    match folder.file_name() {
-        Some(name) if !plain => name.into(),
-        _ => folder.to_owned(),
+    match (plain(folder), readme.parent().and_then(plain)) {
+        (Some(folder), Some(parent)) => {
+            let pairs = folder.iter().zip(&parent);
+            let common = pairs.take_while(|(one, other)| one == other).count();
+            let up = parent[common..].iter().map(|_| Component::ParentDir);
+            up.chain(folder[common..].iter().copied()).collect()
+        }
+        _ => folder
+            .file_name()
+            .map_or_else(|| folder.to_owned(), PathBuf::from),
     }
+}
+
+/// Returns the parts of a relative path without `.` and `..`.
+fn plain(path: &Path) -> Option<Vec<Component<'_>>> {
+    let parts: Vec<_> = path.components().collect();
+    let plain = parts
+        .iter()
+        .all(|part| matches!(part, Component::Normal(_)));
+    plain.then_some(parts)
 }
 
 #[cfg(test)]
@@ -369,6 +390,18 @@ mod tests {
         assert_eq!(
             relative(Path::new("results/x"), Path::new("README.md")),
             Path::new("results/x")
+        );
+        assert_eq!(
+            relative(Path::new("results/x"), Path::new("docs/a/b.md")),
+            Path::new("../../results/x")
+        );
+        assert_eq!(
+            relative(Path::new("docs/x/y"), Path::new("docs/a/b.md")),
+            Path::new("../x/y")
+        );
+        assert_eq!(
+            relative(Path::new("results/x"), Path::new("../docs/b.md")),
+            Path::new("x")
         );
     }
 }

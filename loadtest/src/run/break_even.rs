@@ -1,4 +1,4 @@
-//! Measures the break-even report: the same requests, answered in four ways, at each cost of the handler.
+//! Measures the break-even report: the same requests, answered in five ways, at each cost of the handler.
 //!
 //! After warm-up there are passes over all costs. At each cost all answers have a window, and then again in reverse
 //! order (a visit). The costs take turns too, so that the machine's drift does not hit one of them alone.
@@ -72,6 +72,8 @@ struct Bench<'a> {
     begun: Instant,
     windows: Vec<Measured>,
     interrupted: bool,
+    /// Requests that the spliced front door left to grpc-go until the end of warm-up. The first ones open it.
+    handed_over_before: u64,
 }
 
 /// Starts the servers, measures, and stops them. `started` is when the program started.
@@ -106,9 +108,11 @@ pub fn measure(
         begun,
         windows: Vec::new(),
         interrupted: false,
+        handed_over_before: 0,
     };
     let notes = bench.all()?;
     let fallbacks: Result<u64> = bench.servers.iter().map(Server::fallbacks).sum();
+    let handed_over = bench.handed_over()? - bench.handed_over_before;
     let run = described(&bench, &cores, started);
     Ok(Finished {
         run,
@@ -117,6 +121,7 @@ pub fn measure(
         again: super::again(Answer::Local.name()),
         works_us: asked.works_us.clone(),
         fallbacks: fallbacks?,
+        handed_over,
         interrupted: bench.interrupted,
         max_void_share: asked.conduct.max_void_share,
         windows: bench.windows,
@@ -143,6 +148,7 @@ impl Bench<'_> {
                 pass,
             })?;
         }
+        self.handed_over_before = self.handed_over()?;
         let works = &self.asked.works_us;
         let left = self.budget.saturating_sub(self.begun.elapsed());
         let pace = Pace::new(works, left);
@@ -161,6 +167,10 @@ impl Bench<'_> {
             ));
         }
         Ok(notes)
+    }
+
+    fn handed_over(&self) -> Result<u64> {
+        self.servers.iter().map(Server::handed_over).sum()
     }
 
     fn passes(&mut self, pace: &Pace) -> Result<Vec<String>> {
@@ -303,8 +313,8 @@ fn described(bench: &Bench<'_>, cores: &cores::Cores, started: &Moment) -> model
         command: Vec::new(),
         scenario: "break-even".to_owned(),
         title: "From which handler on a sidecar pays".to_owned(),
-        about: "A handler that burns a known CPU time, answered four ways: by Go itself, by a Rust sidecar over a gRPC call each, \
-                by the same sidecar over the exchange, and by Rust inside the Go process."
+        about: "A handler that burns a known CPU time, answered five ways: by Go itself, by a Rust sidecar over a gRPC call each, \
+                by the same sidecar over the exchange, by that through the shim's spliced front door, and by Rust inside the Go process."
             .to_owned(),
         scenario_text: String::new(),
         versions,

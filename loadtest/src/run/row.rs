@@ -66,6 +66,7 @@ pub(super) fn row(parts: &Parts<'_>) -> Window {
         gc_pause_us: servers.gc.map(|gc| gc.1),
         gc_cycles: servers.gc.map(|gc| gc.2),
         fallbacks: servers.fallbacks,
+        handed_over: servers.handed_over,
         broke: None,
         void: None,
     }
@@ -79,6 +80,7 @@ struct Servers {
     context_switches: Option<u64>,
     gc: Option<(u64, u64, u64)>,
     fallbacks: Option<u64>,
+    handed_over: Option<u64>,
 }
 
 impl Servers {
@@ -87,19 +89,21 @@ impl Servers {
             return Self::default();
         }
         let sum = |figure: fn(&ProcessUsage) -> u64| Some(processes.iter().map(figure).sum());
-        let told = processes.iter().filter_map(|process| process.gc);
+        let collectors = processes.iter().filter_map(|process| process.gc);
+        let told = |figure: fn(&ProcessUsage) -> Option<u64>| {
+            let figures = processes.iter().filter_map(figure);
+            figures.reduce(|one, other| one + other)
+        };
         Self {
             cpu_us: sum(|process| whole_micros(process.cpu)),
             // The sum of each process's own peak, which is at least the peak of all together.
             rss_peak_bytes: sum(|process| process.rss_peak_bytes),
             context_switches: sum(|process| process.context_switches),
-            gc: told
+            gc: collectors
                 .map(|gc| (whole_micros(gc.cpu), whole_micros(gc.pause), gc.cycles))
                 .reduce(|one, other| (one.0 + other.0, one.1 + other.1, one.2 + other.2)),
-            fallbacks: processes
-                .iter()
-                .filter_map(|process| process.fallbacks)
-                .reduce(|one, other| one + other),
+            fallbacks: told(|process| process.fallbacks),
+            handed_over: told(|process| process.handed_over),
         }
     }
 }
@@ -178,6 +182,7 @@ mod tests {
             rss_peak_bytes: 100,
             context_switches: 5,
             fallbacks: gc.map(|_| 6),
+            handed_over: gc.map(|_| 2),
             gc,
         };
         let gc = GcUsage {
@@ -201,7 +206,7 @@ mod tests {
             (row.gc_cpu_us, row.gc_pause_us, row.gc_cycles),
             (Some(2000), Some(3), Some(4))
         );
-        assert_eq!(row.fallbacks, Some(6));
+        assert_eq!((row.fallbacks, row.handed_over), (Some(6), Some(2)));
         assert!((row.p99_us - 2000.0).abs() < 5.0, "{}", row.p99_us);
     }
 

@@ -24,6 +24,8 @@ pub enum Answer {
     Unary,
     /// The sidecar, asked through the exchange.
     Batched,
+    /// As `Batched`, but through the spliced fronts of the shim and of the sidecar, below grpc-go and hyper.
+    Spliced,
     /// Rust in the Go process, called by cgo.
     Cgo,
 }
@@ -54,16 +56,31 @@ pub struct Server {
 
 impl Answer {
     /// All answers, the baseline first.
-    pub const ALL: [Self; 4] = [Self::Local, Self::Unary, Self::Batched, Self::Cgo];
+    pub const ALL: [Self; 5] = [
+        Self::Local,
+        Self::Unary,
+        Self::Batched,
+        Self::Spliced,
+        Self::Cgo,
+    ];
 
-    /// Returns its name, which is also `burnd`'s argument.
+    /// Returns its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Unary => "unary",
             Self::Batched => "batched",
+            Self::Spliced => "spliced",
             Self::Cgo => "cgo",
+        }
+    }
+
+    /// Returns the values of burnd's `--answer` and `--front-door`.
+    const fn arguments(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Spliced => (Self::Batched.name(), "spliced"),
+            other => (other.name(), "stock"),
         }
     }
 
@@ -78,12 +95,15 @@ impl Answer {
             Self::Batched => {
                 "the shim forwards requests by the exchange; the sidecar does the work"
             }
+            Self::Spliced => {
+                "as batched, but the shim and the sidecar read and write frames themselves, below grpc-go and hyper"
+            }
             Self::Cgo => "the Go handler calls Rust in its own process, by cgo",
         }
     }
 
     fn has_sidecar(self) -> bool {
-        matches!(self, Self::Unary | Self::Batched)
+        matches!(self, Self::Unary | Self::Batched | Self::Spliced)
     }
 }
 
@@ -107,8 +127,9 @@ impl Rig {
 
     fn command(&self, answer: Answer, folder: &Path) -> Command {
         let mut command = Command::new(program(&self.burnd));
+        let (who, door) = answer.arguments();
         command
-            .args(["--answer", answer.name(), "--lifeline"])
+            .args(["--answer", who, "--front-door", door, "--lifeline"])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .arg("--ready-file")
             .arg(ready_file(folder))
@@ -124,6 +145,9 @@ impl Rig {
                 .arg(socket(folder));
         }
         super::own_settings(&mut command);
+        if answer == Answer::Spliced {
+            command.env("HOTPATHD_FRONT", "spliced");
+        }
         command
     }
 }
@@ -186,8 +210,17 @@ impl Server {
 
     /// Returns the number of requests so far that the Go handler answered in place of the sidecar; 0 without a sidecar.
     pub fn fallbacks(&self) -> Result<u64> {
-        let total = metrics::total(&self.admin, metrics::FALLBACKS);
-        total.map_err(|cause| {
+        self.total(metrics::FALLBACKS, None)
+    }
+
+    /// Returns the number of requests so far that the spliced front door left to grpc-go; 0 behind the stock one. It does
+    /// not count those that came first on their connections, which a door can't have.
+    pub fn handed_over(&self) -> Result<u64> {
+        self.total(metrics::HANDED_OVER, Some(metrics::AT_THE_BEGINNING))
+    }
+
+    fn total(&self, name: &str, without: Option<&str>) -> Result<u64> {
+        metrics::total(&self.admin, name, without).map_err(|cause| {
             let text = format!("no metrics from burnd's admin address: {cause}");
             Error::new(Kind::Target, text)
         })

@@ -318,22 +318,56 @@ fn the_sidecar_may_scan() {
 }
 
 #[test]
-fn the_spliced_door_is_asked_for() {
+fn the_spliced_fronts_are_asked_for() {
     let stand = Stand::new("");
     let mut spec = spec(Kind::Sidecar);
     spec.spliced = true;
-    let arguments = stand
-        .rig
-        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    let (db, folder) = (Path::new("l.db"), Path::new("f"));
+    let arguments = stand.rig.arguments(&spec, db, folder);
     assert!(
         arguments
             .windows(2)
             .any(|pair| pair == ["--front-door", "spliced"])
     );
     assert!(!arguments.contains(&"--hop".into()));
+    let front = |spec: &Spec| {
+        let command = stand.rig.command(spec, db, folder);
+        let mut given = command.get_envs();
+        given.any(|given| given == ("HOTPATHD_FRONT".as_ref(), Some("spliced".as_ref())))
+    };
+    assert!(front(&spec));
     let about = spec.about();
     assert!(
-        about.ends_with("to hotpathd, below grpc-go; with 128 stream workers"),
+        about.ends_with("to hotpathd, below grpc-go and hyper; with 128 stream workers"),
+        "{about}"
+    );
+    spec.kind = Kind::Direct;
+    assert!(
+        front(&spec)
+            && !stand
+                .rig
+                .arguments(&spec, db, folder)
+                .contains(&"--front-door".into())
+    );
+    spec.spliced = false;
+    assert!(!front(&spec));
+}
+
+#[test]
+fn best_go_may_answer_through_the_spliced_door_without_a_sidecar() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::BestGo);
+    spec.spliced = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    let given = |pair: [&str; 2]| arguments.windows(2).any(|found| found == pair);
+    assert!(given(["--read-model", "best"]) && given(["--sidecar", "alone"]));
+    assert!(given(["--front-door", "spliced"]) && given(["--front-local", "--lifeline"]));
+    assert!(!arguments.contains(&"--sidecar-bin".into()));
+    let about = spec.about();
+    assert!(
+        about.ends_with("best read model in Go, below grpc-go; with 128 stream workers"),
         "{about}"
     );
 }

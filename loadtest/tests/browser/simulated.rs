@@ -260,6 +260,7 @@ fn push(windows: &mut Vec<Measured>, server: &Server, phase: Phase, round: u32, 
         gc_pause_us: Some(1_400),
         gc_cycles: Some(12),
         fallbacks: None,
+        handed_over: None,
         broke: (broke && void.is_none())
             .then(|| format!("p99 {:.1} ms is over 10 ms", p99_us / 1e3)),
         void,
@@ -318,6 +319,7 @@ fn processes(server: &Server, drift: f64, load: f64, ok: u64) -> Vec<ProcessUsag
             rss_peak_bytes: (megabytes * 1e6 * (1.0 + 0.35 * load.min(1.3))) as u64,
             context_switches: (ok as f64 * 0.8 / (1.0 + load)) as u64,
             fallbacks: None,
+            handed_over: None,
             gc: (*name == "walletd").then_some(GcUsage {
                 cpu: cpu / 9,
                 pause: Duration::from_micros(1_400),

@@ -12,6 +12,8 @@ use tokio::time::{Sleep, sleep};
 const GATHER: Duration = Duration::from_millis(5);
 /// How long a client may take to answer a ping.
 const PING: Duration = Duration::from_secs(20);
+/// How many bytes of waiting replies a client must take in the time that it has for them.
+const ENOUGH: u64 = 16 << 10;
 
 /// Timers, each of which is set only when it is needed.
 pub(super) struct Clock {
@@ -25,6 +27,10 @@ pub(super) struct Clock {
     asked: bool,
     alive: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
+    /// How long replies may wait for the client's windows.
+    unread: Duration,
+    /// For replies that wait, with how many bytes had left when it was set.
+    held: Option<(u64, Pin<Box<Sleep>>)>,
     /// For the message of this stream.
     gather: Option<(u32, Pin<Box<Sleep>>)>,
 }
@@ -49,6 +55,8 @@ impl Clock {
             asked: false,
             alive: None,
             stall: None,
+            unread: limits::UNREAD,
+            held: None,
             gather: None,
         }
     }
@@ -70,6 +78,27 @@ impl Clock {
             .stall
             .get_or_insert_with(|| Box::pin(sleep(limits::UNREAD)));
         stall.as_mut().poll(cx).is_ready()
+    }
+
+    /// Whether the client has left replies for too long by opening no window. A client that reads the socket is not stalled,
+    /// and a few of them could hold all bytes that there are for replies. `gone` is how many have left so far.
+    pub(super) fn is_left(&mut self, cx: &mut Context<'_>, waits: bool, gone: u64) -> bool {
+        if !waits {
+            self.held = None;
+            return false;
+        }
+        let begin = || (gone, Box::pin(sleep(self.unread)));
+        let (before, timer) = self.held.get_or_insert_with(begin);
+        while timer.as_mut().poll(cx).is_ready() {
+            if gone - *before < ENOUGH {
+                return true;
+            }
+            *before = gone;
+            timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + self.unread);
+        }
+        false
     }
 
     /// What is due. `oldest` is the first stream whose message is on its way.
@@ -124,6 +153,7 @@ mod tests {
         Clock {
             silent: Duration::from_millis(30),
             ping: Duration::from_millis(20),
+            unread: Duration::from_millis(20),
             ..Clock::new()
         }
     }
@@ -165,5 +195,35 @@ mod tests {
             assert_eq!(due(&mut clock, None).await, Due::Ping);
             clock.heard(Instant::now());
         }
+    }
+
+    async fn is_left(clock: &mut Clock, waits: bool, gone: u64) -> bool {
+        poll_fn(|cx| Poll::Ready(clock.is_left(cx, waits, gone))).await
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_too_little_of_what_waits_has_left_it() {
+        let mut clock = clock();
+        let mut gone = 0;
+        // It takes enough, three times.
+        for _ in 0..3 {
+            let timer = |clock: &Clock| clock.held.as_ref().map(|held| held.1.deadline());
+            assert!(!is_left(&mut clock, true, gone).await);
+            let first = timer(&clock).unwrap();
+            tokio::time::sleep_until(first).await;
+            gone += ENOUGH;
+            assert!(!is_left(&mut clock, true, gone).await);
+            assert!(timer(&clock).unwrap() > first);
+        }
+        // Nothing waits any more, and then something else does.
+        assert!(!is_left(&mut clock, false, gone).await);
+        assert!(clock.held.is_none());
+        let began = Instant::now();
+        poll_fn(|cx| match clock.is_left(cx, true, gone) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        assert!(began.elapsed() >= clock.unread);
     }
 }

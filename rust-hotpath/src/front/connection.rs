@@ -1,8 +1,8 @@
 //! One connection on its core thread: the socket, the splice, the core's answers, and hyper when it is needed.
 //!
 //! ```text
-//!               one turn, until nothing moves
-//!  socket ──> splice ─┬─> core: answers at once ─┬─> splice ──> out ──> socket, once at the end
+//!               one turn, until nothing moves or time is up
+//!  socket ──> splice ─┬─> core: answers at once ─┬─> splice ──> out ──> socket, once at the end, or 1 ms later
 //!                     ├─> lanes: a message each ─┤
 //!                     └─> hyper, which begins ───┘
 //!                         with the first call that is for it
@@ -22,7 +22,7 @@ use crate::{
     limits,
     listen::Bare,
     model::Model,
-    serve::{Bounds, Brief, Once, Permit, Share, Wants},
+    serve::{Bounds, Brief, Once, Share, Wants},
     view::Resolved,
 };
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
@@ -70,7 +70,7 @@ pub(super) enum End {
 pub(super) struct Session<M: Model, F> {
     bare: Bare,
     below: Below<M>,
-    splice: Splice<(Permit, Share), Lane<M>>,
+    splice: Splice<Share, Lane<M>>,
     begin: Option<F>,
     inner: Option<Inner>,
     clock: Clock,
@@ -80,6 +80,8 @@ pub(super) struct Session<M: Model, F> {
     unread: bool,
     /// How many bytes of what the splice has for the client have left.
     sent: usize,
+    /// Since when the others wait, if there are any.
+    waits_since: Option<Instant>,
     client_has_gone: bool,
     /// Whether something waits for room in what the splice has for the client.
     blocked: bool,
@@ -97,6 +99,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             rest: Vec::new(),
             unread: false,
             sent: 0,
+            waits_since: None,
             client_has_gone: false,
             blocked: false,
         }
@@ -141,10 +144,13 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         self.bare.resets.begin_turn();
         let began = Instant::now();
         let mut now = began;
-        loop {
+        let cut = loop {
             self.blocked = false;
             let mut moved = self.follow(cx, scratch, &mut now)?;
-            moved |= self.talk(cx);
+            if self.talk(cx) {
+                moved = true;
+                now = Instant::now();
+            }
             self.splice.pump();
             if self.serve_lanes(cx) {
                 moved = true;
@@ -154,25 +160,44 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             if self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES {
                 moved |= self.send(cx)?.is_ready();
             }
-            if !moved {
-                match self.clock.due(cx, self.splice.oldest()) {
-                    Due::Nothing => break,
-                    Due::Gathered => self.splice.pass_gathered(),
-                    Due::Ping => self.splice.ping(),
-                    Due::End => return Err(End::Silent),
-                }
-            }
             let full = now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn();
-            if full && moved {
-                cx.waker().wake_by_ref();
-                break;
+            if moved && !full {
+                continue;
             }
+            // A connection that always has something to do has its times, too.
+            match self.clock.due(cx, self.splice.oldest()) {
+                Due::Nothing => {
+                    if moved {
+                        cx.waker().wake_by_ref();
+                    }
+                    break moved;
+                }
+                Due::Gathered => self.splice.pass_gathered(),
+                Due::Ping => self.splice.ping(),
+                Due::End => return Err(End::Silent),
+            }
+        };
+        if cut && self.may_wait(began, now) {
+            return Ok(());
         }
         let sent = self.send(cx)?.is_ready();
+        let waits = self.splice.hot_bytes() > 0;
+        if self.clock.is_left(cx, waits, self.splice.hot_gone()) {
+            return Err(End::Silent);
+        }
         if sent && (self.blocked || self.splice.waits_for_room()) {
             cx.waker().wake_by_ref();
         }
         self.is_over(cx, sent)
+    }
+
+    /// Whether what this turn has said may leave with what the next one says.
+    fn may_wait(&mut self, began: Instant, now: Instant) -> bool {
+        let bytes = self.splice.out.len() - self.sent;
+        if bytes == 0 || bytes >= limits::OUTBOX_BYTES {
+            return false;
+        }
+        now - *self.waits_since.get_or_insert(began) < limits::FRONT_LINGER
     }
 
     /// Whether all has been said.
@@ -263,7 +288,15 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             let (used, event) = self.splice.client(bytes).map_err(End::Rule)?;
             at += used;
             let call = match event {
-                None => return Ok(at),
+                None if !self.splice.is_unread() => return Ok(at),
+                None => {
+                    *now = Instant::now();
+                    if self.splice.waits_for_hyper() || self.turn_is_over(began, *now) {
+                        self.unread = true;
+                        return Ok(at);
+                    }
+                    continue;
+                }
                 Some(Event::Call(call)) => call,
                 Some(Event::Lane(opening)) => {
                     self.open_lane(opening);
@@ -272,13 +305,19 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             };
             let newest = newest.get_or_insert_with(|| core.view.newest());
             *now = self.answer(newest, call, began, *now, &mut scratch.reply);
-            let resets = self.splice.take_resets();
-            self.bare.resets.count(resets);
-            if *now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn() {
+            // Replies for which the socket has room need not be held.
+            let is_full = self.splice.out.len() - self.sent >= limits::OUTBOX_BYTES;
+            if is_full || self.turn_is_over(began, *now) {
                 self.unread = true;
                 return Ok(at);
             }
         }
+    }
+
+    fn turn_is_over(&mut self, began: Instant, now: Instant) -> bool {
+        let resets = self.splice.take_resets();
+        self.bare.resets.count(resets);
+        now - began > limits::EXCHANGE_TURN || self.bare.resets.fill_the_turn()
     }
 
     fn open_lane(&mut self, opening: Opening) {
@@ -324,6 +363,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             wants: &wants,
             arrived,
             message: &call.body,
+            unread: self.splice.hot_bytes(),
         };
         reply.clear();
         reply.shrink_to(limits::OUTBOX_BYTES);
@@ -331,7 +371,10 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
         let core = &self.below.core;
         let (once, now) = core.at_once(newest, &brief, began, reply, traceparent);
         match once {
-            Once::Reply(position, kept) => self.splice.reply(call, position, reply, kept),
+            Once::Reply(position, share) => {
+                let keep = |bytes| core.keep(share, bytes);
+                self.splice.reply(call, position, reply, keep);
+            }
             Once::Status(fields) => self.splice.status(call, &fields),
             Once::Later => self.splice.pass(call),
         }
@@ -396,6 +439,7 @@ impl<M: Model, F: FnOnce() -> Inner> Session<M, F> {
             self.clock.sent();
         }
         self.sent = 0;
+        self.waits_since = None;
         out.clear();
         Ok(Poll::Ready(()))
     }
@@ -444,3 +488,6 @@ fn traceparent(block: &[u8]) -> &str {
         .and_then(|(_, value)| std::str::from_utf8(value).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

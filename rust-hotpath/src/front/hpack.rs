@@ -12,7 +12,8 @@ use std::sync::{Arc, LazyLock};
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) sum: Sum,
-    /// All fields, in a form that every decoder understands without a table.
+    /// All fields, in a form that every decoder understands without a table. Of a list that is longer than allowed there is
+    /// no more than it takes to see that.
     pub(super) block: Vec<u8>,
 }
 
@@ -20,13 +21,18 @@ pub(super) struct Fields {
 pub(super) struct Decoder {
     table: Table,
     paths: Arc<Paths>,
-    /// Bytes of fields from which on a call is no call.
-    most_bytes: usize,
+    /// Longest list of headers that is allowed. One that is far longer ends the connection.
+    list_bytes: usize,
     /// A buffer for the next call's fields.
     spare: Vec<u8>,
     name: Vec<u8>,
     value: Vec<u8>,
 }
+
+/// How many times as long as allowed a list may be that is followed to its end.
+const FAR: usize = 4;
+/// Room for one text that stays allocated. There may be thousands of connections.
+const KEPT_BYTES: usize = 4 << 10;
 
 /// What remains of a block.
 struct Rest<'a>(&'a [u8]);
@@ -45,11 +51,11 @@ static KNOWN: LazyLock<[(Meaning, usize); STATIC.len()]> = LazyLock::new(|| {
 });
 
 impl Decoder {
-    pub(super) fn new(paths: Arc<Paths>, most_bytes: usize) -> Self {
+    pub(super) fn new(paths: Arc<Paths>, list_bytes: usize) -> Self {
         Self {
             table: Table::new(),
             paths,
-            most_bytes,
+            list_bytes,
             spare: Vec::new(),
             name: Vec::new(),
             value: Vec::new(),
@@ -89,7 +95,7 @@ impl Decoder {
                 _ => self.literal(&mut rest, 4, &mut fields)?,
             }
             begun = true;
-            if fields.sum.bytes > self.most_bytes {
+            if fields.sum.bytes > self.list_bytes.saturating_mul(FAR) {
                 let rule = "headers that are far too long";
                 return Err(Broken::new(Code::EnhanceYourCalm, rule));
             }
@@ -100,15 +106,20 @@ impl Decoder {
     #[inline]
     fn indexed(&self, rest: &mut Rest<'_>, fields: &mut Fields) -> Result<(), Broken> {
         let index = rest.number(7)?.checked_sub(1).ok_or(BROKEN)?;
+        let is_told = fields.sum.bytes <= self.list_bytes;
         if let Some((meaning, bytes)) = KNOWN.get(index) {
             fields.sum.add(*meaning, *bytes);
-            let index = u8::try_from(index + 1).unwrap_or(0);
-            fields.block.push(0x80 | index);
+            if is_told {
+                let index = u8::try_from(index + 1).unwrap_or(0);
+                fields.block.push(0x80 | index);
+            }
             return Ok(());
         }
         let field = self.table.get(index - STATIC.len()).ok_or(BROKEN)?;
         fields.sum.add(field.meaning, field.bytes());
-        fields.block.extend_from_slice(field.literal());
+        if is_told {
+            fields.block.extend_from_slice(field.literal());
+        }
         Ok(())
     }
 
@@ -135,16 +146,39 @@ impl Decoder {
         if prefix == 6 {
             let field = Field::new(self.table.spare(), name, value, &self.paths);
             fields.sum.add(field.meaning, field.bytes());
-            fields.block.extend_from_slice(field.literal());
+            fields.tell(name, value, self.list_bytes);
             self.table.add(field);
         } else {
             let meaning = Meaning::of(name, value, &self.paths);
-            fields
-                .sum
-                .add(meaning, name.len() + value.len() + FIELD_BYTES);
-            append_literal(&mut fields.block, name, value);
+            let bytes = name.len() + value.len() + FIELD_BYTES;
+            fields.sum.add(meaning, bytes);
+            fields.tell(name, value, self.list_bytes);
         }
+        self.name.clear();
+        self.name.shrink_to(KEPT_BYTES);
+        self.value.clear();
+        self.value.shrink_to(KEPT_BYTES);
         Ok(())
+    }
+}
+
+impl Fields {
+    /// Adds the newest field to the block. If the list is too long with it, the field is cut; behind that, there are none.
+    #[inline]
+    fn tell(&mut self, name: &[u8], value: &[u8], list_bytes: usize) {
+        let over = self.sum.bytes.saturating_sub(list_bytes);
+        let cut = over.saturating_sub(1);
+        if over == 0 {
+            append_literal(&mut self.block, name, value);
+        } else if over <= name.len() + value.len() + FIELD_BYTES {
+            let of_value = cut.min(value.len());
+            let of_name = (cut - of_value).min(name.len().saturating_sub(1));
+            let (name, value) = (
+                &name[..name.len() - of_name],
+                &value[..value.len() - of_value],
+            );
+            append_literal(&mut self.block, name, value);
+        }
     }
 }
 

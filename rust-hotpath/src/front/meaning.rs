@@ -21,6 +21,8 @@ pub(super) enum Meaning {
     Authority,
     ContentType,
     Timeout(Duration),
+    /// How long the message is, with its prefix.
+    Length(usize),
     /// One of `x-hotpath-*`.
     Position,
     /// What a call may have, and nobody here looks at.
@@ -38,6 +40,8 @@ pub(super) struct Sum {
     authority: bool,
     content_type: bool,
     pub(super) timeout: Option<Duration>,
+    /// What the message's length has to be, if the call says so. Clients that know no gRPC do (h2load).
+    pub(super) length: Option<usize>,
     /// Whether the call asks for positions.
     pub(super) asked: bool,
     /// Whether the fields without a colon have begun.
@@ -69,8 +73,9 @@ impl Meaning {
                 let time = time.filter(|time| !time.is_zero());
                 time.map_or(Self::Odd, Self::Timeout)
             }
-            // `host` beside `:authority`, a length that must be true, and what belongs to connections of HTTP/1.
-            b"host" | b"content-length" | b"connection" | b"keep-alive" | b"proxy-connection"
+            b"content-length" => length(value).map_or(Self::Odd, Self::Length),
+            // `host` beside `:authority`, and what belongs to connections of HTTP/1.
+            b"host" | b"connection" | b"keep-alive" | b"proxy-connection"
             | b"transfer-encoding" | b"upgrade" | b"expect" => Self::Odd,
             _ => {
                 let good = HeaderName::from_lowercase(name).is_ok()
@@ -81,6 +86,13 @@ impl Meaning {
             }
         }
     }
+}
+
+/// A length in digits, as hyper reads it, if it is no longer than any message here.
+fn length(value: &[u8]) -> Option<usize> {
+    let digits = (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits)?;
+    text.parse().ok()
 }
 
 impl Sum {
@@ -101,6 +113,10 @@ impl Sum {
             }
             Meaning::Timeout(time) => {
                 self.odd |= self.timeout.replace(time).is_some();
+                self.regular = true;
+            }
+            Meaning::Length(length) => {
+                self.odd |= self.length.replace(length).is_some();
                 self.regular = true;
             }
             Meaning::Position => (self.asked, self.regular) = (true, true),
@@ -166,9 +182,13 @@ mod tests {
             ("grpc-accept-encoding", "gzip"),
             ("grpc-trace-bin", "AA=="),
             ("traceparent", "00-x"),
+            ("content-length", "5"),
         ] {
             assert_eq!(hot(GOOD.into_iter().chain([more])), Some(1), "{more:?}");
         }
+        let long = GOOD.into_iter().chain([("content-length", "123")]);
+        assert_eq!(summed(long.clone()).length, Some(123));
+        assert_eq!(hot(long.chain([("content-length", "123")])), None, "twice");
         let asking = GOOD.into_iter().chain([("x-hotpath-min-position", "7")]);
         assert!(summed(asking).asked);
     }
@@ -220,7 +240,10 @@ mod tests {
         }
         for more in [
             ("host", "localhost"),
-            ("content-length", "5"),
+            ("content-length", ""),
+            ("content-length", "+5"),
+            ("content-length", "5 "),
+            ("content-length", "0000000005"),
             ("connection", "close"),
             ("grpc-encoding", "gzip"),
             ("grpc-encoding", ""),

@@ -13,6 +13,10 @@
 //! ```
 //!
 //! A call of the exchange's method becomes a lane, or is passed to hyper if there is no place for it.
+//!
+//! While hyper has much to read, no frame of the client's is taken: neither a lane's nor a hot call's, nor the PING behind it.
+//! All of a connection wait for hyper then, as they wait for each other in TCP. Hyper never waits for the client's frames to
+//! read on, only for room for what it says, so that ends.
 
 mod client;
 mod hyper;
@@ -22,6 +26,7 @@ use super::{
     frame::{self, Broken, Code, MOST, PREFACE, kind, setting},
     hpack::{Decoder, Fields},
     meaning::Paths,
+    queues::Queues,
     reply::Headers,
     windows::{Reply, Windows},
 };
@@ -35,6 +40,15 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 const OUR_PING: [u8; 8] = *b"hotpathd";
 /// Longest message that is answered below hyper, with its prefix. Longer ones count against the budget.
 const SHORT: usize = limits::SHORT_MESSAGE_BYTES + 5;
+/// Bytes for hyper from which on no more frames are taken of the client. One more call may come to a header list more: a few
+/// bytes of the client's are as much as its table holds, and hyper has no such table.
+const TO_HYPER_BYTES: usize = 64 << 10;
+/// Bytes of headers, as HTTP/2 counts them, after which others may have their turn.
+const DECODED_BYTES: usize = 64 << 10;
+/// Bytes of calls whose messages are on their way. Beyond, the oldest are hyper's.
+const GATHERED_BYTES: usize = 256 << 10;
+/// Changes of windows whose acknowledgements may wait for what hyper has said before.
+const ACKS: u32 = 1_024;
 /// Hot bytes that are credited to the client together.
 const CREDIT_BYTES: u32 = limits::CONNECTION_WINDOW_BYTES / 8;
 
@@ -64,7 +78,13 @@ pub(super) struct Splice<K, L = ()> {
     last: u32,
     /// The highest stream that the front has answered itself.
     last_hot: u32,
-    gathered: Vec<Gathered>,
+    /// By ascending streams.
+    gathered: Queues<Gathered, 1>,
+    gathered_bytes: usize,
+    /// Bytes of headers that the last call of [`Self::client`] decoded.
+    decoded: usize,
+    /// Whether it has left frames that may be whole.
+    unread: bool,
     /// The lanes that are open. The first is the next to speak.
     lanes: Vec<Open<L>>,
     /// Streams of hyper's that are open, and who has ended its side.
@@ -106,7 +126,6 @@ pub(super) struct Call<'a> {
 
 /// A hot call whose message is on its way.
 struct Gathered {
-    stream: u32,
     method: usize,
     fields: Fields,
     body: Vec<u8>,
@@ -143,6 +162,12 @@ struct Inner {
     partial: Option<(u32, bool, Vec<u8>)>,
 }
 
+impl Gathered {
+    fn bytes(&self) -> usize {
+        self.fields.block.len() + self.body.len()
+    }
+}
+
 impl<K, L> Splice<K, L> {
     /// A new connection: the front speaks first, as hyper does.
     pub(super) fn new(rules: Rules) -> Self {
@@ -158,7 +183,7 @@ impl<K, L> Splice<K, L> {
         frame::settings(&mut out, &settings);
         frame::window_update(&mut out, 0, limits::CONNECTION_WINDOW_BYTES - 65_535);
         Self {
-            decoder: Decoder::new(Arc::clone(&rules.paths), most.saturating_mul(4)),
+            decoder: Decoder::new(Arc::clone(&rules.paths), most),
             rules,
             greeted: 0,
             settled: false,
@@ -166,7 +191,10 @@ impl<K, L> Splice<K, L> {
             partial: None,
             last: 0,
             last_hot: 0,
-            gathered: Vec::new(),
+            gathered: Queues::new(),
+            gathered_bytes: 0,
+            decoded: 0,
+            unread: false,
             lanes: Vec::new(),
             passed: HashMap::default(),
             windows: Windows::new(),
@@ -181,13 +209,14 @@ impl<K, L> Splice<K, L> {
         }
     }
 
-    /// Sends a reply. `message` is a buffer with it; it is taken if the reply has to wait.
+    /// Sends a reply. `message` is a buffer with it; it is taken if the reply has to wait, and what `keep` gives for so many
+    /// bytes is kept until it has left.
     pub(super) fn reply(
         &mut self,
         call: Call<'_>,
         position: Option<u64>,
         message: &mut Vec<u8>,
-        kept: K,
+        keep: impl FnOnce(usize) -> K,
     ) {
         let reply = Reply {
             stream: call.stream,
@@ -195,7 +224,7 @@ impl<K, L> Splice<K, L> {
             position,
         };
         let (out, headers) = (&mut self.out, &mut self.headers);
-        self.windows.reply(out, headers, &reply, message, kept);
+        self.windows.reply(out, headers, &reply, message, keep);
         self.end(call);
     }
 
@@ -231,7 +260,7 @@ impl<K, L> Splice<K, L> {
 
     /// The first stream whose message is on its way.
     pub(super) fn oldest(&self) -> Option<u32> {
-        self.gathered.first().map(|call| call.stream)
+        self.gathered.first(0)
     }
 
     /// From now on hyper gets every call.
@@ -249,6 +278,26 @@ impl<K, L> Splice<K, L> {
     /// Whether the client has said who it is.
     pub(super) fn is_greeted(&self) -> bool {
         self.greeted == PREFACE.len()
+    }
+
+    /// Whether frames of the client's were left that may be whole: they are for the next call of [`Self::client`].
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Whether hyper has to read before frames of the client's are taken.
+    pub(super) fn waits_for_hyper(&self) -> bool {
+        self.to_hyper.len() >= TO_HYPER_BYTES
+    }
+
+    /// What the hot replies take that wait for the client's windows.
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.windows.hot_bytes()
+    }
+
+    /// How many bytes of hot replies that had to wait have left so far.
+    pub(super) fn hot_gone(&self) -> u64 {
+        self.windows.hot_gone()
     }
 
     /// Whether replies wait for the client's windows, or for room.
@@ -310,23 +359,50 @@ impl<K, L> Splice<K, L> {
 
     /// Leaves to hyper what is gathered under lower ids, or it would take those for used ones.
     fn pass_below(&mut self, stream: u32) {
-        while let Some(first) = self.gathered.first() {
-            if first.stream >= stream {
+        while let Some(first) = self.gathered.first(0).filter(|first| *first < stream) {
+            let Some(call) = self.take_gathered(first) else {
                 return;
-            }
-            let call = self.gathered.remove(0);
-            self.pass_part(call);
+            };
+            self.pass_part(first, call);
         }
     }
 
-    fn pass_part(&mut self, call: Gathered) {
-        self.pass_headers(call.stream, false, &call.fields.block);
-        self.passed.insert(call.stream, Ended::default());
+    fn take_gathered(&mut self, stream: u32) -> Option<Gathered> {
+        let call = self.gathered.remove(stream)?;
+        self.gathered_bytes -= call.bytes();
+        Some(call)
+    }
+
+    fn gather(&mut self, stream: u32, method: usize, fields: Fields) {
+        let call = Gathered {
+            method,
+            fields,
+            body: Vec::new(),
+            opened: 0,
+            frames: 0,
+        };
+        self.gathered_bytes += call.bytes();
+        self.gathered.push(0, stream, call);
+        self.bound_gathered();
+    }
+
+    /// Headers of a few bytes may be long once they are decoded, so their number bounds nothing.
+    fn bound_gathered(&mut self) {
+        while self.gathered_bytes > GATHERED_BYTES
+            && let Some(oldest) = self.gathered.first(0)
+        {
+            self.pass_below(oldest + 1);
+        }
+    }
+
+    fn pass_part(&mut self, stream: u32, call: Gathered) {
+        self.pass_headers(stream, false, &call.fields.block);
+        self.passed.insert(stream, Ended::default());
         if call.opened > 0 {
-            frame::window_update(&mut self.to_hyper, call.stream, call.opened);
+            frame::window_update(&mut self.to_hyper, stream, call.opened);
         }
         if !call.body.is_empty() {
-            frame::whole(&mut self.to_hyper, kind::DATA, 0, call.stream, &call.body);
+            frame::whole(&mut self.to_hyper, kind::DATA, 0, stream, &call.body);
         }
         self.decoder.recycle(call.fields.block);
     }

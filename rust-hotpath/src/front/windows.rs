@@ -7,14 +7,32 @@
 //!  hyper's DATA ─────┴── does not ──> held ── pump ┘   when a window opens, or out has room again
 //! ```
 //!
-//! One piece of each held stream leaves in turn. What belongs behind a stream's DATA waits with it.
+//! What is held waits in three queues. One piece of each ready stream leaves in turn. What belongs behind a stream's DATA waits
+//! with it.
+//!
+//! ```text
+//!  a reply ──> fresh ── its headers leave ──> ready ── a piece leaves ──> ready, or gone
+//!  others ──────────────────────────────────────^ │
+//!                  its window, or all, are opened │ its own window is closed
+//!                                               │ v
+//!                                             parked
+//! ```
 
 use super::{
     frame::{self, Broken, Code, MOST, PAYLOAD, flag, kind},
+    queues::Queues,
     reply::Headers,
 };
 use crate::limits::OUTBOX_BYTES;
-use std::collections::VecDeque;
+
+/// Replies whose headers have not left.
+const FRESH: usize = 0;
+/// Streams that only need the connection's window, and room.
+const READY: usize = 1;
+/// Streams whose own windows are closed.
+const PARKED: usize = 2;
+/// What a held reply takes besides its bytes.
+const HELD_BYTES: usize = 256;
 
 /// The windows of one client. `K` is what a held reply keeps until it has left: its places.
 #[derive(Debug)]
@@ -25,9 +43,17 @@ pub(super) struct Windows<K> {
     initial: u32,
     /// By how much the window of each lane's stream differs from `initial`.
     lanes: Vec<(u32, i64)>,
-    held: VecDeque<Held<K>>,
+    held: Queues<Held<K>, 3>,
+    /// Bytes of the hot replies among them.
+    hot_bytes: usize,
+    /// How many bytes of such replies have left so far.
+    hot_gone: u64,
+    /// Streams of hyper's among them.
+    hypers: usize,
     /// Whether a window has opened since `pump`, or `out` was full then.
     stirred: bool,
+    /// Whether the windows of all streams have opened since.
+    all_opened: bool,
     /// Held bytes of hyper's that have left, or were dropped.
     returned: usize,
 }
@@ -35,7 +61,6 @@ pub(super) struct Windows<K> {
 /// A stream whose DATA waits.
 #[derive(Debug)]
 struct Held<K> {
-    stream: u32,
     body: Vec<u8>,
     /// How many bytes of the body have left.
     gone: usize,
@@ -68,12 +93,6 @@ pub(super) struct Reply {
     pub(super) position: Option<u64>,
 }
 
-enum Sent {
-    Whole,
-    Piece,
-    Nothing,
-}
-
 impl<K> Windows<K> {
     /// As HTTP/2 begins.
     pub(super) fn new() -> Self {
@@ -81,8 +100,12 @@ impl<K> Windows<K> {
             connection: 65_535,
             initial: 65_535,
             lanes: Vec::new(),
-            held: VecDeque::new(),
+            held: Queues::new(),
+            hot_bytes: 0,
+            hot_gone: 0,
+            hypers: 0,
             stirred: false,
+            all_opened: false,
             returned: 0,
         }
     }
@@ -92,10 +115,15 @@ impl<K> Windows<K> {
         self.held.len()
     }
 
+    /// What the hot replies take that wait.
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.hot_bytes
+    }
+
     /// The client changes the windows of all streams, also of those that are open.
     pub(super) fn set_initial(&mut self, bytes: u32) -> Result<(), Broken> {
         self.initial = bytes;
-        self.stirred = true;
+        (self.stirred, self.all_opened) = (true, true);
         let too_large = |lane: &(u32, i64)| i64::from(bytes) + lane.1 > i64::from(MOST);
         if self.lanes.iter().any(too_large) {
             let rule = "a window of a stream that is too large";
@@ -122,46 +150,61 @@ impl<K> Windows<K> {
     /// large now.
     pub(super) fn open_stream(&mut self, stream: u32, bytes: u32) -> Option<bool> {
         let initial = self.initial;
-        if let Some(lane) = self.lane(stream) {
+        let window = if let Some(lane) = self.lane(stream) {
             *lane += i64::from(bytes);
-            let window = i64::from(initial) + *lane;
-            self.stirred = true;
-            return Some(window <= i64::from(MOST));
-        }
-        let (held, opened) = self.held.iter_mut().find_map(|held| match &mut held.rest {
-            Behind::Reply { opened, .. } if held.stream == stream => Some((held.gone, opened)),
-            _ => None,
-        })?;
-        *opened = opened.saturating_add(bytes);
-        self.stirred = true;
-        Some(room(initial, *opened, held) <= i64::from(MOST))
-    }
-
-    /// Drops what is held of a stream. Returns whether there was anything.
-    pub(super) fn drop_stream(&mut self, stream: u32) -> bool {
-        let Some(at) = self.held.iter().position(|held| held.stream == stream) else {
-            return false;
+            i64::from(initial) + *lane
+        } else {
+            let held = self.held.get_mut(stream)?;
+            let Behind::Reply { opened, .. } = &mut held.rest else {
+                return None;
+            };
+            *opened = opened.saturating_add(bytes);
+            room(initial, *opened, held.gone)
         };
-        if let Some(Held {
-            rest: Behind::Hyper { .. },
-            body,
-            gone,
-            ..
-        }) = self.held.remove(at)
-        {
-            self.returned += body.len() - gone;
+        if self.held.is_in(PARKED, stream) {
+            self.held.move_to(READY, stream);
         }
-        true
+        self.stirred = true;
+        Some(window <= i64::from(MOST))
     }
 
-    /// Sends a hot reply: now if it fits, else it is held with what `keep` gives. `message` is taken then.
+    /// Drops what is held of a stream.
+    pub(super) fn drop_stream(&mut self, stream: u32) {
+        if let Some(held) = self.take(stream)
+            && matches!(held.rest, Behind::Hyper { .. })
+        {
+            self.returned += held.body.len() - held.gone;
+        }
+    }
+
+    fn hold(&mut self, queue: usize, stream: u32, held: Held<K>) {
+        match &held.rest {
+            Behind::Reply { .. } => self.hot_bytes += held.body.len() + HELD_BYTES,
+            Behind::Hyper { .. } => self.hypers += 1,
+            Behind::Lane => {}
+        }
+        self.stirred = true;
+        self.held.push(queue, stream, held);
+    }
+
+    fn take(&mut self, stream: u32) -> Option<Held<K>> {
+        let held = self.held.remove(stream)?;
+        match &held.rest {
+            Behind::Reply { .. } => self.hot_bytes -= held.body.len() + HELD_BYTES,
+            Behind::Hyper { .. } => self.hypers -= 1,
+            Behind::Lane => {}
+        }
+        Some(held)
+    }
+
+    /// Sends a hot reply: now if it fits, else it is held with what `keep` gives for so many bytes. `message` is taken then.
     pub(super) fn reply(
         &mut self,
         out: &mut Vec<u8>,
         headers: &mut Headers,
         reply: &Reply,
         message: &mut Vec<u8>,
-        kept: K,
+        keep: impl FnOnce(usize) -> K,
     ) {
         let most = self
             .connection
@@ -175,14 +218,13 @@ impl<K> Windows<K> {
             self.connection -= length;
             return;
         }
-        self.stirred = true;
         let body = if message.capacity() > 2 * message.len() {
             message.clone()
         } else {
             std::mem::take(message)
         };
-        self.held.push_back(Held {
-            stream: reply.stream,
+        let kept = keep(body.len() + HELD_BYTES);
+        let held = Held {
             body,
             gone: 0,
             rest: Behind::Reply {
@@ -190,15 +232,19 @@ impl<K> Windows<K> {
                 opened: reply.opened,
             },
             _kept: Some(kept),
-        });
+        };
+        self.hold(FRESH, reply.stream, held);
     }
 
     /// Sends DATA of hyper's, or holds it.
     pub(super) fn data(&mut self, out: &mut Vec<u8>, stream: u32, data: &[u8], ends: bool) {
-        if let Some(held) = self.held.iter_mut().find(|held| held.stream == stream) {
-            held.body.extend_from_slice(data);
+        if let Some(held) = self.held.get_mut(stream) {
             if let Behind::Hyper { ends: last, .. } = &mut held.rest {
                 *last = ends;
+                if held.gone > held.body.len() / 2 {
+                    held.body.drain(..std::mem::take(&mut held.gone));
+                }
+                held.body.extend_from_slice(data);
             }
             return;
         }
@@ -210,9 +256,7 @@ impl<K> Windows<K> {
             self.returned += data.len();
             return;
         }
-        self.stirred = true;
-        self.held.push_back(Held {
-            stream,
+        let held = Held {
             body: data.to_vec(),
             gone: 0,
             rest: Behind::Hyper {
@@ -220,7 +264,8 @@ impl<K> Windows<K> {
                 trailers: None,
             },
             _kept: None,
-        });
+        };
+        self.hold(READY, stream, held);
     }
 
     /// A lane begins on this stream.
@@ -236,7 +281,7 @@ impl<K> Windows<K> {
 
     /// Whether anything of this stream is held.
     pub(super) fn holds(&self, stream: u32) -> bool {
-        self.held.iter().any(|held| held.stream == stream)
+        self.held.contains(stream)
     }
 
     /// Sends a message of a lane of which nothing is held, as far as the windows allow, and empties `message`. The rest is
@@ -260,14 +305,13 @@ impl<K> Windows<K> {
             message.shrink_to(2 * OUTBOX_BYTES);
             return;
         }
-        self.stirred = true;
-        self.held.push_back(Held {
-            stream,
+        let held = Held {
             body: std::mem::take(message),
             gone,
             rest: Behind::Lane,
             _kept: None,
-        });
+        };
+        self.hold(READY, stream, held);
     }
 
     fn lane(&mut self, stream: u32) -> Option<&mut i64> {
@@ -294,12 +338,17 @@ impl<K> Windows<K> {
 
     /// Keeps the headers that follow a stream's DATA, if that is held. Else returns false.
     pub(super) fn behind(&mut self, stream: u32, block: &[u8]) -> bool {
-        let held = self.held.iter_mut().find(|held| held.stream == stream);
+        let held = self.held.get_mut(stream);
         if let Some(Behind::Hyper { trailers, .. }) = held.map(|held| &mut held.rest) {
             *trailers = Some(block.to_vec());
             return true;
         }
         false
+    }
+
+    /// How many bytes of hot replies that were held have left so far.
+    pub(super) fn hot_gone(&self) -> u64 {
+        self.hot_gone
     }
 
     /// Whether `pump` has stopped because `out` was full.
@@ -309,8 +358,7 @@ impl<K> Windows<K> {
 
     /// Whether anything of hyper's is held.
     pub(super) fn holds_hypers(&self) -> bool {
-        let mut held = self.held.iter();
-        held.any(|held| matches!(held.rest, Behind::Hyper { .. }))
+        self.hypers > 0
     }
 
     /// How many bytes of hyper's have left since the last call.
@@ -328,86 +376,91 @@ impl<K> Windows<K> {
         if !self.stirred {
             return;
         }
-        let mut idle = 0;
-        while idle < self.held.len() {
+        if std::mem::take(&mut self.all_opened) {
+            while let Some(stream) = self.held.first(PARKED) {
+                self.held.move_to(READY, stream);
+            }
+        }
+        loop {
+            let next = self.held.first(FRESH).or_else(|| {
+                let ready = self.held.first(READY);
+                ready.filter(|_| self.connection > 0)
+            });
+            let Some(stream) = next else { break };
             if out.len() >= OUTBOX_BYTES {
                 return;
             }
-            let Some(mut held) = self.held.pop_front() else {
-                break;
-            };
-            match self.send(&mut held, out, headers) {
-                Sent::Whole => {}
-                Sent::Piece => {
-                    idle = 0;
-                    self.held.push_back(held);
-                }
-                Sent::Nothing => {
-                    idle += 1;
-                    self.held.push_back(held);
-                }
-            }
+            self.send(stream, out, headers);
         }
         self.stirred = false;
     }
 
-    /// Sends one piece of a held stream, and what is behind it after the last.
-    fn send(&mut self, held: &mut Held<K>, out: &mut Vec<u8>, headers: &mut Headers) -> Sent {
+    /// Sends the headers of a fresh reply, or one piece of a ready stream, and what is behind it after the last.
+    fn send(&mut self, stream: u32, out: &mut Vec<u8>, headers: &mut Headers) {
+        let of_lane = self.room_of_lane(stream);
+        let Some(held) = self.held.get_mut(stream) else {
+            return;
+        };
         let left = held.body.len() - held.gone;
-        let mut most = left
-            .min(PAYLOAD)
-            .min(usize::try_from(self.connection).unwrap_or(0));
+        let connection = usize::try_from(self.connection).unwrap_or(0);
+        let mut most = left.min(PAYLOAD).min(connection);
         match &mut held.rest {
             Behind::Reply {
                 headers: due,
                 opened,
             } => {
                 if let Some(position) = due.take() {
-                    headers.reply(out, held.stream, position);
+                    headers.reply(out, stream, position);
+                    return self.held.move_to(READY, stream);
                 }
                 let room = room(self.initial, *opened, held.gone);
                 most = most.min(usize::try_from(room).unwrap_or(0));
             }
-            Behind::Lane => most = most.min(self.room_of_lane(held.stream)),
+            Behind::Lane => most = most.min(of_lane),
             Behind::Hyper { .. } => {}
         }
         if most == 0 && left > 0 {
-            return Sent::Nothing;
+            return self.held.move_to(PARKED, stream);
         }
         let last = most == left;
         let ends = last && matches!(held.rest, Behind::Hyper { ends: true, .. });
+        let flags = u8::from(ends) * flag::END_STREAM;
         let piece = &held.body[held.gone..held.gone + most];
-        frame::whole(
-            out,
-            kind::DATA,
-            u8::from(ends) * flag::END_STREAM,
-            held.stream,
-            piece,
-        );
+        frame::whole(out, kind::DATA, flags, stream, piece);
         held.gone += most;
         let spent = u32::try_from(most).unwrap_or(self.connection);
         match &held.rest {
-            Behind::Lane => self.spend_of_lane(held.stream, most),
-            Behind::Reply { .. } => self.connection -= spent,
+            Behind::Lane => self.spend_of_lane(stream, most),
+            Behind::Reply { .. } => {
+                self.connection -= spent;
+                self.hot_gone += u64::from(spent);
+            }
             Behind::Hyper { .. } => {
                 self.connection -= spent;
                 self.returned += most;
             }
         }
         if !last {
-            return Sent::Piece;
+            return self.held.move_to(READY, stream);
         }
-        match &held.rest {
-            Behind::Reply { .. } => headers.trailers(out, held.stream),
-            Behind::Hyper {
+        match self.take(stream).map(|held| held.rest) {
+            Some(Behind::Reply { .. }) => headers.trailers(out, stream),
+            Some(Behind::Hyper {
                 trailers: Some(block),
                 ..
-            } => {
-                headers.pass(out, held.stream, true, block);
-            }
-            Behind::Hyper { .. } | Behind::Lane => {}
+            }) => headers.pass(out, stream, true, &block),
+            _ => {}
         }
-        Sent::Whole
+    }
+}
+
+#[cfg(test)]
+impl<K> Windows<K> {
+    /// How long the buffer of the first stream is that is ready.
+    pub(super) fn held_capacity(&mut self) -> usize {
+        let first = self.held.first(READY);
+        let held = first.and_then(|first| self.held.get_mut(first));
+        held.map_or(0, |held| held.body.capacity())
     }
 }
 

@@ -32,15 +32,21 @@ impl Budget {
         self.held.load(Relaxed)
     }
 
+    /// Counts so many bytes in all for the message that owns `share`, whether there is room or not, and also if it is short.
+    /// Returns how many bytes are held now.
+    pub(super) fn count(self: &Arc<Self>, share: &mut Share, bytes: usize) -> usize {
+        let (_, counted) = share.0.get_or_insert_with(|| (Arc::clone(self), 0));
+        let more = bytes.saturating_sub(*counted);
+        *counted += more;
+        self.held.fetch_add(more, Relaxed) + more
+    }
+
     /// Lets the message that owns `share` grow to `bytes`.
     pub(super) fn grow(self: &Arc<Self>, share: &mut Share, bytes: usize) -> Result<(), Error> {
         if bytes <= limits::SHORT_MESSAGE_BYTES {
             return Ok(());
         }
-        let (_, counted) = share.0.get_or_insert_with(|| (Arc::clone(self), 0));
-        let more = bytes.saturating_sub(*counted);
-        *counted += more;
-        if self.held.fetch_add(more, Relaxed) + more > self.most {
+        if self.count(share, bytes) > self.most {
             let text = format!("more than {} bytes of messages are held", self.most);
             return Err(Error::new(Kind::Overloaded, text));
         }

@@ -2,10 +2,14 @@
 //! to [`super::Serve::call`].
 
 use super::{
-    Answer, Asked, Core, Permit, Share, Turn, Verdict, WANTED, Wants, frame, refuse, trace,
-    wants::POSITION,
+    Answer, Asked, Core, Share, Turn, Verdict, WANTED, Wants, frame, refuse, trace, wants::POSITION,
 };
-use crate::{error::Error, limits, model::Model, view::Resolved};
+use crate::{
+    error::{Error, Kind},
+    limits,
+    model::Model,
+    view::Resolved,
+};
 use hyper::http::{HeaderMap, HeaderValue};
 use std::time::{Duration, Instant};
 use tonic::{Code, Status};
@@ -17,13 +21,15 @@ pub(crate) struct Brief<'a> {
     pub(crate) arrived: Instant,
     /// With its prefix.
     pub(crate) message: &'a [u8],
+    /// What earlier replies take that the client's windows have no room for.
+    pub(crate) unread: usize,
 }
 
 /// What became of a call.
 pub(crate) enum Once {
-    /// The reply was appended, with its prefix. It keeps its places until it has left. If the caller asked, it is told the
-    /// position.
-    Reply(Option<u64>, (Permit, Share)),
+    /// The reply was appended, with its prefix. If the caller asked, it is told the position. The call is in flight no more:
+    /// one that has to wait for its client would keep the place from others. Its bytes count instead, see [`Core::keep`].
+    Reply(Option<u64>, Share),
     /// The fields of a response without a reply.
     Status(HeaderMap),
     /// The call cannot be answered at once. Nothing was counted.
@@ -53,21 +59,21 @@ impl<M: Model> Core<M> {
             given_up: &WANTED,
             request,
         };
-        let turned = self.admit().map(|permit| {
-            (
-                permit,
-                self.turn(newest, &asked, began, limits::INLINE_COST, reply),
-            )
+        let room = self.has_room(call.unread);
+        let turned = room.and_then(|()| self.admit()).map(|permit| {
+            let turn = self.turn(newest, &asked, began, limits::INLINE_COST, reply);
+            drop(permit);
+            turn
         });
         let (code, once) = match turned {
             Err(full) => status(&full),
-            Ok((_, Turn::Early(_) | Turn::Heavy)) => {
+            Ok(Turn::Early(_) | Turn::Heavy) => {
                 reply.truncate(start);
                 return (Once::Later, began);
             }
-            Ok((_, Turn::Done(Err(error)))) => status(&error),
-            Ok((permit, Turn::Done(Ok(answer)))) => {
-                let settled = self.settle(answer, call.wants.asked, &mut reply[start..], permit);
+            Ok(Turn::Done(Err(error))) => status(&error),
+            Ok(Turn::Done(Ok(answer))) => {
+                let settled = self.settle(answer, call.wants.asked, &mut reply[start..]);
                 settled.unwrap_or_else(|error| status(&error))
             }
         };
@@ -77,13 +83,25 @@ impl<M: Model> Core<M> {
         (once, self.count(call.method, code, began, traceparent))
     }
 
-    fn settle(
-        &self,
-        answer: Answer,
-        tell: bool,
-        reply: &mut [u8],
-        permit: Permit,
-    ) -> Result<(Code, Once), Error> {
+    /// Counts all bytes of a reply that has to wait for its client, also of a short one.
+    pub(crate) fn keep(&self, mut share: Share, bytes: usize) -> Share {
+        self.budget.count(&mut share, bytes);
+        share
+    }
+
+    /// Whether a client may have another reply while so many bytes of earlier ones wait for it: one client has a quarter of
+    /// what there is for all, or one reply.
+    fn has_room(&self, unread: usize) -> Result<(), Error> {
+        let most = self.config.max_buffered_bytes;
+        if unread == 0 || unread <= most / 4 && self.budget.held() <= most {
+            return Ok(());
+        }
+        let text =
+            format!("replies that are not read fill the {most} bytes that there are for them");
+        Err(Error::new(Kind::Overloaded, text))
+    }
+
+    fn settle(&self, answer: Answer, tell: bool, reply: &mut [u8]) -> Result<(Code, Once), Error> {
         let position = tell.then_some(answer.position);
         if let Some(verdict) = answer.verdict {
             let Verdict {
@@ -101,7 +119,7 @@ impl<M: Model> Core<M> {
         self.fits(reply.len() - frame::PREFIX)?;
         frame::fill_in(reply)?;
         let share = self.hold(reply.len())?;
-        Ok((Code::Ok, Once::Reply(position, (permit, share))))
+        Ok((Code::Ok, Once::Reply(position, share)))
     }
 
     fn count<'a>(

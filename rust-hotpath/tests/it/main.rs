@@ -19,6 +19,7 @@ mod edges;
 mod exchange;
 mod feed;
 mod front;
+mod front_bounds;
 mod front_lanes;
 mod gzip;
 mod harness;

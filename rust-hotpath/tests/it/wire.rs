@@ -121,6 +121,28 @@ pub fn window_update(stream: u32, by: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
 }
 
+/// Changes the window of every stream.
+pub fn initial_window(bytes: u32) -> Vec<u8> {
+    frame(
+        SETTINGS,
+        0,
+        0,
+        &[&[0, 4][..], &bytes.to_be_bytes()].concat(),
+    )
+}
+
+/// The headers of a call with a field of 4,000 bytes, which the client's table has from the first on, this often.
+pub fn bomb(stream: u32, first: bool, times: usize) -> Vec<u8> {
+    let plain = head(stream, "localhost", &[("host", "localhost")]);
+    let mut block = plain[9..].to_vec();
+    if first {
+        block.extend([0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
+        block.extend([b'y'; 4_000]);
+    }
+    block.resize(block.len() + times, 0xbe);
+    frame(HEADERS, END_HEADERS, stream, &block)
+}
+
 pub fn call(stream: u32) -> Vec<u8> {
     [head(stream, "localhost", &[]), message(stream, "a")].concat()
 }

@@ -44,6 +44,15 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
                 target.name, target.requests
             ));
         }
+        if let Some(past) = target
+            .handed_over
+            .filter(|past| past * 100 > target.requests)
+        {
+            notes.push(format!(
+                "{}: {past} of {} reads at {load} went through grpc-go, past the spliced front door.",
+                target.name, target.requests
+            ));
+        }
     }
     notes.extend(unbroken(report));
     let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);

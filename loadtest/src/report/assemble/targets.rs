@@ -49,7 +49,8 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         errors: requests.saturating_sub(ok),
         statuses,
         expired: sum(|measured| measured.observed.expired),
-        fallbacks: fallbacks(&windows),
+        fallbacks: counted(&windows, |window| window.fallbacks),
+        handed_over: counted(&windows, |window| window.handed_over),
         processes: processes(&windows, ok),
         methods: methods(&windows, &finished.methods),
         latency_curve: latency_curve(&latency),
@@ -104,10 +105,10 @@ fn cpu_us_per_request(windows: &[&Measured], ok: u64) -> Option<f64> {
         .flatten()
 }
 
-fn fallbacks(windows: &[&Measured]) -> Option<u64> {
+fn counted(windows: &[&Measured], figure: fn(&Window) -> Option<u64>) -> Option<u64> {
     let told = windows
         .iter()
-        .filter_map(|measured| measured.window.fallbacks);
+        .filter_map(|measured| figure(&measured.window));
     told.reduce(|one, other| one + other)
 }
 

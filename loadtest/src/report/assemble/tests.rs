@@ -74,6 +74,25 @@ fn what_go_answered_in_the_sidecars_place_is_told() {
 }
 
 #[test]
+fn what_went_past_the_spliced_door_is_told_if_it_is_much() {
+    let mut finished = fixture::run();
+    for (each, told) in [(0, false), (1, true)] {
+        for measured in &mut finished.windows {
+            measured.window.handed_over = Some(each);
+        }
+        let report = assemble(&finished);
+        assert_eq!(report.targets[1].handed_over, Some(2 * each));
+        let note = "b: 2 of 20 reads at equal load went through grpc-go";
+        assert_eq!(
+            report.notes.iter().any(|text| text.starts_with(note)),
+            told,
+            "{:?}",
+            report.notes
+        );
+    }
+}
+
+#[test]
 fn rates_have_the_bracket_of_the_search() {
     let report = assemble(&fixture::run());
     let rate = figure(&report, "b", "max_qps_within_slo").unwrap();

@@ -6,6 +6,9 @@ use crate::report::{input, model::Run};
 /// The name of the target whose windows ask the Go handler for no work.
 pub const IDLE: &str = "idle";
 
+/// The name of the answer through the spliced front door.
+pub(super) const SPLICED: &str = "spliced";
+
 /// The results of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -23,6 +26,8 @@ pub struct Finished {
     pub windows: Vec<Measured>,
     /// Requests that the Go handler answered in place of the sidecar.
     pub fallbacks: u64,
+    /// Requests that went through grpc-go though the spliced front door should have answered them.
+    pub handed_over: u64,
     /// Whether Ctrl-C ended the run early.
     pub interrupted: bool,
     /// The run is void if a larger share of its windows is.

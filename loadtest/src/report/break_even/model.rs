@@ -43,7 +43,7 @@ pub struct Report {
 /// A way to answer requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// `local`, `unary`, `batched` or `cgo`.
+    /// `local`, `unary`, `batched`, `spliced` (from 2026-11-27 on) or `cgo`.
     pub name: String,
     /// The answer in words.
     pub about: String,

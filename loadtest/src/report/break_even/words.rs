@@ -90,6 +90,14 @@ pub(crate) fn where_it_pays(report: &Report) -> Vec<String> {
         let rows: Vec<_> = rows.filter(|row| row.answer == answer.name).collect();
         let nothing = |row: &&BreakEven| row.handler_us.is_some_and(|from| from <= 0.0);
         if !rows.is_empty() && rows.iter().all(nothing) {
+            if let Some((own, local)) = cheaper(report, &answer.name) {
+                return Some(format!(
+                    "{} pays for any handler: a request without work costs {} with it, and {} if Go answers it behind grpc-go.",
+                    answer.name,
+                    duration_us(own),
+                    duration_us(local)
+                ));
+            }
             return Some(format!(
                 "{} pays for any handler: what it adds is not more than noise.",
                 answer.name
@@ -104,6 +112,14 @@ pub(crate) fn where_it_pays(report: &Report) -> Vec<String> {
         ))
     });
     sentences.collect()
+}
+
+/// Returns the CPU of a request without work, with this answer and with the baseline, if the answer was cheaper in every
+/// round.
+fn cheaper(report: &Report, answer: &str) -> Option<(f64, f64)> {
+    let least = report.points.first()?;
+    let own = figures(least, answer).filter(|found| found.overhead_high_us < 0.0)?;
+    Some((own.cpu_us, least.figures.first()?.cpu_us))
 }
 
 fn one(row: &BreakEven) -> Option<String> {
@@ -125,15 +141,25 @@ const SECOND_COPY: &str = "The handler's state is large, or its answers depend o
     sidecar keeps a second copy of the state in memory, fed from the first, and it can only answer what follows from it.";
 
 fn cheap(report: &Report) -> Option<String> {
-    let rows = report
-        .break_even
-        .iter()
-        .filter(|row| row.answer == "batched");
-    let least = rows.filter_map(|row| row.handler_us).reduce(f64::min)?;
+    let least = |answer: &str| {
+        let rows = report.break_even.iter().filter(|row| row.answer == answer);
+        rows.filter_map(|row| row.handler_us).reduce(f64::min)
+    };
+    let batched = duration_us(least("batched")?);
+    let Some(spliced) = least("spliced") else {
+        return Some(format!(
+            "The handler is cheap. Below {batched} of CPU no sidecar pays on this machine, even at full load and even if Rust is ten \
+             times as fast, because the hop costs more than there is to save."
+        ));
+    };
+    let from = match spliced {
+        any if any <= 0.0 => "for any handler".to_owned(),
+        some => format!("from {} on", duration_us(some)),
+    };
     Some(format!(
-        "The handler is cheap. Below {} of CPU no sidecar pays on this machine, even at full load and even if Rust is ten \
-         times as fast, because the hop costs more than there is to save.",
-        duration_us(least)
+        "The handler is cheap, and every call must go through grpc-go, because interceptors or stats handlers have to see it. Below \
+         {batched} of CPU no sidecar pays behind grpc-go on this machine, even at full load and even if Rust is ten times as fast, \
+         because the hop costs more than there is to save. Behind the spliced front door a sidecar pays {from}."
     ))
 }
 
@@ -143,14 +169,26 @@ fn pure(report: &Report) -> String {
         least.and_then(|point| figures(point, answer).map(|found| found.overhead_us))
     };
     let measured = cost("cgo").zip(cost("batched")).map(|(cgo, batched)| {
+        let spliced = cost("spliced").map(|spliced| match spliced {
+            less if less < 0.0 => {
+                format!("; the spliced front door takes {} off", duration_us(-less))
+            }
+            more => format!("; the spliced front door adds {}", duration_us(more)),
+        });
         format!(
-            " It adds {} to a request here, and the batched hop adds {}.",
+            " It adds {} to a request here, and the batched hop adds {}{}.",
             duration_us(cgo.max(0.0)),
-            duration_us(batched)
+            duration_us(batched),
+            spliced.unwrap_or_default()
         )
     });
+    // Behind the spliced front door a sidecar may cost less than a call of cgo, because grpc-go is left out.
+    let praise = match cost("spliced") {
+        None => "is cheaper",
+        Some(_) => "needs no second process",
+    };
     format!(
-        "The work is a function of its arguments and needs little state. Then Rust in the Go process, by cgo, is cheaper.{} \
+        "The work is a function of its arguments and needs little state. Then Rust in the Go process, by cgo, {praise}.{} \
          It has other costs. A crash of the Rust code crashes the service. A call keeps its thread until it returns, so long \
          calls make Go start more threads. Go's collector does not see the memory of the Rust code, and nothing limits it \
          separately. The Rust code has no profile, rollout or restart of its own, and no other handler to fall back to. Every \
@@ -163,11 +201,19 @@ fn few(report: &Report) -> Option<String> {
     let alone = figures(report.one_in_flight.as_ref()?, "batched")?;
     let local = figures(report.one_in_flight.as_ref()?, "local")?;
     let loaded = figures(report.points.first()?, "batched")?;
+    let spliced = figures(report.one_in_flight.as_ref()?, "spliced").map(|spliced| {
+        format!(
+            " Through the spliced front door a request then takes {} of CPU, where Go alone takes {}.",
+            duration_us(spliced.cpu_us),
+            duration_us(local.cpu_us)
+        )
+    });
     Some(format!(
         "Few requests are in flight at once, and CPU is short. With one request in flight the batched hop costs {} of CPU and \
-         adds {} of latency, because no other request shares its messages and wake-ups. At full load it costs {} of CPU.",
+         adds {} of latency, because no other request shares its messages and wake-ups. At full load it costs {} of CPU.{}",
         duration_us(alone.overhead_us),
         duration_us((alone.p50_us - local.p50_us).max(0.0)),
         duration_us(loaded.overhead_us),
+        spliced.unwrap_or_default(),
     ))
 }

@@ -36,11 +36,23 @@ pub(in crate::report) struct Axis {
 impl Axis {
     /// An axis from zero to a round number above `highest`.
     pub(in crate::report) fn linear(highest: f64, label: &str, words: fn(f64) -> String) -> Self {
+        Self::around_zero(0.0, highest, label, words)
+    }
+
+    /// An axis from zero, or a round number below `lowest` if that is below zero, to a round number above `highest`.
+    pub(in crate::report) fn around_zero(
+        lowest: f64,
+        highest: f64,
+        label: &str,
+        words: fn(f64) -> String,
+    ) -> Self {
         let highest = if highest > 0.0 { highest } else { 1.0 };
-        let step = round_step(highest / 5.0);
+        let lowest = lowest.min(0.0);
+        let step = round_step((highest - lowest) / 5.0);
         let steps = (highest / step - 1e-9).ceil();
+        let first = (lowest / step + 1e-9).floor();
         let mut ticks = Vec::new();
-        let mut at = 0.0;
+        let mut at = first;
         while at <= steps {
             ticks.push(Tick {
                 at: at * step,
@@ -50,7 +62,7 @@ impl Axis {
         }
         Self {
             scale: Scale::Linear,
-            low: 0.0,
+            low: first * step,
             high: steps * step,
             label: label.to_owned(),
             words,
@@ -165,6 +177,11 @@ impl Axis {
         ((place(value) - low) / (high - low)).clamp(0.0, 1.0)
     }
 
+    /// Whether this is the zero between values of both signs.
+    pub(in crate::report) fn is_zero_between(&self, at: f64) -> bool {
+        self.low < 0.0 && at.abs() < 1e-9
+    }
+
     /// Returns the ticks of a horizontal axis of this length. A label that would touch another is dropped, but its line
     /// stays. The label at `first` is always kept.
     pub(in crate::report) fn ticks_for(&self, length: f64, first: Option<f64>) -> Vec<Tick> {
@@ -269,6 +286,18 @@ mod tests {
                 .map(|tick| tick.at),
             Some(1.0)
         );
+    }
+
+    #[test]
+    fn an_axis_goes_below_zero_only_if_values_do() {
+        let axis = Axis::around_zero(-7.6, 33.0, "", count);
+        assert_eq!(labels(&axis.ticks), ["-10", "0", "10", "20", "30", "40"]);
+        assert_eq!(axis.place(-10.0), 0.0);
+        assert_eq!(axis.place(15.0), 0.5);
+        assert!(axis.is_zero_between(axis.ticks[1].at) && !axis.is_zero_between(10.0));
+        let positive = Axis::around_zero(3.0, 33.0, "", count);
+        assert_eq!(positive.ticks, Axis::linear(33.0, "", count).ticks);
+        assert!(!positive.is_zero_between(0.0));
     }
 
     #[test]

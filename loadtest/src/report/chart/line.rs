@@ -81,7 +81,9 @@ impl Chart {
     fn grid(&self, svg: &mut Svg) {
         for tick in &self.y.ticks {
             let y = self.y(tick.at);
-            let class = if tick.label.is_empty() {
+            let class = if self.y.is_zero_between(tick.at) {
+                "one"
+            } else if tick.label.is_empty() {
                 "grid minor"
             } else {
                 "grid"

@@ -1,7 +1,7 @@
 //! Marks of targets. Each has a colour and a shape, so that they can be told apart without the colour.
 
 /// The number of different marks. Further targets share the mark of an earlier one.
-const STYLES: usize = 6;
+const STYLES: usize = 7;
 
 /// How a point is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,17 @@ pub(in crate::report) fn mark(style: usize, kind: Kind, (x, y): (f64, f64), titl
             &[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)],
         ),
         (_, 4) => polygon(x, y, size * 1.15, &[(0.0, 1.0), (1.0, -0.8), (-1.0, -0.8)]),
-        _ => polygon(
+        (_, 5) => polygon(
             x,
             y,
             size,
             &[(-1.0, -0.6), (1.0, -0.6), (1.0, 0.6), (-1.0, 0.6)],
+        ),
+        _ => polygon(
+            x,
+            y,
+            size,
+            &[(-0.6, -1.0), (0.6, -1.0), (0.6, 1.0), (-0.6, 1.0)],
         ),
     };
     let kind = match kind {

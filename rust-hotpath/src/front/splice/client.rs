@@ -2,7 +2,8 @@
 
 use super::{
     super::frame::{self, Broken, Code, HEAD, Head, MOST, PAYLOAD, PREFACE, flag, kind, setting},
-    Call, Ended, Event, Gathered, OUR_PING, Opening, Partial, SHORT, Splice, broken,
+    ACKS, Call, DECODED_BYTES, Ended, Event, Gathered, OUR_PING, Opening, Partial, SHORT, Splice,
+    broken,
 };
 use crate::limits;
 use std::borrow::Cow;
@@ -11,8 +12,8 @@ use std::borrow::Cow;
 const FRAMES: u32 = 64;
 
 impl<K, L> Splice<K, L> {
-    /// Follows what the client says until a hot call is whole or a lane is asked for, or `bytes` end within a frame. Returns
-    /// how many bytes it has used.
+    /// Follows what the client says until a hot call is whole or a lane is asked for, or `bytes` end within a frame, or there
+    /// is enough to do with what was followed. Returns how many bytes it has used.
     ///
     /// # Errors
     /// The rule that the client broke.
@@ -21,6 +22,7 @@ impl<K, L> Splice<K, L> {
         bytes: &'a [u8],
     ) -> Result<(usize, Option<Event<'a>>), Broken> {
         let mut at = self.greet(bytes)?;
+        (self.decoded, self.unread) = (0, false);
         while let Some(head) = Head::parse(&bytes[at..]) {
             if head.length > PAYLOAD {
                 let rule = "a frame that is longer than allowed";
@@ -30,6 +32,10 @@ impl<K, L> Splice<K, L> {
             let Some(frame) = bytes.get(at..end) else {
                 break;
             };
+            if self.waits_for_hyper() || self.decoded >= DECODED_BYTES {
+                self.unread = true;
+                break;
+            }
             at = end;
             if let Some(event) = self.frame(head, frame)? {
                 return Ok((at, Some(event)));
@@ -84,19 +90,23 @@ impl<K, L> Splice<K, L> {
     fn data<'a>(&mut self, head: Head, frame: &'a [u8]) -> Result<Option<Event<'a>>, Broken> {
         let stream = head.stream;
         let ends = head.has(flag::END_STREAM);
-        let gathered = self.gathered.iter().rposition(|call| call.stream == stream);
-        if let Some(at) = gathered {
-            let call = &mut self.gathered[at];
+        if let Some(call) = self.gathered.get_mut(stream) {
             let payload = &frame[HEAD..];
             call.frames += 1;
             let length = call.body.len() + payload.len();
-            if length > SHORT || head.has(flag::PADDED) || call.frames > FRAMES {
+            let odd = length > SHORT || head.has(flag::PADDED) || call.frames > FRAMES;
+            // Hyper knows what to say to a length that is not true.
+            let untrue = |told: usize| length > told || ends && length < told;
+            if odd || call.fields.sum.length.is_some_and(untrue) {
                 self.pass_below(stream + 1);
-            } else if !ends {
-                call.body.extend_from_slice(payload);
-                return Ok(None);
+            } else if ends {
+                let call = self.take_gathered(stream);
+                return Ok(call.map(|call| Event::Call(call.whole(stream, payload))));
             } else {
-                return Ok(Some(Event::Call(self.whole(at, payload))));
+                call.body.extend_from_slice(payload);
+                self.gathered_bytes += payload.len();
+                self.bound_gathered();
+                return Ok(None);
             }
         }
         if let Some(at) = self.lane_on(stream) {
@@ -112,24 +122,6 @@ impl<K, L> Splice<K, L> {
         // Of a stream that is over: the client has not heard so yet.
         self.credit(head.length);
         Ok(None)
-    }
-
-    /// The gathered call at this index, of which this is the last piece.
-    fn whole<'a>(&mut self, at: usize, last: &'a [u8]) -> Call<'a> {
-        let mut call = self.gathered.remove(at);
-        let body = if call.body.is_empty() {
-            Cow::Borrowed(last)
-        } else {
-            call.body.extend_from_slice(last);
-            Cow::Owned(call.body)
-        };
-        Call {
-            stream: call.stream,
-            method: call.method,
-            fields: call.fields,
-            body,
-            opened: call.opened,
-        }
     }
 
     fn is_known(&self, stream: u32) -> Result<(), Broken> {
@@ -194,6 +186,7 @@ impl<K, L> Splice<K, L> {
         block: &[u8],
     ) -> Result<Option<Event<'static>>, Broken> {
         let fields = self.decoder.decode(block)?;
+        self.decoded += fields.sum.bytes;
         if stream > self.last {
             self.last = stream;
             if self.streams() >= usize::try_from(limits::STREAMS).unwrap_or(usize::MAX) {
@@ -202,18 +195,12 @@ impl<K, L> Splice<K, L> {
             }
             let most = usize::try_from(self.rules.header_bytes).unwrap_or(usize::MAX);
             let method = fields.sum.hot(most).filter(|_| !ends && !self.draining);
-            if method.is_some() && method == self.rules.lane {
+            let is_lane = method.is_some() && method == self.rules.lane;
+            if is_lane && fields.sum.length.is_none() {
                 return Ok(Some(Event::Lane(Opening::new(stream, fields))));
             }
-            if let Some(method) = method {
-                self.gathered.push(Gathered {
-                    stream,
-                    method,
-                    fields,
-                    body: Vec::new(),
-                    opened: 0,
-                    frames: 0,
-                });
+            if let Some(method) = method.filter(|_| !is_lane) {
+                self.gather(stream, method, fields);
                 return Ok(None);
             }
             self.pass_below(stream);
@@ -222,7 +209,7 @@ impl<K, L> Splice<K, L> {
             self.decoder.recycle(fields.block);
             self.lane_trailers(at, ends)?;
             return Ok(None);
-        } else if self.gathered.iter().any(|call| call.stream == stream) {
+        } else if self.gathered.contains(stream) {
             self.pass_below(stream + 1);
         } else if !self.passed.contains_key(&stream) {
             // Trailers of a stream that is over: the client has not heard so yet.
@@ -243,19 +230,12 @@ impl<K, L> Splice<K, L> {
         self.of_length(head, 4)?;
         self.is_known(head.stream)?;
         self.resets += 1;
-        let gathered = self
-            .gathered
-            .iter()
-            .position(|call| call.stream == head.stream);
-        if let Some(at) = gathered {
-            let call = self.gathered.remove(at);
+        if let Some(call) = self.take_gathered(head.stream) {
             self.credit(call.body.len());
             self.decoder.recycle(call.fields.block);
             return Ok(());
         }
-        if self.windows.len() > 0 {
-            self.windows.drop_stream(head.stream);
-        }
+        self.windows.drop_stream(head.stream);
         self.drop_lane(head.stream);
         if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
@@ -274,11 +254,7 @@ impl<K, L> Splice<K, L> {
             return self.windows.open(bytes);
         }
         self.is_known(head.stream)?;
-        let gathered = self
-            .gathered
-            .iter_mut()
-            .find(|call| call.stream == head.stream);
-        if let Some(call) = gathered {
+        if let Some(call) = self.gathered.get_mut(head.stream) {
             let (opened, overflown) = call.opened.overflowing_add(bytes);
             call.opened = opened;
             let whole = u64::from(opened) + u64::from(self.windows.initial());
@@ -343,6 +319,10 @@ impl<K, L> Splice<K, L> {
                 _ => {}
             }
         }
+        if self.inner.as_ref().is_some_and(|inner| inner.acks > ACKS) {
+            let rule = "windows that are changed all the time";
+            return Err(Broken::new(Code::EnhanceYourCalm, rule));
+        }
         if self.inner.is_some() && !passed.is_empty() {
             // Hyper acknowledges them, once it keeps to them.
             frame::settings(&mut self.to_hyper, &passed);
@@ -363,6 +343,25 @@ impl<K, L> Splice<K, L> {
             self.to_hyper.extend_from_slice(frame);
         }
         Ok(())
+    }
+}
+
+impl Gathered {
+    /// The call, of whose message this is the last piece.
+    fn whole(mut self, stream: u32, last: &[u8]) -> Call<'_> {
+        let body = if self.body.is_empty() {
+            Cow::Borrowed(last)
+        } else {
+            self.body.extend_from_slice(last);
+            Cow::Owned(self.body)
+        };
+        Call {
+            stream,
+            method: self.method,
+            fields: self.fields,
+            body,
+            opened: self.opened,
+        }
     }
 }
 

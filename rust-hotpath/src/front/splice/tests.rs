@@ -5,6 +5,7 @@
     clippy::cast_sign_loss
 )]
 
+mod bounds;
 mod conversations;
 mod lanes;
 mod model;

@@ -24,7 +24,9 @@ const maxHeapMiB = 1024
 
 // config is the parsed and checked command line.
 type config struct {
-	answer, listen, admin, readyFile, sidecarBin, socket string
+	answer, listen, admin, readyFile, sidecarBin, socket, through string
+	// frontDoor is the parsed through.
+	frontDoor shim.FrontDoor
 
 	// streamWorkers is how many goroutines wait for calls. 0 starts a new goroutine for each call.
 	streamWorkers uint
@@ -42,10 +44,16 @@ func parse(args []string) (config, error) {
 	f.StringVar(&c.readyFile, "ready-file", "", "written once it serves: JSON of pid, listen and admin")
 	f.StringVar(&c.sidecarBin, "sidecar-bin", "target/release/burn-sidecar", "the program to supervise, for unary and batched")
 	f.StringVar(&c.socket, "sidecar-socket", "", "its Unix socket; a private one without it")
+	f.StringVar(&c.through, "front-door", shim.Stock.String(),
+		"who reads requests from callers, for batched: stock (grpc-go), or spliced (the shim, below grpc-go)")
 	f.UintVar(&c.streamWorkers, "stream-workers", 512, fmt.Sprintf("goroutines kept to run calls on, 0 to %d; 0 starts a new one for each call", maxStreamWorkers))
 	f.UintVar(&c.heapMiB, "heap-mib", 64, fmt.Sprintf("live heap in MiB, as a service has that keeps something; 0 to %d", maxHeapMiB))
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends")
-	switch err := f.Parse(args); {
+	err := f.Parse(args)
+	if err == nil {
+		c.frontDoor, err = c.door()
+	}
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return c, err
 	case err != nil:
@@ -67,6 +75,19 @@ func (c config) run() shim.Run {
 		return shim.Off
 	}
 	return shim.Supervise
+}
+
+// door parses --front-door. A door without a sidecar would leave every request to grpc-go, and so would one with the
+// unary hop: it forwards by the exchange only.
+func (c config) door() (shim.FrontDoor, error) {
+	door, err := shim.ParseFrontDoor(c.through)
+	switch {
+	case err != nil:
+		return door, fmt.Errorf("--front-door %q: %w", c.through, err)
+	case door == shim.Spliced && c.answer != experiment.Batched.String():
+		return door, fmt.Errorf("--front-door %s: does nothing without --answer %s", door, experiment.Batched)
+	}
+	return door, nil
 }
 
 // hop returns the hop to the sidecar. If no sidecar answers it returns Batched, and nothing uses that.

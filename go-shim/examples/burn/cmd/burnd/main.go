@@ -92,6 +92,7 @@ func serve(ctx context.Context, c config, handler burnv1.BurnServiceServer, log 
 		Run: c.run(), Methods: hotMethods, Socket: c.socket, Supervisor: shim.Supervisor{Bin: c.sidecarBin},
 		// The timeout is long because a request that falls back to the local handler does not measure the sidecar.
 		HopTimeout: time.Second, Logger: log, Metrics: shimprom.New(registry),
+		FrontDoor:  c.frontDoor,
 		Experiment: experiment.Config{Hop: c.hop()},
 		// The position tells a test who answered.
 		CallerPositions: true,

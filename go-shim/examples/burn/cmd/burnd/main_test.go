@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +49,13 @@ func sidecarBin(t *testing.T) string {
 // start runs burnd until the test ends.
 func start(t *testing.T, args ...string) burnv1.BurnServiceClient {
 	t.Helper()
+	client, _ := startWithAdmin(t, args...)
+	return client
+}
+
+// startWithAdmin also returns the address of its metrics.
+func startWithAdmin(t *testing.T, args ...string) (client burnv1.BurnServiceClient, admin string) {
+	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready")
 	args = append(args, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ready-file", ready, "--stream-workers", "4")
 	ctx, stop := context.WithCancel(t.Context())
@@ -58,15 +67,18 @@ func start(t *testing.T, args ...string) burnv1.BurnServiceClient {
 			t.Error(err)
 		}
 	})
-	conn, err := grpc.NewClient(address(t, ready, ended), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	at := addresses(t, ready, ended)
+	conn, err := grpc.NewClient(at.Listen, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return burnv1.NewBurnServiceClient(conn)
+	return burnv1.NewBurnServiceClient(conn), at.Admin
 }
 
-func address(t *testing.T, ready string, ended chan error) string {
+type told struct{ Listen, Admin string }
+
+func addresses(t *testing.T, ready string, ended chan error) (at told) {
 	t.Helper()
 	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		select {
@@ -79,14 +91,13 @@ func address(t *testing.T, ready string, ended chan error) string {
 		if err != nil {
 			continue
 		}
-		var told struct{ Listen string }
-		if err := json.Unmarshal(content, &told); err != nil || told.Listen == "" {
+		if err := json.Unmarshal(content, &at); err != nil || at.Listen == "" || at.Admin == "" {
 			t.Fatalf("ready file %q: %v", content, err)
 		}
-		return told.Listen
+		return at
 	}
 	t.Fatal("burnd wrote no ready file")
-	return ""
+	return at
 }
 
 // ask sends a request. It also returns whether the sidecar answered: only the sidecar's answers name a position.
@@ -131,6 +142,39 @@ func TestTheSidecarAnswersTheSame(t *testing.T) {
 	}
 }
 
+func TestTheSplicedDoorAnswersTheSame(t *testing.T) {
+	client, admin := startWithAdmin(t, "--answer", "batched", "--front-door", "spliced", "--sidecar-bin", sidecarBin(t))
+	check(t, client, true)
+	// The first request went through grpc-go, which shows the door what the server has.
+	for deadline := time.Now().Add(testTimeout); answeredByDoor(t, admin) == "0"; {
+		check(t, client, true)
+		if time.Now().After(deadline) {
+			t.Fatal("the door answered nothing")
+		}
+	}
+}
+
+// answeredByDoor returns how many requests the door has answered, in the words of the metrics.
+func answeredByDoor(t *testing.T, admin string) string {
+	t.Helper()
+	const name = "\nhotpath_shim_spliced_answered_total "
+	response, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(page), name)
+	number, _, _ := strings.Cut(after, "\n")
+	if !found {
+		t.Fatalf("no %q in\n%s", name, page)
+	}
+	return number
+}
+
 func TestTheLifelineEndsIt(t *testing.T) {
 	args := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--lifeline"}
 	if err := run(t.Context(), args, strings.NewReader(""), slog.New(slog.DiscardHandler)); err != nil {
@@ -141,6 +185,8 @@ func TestTheLifelineEndsIt(t *testing.T) {
 func TestMistakesAreNamed(t *testing.T) {
 	for line, want := range map[string]string{
 		"--answer else":            "must be one of local, unary, batched, cgo",
+		"--front-door barn":        `--front-door "barn": must be stock or spliced`,
+		"--front-door spliced":     "--front-door spliced: does nothing without --answer batched",
 		"now":                      `unexpected argument "now"`,
 		"--stream-workers 1000000": "must be at most 65536",
 		"--heap-mib 1025":          "must be at most 1024",

@@ -25,6 +25,6 @@ func configure(args []string, env func(string) string, output io.Writer) (config
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
-	c.traffic = flags.Seconds(env, command.Seconds{Variable: "DEMO_SECONDS", Default: 35, Min: 5, Max: 3600})
+	c.traffic = flags.Seconds(env, command.Seconds{Variable: "DEMO_SECONDS", Default: 35, Min: 6, Max: 3600})
 	return c, flags.Err()
 }

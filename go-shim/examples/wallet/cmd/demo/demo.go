@@ -28,8 +28,11 @@ type demo struct {
 	traffic traffic
 	poster  poster.Poster
 	found   ask.Differences
-	results results
+	// results are those behind the front door that serves. all has those behind every door so far.
+	results *results
+	all     []*results
 	ledger  ledgerFacts
+	took    time.Duration
 }
 
 // The waits reach these limits only if something is broken.
@@ -50,7 +53,7 @@ var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the 
 
 func newDemo(c config, say *console.Console) *demo {
 	return &demo{
-		config: c, say: say, plan: planFor(c.traffic),
+		config: c, say: say, plan: planFor(c.traffic / time.Duration(len(rig.Doors()))),
 		found: ask.Differences{Dir: c.Path("differences")},
 	}
 }
@@ -66,13 +69,33 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	defer d.stop()
-	if err := d.serve(ctx); err != nil {
+	for _, door := range rig.Doors() {
+		if err := d.behind(ctx, door); err != nil {
+			return nil, err
+		}
+		d.stop()
+	}
+	// Commands that the user tries by hand afterwards start in the same mode as the traffic.
+	if err := rig.WriteModes(d.config.Path("modes.toml"), rig.SidecarMode); err != nil {
 		return nil, err
 	}
-	if err := d.survey(ctx); err != nil {
-		return nil, err
+	d.took = time.Since(start)
+	return d.finish()
+}
+
+// behind carries out the part that is the same behind each front door.
+func (d *demo) behind(ctx context.Context, door rig.Door) error {
+	d.say.Line("\nbehind the %s front door", door)
+	d.results = newResults(door)
+	d.all = append(d.all, d.results)
+	if err := d.serve(ctx, door); err != nil {
+		return err
+	}
+	if err := d.connect(ctx); err != nil {
+		return err
 	}
 	stopPosting, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var posting sync.WaitGroup
 	posting.Go(func() { d.poster.Run(stopPosting) })
 	trafficStart := time.Now()
@@ -81,17 +104,9 @@ func (d *demo) run(ctx context.Context) (*report, error) {
 	cancel()
 	posting.Wait()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := d.account(ctx); err != nil {
-		return nil, err
-	}
-	// Commands that the user tries by hand afterwards start in the same mode as the traffic.
-	if err := rig.WriteModes(d.config.Path("modes.toml"), rig.SidecarMode); err != nil {
-		return nil, err
-	}
-	d.results.took = time.Since(start)
-	return d.finish()
+	return d.account(ctx)
 }
 
 func (d *demo) generate(ctx context.Context) error {
@@ -113,7 +128,7 @@ func (d *demo) generate(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) serve(ctx context.Context) error {
+func (d *demo) serve(ctx context.Context, door rig.Door) error {
 	modes := d.config.Path("modes.toml")
 	if err := rig.WriteModes(modes, rig.SidecarMode); err != nil {
 		return err
@@ -123,7 +138,7 @@ func (d *demo) serve(ctx context.Context) error {
 	var err error
 	d.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: d.config.Walletd, Dir: d.config.Out, DB: d.config.Path(command.LedgerFile), Sidecar: rig.Supervise,
-		SidecarBin: d.config.Hotpathd, Socket: d.config.Path("hotpathd.sock"), Modes: modes, StartWithin: startWithin,
+		SidecarBin: d.config.Hotpathd, Socket: d.config.Path("hotpathd.sock"), Modes: modes, Door: door, StartWithin: startWithin,
 	})
 	if err != nil {
 		return err
@@ -144,13 +159,13 @@ func (d *demo) serve(ctx context.Context) error {
 	if !loaded.Ready && loaded.Restarts >= endsTooOften {
 		return d.walletd.Explain(errSidecarEnds)
 	}
-	d.ledger.LoadSeconds = seconds(time.Since(start))
-	d.say.Step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.ledger.LoadSeconds)
+	d.results.loadSeconds = seconds(time.Since(start))
+	d.say.Step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.results.loadSeconds)
 	return ctx.Err()
 }
 
-// survey finds out which accounts are busy, and prepares the traffic and the poster.
-func (d *demo) survey(ctx context.Context) error {
+// connect opens the connections for questions and posts. At the first time it also finds out which accounts are busy.
+func (d *demo) connect(ctx context.Context) error {
 	for range connections {
 		conn, err := ask.Dial(d.walletd.GRPC)
 		if err != nil {
@@ -158,22 +173,32 @@ func (d *demo) survey(ctx context.Context) error {
 		}
 		d.traffic.conns = append(d.traffic.conns, conn)
 	}
-	wallet := walletv1.NewWalletServiceClient(d.traffic.conns[0])
+	d.poster.Wallet = walletv1.NewWalletServiceClient(d.traffic.conns[0])
+	if d.traffic.mix == nil {
+		if err := d.survey(ctx); err != nil {
+			return err
+		}
+	}
+	d.say.Step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
+	return nil
+}
+
+// survey finds out which accounts are busy, and prepares the traffic and the poster.
+func (d *demo) survey(ctx context.Context) error {
 	shim, err := d.walletd.Shim(ctx)
 	if err != nil {
 		return err
 	}
 	random := rand.New(rand.NewPCG(d.config.Seed, 0))
-	d.traffic.mix, err = mix.Survey(ctx, wallet, shim.Head, surveyed, random)
+	d.traffic.mix, err = mix.Survey(ctx, d.poster.Wallet, shim.Head, surveyed, random)
 	if err != nil {
 		return err
 	}
 	d.traffic.seed = d.config.Seed
 	makes := &poster.Transactions{Mix: d.traffic.mix, Random: random, NowUs: d.traffic.mix.LastUs()}
-	d.poster.Wallet, d.poster.Next = wallet, makes.Next
+	d.poster.Next = makes.Next
 	d.poster.Timeout = postTimeout
 	d.poster.Every = time.Second / time.Duration(d.config.postRate)
-	d.say.Step("posting %d transactions a second from now on; asking over %d connections", d.config.postRate, connections)
 	return nil
 }
 
@@ -183,7 +208,7 @@ func (d *demo) account(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.results.served, d.results.fallbacks = shim.Served, shim.Reasons
+	d.results.served, d.results.fallbacks, d.results.below = shim.Served, shim.Reasons, shim.Below
 	for i, pid := range []int{d.walletd.Pid(), d.walletd.SidecarPid()} {
 		account, err := proc.AccountOf(pid)
 		if err != nil {
@@ -198,8 +223,10 @@ func (d *demo) stop() {
 	for _, conn := range d.traffic.conns {
 		_ = conn.Close()
 	}
+	d.traffic.conns = nil
 	if d.walletd != nil {
 		d.walletd.Stop(stopGrace)
+		d.walletd = nil
 	}
 }
 

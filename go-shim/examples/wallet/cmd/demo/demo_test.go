@@ -27,7 +27,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--accounts: must be at least 1",
-		`unexpected argument "x"`, "DEMO_SECONDS=soon: must be a whole number from 5 to 3600"} {
+		`unexpected argument "x"`, "DEMO_SECONDS=soon: must be a whole number from 6 to 3600"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}
@@ -51,7 +51,7 @@ func TestTheEnvironmentShortensTheTraffic(t *testing.T) {
 }
 
 func TestThePlanFillsTheTimeAndNoMore(t *testing.T) {
-	for _, traffic := range []time.Duration{5, 8, 20, 35, 60, 300} {
+	for _, traffic := range []time.Duration{3, 5, 8, 17, 20, 35, 60, 300} {
 		traffic *= time.Second
 		p := planFor(traffic)
 		took := 2*p.baseline + p.longest() + time.Duration(p.kills)*traffic/5
@@ -135,13 +135,17 @@ func TestComparesSeeEveryMethodEarly(t *testing.T) {
 // good returns a report that passes.
 func good() *report {
 	r := &report{
-		AnswersCompared: 50, SidecarShare: 1, LegacyShare: 1, ServedBySidecar: 1, SidecarKills: 1,
-		Kills: []kill{{ComparedAfter: 1, Asked: 1234, CaughtUpMs: 2345, Reloaded: 520_000}},
+		AnswersCompared: 50, ServedBySidecar: 1, SidecarKills: 1,
+		Kills: []kill{{Door: rig.Stock, ComparedAfter: 1, Asked: 1234, CaughtUpMs: 2345, Reloaded: 520_000}},
+		Doors: []doorRow{
+			{Door: rig.Stock, SidecarShare: 1, LegacyShare: 1, ServedBySidecar: 4, Kills: 1, WalletdRSS: 350e6},
+			{Door: rig.Spliced, SidecarShare: 1, LegacyShare: 1, ServedBySidecar: 4, Kills: 1, BelowGRPC: 3},
+		},
 	}
 	for m := range methods {
 		r.Methods = append(r.Methods, methodRow{
 			Method: ask.Name(m), Asked: 12_345 * (m + 1), Equal: 10, Legacy: sideFigure{9, 56.78, 1234.4, 300},
-			Sidecar: sideFigure{9, 31.26, 99, 60},
+			Sidecar: sideFigure{9, 31.26, 99, 60}, Spliced: sideFigure{9, 11.26, 99, 30},
 		})
 	}
 	return r
@@ -152,15 +156,18 @@ func TestTheVerdictNamesEachProblem(t *testing.T) {
 		t.Fatalf("a good run: %v", problems)
 	}
 	for want, spoil := range map[string]func(*report){
-		"differ":                          func(r *report) { r.AnswersDifferent = 1 },
-		"requests failed":                 func(r *report) { r.RequestsFailed = 1 },
-		"nothing was compared":            func(r *report) { r.AnswersCompared = 0 },
-		"no answer of GetTimeSeries":      func(r *report) { r.Methods[4].Equal = 0 },
-		"never served":                    func(r *report) { r.ServedBySidecar = 0 },
-		"the sidecar answered only":       func(r *report) { r.SidecarShare = 0.98 },
-		"Go answered only":                func(r *report) { r.LegacyShare = 0.5 },
-		"never killed":                    func(r *report) { r.SidecarKills = 0 },
-		"nothing was compared after kill": func(r *report) { r.Kills[0].ComparedAfter = 0 },
+		"differ":                     func(r *report) { r.AnswersDifferent = 1 },
+		"requests failed":            func(r *report) { r.RequestsFailed = 1 },
+		"nothing was compared":       func(r *report) { r.AnswersCompared = 0 },
+		"no answer of GetTimeSeries": func(r *report) { r.Methods[4].Equal = 0 },
+		"stock front door the sidecar never served":       func(r *report) { r.Doors[0].ServedBySidecar = 0 },
+		"spliced front door the sidecar answered only":    func(r *report) { r.Doors[1].SidecarShare = 0.98 },
+		"stock front door Go answered only":               func(r *report) { r.Doors[0].LegacyShare = 0.5 },
+		"spliced front door the sidecar was never killed": func(r *report) { r.Doors[1].Kills = 0 },
+		"stock front door 1 requests were answered below": func(r *report) { r.Doors[0].BelowGRPC = 1 },
+		"spliced front door 0 requests were answered":     func(r *report) { r.Doors[1].BelowGRPC = 0 },
+		"only 1 front doors were tried":                   func(r *report) { r.Doors = r.Doors[:1] },
+		"nothing was compared after kill":                 func(r *report) { r.Kills[0].ComparedAfter = 0 },
 	} {
 		r := good()
 		spoil(r)
@@ -182,16 +189,58 @@ func TestTheTableIsAligned(t *testing.T) {
 			t.Errorf("%d wide, not %d: %s", len([]rune(line)), width, line)
 		}
 	}
-	for _, want := range []string{"p99 µs", "1,234", "31.3", "5.0x", "185,175"} {
+	for _, want := range []string{"p50 µs", "56.8", "31.3", "11.3", "5.0x", "10.0x", "185,175"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is missing in\n%s", want, table)
 		}
 	}
 }
 
+func TestTheSummaryTellsBothDoorsApart(t *testing.T) {
+	text := good().summary()
+	for _, want := range []string{"stock front door: the sidecar answered 100.00%", "4 answers by the sidecar in all, 0 by Go; 3 never reached grpc-go",
+		"kill 1 (stock): 0 failed", "memory behind the stock front door: walletd 350 MB"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "more CPU than it saves") || strings.Contains(text, "%!") {
+		t.Errorf("%s", text)
+	}
+	r := good()
+	r.Methods[1].Sidecar.CPUUs = 1000
+	if text := r.summary(); !strings.Contains(text, "behind the stock front door costs more CPU than it saves: BatchGetBalances.\n") ||
+		strings.Contains(text, "behind the spliced front door costs") {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestBothDoorsAddUp(t *testing.T) {
+	d := &demo{config: config{Ledger: command.Ledger{Out: "o"}}}
+	for i, door := range rig.Doors() {
+		res := newResults(door)
+		res.tally.equal[0], res.tally.different[1], res.sameSide, res.disturbed = 10*(i+1), i, 1, 2
+		res.served = map[rig.Mode]uint64{rig.SidecarMode: uint64(7 + i), rig.Legacy: 5}
+		res.kills, res.trafficTook = []kill{{Door: door}}, time.Second
+		res.latency[rig.SidecarMode].latency[0] = []time.Duration{time.Duration(i+1) * time.Microsecond}
+		d.all = append(d.all, res)
+	}
+	r := d.report()
+	if r.AnswersCompared != 29 || r.AnswersDifferent != 1 || r.ComparedWithItself != 2 || r.StretchesRepeated != 4 ||
+		r.ServedBySidecar != 15 || r.ServedByLegacy != 10 || r.SidecarKills != 2 || r.TrafficSeconds != 2 {
+		t.Errorf("%+v", r)
+	}
+	if m := r.Methods[0]; m.Equal != 30 || m.Sidecar.P50Us != 1 || m.Spliced.P50Us != 2 || m.Legacy.Measured != 0 {
+		t.Errorf("%+v", m)
+	}
+	if r.Doors[0].Door != rig.Stock || r.Doors[1].ServedBySidecar != 8 || r.Kills[1].Door != rig.Spliced {
+		t.Errorf("%+v, %+v", r.Doors, r.Kills)
+	}
+}
+
 func TestTheReportHasTheNamesThatOthersRead(t *testing.T) {
 	r := (&demo{
-		results: newResults(), config: config{Ledger: command.Ledger{Out: "o"}}, traffic: traffic{mix: mix.New([]mix.Place{{}}, []int64{0})},
+		all: []*results{newResults(rig.Stock)}, config: config{Ledger: command.Ledger{Out: "o"}}, traffic: traffic{mix: mix.New([]mix.Place{{}}, []int64{0})},
 	}).report()
 	if r.Passed {
 		t.Error("a run without anything passed")

@@ -14,7 +14,8 @@ import (
 
 // kill reports the effects of one SIGKILL to the sidecar under load.
 type kill struct {
-	Pid int `json:"pid"`
+	Door rig.Door `json:"front_door"`
+	Pid  int      `json:"pid"`
 	// These times start at the signal. StartedAgainMs ends when there is a new process, CaughtUpMs when it is ready and
 	// has every transaction from before the kill, and ServingMs at its first answers.
 	StartedAgainMs int64 `json:"started_again_ms"`
@@ -35,12 +36,12 @@ type kill struct {
 var errNoSidecarToKill = errors.New("no sidecar process under walletd: nothing to kill")
 
 // kill ends the sidecar with SIGKILL while questions are asked, waits until it is back, and compares again.
-func (d *demo) kill(ctx context.Context, n int) error {
+func (d *demo) kill(ctx context.Context) error {
 	start := time.Now()
 	if err := d.walletd.Switch(rig.SidecarMode, modeWithin); err != nil {
 		return err
 	}
-	k := kill{Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.Count() + d.poster.Failed.Count()}
+	k := kill{Door: d.results.door, Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.Count() + d.poster.Failed.Count()}
 	if k.Pid == 0 {
 		return errNoSidecarToKill
 	}
@@ -74,8 +75,16 @@ func (d *demo) kill(ctx context.Context, n int) error {
 	k.Failed = d.traffic.failed.Count() + d.poster.Failed.Count() - k.failedBeforeStart
 	k.took = time.Since(start)
 	d.results.kills = append(d.results.kills, k)
-	d.say.Step("%s", k.text(n))
+	d.say.Step("%s", k.text(len(d.kills())))
 	return ctx.Err()
+}
+
+// kills returns the kills so far, behind all front doors.
+func (d *demo) kills() (all []kill) {
+	for _, res := range d.all {
+		all = append(all, res.kills...)
+	}
+	return all
 }
 
 // killAndWatch kills the sidecar and waits until a new one answers. It measures the times by the processes and by the
@@ -129,7 +138,7 @@ func (d *demo) afterwards(ctx context.Context, k *kill) error {
 func (k kill) text(n int) string {
 	return fmt.Sprintf("kill %d: SIGKILL under load; %s questions asked meanwhile, %d failed, Go answered %s of them;\n"+
 		"           new process after %s, caught up after %s, answering again after %s; %s answers compared, %d differ",
-		n+1, console.Count(k.Asked), k.Failed, console.Count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),
+		n, console.Count(k.Asked), k.Failed, console.Count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),
 		milliseconds(k.ServingMs), console.Count(k.ComparedAfter), k.DifferentAfter)
 }
 

@@ -1,8 +1,10 @@
 // Demo shows all of hotpath on a generated ledger. It serves the ledger with walletd and its sidecar, asks both the
 // same questions, compares the answers byte for byte, kills the sidecar under load, and reports. Transactions are
-// posted all the time. The steps are:
+// posted all the time. It does so twice, first behind walletd's stock front door, then behind the spliced one. The steps
+// are:
 //
-//	generate ──> serve ──> survey ──> baselines ──> rounds of 4 windows ──> kills ──> report
+//	             ┌────────────── behind each front door ──────────────┐
+//	generate ──> serve ──> baselines ──> rounds of 4 windows ──> kills ──> report
 //
 // In a window one side (Go, called legacy, or the sidecar) answers a mix of questions, and then each method alone. When
 // the side changes, the new side is asked again what the other one answered.

@@ -19,7 +19,8 @@ func (d *demo) nextSteps() string {
 	return fmt.Sprintf(`Try it by hand
   serve this ledger again (Ctrl-C stops both):
     HOTPATHD_ADMIN=127.0.0.1:7452 %s serve --db %s --listen 127.0.0.1:7450 --admin 127.0.0.1:7451 \
-      --sidecar supervise --sidecar-bin %s --sidecar-socket %s --modes %s
+      --sidecar supervise --sidecar-bin %s --sidecar-socket %s --modes %s \
+      --front-door spliced
   ask the busiest account (reflection is on, so that no .proto is needed):
     alias grpcurl='go run github.com/fullstorydev/grpcurl/cmd/grpcurl@latest -plaintext'
     grpcurl 127.0.0.1:7450 list %s

@@ -2,8 +2,10 @@ package main
 
 import "time"
 
-// plan divides the time for traffic.
+// plan divides the time for traffic behind one front door.
 type plan struct {
+	// lasts is all of the time.
+	lasts time.Duration
 	// baseline is how long transactions are posted without questions, once in each mode.
 	baseline time.Duration
 	// rounds is the number of rounds. A round has four windows: sidecar, legacy, legacy, sidecar.
@@ -26,7 +28,7 @@ const windows = 4
 
 // planFor gives each kill a fifth of the time and the windows the rest. There is a second kill from 25 s on.
 func planFor(traffic time.Duration) plan {
-	p := plan{rounds: 1, kills: 1, keep: 3000}
+	p := plan{lasts: traffic, rounds: 1, kills: 1, keep: 3000}
 	if traffic >= 25*time.Second {
 		p.kills, p.rounds = 2, 2
 	}

@@ -11,8 +11,9 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// results holds what the stages measured and counted.
+// results holds what the stages measured and counted behind one front door.
 type results struct {
+	door     rig.Door
 	tally    tally
 	latency  map[rig.Mode]*trafficResult
 	pure     map[rig.Mode]*[methods]spent
@@ -27,14 +28,16 @@ type results struct {
 	kills       []kill
 	served      map[rig.Mode]uint64
 	fallbacks   map[string]uint64
+	below       rig.Below
 	rss         [2]int64
 	trafficTook time.Duration
-	took        time.Duration
+	// loadSeconds is the time from the start of walletd until the sidecar served the whole ledger.
+	loadSeconds float64
 }
 
-func newResults() results {
-	r := results{
-		latency: make(map[rig.Mode]*trafficResult), pure: make(map[rig.Mode]*[methods]spent),
+func newResults(door rig.Door) *results {
+	r := &results{
+		door: door, latency: make(map[rig.Mode]*trafficResult), pure: make(map[rig.Mode]*[methods]spent),
 		baseline: make(map[rig.Mode]*spent), meant: make(map[rig.Mode]uint64), kept: make(map[rig.Mode]uint64),
 	}
 	for _, side := range sides {
@@ -45,7 +48,6 @@ func newResults() results {
 
 // ask runs the part with traffic: baselines, rounds of windows, kills.
 func (d *demo) ask(ctx context.Context) error {
-	d.results = newResults()
 	start := time.Now()
 	if err := d.baselines(ctx); err != nil {
 		return err
@@ -57,10 +59,10 @@ func (d *demo) ask(ctx context.Context) error {
 	}
 	for n := range d.plan.kills {
 		// A further kill takes about as long as the one before.
-		if n > 0 && time.Since(start)+d.results.kills[n-1].took > d.config.traffic {
+		if n > 0 && time.Since(start)+d.results.kills[n-1].took > d.plan.lasts {
 			break
 		}
-		if err := d.kill(ctx, n); err != nil {
+		if err := d.kill(ctx); err != nil {
 			return err
 		}
 	}

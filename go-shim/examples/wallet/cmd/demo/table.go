@@ -12,20 +12,21 @@ import (
 // table returns the figures of all methods as a table in text.
 func (r *report) table() string {
 	rows := [][]string{
-		{"", "", "", "", "p50 µs", "p50 µs", "p99 µs", "p99 µs", "CPU µs", "CPU µs", "CPU"},
-		{"method", "asked", "equal", "different", "Go", "sidecar", "Go", "sidecar", "Go", "sidecar", "Go/sidecar"},
+		{"", "", "", "", "p50 µs", "p50 µs", "p50 µs", "CPU µs", "CPU µs", "CPU µs", "CPU", "CPU"},
+		{"method", "asked", "equal", "different", "Go", "sidecar", "spliced", "Go", "sidecar", "spliced", "Go/sidecar", "Go/spliced"},
 	}
 	var asked, equal, different int
 	for _, m := range r.Methods {
 		asked, equal, different = asked+m.Asked, equal+m.Equal, different+m.Different
 		rows = append(rows, []string{
 			m.Method, console.Count(m.Asked), console.Count(m.Equal), console.Count(m.Different),
-			figure(m.Legacy.P50Us), figure(m.Sidecar.P50Us), figure(m.Legacy.P99Us), figure(m.Sidecar.P99Us),
-			figure(m.Legacy.CPUUs), figure(m.Sidecar.CPUUs), ratio(m.Legacy.CPUUs, m.Sidecar.CPUUs),
+			figure(m.Legacy.P50Us), figure(m.Sidecar.P50Us), figure(m.Spliced.P50Us),
+			figure(m.Legacy.CPUUs), figure(m.Sidecar.CPUUs), figure(m.Spliced.CPUUs),
+			ratio(m.Legacy.CPUUs, m.Sidecar.CPUUs), ratio(m.Legacy.CPUUs, m.Spliced.CPUUs),
 		})
 	}
 	rows = append(rows, []string{
-		"all", console.Count(asked), console.Count(equal), console.Count(different), "", "", "", "", "", "", "",
+		"all", console.Count(asked), console.Count(equal), console.Count(different), "", "", "", "", "", "", "", "",
 	})
 	return align(rows)
 }
@@ -92,19 +93,25 @@ func (r *report) summary() string {
 	fmt.Fprintf(&b, "%s answers compared at the same position, %s differ; %s questions and %s transactions (%.0f/s), %s failed\n",
 		console.Count(r.AnswersCompared), console.Count(r.AnswersDifferent), console.Count(r.RequestsAsked), console.Count(r.Posted), r.PostRate,
 		console.Count(r.RequestsFailed))
-	fmt.Fprintf(&b, "the sidecar answered %.2f%% of what was asked in its windows; %s answers by the sidecar in all, %s by Go\n",
-		100*r.SidecarShare, console.Count(r.ServedBySidecar), console.Count(r.ServedByLegacy))
+	for _, d := range r.Doors {
+		fmt.Fprintf(&b, "%s front door: the sidecar answered %.2f%% of what was asked in its windows; %s answers by the sidecar in all, "+
+			"%s by Go; %s never reached grpc-go\n", d.Door, 100*d.SidecarShare, console.Count(d.ServedBySidecar),
+			console.Count(d.ServedByLegacy), console.Count(d.BelowGRPC))
+	}
 	if r.StretchesRepeated > 0 {
 		fmt.Fprintf(&b, "%d stretches were asked again, because the machine stalled and the other side answered too\n",
 			r.StretchesRepeated)
 	}
 	for i, k := range r.Kills {
-		fmt.Fprintf(&b, "kill %d: %d failed, Go answered %s, the sidecar had all %s transactions again after %s\n", i+1,
-			k.Failed, console.Count(k.AnsweredByGo), console.Count(k.Reloaded), milliseconds(k.CaughtUpMs))
+		fmt.Fprintf(&b, "kill %d (%s): %d failed, Go answered %s, the sidecar had all %s transactions again after %s\n", i+1,
+			k.Door, k.Failed, console.Count(k.AnsweredByGo), console.Count(k.Reloaded), milliseconds(k.CaughtUpMs))
 	}
 	b.WriteString(r.howMeasured())
-	fmt.Fprintf(&b, "memory: walletd %s, hotpathd %s; %.0f s of traffic, %.0f s in all\n", console.Megabytes(r.WalletdRSS),
-		console.Megabytes(r.SidecarRSS), r.TrafficSeconds, r.TotalSeconds)
+	for _, d := range r.Doors {
+		fmt.Fprintf(&b, "memory behind the %s front door: walletd %s, hotpathd %s\n", d.Door, console.Megabytes(d.WalletdRSS),
+			console.Megabytes(d.SidecarRSS))
+	}
+	fmt.Fprintf(&b, "%.0f s of traffic, %.0f s in all\n", r.TrafficSeconds, r.TotalSeconds)
 	for _, failure := range r.FirstFailures {
 		fmt.Fprintf(&b, "failed: %s\n", failure)
 	}
@@ -119,18 +126,36 @@ func (r *report) summary() string {
 
 // howMeasured returns an explanation of the table's columns.
 func (r *report) howMeasured() string {
-	text := fmt.Sprintf("p50 and p99: the mix, %d questions in flight. CPU: user and system time of walletd and hotpathd together per\n"+
-		"request, one method alone, %d in flight, less the %.0f%% (Go) and %.0f%% (sidecar) of a core that posting alone takes.\n"+
-		"The askers share the %d cores.\n", fewAskers, manyAskers, 100*r.BaselineCores[rig.Legacy],
-		100*r.BaselineCores[rig.SidecarMode], r.Machine.Cores)
-	var cheap []string
-	for _, m := range r.Methods {
-		if m.Legacy.CPUUs > 0 && m.Legacy.CPUUs < m.Sidecar.CPUUs {
-			cheap = append(cheap, m.Method)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Go and sidecar: behind the stock front door; spliced: the sidecar behind the spliced one. p50: the mix, %d questions in\n"+
+		"flight (report.json has p99). CPU: user and system time of walletd and hotpathd together per request, one method\n"+
+		"alone, %d in flight, less what posting alone takes:", fewAskers, manyAskers)
+	for i, d := range r.Doors {
+		if i > 0 {
+			b.WriteString(";")
+		}
+		fmt.Fprintf(&b, " %.0f%% (Go) and %.0f%% (sidecar) of a core, %s", 100*d.BaselineCores[rig.Legacy],
+			100*d.BaselineCores[rig.SidecarMode], d.Door)
+	}
+	fmt.Fprintf(&b, ".\nThe askers share the %d cores.\n", r.Machine.Cores)
+	for _, door := range rig.Doors() {
+		if dear := r.dearer(door); len(dear) > 0 {
+			fmt.Fprintf(&b, "Here the hop behind the %s front door costs more CPU than it saves: %s.\n", door, strings.Join(dear, ", "))
 		}
 	}
-	if len(cheap) > 0 {
-		text += "Here the hop to the sidecar costs more CPU than it saves: " + strings.Join(cheap, ", ") + ".\n"
+	return b.String()
+}
+
+// dearer returns the methods that take more CPU by the sidecar behind this door than by Go behind grpc-go.
+func (r *report) dearer(door rig.Door) (names []string) {
+	for _, m := range r.Methods {
+		hop := m.Sidecar
+		if door == rig.Spliced {
+			hop = m.Spliced
+		}
+		if m.Legacy.CPUUs > 0 && m.Legacy.CPUUs < hop.CPUUs {
+			names = append(names, m.Method)
+		}
 	}
-	return text
+	return names
 }

@@ -89,16 +89,49 @@ const laneEnded = "ended"
 
 // served checks that the sidecar answered in every stretch.
 func served(quiet []sample) check {
-	c := check{Name: "served by the sidecar", Allowed: "some in every stretch"}
+	return inEveryStretch("served by the sidecar", quiet, func(s sample) uint64 { return s.shim.Served[rig.SidecarMode] })
+}
+
+// below checks that hot requests took the way of their front door: below grpc-go, or not.
+func below(quiet []sample, door rig.Door) check {
+	answered := func(s sample) uint64 { return s.shim.Below.Answered }
+	if door == rig.Spliced {
+		return inEveryStretch(belowName, quiet, answered)
+	}
+	c := check{Name: belowName, Allowed: "none", Passed: len(quiet) > 0}
+	for _, s := range quiet {
+		c.Passed = c.Passed && answered(s) == 0
+		c.Measured = fmt.Sprint(answered(s))
+	}
+	return c
+}
+
+const belowName = "answered below grpc-go"
+
+// calm checks that the spliced front door ended no connection by a rule: none of the callers breaks any.
+func calm(quiet []sample) check {
+	c := check{Name: "connections that broke a rule", Allowed: "none", Measured: "none", Passed: len(quiet) > 0}
+	for _, s := range quiet {
+		if len(s.shim.Below.Ended) > 0 {
+			c.Passed, c.Measured = false, fmt.Sprintf("%v in stretch %d", s.shim.Below.Ended, s.stretch)
+			return c
+		}
+	}
+	return c
+}
+
+// inEveryStretch checks that a count rose in every stretch.
+func inEveryStretch(name string, quiet []sample, count func(sample) uint64) check {
+	c := check{Name: name, Allowed: "some in every stretch", Passed: len(quiet) > 0}
 	var before uint64
-	c.Passed = len(quiet) > 0
 	for i, s := range quiet {
-		if now := s.shim.Served[rig.SidecarMode]; now <= before {
+		now := count(s)
+		if now <= before {
 			c.Passed = false
 			c.Measured = fmt.Sprintf("none in stretch %d", i)
 			return c
 		}
-		before = s.shim.Served[rig.SidecarMode]
+		before = now
 	}
 	c.Measured = fmt.Sprint(before)
 	return c

@@ -37,6 +37,8 @@ func TestRestIsJudgedByEachMetric(t *testing.T) {
 		"slots are taken":             func(s *sample) { s.walletd.inFlight = 1 },
 		"hotpathd_in_flight is 2":     func(s *sample) { s.hotpathd.inFlight = 2 },
 		"hotpathd_buffered_bytes":     func(s *sample) { s.buffered = 9000 },
+		"unread_bytes is 7":           func(s *sample) { s.shim.Below.Unread = 7 },
+		"connections of the spliced":  func(s *sample) { s.shim.Below.Connections = 1 },
 		"still reads":                 func(s *sample) { s.retired = 1 },
 		"history is kept too long":    func(s *sample) { s.versions = 2 },
 		"goroutines of walletd":       func(s *sample) { s.walletd.goroutines += toleratedGoroutines + 1 },
@@ -130,6 +132,37 @@ func TestTheSidecarMustAnswerInEveryStretch(t *testing.T) {
 	}
 	if c := served(nil); c.Passed {
 		t.Error("nothing passed")
+	}
+}
+
+func TestRequestsMustTakeTheWayOfTheirDoor(t *testing.T) {
+	stock, spliced := stills(4), stills(4)
+	for i := range spliced {
+		spliced[i].shim.Below.Answered = uint64(i + 1)
+	}
+	if one, other := below(stock, rig.Stock), below(spliced, rig.Spliced); !one.Passed || !other.Passed || other.Measured != "4" {
+		t.Fatalf("%+v, %+v", one, other)
+	}
+	if one, other := below(spliced, rig.Stock), below(stock, rig.Spliced); one.Passed || other.Passed {
+		t.Errorf("the wrong way passed: %+v, %+v", one, other)
+	}
+	if below(nil, rig.Stock).Passed || below(nil, rig.Spliced).Passed {
+		t.Error("nothing passed")
+	}
+	spliced[3].shim.Below.Answered = 3
+	if c := below(spliced, rig.Spliced); c.Passed || !strings.Contains(c.Measured, "stretch 3") {
+		t.Errorf("another way at the end: %+v", c)
+	}
+}
+
+func TestNoConnectionMayBreakARule(t *testing.T) {
+	quiet := stills(4)
+	if c := calm(quiet); !c.Passed || calm(nil).Passed {
+		t.Fatalf("%+v", c)
+	}
+	quiet[2].shim.Below.Ended = map[string]uint64{"stalled": 1}
+	if c := calm(quiet); c.Passed || c.Measured != "map[stalled:1] in stretch 2" {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -21,9 +21,10 @@ type config struct {
 
 const usage = `usage: soak [flags]
 
-Serves a generated ledger with walletd and its sidecar and asks for SOAK_SECONDS (300 by default, the least). Between
-stretches of load everything must come to rest: no request in flight, no slot taken, goroutines, open files and memory
-as after the first stretch. Samples go to samples.csv, the verdict to summary.json and summary.txt.
+Serves two generated ledgers, each with a walletd and its sidecar, one behind the stock front door and one behind the
+spliced one, and asks both at the same time for SOAK_SECONDS (300 by default, the least). Between stretches of load
+everything must come to rest: no request in flight, no slot taken, goroutines, open files and memory as after the first
+stretch. The verdict goes to summary.json and summary.txt, samples and logs to the folders stock and spliced.
 
 flags:`
 
@@ -37,7 +38,7 @@ func configure(args []string, env func(string) string, output io.Writer) (config
 	c.Flags(flags, "where the ledger, logs, samples and the verdict go")
 	flags.BoolVar(&c.brief, "brief", false, "one fault of each kind, whatever SOAK_SECONDS says; memory is not judged")
 	flags.Count(&c.postRate, "post-rate", 10, "transactions a second posted meanwhile: few, so that the ledger hardly grows")
-	flags.Count(&c.callers, "callers", 48, "callers, each with one request in flight")
+	flags.Count(&c.callers, "callers", 48, "callers, half of them at each front door, each with one request in flight")
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}

@@ -33,6 +33,7 @@ func (s *sample) notAtRest(base *sample) []string {
 	add(s.buffered != 0, "hotpathd_buffered_bytes is %d", s.buffered)
 	add(s.retired != 0, "hotpathd_retired_waiting is %d: somebody still reads a replaced version", s.retired)
 	add(s.versions > 1, "hotpathd_retained_versions is %d: history is kept too long", s.versions)
+	add(s.shim.Below.Unread != 0, "hotpath_shim_spliced_unread_bytes is %d", s.shim.Below.Unread)
 	add(s.walletd.lanes == 0, "no lane is open")
 	add(s.walletd.lanes != s.hotpathd.lanes, "the shim has %d lanes, the sidecar %d", s.walletd.lanes, s.hotpathd.lanes)
 	if base == nil {
@@ -42,6 +43,7 @@ func (s *sample) notAtRest(base *sample) []string {
 	more := func(what string, now, then, tolerated int) {
 		add(now > then+tolerated, "%s: %d, after warm-up %d (%d more are tolerated)", what, now, then, tolerated)
 	}
+	more("connections of the spliced front door", int(s.shim.Below.Connections), int(base.shim.Below.Connections), 0)
 	more("goroutines of walletd", s.walletd.goroutines, base.walletd.goroutines, toleratedGoroutines)
 	more("open files of walletd", s.walletd.files, base.walletd.files, toleratedFiles)
 	more("open files of hotpathd", s.hotpathd.files, base.hotpathd.files, toleratedFiles)

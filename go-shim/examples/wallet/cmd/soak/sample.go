@@ -138,11 +138,12 @@ func writeSamples(to io.Writer, samples []sample) error {
 	rows := [][]string{append([]string{
 		"seconds", "stretch", "phase", "process", "pid", "rss_bytes", "open_fds", "lanes", "in_flight", "requests",
 		"heap_bytes", "goroutines", "entries", "position", "served_by_sidecar", "served_by_go", "restarts", "breaker_open",
+		"answered_below_grpc_go",
 	}, extra...)}
 	for _, s := range samples {
 		rows = append(rows, s.walletdRow(extra))
 		if s.hotpathd.pid != 0 {
-			blank := make([]string, len(extra)+8)
+			blank := make([]string, len(extra)+9)
 			blank[3] = number(s.shim.Position)
 			rows = append(rows, append(s.row("hotpathd", s.hotpathd), blank...))
 		}
@@ -167,7 +168,7 @@ func (s *sample) row(name string, p process) []string {
 func (s *sample) walletdRow(extra []string) []string {
 	row := append(s.row("walletd", s.walletd), number(s.walletd.heap), number(s.walletd.goroutines), number(s.entries),
 		number(s.shim.Head), number(s.shim.Served[rig.SidecarMode]), number(s.shim.Served[rig.Legacy]),
-		number(s.shim.Restarts), strconv.FormatBool(s.breakerOpen))
+		number(s.shim.Restarts), strconv.FormatBool(s.breakerOpen), number(s.shim.Below.Answered))
 	counted := make(map[string]uint64)
 	for reason, n := range s.shim.Reasons {
 		counted["fallbacks_"+reason] = n

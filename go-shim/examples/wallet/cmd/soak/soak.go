@@ -38,9 +38,10 @@ const retain = 2 * time.Second
 // twice as much from rest to rest, and only a leak twice as large would show.
 const promptPurge = "MIMALLOC_PURGE_DELAY=0"
 
-// soak is one run.
+// soak is one run, behind one front door.
 type soak struct {
 	config  config
+	door    rig.Door
 	say     *console.Console
 	plan    plan
 	walletd *rig.Walletd
@@ -61,9 +62,9 @@ type counted struct {
 	equal, different        [methods]int
 }
 
-func newSoak(c config, say *console.Console) *soak {
+func newSoak(c config, door rig.Door, say *console.Console) *soak {
 	return &soak{
-		config: c, say: say, plan: planFor(c), found: ask.Differences{Dir: c.Path("differences")},
+		config: c, door: door, say: say, plan: planFor(c), found: ask.Differences{Dir: c.Path("differences")},
 	}
 }
 
@@ -75,8 +76,7 @@ func (s *soak) keep(one sample) {
 
 // run carries out the whole soak. It fails only if that is not possible; the summary has what it found.
 func (s *soak) run(ctx context.Context) (*summary, error) {
-	s.say.Line("soak of %s: load, faults and rests (in %s)", s.length(), s.config.Out)
-	if err := s.config.Clear("samples.csv", "summary.json", "summary.txt"); err != nil {
+	if err := s.config.Clear("samples.csv"); err != nil {
 		return nil, err
 	}
 	defer s.close()
@@ -86,13 +86,6 @@ func (s *soak) run(ctx context.Context) (*summary, error) {
 		}
 	}
 	return s.finish()
-}
-
-func (s *soak) length() string {
-	if s.config.brief {
-		return "a few seconds (--brief)"
-	}
-	return s.config.lasts.String()
 }
 
 func (s *soak) serve(ctx context.Context) error {
@@ -106,7 +99,7 @@ func (s *soak) serve(ctx context.Context) error {
 	var err error
 	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: c.Walletd, Dir: c.Out, DB: s.config.Path(command.LedgerFile), Sidecar: rig.Supervise, SidecarBin: c.Hotpathd,
-		Socket: s.config.Path("hotpathd.sock"), Modes: s.config.Path("modes.toml"), StartWithin: waitLimit,
+		Socket: s.config.Path("hotpathd.sock"), Modes: s.config.Path("modes.toml"), Door: s.door, StartWithin: waitLimit,
 		Env: []string{fmt.Sprintf("HOTPATHD_RETAIN_MS=%d", retain.Milliseconds()), promptPurge},
 	})
 	if err != nil {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -110,9 +112,26 @@ func TestSamplesAreRowsOfOneWidth(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	last := len(rows[0]) - 1
-	if rows[0][last] != "lane_failures_ended" || rows[0][last-1] != "fallbacks_busy" || rows[1][last-1] != "3" ||
+	if rows[0][last-2] != "answered_below_grpc_go" || rows[0][last] != "lane_failures_ended" || rows[0][last-1] != "fallbacks_busy" || rows[1][last-1] != "3" ||
 		rows[3][last] != "2" || rows[2][3] != "hotpathd" {
 		t.Errorf("%v", rows)
+	}
+}
+
+func TestTheReasonOfAFailureIsTold(t *testing.T) {
+	broken, ended := errors.New("broken"), fmt.Errorf("stopped: %w", context.Canceled)
+	for _, c := range []struct {
+		failed []error
+		want   error
+	}{
+		{[]error{nil, nil}, nil},
+		{[]error{ended, broken}, broken},
+		{[]error{broken, ended}, broken},
+		{[]error{ended, nil}, context.Canceled},
+	} {
+		if got := cause(c.failed); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) || c.want == broken && errors.Is(got, context.Canceled) {
+			t.Errorf("%v: got %v", c.failed, got)
+		}
 	}
 }
 
@@ -134,34 +153,45 @@ func TestABriefSoakPasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out")
-	s := newSoak(config{
+	log := func() string {
+		var all string
+		for _, door := range rig.Doors() {
+			all += string(door) + ":\n" + proc.LastLines(filepath.Join(out, string(door), "walletd.log"), 40) + "\n"
+		}
+		return all
+	}
+	v, err := soakBoth(t.Context(), config{
 		Ledger: command.Ledger{
 			Walletd: walletd, Hotpathd: hotpathd, Out: out, Seed: 1, Accounts: 1500, Transactions: 8000,
 		},
 		brief: true, postRate: 25, callers: 16,
 	}, console.New(os.Stdout))
-	sum, err := s.run(t.Context())
 	if err != nil {
-		t.Fatalf("%v\n%s", err, proc.LastLines(filepath.Join(out, "walletd.log"), 40))
+		t.Fatalf("%v\n%s", err, log())
 	}
-	if !sum.Passed {
-		t.Errorf("%s\n%s", sum.text(), proc.LastLines(filepath.Join(out, "walletd.log"), 40))
+	if !v.Passed || len(v.Doors) != 2 {
+		t.Fatalf("%s\n%s", v.text(), log())
 	}
-	if sum.Kills != 1 || sum.Stops != 1 || sum.Memory != nil {
-		t.Errorf("%+v", sum)
+	for i, sum := range v.Doors {
+		if sum.Door != rig.Doors()[i] || sum.Kills != 1 || sum.Stops != 1 || sum.Memory != nil || sum.Callers != 8 {
+			t.Errorf("%+v", sum)
+		}
+		if below := sum.BelowGRPC > 0; below != (sum.Door == rig.Spliced) || below != (sum.HandedOver["mode"] > 0) {
+			t.Errorf("%s: %d answered below grpc-go, handed over %v", sum.Door, sum.BelowGRPC, sum.HandedOver)
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(out, "summary.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, new(summary)); err != nil || bytes.Contains(text, []byte(dir)) {
+	if err := json.Unmarshal(text, new(verdict)); err != nil || bytes.Contains(text, []byte(dir)) {
 		t.Errorf("%v, or names a folder of this machine:\n%s", err, text)
 	}
 	if text, err := os.ReadFile(filepath.Join(out, "summary.txt")); err != nil || !strings.Contains(string(text), "not judged") {
 		t.Errorf("%v: must say what it leaves out:\n%s", err, text)
 	}
-	for _, name := range []string{"samples.csv", "walletd.log"} {
-		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+	for _, name := range []string{"stock/samples.csv", "stock/walletd.log", "spliced/samples.csv", "spliced/walletd.log"} {
+		if _, err := os.Stat(filepath.Join(out, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,9 +13,10 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
 )
 
-// summary is the content of summary.json.
+// summary is what a soak found behind one front door.
 type summary struct {
-	Passed bool `json:"passed"`
+	Door   rig.Door `json:"front_door"`
+	Passed bool     `json:"passed"`
 	// Brief says that memory was not checked.
 	Brief       bool              `json:"brief"`
 	Checks      []check           `json:"checks"`
@@ -32,7 +34,11 @@ type summary struct {
 	Go          uint64            `json:"served_by_go"`
 	Fallbacks   map[string]uint64 `json:"fallbacks"`
 	LostLanes   map[string]uint64 `json:"lane_failures"`
-	Posted      int64             `json:"transactions_posted"`
+	// BelowGRPC counts the hot requests that the spliced front door answered. HandedOver counts those that it left to
+	// grpc-go, by reason.
+	BelowGRPC  uint64            `json:"answered_below_grpc_go"`
+	HandedOver map[string]uint64 `json:"handed_over_to_grpc_go"`
+	Posted     int64             `json:"transactions_posted"`
 	// EntriesFirst and EntriesLast count the ledger's entries at the first and the last rest.
 	EntriesFirst uint64          `json:"entries_first"`
 	EntriesLast  uint64          `json:"entries_last"`
@@ -52,7 +58,7 @@ type asked struct {
 	Gone  int `json:"gone"`
 }
 
-// finish makes the checks, writes the files and prints the verdict.
+// finish makes the checks and writes the samples.
 func (s *soak) finish() (*summary, error) {
 	sum := s.summary()
 	file, err := os.Create(s.config.Path("samples.csv"))
@@ -62,17 +68,6 @@ func (s *soak) finish() (*summary, error) {
 	defer file.Close()
 	if err := writeSamples(file, s.samples); err != nil {
 		return nil, err
-	}
-	encoded, err := json.MarshalIndent(sum, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("summary: %w", err)
-	}
-	text := sum.text()
-	s.say.Line("\n%s", text)
-	for name, content := range map[string][]byte{"summary.json": append(encoded, '\n'), "summary.txt": []byte(text)} {
-		if err := os.WriteFile(s.config.Path(name), content, 0o644); err != nil {
-			return nil, fmt.Errorf("summary: %w", err)
-		}
 	}
 	return sum, s.found.Problem
 }
@@ -93,6 +88,7 @@ func (s *soak) summary() *summary {
 	quiet, total := s.quiet(), s.traffic.total()
 	first, last := quiet[0], quiet[len(quiet)-1]
 	sum := &summary{
+		Door: s.door, BelowGRPC: last.shim.Below.Answered, HandedOver: last.shim.Below.HandedOver,
 		Brief: s.config.brief, Seconds: float64(time.Since(s.start).Milliseconds()) / 1000,
 		Stretches: s.counted.stretches, Kills: s.counted.kills, Stops: s.counted.stops, Restarts: last.shim.Restarts,
 		Requests: total.all(), Manners: make(map[string]asked), LongReplies: total.long,
@@ -115,7 +111,7 @@ func (s *soak) summary() *summary {
 	t := &s.traffic
 	sum.Checks = append(answers(total, t.wrong.Count(), t.wrong.Messages()), compared(s.counted),
 		posts(sum.Posted, t.poster.Failed.Count(), t.poster.Failed.Messages()), faulted(s.counted, s.plan),
-		atRest(quiet), explained(quiet), survived(quiet, s.plan), served(quiet))
+		atRest(quiet), explained(quiet), survived(quiet, s.plan), served(quiet), below(quiet, s.door), calm(quiet))
 	if s.plan.trend {
 		sum.Memory = trends(s.samples, s.plan.lastKill())
 		for _, one := range sum.Memory {
@@ -147,26 +143,34 @@ func (sum *summary) text() string {
 	fmt.Fprintf(&b, "\n%.0f s, %s requests, %s answered by the sidecar, %s by Go; %d kills, %d stops; %s entries at the first rest, %s at the last\n",
 		sum.Seconds, console.Count(sum.Requests), console.Count(sum.Sidecar), console.Count(sum.Go), sum.Kills, sum.Stops,
 		console.Count(sum.EntriesFirst), console.Count(sum.EntriesLast))
+	fmt.Fprintf(&b, "below grpc-go: %s answered; handed over to grpc-go: %s\n", console.Count(sum.BelowGRPC), byReason(sum.HandedOver))
 	fmt.Fprintf(&b, "walletd: %d, then %d goroutines; %d, then %d open files; hotpathd: %d, then %d open files\n",
 		sum.Goroutines[0], sum.Goroutines[1], sum.FilesWalletd[0], sum.FilesWalletd[1], sum.FilesSidecar[0], sum.FilesSidecar[1])
-	if sum.Passed {
-		b.WriteString("PASSED\n")
-	} else {
-		b.WriteString("FAILED\n")
-	}
 	return b.String()
+}
+
+// byReason lists counts by reason, or says that there are none.
+func byReason(counts map[string]uint64) string {
+	var all []string
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, fmt.Sprintf("%s %s", console.Count(counts[reason]), reason))
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
 }
 
 // progress prints a line after each rest.
 func (s *soak) progress(n int, what fault) {
 	quiet := s.quiet()
 	last := quiet[len(quiet)-1]
-	s.say.Step("stretch %2d, fault %-4s: %9s requests so far, sidecar %s, Go %s; walletd %.1f MB (heap %.1f), hotpathd %.1f MB; "+
-		"%d goroutines, %d and %d files; %d wrong", n, what, console.Count(s.traffic.total().all()),
+	s.say.Step("%-7s stretch %2d, fault %-4s: %9s requests so far, sidecar %s, Go %s; walletd %.1f MB (heap %.1f), hotpathd %.1f MB; "+
+		"%d goroutines, %d and %d files; %d wrong", s.door, n, what, console.Count(s.traffic.total().all()),
 		console.Count(last.shim.Served[rig.SidecarMode]), console.Count(last.shim.Served[rig.Legacy]), mega(last.walletd.rss),
 		mega(last.walletd.heap), mega(last.hotpathd.rss), last.walletd.goroutines, last.walletd.files, last.hotpathd.files,
 		s.traffic.wrong.Count())
 	for _, what := range last.notAtRest(s.base) {
-		s.say.Line("           not at rest: %s", what)
+		s.say.Line("           %s, not at rest: %s", s.door, what)
 	}
 }

@@ -6,14 +6,17 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
-// Console prints progress: lines that stay, and on a terminal one line that changes.
+// Console prints progress: lines that stay, and on a terminal one line that changes. Several goroutines may print.
 type Console struct {
 	to       io.Writer
 	terminal bool
 	start    time.Time
+
+	mu sync.Mutex
 	// shown is the length of the changing line, or 0 if there is none.
 	shown int
 }
@@ -31,6 +34,8 @@ func (c *Console) Step(format string, a ...any) {
 
 // Line prints a line that stays.
 func (c *Console) Line(format string, a ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.clear()
 	fmt.Fprintf(c.to, format+"\n", a...)
 }
@@ -40,6 +45,8 @@ func (c *Console) Passing(format string, a ...any) {
 	if !c.terminal {
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.clear()
 	text := fmt.Sprintf("%5.1f s  %s", time.Since(c.start).Seconds(), fmt.Sprintf(format, a...))
 	fmt.Fprint(c.to, text)

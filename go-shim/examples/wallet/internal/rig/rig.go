@@ -23,6 +23,18 @@ const (
 	Attach    Sidecar = "attach"
 )
 
+// Door says who reads hot requests from callers.
+type Door string
+
+// These are the values of walletd's --front-door.
+const (
+	Stock   Door = "stock"
+	Spliced Door = "spliced"
+)
+
+// Doors are both front doors.
+func Doors() []Door { return []Door{Stock, Spliced} }
+
 // WalletdSpec says how to start walletd.
 type WalletdSpec struct {
 	Bin string
@@ -36,6 +48,8 @@ type WalletdSpec struct {
 	Socket string
 	// Modes is the path of the modes file, or empty.
 	Modes string
+	// Door is walletd's own default if empty. It needs a Sidecar.
+	Door Door
 	// Listen is "127.0.0.1:0" if empty.
 	Listen string
 	// Args are further arguments.
@@ -77,6 +91,9 @@ func (s WalletdSpec) args(ready string) []string {
 	}
 	if s.Modes != "" {
 		args = append(args, "--modes", s.Modes)
+	}
+	if s.Door != "" {
+		args = append(args, "--front-door", string(s.Door))
 	}
 	return args
 }

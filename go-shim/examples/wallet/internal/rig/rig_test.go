@@ -60,13 +60,13 @@ func TestAnEarlyEndIsReportedWithItsOutput(t *testing.T) {
 }
 
 func TestArgumentsFollowTheWayOfRunningTheSidecar(t *testing.T) {
-	spec := WalletdSpec{DB: "l.db", Sidecar: Supervise, SidecarBin: "bin", Socket: "s.sock", Modes: "m.toml"}
+	spec := WalletdSpec{DB: "l.db", Sidecar: Supervise, SidecarBin: "bin", Socket: "s.sock", Modes: "m.toml", Door: Spliced}
 	common := "serve --db l.db --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file r"
 	for sidecar, want := range map[Sidecar]string{
 		"":        common,
 		Off:       common,
-		Supervise: common + " --sidecar supervise --sidecar-socket s.sock --sidecar-bin bin --modes m.toml",
-		Attach:    common + " --sidecar attach --sidecar-socket s.sock --modes m.toml",
+		Supervise: common + " --sidecar supervise --sidecar-socket s.sock --sidecar-bin bin --modes m.toml --front-door spliced",
+		Attach:    common + " --sidecar attach --sidecar-socket s.sock --modes m.toml --front-door spliced",
 	} {
 		spec.Sidecar = sidecar
 		if got := strings.Join(spec.args("r"), " "); got != want {
@@ -87,10 +87,22 @@ hotpath_shim_fallbacks_total{method="/a",reason="timeout"} 1
 hotpath_shim_fallbacks_total{method="/b",reason="timeout"} 1
 hotpath_shim_fallbacks_total{method="/b",reason="refused"} 0
 hotpath_shim_sidecar_restarts_total 1
+hotpath_shim_spliced_answered_total 12
+hotpath_shim_spliced_connections 4
+hotpath_shim_spliced_unread_bytes 70
+# TYPE hotpath_shim_spliced_handed_over_total counter
+hotpath_shim_spliced_handed_over_total{reason="metadata"} 3
+hotpath_shim_spliced_handed_over_total{reason="mode"} 0
+# TYPE hotpath_shim_spliced_connections_ended_total counter
+hotpath_shim_spliced_connections_ended_total{rule="stalled"} 1
 `
 	want := Shim{
 		Ready: true, Position: 90, Head: 91, Served: map[Mode]uint64{SidecarMode: 15, Legacy: 3},
 		Fallbacks: 2, Reasons: map[string]uint64{"timeout": 2}, Restarts: 1,
+		Below: Below{
+			Answered: 12, HandedOver: map[string]uint64{"metadata": 3}, Connections: 4, Unread: 70,
+			Ended: map[string]uint64{"stalled": 1},
+		},
 	}
 	for i, method := range ask.Hot {
 		want.Modes[i] = SidecarMode

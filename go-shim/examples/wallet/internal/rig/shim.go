@@ -49,6 +49,19 @@ type Shim struct {
 	BreakersOpen uint64
 	// Modes is the mode of each method of ask.Hot.
 	Modes [len(ask.Hot)]Mode
+	// Below is what the spliced front door did. It is zero behind the stock door.
+	Below Below
+}
+
+// Below holds what happens below grpc-go.
+type Below struct {
+	// Answered counts hot requests that never reached grpc-go. HandedOver counts the others, by reason.
+	Answered   uint64
+	HandedOver map[string]uint64
+	// Connections are open. Their callers have yet to take Unread bytes.
+	Connections, Unread uint64
+	// Ended counts connections that ended by a rule, by the rule.
+	Ended map[string]uint64
 }
 
 // CaughtUp returns whether the sidecar serves and has all that was committed when this was read.
@@ -83,17 +96,17 @@ func ShimOf(page probe.Page) Shim {
 		Head:      uint64(page.Value("hotpath_shim_head_position", nil)),
 		Served:    map[Mode]uint64{Legacy: served(Legacy), SidecarMode: served(SidecarMode)},
 		Fallbacks: uint64(page.Value("hotpath_shim_fallbacks_total", nil)),
-		Reasons:   make(map[string]uint64),
+		Reasons:   byLabel(page, "hotpath_shim_fallbacks_total", "reason"),
 		Restarts:  uint64(page.Value("hotpath_shim_sidecar_restarts_total", nil)),
 
 		BreakersOpen: uint64(page.Value("hotpath_shim_breaker_open", nil)),
-	}
-	for _, sample := range page["hotpath_shim_fallbacks_total"].GetMetric() {
-		for _, label := range sample.GetLabel() {
-			if n := uint64(sample.GetCounter().GetValue()); label.GetName() == "reason" && n > 0 {
-				s.Reasons[label.GetValue()] += n
-			}
-		}
+		Below: Below{
+			Answered:    uint64(page.Value("hotpath_shim_spliced_answered_total", nil)),
+			HandedOver:  byLabel(page, "hotpath_shim_spliced_handed_over_total", "reason"),
+			Connections: uint64(page.Value("hotpath_shim_spliced_connections", nil)),
+			Unread:      uint64(page.Value("hotpath_shim_spliced_unread_bytes", nil)),
+			Ended:       byLabel(page, "hotpath_shim_spliced_connections_ended_total", "rule"),
+		},
 	}
 	for i, method := range ask.Hot {
 		for _, mode := range []Mode{Legacy, SidecarMode} {
@@ -104,6 +117,19 @@ func ShimOf(page probe.Page) Shim {
 		}
 	}
 	return s
+}
+
+// byLabel sums a counter by the values of one label, and leaves out zeros.
+func byLabel(page probe.Page, family, label string) map[string]uint64 {
+	sums := make(map[string]uint64)
+	for _, sample := range page[family].GetMetric() {
+		for _, pair := range sample.GetLabel() {
+			if n := uint64(sample.GetCounter().GetValue()); pair.GetName() == label && n > 0 {
+				sums[pair.GetValue()] += n
+			}
+		}
+	}
+	return sums
 }
 
 // AwaitShim polls the shim's metrics until good returns true. A page that can't be read counts as not good.

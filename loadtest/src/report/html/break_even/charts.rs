@@ -18,8 +18,11 @@ use crate::report::{
 /// The size of one chart, and the gap between two, in the picture.
 const CHART: (f64, f64) = (460.0, 320.0);
 const GAP: f64 = 36.0;
-/// Room above the charts for their titles and keys.
-const HEAD: f64 = 84.0;
+/// The first line of keys, and the distance of two lines. Above it is the title.
+const KEYS: f64 = 42.0;
+const LINE: f64 = 22.0;
+/// Room between the keys and the chart below them.
+const BELOW_KEYS: f64 = 20.0;
 
 type Value = fn(&Figures) -> f64;
 
@@ -41,9 +44,12 @@ pub(super) fn section(report: &Report) -> Option<String> {
 
 /// Returns a picture that needs no page, with the charts of the overhead and of the CPU per request.
 pub(in crate::report) fn standalone(report: &Report) -> String {
-    let (width, height) = (CHART.0 * 2.0 + GAP, CHART.1 + HEAD);
-    let left = panel(&overheads(report), 0.0);
-    let right = panel(&cpu(report), CHART.0 + GAP);
+    let charts = [overheads(report), cpu(report)];
+    let keys = charts.each_ref().map(keys);
+    let head = keys[0].1.max(keys[1].1) + BELOW_KEYS;
+    let (width, height) = (CHART.0 * 2.0 + GAP, CHART.1 + head);
+    let left = panel(&charts[0], &keys[0].0, 0.0, head);
+    let right = panel(&charts[1], &keys[1].0, CHART.0 + GAP, head);
     let style: String = STYLE
         .split("* {")
         .next()
@@ -65,15 +71,16 @@ pub(in crate::report) fn standalone(report: &Report) -> String {
     )
 }
 
-fn panel(chart: &Chart, x: f64) -> String {
+/// Returns the keys of all series, and the place of their last line.
+fn keys(chart: &Chart) -> (String, f64) {
     let mut names = String::new();
-    let (mut at, mut line) = (0.0, 42.0);
+    let (mut at, mut line) = (0.0, KEYS);
     for series in &chart.series {
         let dashed = if series.dashed { " (dashed)" } else { "" };
         let name = format!("{}{dashed}", series.name);
         let room = 34.0 + 7.2 * f64::from(u32::try_from(name.chars().count()).unwrap_or(0));
         if at + room > CHART.0 {
-            (at, line) = (0.0, line + 22.0);
+            (at, line) = (0.0, line + LINE);
         }
         let mark = key(series.style);
         let placed = format!(
@@ -88,8 +95,12 @@ fn panel(chart: &Chart, x: f64) -> String {
         ));
         at += room;
     }
+    (names, line)
+}
+
+fn panel(chart: &Chart, names: &str, x: f64, head: f64) -> String {
     let size = format!(
-        "<svg y=\"{HEAD:.0}\" width=\"{:.0}\" height=\"{:.0}\"",
+        "<svg y=\"{head:.0}\" width=\"{:.0}\" height=\"{:.0}\"",
         CHART.0, CHART.1
     );
     format!(
@@ -107,11 +118,20 @@ fn costs(report: &Report) -> Axis {
 fn overheads(report: &Report) -> Chart {
     let mut series = curves(report, 1, |figures| figures.overhead_us);
     let highest = highest(&series).max(1.0) * 1.1;
-    let y = Axis::linear(highest, "µs of CPU a request, over local", significant);
+    // An answer that takes less than local lies below zero. A little below is noise, and gets no room of its own.
+    let lowest = lowest(&series).min(0.0);
+    let lowest = if -lowest < highest * 0.02 {
+        0.0
+    } else {
+        lowest
+    };
+    let label = "µs of CPU a request, over local";
+    let y = Axis::around_zero(lowest, highest, label, significant);
     let top = y.ticks.last().map_or(highest, |tick| tick.at);
     let last = report.points.last().map_or(0.0, |point| point.work_us);
-    // Each answer has the same mark in all charts, so the lines of savings use other marks.
-    for (style, faster) in [(0, 2.0), (4, 4.0), (5, 10.0)] {
+    // Each answer has the same mark in all charts, so the lines of savings use other marks: that of local, and further ones.
+    let free = report.answers.len();
+    for (style, faster) in [(0, 2.0), (free, 4.0), (free + 1, 10.0)] {
         series.push(saved(faster, style, last, top));
     }
     Chart {
@@ -174,9 +194,7 @@ fn over_cost(
     value: Value,
 ) -> Chart {
     let series = curves(report, 0, value);
-    let values = series.iter().flat_map(|series| &series.line);
-    let lowest = values.map(|point| point.1).fold(f64::INFINITY, f64::min);
-    let lowest = if lowest.is_finite() { lowest } else { 1.0 };
+    let lowest = lowest(&series);
     Chart {
         id,
         title: title.to_owned(),
@@ -191,6 +209,12 @@ fn over_cost(
 fn highest(series: &[Series]) -> f64 {
     let values = series.iter().flat_map(|series| &series.line);
     values.map(|point| point.1).fold(0.0, f64::max)
+}
+
+fn lowest(series: &[Series]) -> f64 {
+    let values = series.iter().flat_map(|series| &series.line);
+    let lowest = values.map(|point| point.1).fold(f64::INFINITY, f64::min);
+    if lowest.is_finite() { lowest } else { 1.0 }
 }
 
 /// Returns a curve for each answer, beginning with the answer at index `first`.

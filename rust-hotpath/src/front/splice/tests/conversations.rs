@@ -125,10 +125,12 @@ fn what_is_not_plain_goes_to_hyper() {
         frame(kind::HEADERS, LAST, 1, b"\0\x01x\x01y"),
     ];
     let other = [headers(1, COLD, &[]), data(1, 5)].concat();
-    let cases: [(&str, Vec<u8>); 8] = [
+    let cases: [(&str, Vec<u8>); 10] = [
         ("another method", other),
         ("compressed", with("grpc-encoding", "gzip")),
         ("a host", with("host", "x")),
+        ("a length too great", with("content-length", "11")),
+        ("a length too small", with("content-length", "9")),
         ("long headers", with("x", &long)),
         (
             "no message",
@@ -331,6 +333,7 @@ fn too_many_streams_are_refused() {
     let mut splice = greeted(&[]);
     for stream in (1..2 * 8_192).step_by(2) {
         assert!(!is_hot(&mut splice, &headers(stream, HOT, &[])));
+        splice.to_hyper.clear();
     }
     assert!(splice.out.is_empty());
     assert!(!is_hot(&mut splice, &headers(20_001, HOT, &[])));

@@ -302,6 +302,19 @@ impl Hyper {
         }
     }
 
+    /// How long the list of headers in these frames is.
+    pub(super) fn list_of(&mut self, frames: &[u8]) -> usize {
+        let (mut rest, mut block) = (frames, Vec::new());
+        while let Some(head) = Head::parse(rest) {
+            let (frame, more) = rest.split_at(HEAD + head.length);
+            if matches!(head.kind, kind::HEADERS | kind::CONTINUATION) {
+                block.extend_from_slice(&frame[HEAD..]);
+            }
+            rest = more;
+        }
+        self.decoder.decode(&block).unwrap().sum.bytes
+    }
+
     fn frame(&mut self, head: Head, payload: &[u8]) {
         match head.kind {
             kind::HEADERS => {
@@ -385,5 +398,5 @@ impl Hyper {
 /// Answers a hot call by its own message, so many times.
 pub(super) fn answer<L>(splice: &mut Splice<(), L>, call: Call<'_>, times: usize) {
     let mut reply = call.body.repeat(times);
-    splice.reply(call, None, &mut reply, ());
+    splice.reply(call, None, &mut reply, |_| ());
 }

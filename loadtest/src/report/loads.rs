@@ -1,0 +1,199 @@
+//! Generates the tables of one question under several loads: a table for each figure, a row for each report, a column for
+//! each target.
+
+use super::{
+    files,
+    format::rate,
+    model::Report,
+    readme::{origin, ratio_words, rewrite},
+    summary::compared_targets,
+    text_table::TextTable,
+};
+use crate::error::{Error, Kind, Result};
+use std::path::{Path, PathBuf};
+
+/// The name of the part that holds the tables.
+const LOADS: &str = "loads";
+/// The figures that are shown: key in `report.json`, and words.
+const SHOWN: [(&str, &str); 2] = [("cpu_us_per_request", "CPU per read"), ("p50_us", "p50")];
+
+/// Rewrites the part between `<!-- loads -->` and `<!-- /loads -->` with the reports in `folders`. With `check` it
+/// changes nothing, and fails if there were something to change.
+pub fn update_loads(path: &Path, folders: &[PathBuf], check: bool) -> Result<()> {
+    let reports = folders.iter().map(|folder| files::read(folder));
+    let reports = reports.collect::<Result<Vec<_>>>()?;
+    let baseline = one_baseline(&reports)?;
+    let tables = |links: &[PathBuf]| tables(&reports, &baseline, links);
+    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    rewrite(path, LOADS, &folders, tables, check)
+}
+
+/// Returns the name of the baseline, which must be the same in all reports.
+fn one_baseline(reports: &[Report]) -> Result<String> {
+    let mut names = reports
+        .iter()
+        .filter_map(|report| report.targets.first())
+        .map(|target| target.name.as_str());
+    let first = names.next().unwrap_or_default();
+    match names.find(|name| *name != first) {
+        None => Ok(first.to_owned()),
+        Some(other) => {
+            let text = format!(
+                "the reports have different baselines, {first} and {other}: their ratios can't be in one table"
+            );
+            Err(Error::new(Kind::Input, text))
+        }
+    }
+}
+
+fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
+    let names = names(reports);
+    let tables = SHOWN.map(|shown| {
+        let mut table = TextTable::default();
+        let first = [shown.1, "rounds"].map(str::to_owned).into_iter();
+        table.row(first.chain(names.iter().cloned()));
+        for (report, link) in reports.iter().zip(links) {
+            table.row(row(report, &names, shown.0, link));
+        }
+        table.markdown()
+    });
+    let void = reports.iter().filter(|report| report.void).map(|report| {
+        let reason = report.void_reason.as_deref().unwrap_or_default();
+        format!(
+            "**{} is void, not to be quoted: {reason}.**\n\n",
+            load(report)
+        )
+    });
+    let from = reports.first().map(|report| {
+        format!(
+            "Scenario `{}`, {}",
+            report.run.scenario,
+            origin(&report.run, None)
+        )
+    });
+    format!(
+        "{}{}\nEach figure is a ratio to {baseline}: the median of rounds (lowest–highest); ~ is within the noise floor, bold has all of \
+         its spread beyond it. {}\n",
+        void.collect::<String>(),
+        tables.join("\n"),
+        from.unwrap_or_default()
+    )
+}
+
+/// Returns the names of all targets but the baseline, in the order of the reports.
+fn names(reports: &[Report]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for ratio in reports.iter().flat_map(compared_targets) {
+        if !names.contains(&ratio.target) {
+            names.push(ratio.target.clone());
+        }
+    }
+    names
+}
+
+fn row(report: &Report, names: &[String], key: &str, link: &Path) -> Vec<String> {
+    let ratios = compared_targets(report);
+    let figures: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let ratio = ratios.iter().find(|ratio| ratio.target == *name)?;
+            ratio.figures.get(key)
+        })
+        .collect();
+    let rounds = figures.iter().flatten().map(|figure| figure.rounds).max();
+    let cells = figures
+        .iter()
+        .map(|figure| figure.map_or_else(|| "–".to_owned(), ratio_words));
+    let load = format!("[{}]({}/{})", load(report), link.display(), files::JSON);
+    [load, rounds.unwrap_or(0).to_string()]
+        .into_iter()
+        .chain(cells)
+        .collect()
+}
+
+/// Describes the load of a report.
+fn load(report: &Report) -> String {
+    let equal = report.targets.iter().find_map(|target| target.equal_qps);
+    match (report.closed_in_flight(), equal) {
+        (Some(in_flight), _) => format!("{in_flight} in flight"),
+        (None, Some(qps)) => format!("{} reads a second", rate(qps)),
+        (None, None) => report.run.title.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::report::{assemble, fixture, write};
+    use std::fs;
+
+    /// Writes two reports, and a page with the markers. Returns the page and the folders.
+    fn written(below: &Path) -> (PathBuf, Vec<PathBuf>) {
+        let page = below.join("page.md");
+        fs::write(
+            &page,
+            "# A\n<!-- loads -->\nof another day\n<!-- /loads -->\nafter\n",
+        )
+        .unwrap();
+        let folders = ["closed", "equal"].map(|name| below.join("results").join(name));
+        for (run, folder) in [fixture::closed(), fixture::run()].iter().zip(&folders) {
+            write(&assemble(run), folder).unwrap();
+        }
+        (page, folders.to_vec())
+    }
+
+    #[test]
+    fn each_report_is_a_row_and_each_target_a_column_of_each_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, folders) = written(folder.path());
+        let stale = update_loads(&page, &folders, true).unwrap_err().to_string();
+        assert!(
+            stale.contains("closed ") && stale.contains("equal --readme "),
+            "{stale}"
+        );
+        update_loads(&page, &folders, false).unwrap();
+        update_loads(&page, &folders, true).unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        for part in [
+            "# A\n<!-- loads -->\n| CPU per read | rounds | b |\n",
+            "\n\n| p50 | rounds | b |\n",
+            "\n| [8 in flight](results/closed/report.json) | 2 | **0.50×** (0.50–0.50) |\n",
+            " reads a second](results/equal/report.json) | 2 | **0.50×** (0.50–0.50) |\n",
+            "Each figure is a ratio to a: the median",
+            "2026-02-03, A CPU (2 cores, vm-2-cores)",
+            "<!-- /loads -->\nafter\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("a again") && !text.contains("of another day"));
+    }
+
+    #[test]
+    fn void_reports_are_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, folders) = written(folder.path());
+        let mut void = files::read(&folders[0]).unwrap();
+        (void.void, void.void_reason) = (true, Some("it lagged".to_owned()));
+        write(&void, &folders[0]).unwrap();
+        update_loads(&page, &folders, false).unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(
+            text.contains("**8 in flight is void, not to be quoted: it lagged.**\n\n| CPU"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn ratios_to_different_baselines_are_not_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, folders) = written(folder.path());
+        let mut other = files::read(&folders[1]).unwrap();
+        other.targets[0].name = "c".to_owned();
+        write(&other, &folders[1]).unwrap();
+        let error = update_loads(&page, &folders, false).unwrap_err();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().contains("baselines, a and c"), "{error}");
+    }
+}
