@@ -293,7 +293,10 @@ fn bad_targets_are_told_by_their_rule() {
         ("legacy:unary", "unary is for sidecar only"),
         ("best-go:unary", "unary is for sidecar only"),
         ("legacy:spliced", "spliced is not for legacy and store"),
-        ("store:workers:spliced", "spliced is not for legacy and store"),
+        (
+            "store:workers:spliced",
+            "spliced is not for legacy and store",
+        ),
         ("store:store", "store is for sidecar and direct only"),
         ("best-go:scan", "scan is for sidecar and direct only"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),
