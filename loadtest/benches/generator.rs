@@ -164,6 +164,7 @@ fn window(generator: &mut Generator, qps: f64, duration: Duration) -> Result<Obs
         to_qps: qps,
         duration,
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 1,
         keep_replies: false,
     };

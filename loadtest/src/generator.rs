@@ -254,7 +254,7 @@ impl Generator {
         let writes = options.writes_per_second + options.writes_per_read * reads_per_second;
         let settings = Settings {
             writes_per_second: if self.writes { writes } else { 0.0 },
-            max_in_flight: options.max_in_flight,
+            max_in_flight: window.in_flight.unwrap_or(options.max_in_flight),
             timeout: options.timeout,
         };
         self.run_with(window, &settings, next_write, progress, stop)
@@ -272,6 +272,7 @@ impl Generator {
             to_qps: 0.0,
             duration: Duration::ZERO,
             spread: Spread::Closed,
+            in_flight: None,
             seed,
             keep_replies: false,
         };
@@ -311,6 +312,7 @@ impl Generator {
             to_qps: 0.0,
             duration: Duration::from_micros(missing),
             spread: Spread::Constant,
+            in_flight: None,
             seed: 0,
             keep_replies: false,
         };

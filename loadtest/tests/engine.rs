@@ -48,6 +48,7 @@ fn window(qps: f64, milliseconds: u32, keep_replies: bool) -> Window {
         to_qps: qps,
         duration: MS * milliseconds,
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 7,
         keep_replies,
     }

@@ -463,3 +463,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn rounds_of_full_load_need_a_search() {
+    let Ok(Command::Run(run)) = parsed("run x --full-rounds 0") else {
+        panic!()
+    };
+    assert_eq!(run.options.overrides.equal.full_rounds, Some(0));
+    for with in ["--qps 10", "--closed", "--no-equal"] {
+        let found = mistakes(&format!("run x --full-rounds 2 {with}"));
+        assert_eq!(found.len(), 1, "{with}: {found:?}");
+    }
+}

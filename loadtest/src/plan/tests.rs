@@ -34,6 +34,7 @@ fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
             rounds: 3,
             window: SECOND,
         }),
+        full: None,
         leaders: (0..targets).collect(),
         budget: None,
     }
@@ -329,4 +330,48 @@ proptest! {
             prop_assert!(next_pass || pair[1].target != pair[0].target);
         }
     }
+}
+
+#[test]
+fn full_load_comes_last_and_takes_no_rate() {
+    let full = Full {
+        in_flight: 128,
+        rounds: 2,
+        window: 3 * SECOND,
+    };
+    let mut plan = Plan::new(Settings {
+        full: Some(full),
+        ..settings(2, 100.0, 10_000.0)
+    });
+    let windows = simulate(&mut plan, &[1000.0, 2000.0], 0.0, 0);
+    let last = &windows[windows.len() - 6..];
+    let order: Vec<_> = last.iter().map(|next| next.target).collect();
+    assert_eq!(order, [0, 1, 2, 2, 1, 0]);
+    for next in last {
+        assert_eq!((next.phase, next.to_qps), (Phase::Full, 0.0));
+        assert_eq!(next.duration, 3 * SECOND);
+    }
+    assert_eq!(of(&windows, Phase::Full).len(), 6);
+    assert_eq!(of(&windows, Phase::Equal).len(), 9);
+    assert_eq!(plan.notes(), &[] as &[String]);
+}
+
+#[test]
+fn a_budget_keeps_a_fifth_for_full_load() {
+    let mut plan = Plan::new(Settings {
+        full: Some(Full {
+            in_flight: 128,
+            rounds: 50,
+            window: SECOND,
+        }),
+        budget: Some(100 * SECOND),
+        ..settings(2, 100.0, 10_000.0)
+    });
+    let windows = simulate(&mut plan, &[1000.0, 2000.0], 0.0, 0);
+    // Three windows a round. What search and equal load leave of the budget is used, too.
+    assert!(of(&windows, Phase::Full).len() >= 3 * 6, "{windows:?}");
+    assert!(windows.len() <= 100);
+    assert_eq!(of(&windows, Phase::Equal).len(), 9);
+    let note = plan.notes().last().unwrap();
+    assert!(note.contains("of 50 rounds of full load"), "{note}");
 }

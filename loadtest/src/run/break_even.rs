@@ -270,6 +270,7 @@ impl Bench<'_> {
                     rounds: VISIT,
                     window: visit.window,
                 }),
+                full: None,
                 leaders: vec![0],
                 budget: None,
             },

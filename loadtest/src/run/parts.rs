@@ -17,6 +17,9 @@ use std::{
 /// queues for long.
 pub(super) const CLOSED_IN_FLIGHT: usize = 128;
 
+/// Rounds of full load after those of equal load.
+const FULL_ROUNDS: u32 = 3;
+
 /// The parts of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
@@ -256,6 +259,11 @@ impl Parts {
             warm_up,
             search: fixed.is_none().then_some(search),
             equal: (!overrides.equal.no_equal).then_some(equal),
+            full: (fixed.is_none() && !overrides.equal.no_equal).then(|| plan::Full {
+                in_flight: CLOSED_IN_FLIGHT,
+                rounds: overrides.equal.full_rounds.unwrap_or(FULL_ROUNDS),
+                window: pace.equal_window,
+            }),
             leaders: (0..targets).collect(),
             budget: None,
         }

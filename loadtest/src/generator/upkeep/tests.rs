@@ -87,6 +87,7 @@ fn window(qps: f64) -> Window {
         to_qps: qps,
         duration: Duration::from_secs(1),
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 1,
         keep_replies: false,
     }
@@ -150,6 +151,7 @@ fn job(p99: Option<Duration>) -> Job {
                 window: Duration::from_millis(1500),
             }),
             equal: None,
+            full: None,
             leaders: vec![0],
             budget: None,
         },
