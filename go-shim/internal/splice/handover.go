@@ -45,18 +45,21 @@ func frameBlock(b []byte, begin int, id uint32, end bool) []byte {
 		f.Append(b[begin:begin])
 		return b
 	}
-	block = append([]byte(nil), block...)
-	b = b[:begin]
-	f.Flags &^= h2.FlagEndHeaders
-	for len(block) > 0 {
-		n := min(len(block), maxFrame)
-		if n == len(block) {
-			f.Flags |= h2.FlagEndHeaders
+	// Each frame after the first needs room for its header, so the pieces move up, the last one first. A copy of the block
+	// would be garbage of its length, of which a client can cause much with few bytes.
+	frames := (len(block) + maxFrame - 1) / maxFrame
+	b = append(b, make([]byte, (frames-1)*h2.HeaderLen)...)
+	for i := frames - 1; i >= 0; i-- {
+		from := begin + h2.HeaderLen + i*maxFrame
+		at := from + i*h2.HeaderLen // of the payload
+		piece := h2.Frame{Length: min(maxFrame, len(block)-i*maxFrame), Type: h2.Continuation, Stream: id}
+		if i == 0 {
+			piece.Type, piece.Flags = f.Type, f.Flags&^h2.FlagEndHeaders
+		} else if i == frames-1 {
+			piece.Flags = h2.FlagEndHeaders
 		}
-		f.Length = n
-		b = append(f.Append(b), block[:n]...)
-		block = block[n:]
-		f.Type, f.Flags = h2.Continuation, 0
+		copy(b[at:at+piece.Length], b[from:from+piece.Length])
+		piece.Append(b[at-h2.HeaderLen : at-h2.HeaderLen])
 	}
 	return b
 }

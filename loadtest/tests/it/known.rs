@@ -136,7 +136,7 @@ fn the_search_never_finds_more_than_a_known_cap() {
 #[test]
 fn answers_after_the_end_belong_to_the_window_of_their_reads() {
     let stub = Stub::start(Behaviour {
-        delay: Duration::from_millis(300),
+        delay: Duration::from_millis(900),
         ..Behaviour::default()
     });
     let rig = Rig::new();
@@ -148,9 +148,8 @@ fn answers_after_the_end_belong_to_the_window_of_their_reads() {
             "--window=1",
             "--rounds=1",
             "--warm-up=0",
-            // 30% of a window's answers come after its end. Only a machine that stalls for longer than that breaks this
-            // test.
-            "--min-achieved=0.8",
+            // 90% of the window's answers come after its end. Only a machine that stalls for two seconds breaks this test.
+            "--min-achieved=0.3",
             "--no-noise-floor",
         ])
         .report();
