@@ -1,0 +1,361 @@
+package shim_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
+	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/shimtest"
+)
+
+// pair is a rig with two sidecars, which answer with their numbers.
+type pair struct {
+	*rig
+	of  [2]*shimtest.Sidecar
+	log *logged
+}
+
+// eachWay runs a test whose result must depend neither on the front door nor on how requests cross.
+func eachWay(t *testing.T, test func(t *testing.T, s setup, door shim.FrontDoor)) {
+	for _, way := range []struct {
+		name string
+		door shim.FrontDoor
+		hop  experiment.Hop
+	}{{"stock", shim.Stock, experiment.Batched}, {"stock, unary", shim.Stock, experiment.Unary}, {"spliced", shim.Spliced, experiment.Batched}} {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, setup{hop: way.hop}, way.door)
+		})
+	}
+}
+
+// newPair starts both sidecars. before prepares each of them.
+func newPair(t *testing.T, door shim.FrontDoor, s setup, before ...func(i int, s *shimtest.Sidecar)) *pair {
+	t.Helper()
+	p := &pair{log: new(logged)}
+	change := s.config
+	s.noFake = true
+	s.config = func(c *shim.Config) {
+		c.Sidecars, c.Logger = 2, slog.New(slog.NewTextHandler(p.log, nil))
+		if change != nil {
+			change(c)
+		}
+		for i := range 2 {
+			p.start(t, c.Socket, i, before...)
+		}
+	}
+	p.rig, _ = doorRig(t, door, s)
+	return p
+}
+
+func (p *pair) start(t *testing.T, socket string, i int, before ...func(int, *shimtest.Sidecar)) {
+	t.Helper()
+	if i == 1 {
+		socket += ".1"
+	}
+	p.of[i] = shimtest.Start(t, socket, func(s *shimtest.Sidecar) {
+		s.Answer(numbered(t, i))
+		for _, prepare := range before {
+			prepare(i, s)
+		}
+	})
+}
+
+func numbered(t *testing.T, i int) shimtest.Script {
+	return script(shimtest.Answer{Body: encode(t, response(fmt.Sprint("SIDECAR ", i)))})
+}
+
+func (p *pair) ready(i int) bool { return p.side.Status().Sidecars[i].Ready }
+
+func (p *pair) awaitBoth(t *testing.T) {
+	t.Helper()
+	eventually(t, "both are ready", func() bool { return p.ready(0) && p.ready(1) })
+	if p.config.Experiment.Hop == experiment.Batched {
+		for _, i := range []string{"0", "1"} {
+			eventually(t, "each has a lane", func() bool { return p.metric(t, "hotpath_shim_lanes", "sidecar", i) > 0 })
+		}
+	}
+}
+
+// wantOnly asks some requests, which one sidecar has to answer.
+func (p *pair) wantOnly(t *testing.T, want string) {
+	t.Helper()
+	for range 20 {
+		if who := p.ask(t, t.Context()); who != want {
+			t.Fatalf("answered by %s, want %s; log:\n%s", who, want, p.log)
+		}
+	}
+}
+
+func (p *pair) awaitAsked(t *testing.T, i int) {
+	t.Helper()
+	eventually(t, fmt.Sprint(i, " is asked"), func() bool { return p.side.Status().Asked == i })
+	for j, want := range []float64{float64(1 - i), float64(i)} {
+		if n := p.metric(t, "hotpath_shim_sidecar_asked", "sidecar", fmt.Sprint(j)); n != want {
+			t.Errorf("sidecar %d: asked is %v", j, n)
+		}
+	}
+}
+
+func TestOfTwoTheOtherTakesOverAndTheFirstStandsByThen(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		s.events = 10
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked, takeOvers := p.side.Status().Asked, p.metric(t, "hotpath_shim_takeovers_total")
+		for round := range 3 {
+			p.wantOnly(t, fmt.Sprint("SIDECAR ", asked))
+			p.of[asked].Stop()
+			// Nobody waits until the loss is noticed.
+			p.wantOnly(t, fmt.Sprint("SIDECAR ", 1-asked))
+			p.awaitAsked(t, 1-asked)
+			p.ledger.Append([]byte("while it was away"))
+			p.start(t, p.config.Socket, asked)
+			p.awaitBoth(t)
+			if n := len(p.of[asked].Events()); n != 11+round {
+				t.Fatalf("the one that stands by was fed %d events", n)
+			}
+			p.wantOnly(t, fmt.Sprint("SIDECAR ", 1-asked))
+			p.awaitAsked(t, 1-asked)
+			asked = 1 - asked
+			if n := p.metric(t, "hotpath_shim_takeovers_total"); n != takeOvers+float64(round+1) {
+				t.Fatalf("%v take-overs after round %d, %v before", n, round, takeOvers)
+			}
+		}
+		if n := p.metric(t, "hotpath_shim_requests_total", "served_by", "legacy"); n != 0 || len(p.local.served()) != 0 {
+			t.Errorf("%v requests were answered locally", n)
+		}
+		if !p.log.has(`msg="another sidecar is asked from now on"`) || !p.log.has("sidecar=0") || !p.log.has("sidecar=1") {
+			t.Errorf("the log does not name them:\n%s", p.log)
+		}
+	})
+}
+
+// The waits are long, so that a slow machine is not taken for a sidecar that hangs.
+const hungHop = 3 * time.Second
+
+func TestOfTwoOneThatHangsIsLeftAndProbedByCopies(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		s.config = func(c *shim.Config) {
+			c.HopTimeout = hungHop
+			c.Breaker = shim.Breaker{Failures: 1, MinBackoff: 10 * time.Millisecond, MaxBackoff: 10 * time.Millisecond}
+		}
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		hung := p.of[asked]
+		hung.Answer(script(shimtest.Answer{Hang: true}))
+		if who := p.ask(t, t.Context()); who != fmt.Sprint("SIDECAR ", 1-asked) {
+			t.Fatalf("answered by %s", who)
+		}
+		p.awaitAsked(t, 1-asked)
+		if n := p.metric(t, "hotpath_shim_asked_again_total", "sidecar", fmt.Sprint(asked), "reason", "hop_timeout"); n != 1 {
+			t.Fatalf("%v requests were asked again", n)
+		}
+		// From now on nobody waits for it: copies find out whether it is well again.
+		probed := func() bool {
+			began := time.Now()
+			who := p.ask(t, t.Context())
+			if took := time.Since(began); who != fmt.Sprint("SIDECAR ", 1-asked) || took >= hungHop {
+				t.Fatalf("answered by %s after %v", who, took)
+			}
+			return len(hung.Calls()) >= 2
+		}
+		eventually(t, "a copy is asked", probed)
+		if !p.side.Status().Sidecars[asked].BreakerOpen {
+			t.Fatal("its breaker is closed")
+		}
+		hung.Answer(numbered(t, asked))
+		eventually(t, "it is well again", func() bool { return probed() && !p.side.Status().Sidecars[asked].BreakerOpen })
+		p.wantOnly(t, fmt.Sprint("SIDECAR ", 1-asked))
+		p.awaitAsked(t, 1-asked)
+		if n := len(p.local.served()); n != 0 {
+			t.Errorf("%d requests were answered locally", n)
+		}
+	})
+}
+
+func TestOfTwoOneThatRefusesIsLeft(t *testing.T) {
+	for what, refuse := range map[string]func(*shimtest.Sidecar){
+		"Hello": func(s *shimtest.Sidecar) {
+			s.RefuseHello(shimtest.Refusal(codes.FailedPrecondition, "PROTOCOL_MISMATCH"))
+		},
+		"the method": func(s *shimtest.Sidecar) { s.RefuseMethod(unaryCall, "another schema") },
+		"the feed":   func(s *shimtest.Sidecar) { s.Seed("another ledger") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+				p := newPair(t, door, s, func(i int, s *shimtest.Sidecar) {
+					if i == 0 {
+						refuse(s)
+					}
+				})
+				p.awaitAsked(t, 1)
+				p.wantOnly(t, "SIDECAR 1")
+			})
+		})
+	}
+}
+
+func TestOfTwoDeadOnesTheFirstToComeBackIsAsked(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		p.of[0].Stop()
+		p.of[1].Stop()
+		eventually(t, "both are lost", func() bool { return !p.ready(0) && !p.ready(1) })
+		p.wantOnly(t, "LOCAL")
+		if n := p.fallbacks(t, "not_ready"); n != 20 {
+			t.Errorf("%v fallbacks for the reason", n)
+		}
+		back := 1 - p.side.Status().Asked
+		p.start(t, p.config.Socket, back)
+		eventually(t, "it is back", func() bool { return p.ready(back) })
+		p.awaitAsked(t, back)
+		eventually(t, "it answers", func() bool { return p.ask(t, t.Context()) == fmt.Sprint("SIDECAR ", back) })
+	})
+}
+
+// The one that takes over may be behind what the first has answered already.
+func TestATakeOverServesNoOlderPosition(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		s.events = 5
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		// It claims to have caught up, and then answers at the position before.
+		p.of[1-asked].Answer(script(shimtest.Answer{Body: encode(t, response("TOO OLD")), Position: 4}))
+		p.wantOnly(t, fmt.Sprint("SIDECAR ", asked))
+		p.of[asked].Stop()
+		for range 20 {
+			if who := p.ask(t, t.Context()); who != "LOCAL" {
+				t.Fatalf("answered by %s", who)
+			}
+		}
+		if n := p.fallbacks(t, "wrong_position"); n == 0 {
+			t.Error("nobody has looked at the position")
+		}
+		min := p.of[1-asked].Calls()
+		if got := first(t, min).Want.Min; got != 5 {
+			t.Errorf("the other is asked for position %d and later", got)
+		}
+	})
+}
+
+// No request may fail, or fall back, as long as one of the two is well.
+func TestOfTwoUnderLoadOneAfterTheOtherDies(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		var asked atomic.Int64
+		for range 8 {
+			group.Go(func() {
+				for ctx.Err() == nil {
+					reply, err := p.client.UnaryCall(t.Context(), requestOf("under load"))
+					if who := reply.GetUsername(); err != nil || who != "SIDECAR 0" && who != "SIDECAR 1" {
+						t.Errorf("answered by %q, %v", who, err)
+						return
+					}
+					asked.Add(1)
+				}
+			})
+		}
+		more := func() {
+			target := asked.Load() + 100
+			eventually(t, "more is answered", func() bool { return asked.Load() >= target || t.Failed() })
+		}
+		for range 6 {
+			more()
+			i := p.side.Status().Asked
+			p.of[i].Stop()
+			more()
+			p.start(t, p.config.Socket, i)
+			p.awaitBoth(t)
+		}
+		cancel()
+		group.Wait()
+		if n := len(p.local.served()); n != 0 {
+			t.Errorf("%d requests of %d were answered locally; log:\n%s", n, asked.Load(), p.log)
+		}
+	})
+}
+
+// What lies in the request is not tried twice.
+func TestOfTwoOnlyOneIsAskedWhatTheOtherWouldNotAnswerEither(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		p.of[asked].Answer(script(shimtest.Answer{Unpositioned: true, Err: shimtest.Refusal(codes.Internal, "PANIC")}))
+		if who := p.ask(t, t.Context()); who != "LOCAL" {
+			t.Fatalf("answered by %s", who)
+		}
+		if n := len(p.of[1-asked].Calls()); n != 0 || p.metric(t, "hotpath_shim_asked_again_total") != 0 {
+			t.Fatalf("the other one was asked %d times", n)
+		}
+	})
+}
+
+func TestTwoAreSupervised(t *testing.T) {
+	r := supervised(t, "", func(c *shim.Config) { c.Sidecars = 2 })
+	eventually(t, "both are ready", func() bool {
+		now := r.side.Status().Sidecars
+		return now[0].Ready && now[1].Ready
+	})
+	before := r.side.Status()
+	if one, other := before.Sidecars[0], before.Sidecars[1]; one.SidecarPID == other.SidecarPID || one.Socket+".1" != other.Socket {
+		t.Fatalf("they are %+v and %+v", one, other)
+	}
+	if err := syscall.Kill(before.SidecarPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is started again, and no request falls back meanwhile", func() bool {
+		if who := r.ask(t, t.Context()); who != "SIDECAR" {
+			t.Fatalf("answered by %s", who)
+		}
+		now := r.side.Status().Sidecars[before.Asked]
+		return now.Ready && now.SidecarPID != before.SidecarPID && now.SidecarPID != 0
+	})
+	if now := r.side.Status(); now.Asked == before.Asked {
+		t.Error("the first is asked again")
+	}
+	if n := r.metric(t, "hotpath_shim_sidecar_restarts_total", "sidecar", fmt.Sprint(before.Asked)); n != 1 {
+		t.Errorf("%v restarts", n)
+	}
+	pids := [2]int{r.side.Status().Sidecars[0].SidecarPID, r.side.Status().Sidecars[1].SidecarPID}
+	if err := r.side.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d is left behind", pid)
+		}
+	}
+}
+
+// A long request and a long reply go by a unary call, and must find the other sidecar too.
+func TestOfTwoTheOtherGetsLongRequestsToo(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		p.of[asked].Answer(script(shimtest.Answer{Drop: true}))
+		long := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 100_000)}}
+		reply, err := p.client.UnaryCall(t.Context(), long)
+		if err != nil || reply.GetUsername() != fmt.Sprint("SIDECAR ", 1-asked) {
+			t.Fatalf("answered by %q, %v", reply.GetUsername(), err)
+		}
+	})
+}
