@@ -105,8 +105,9 @@ func (s *Side) meanwhile() string {
 	return "hot methods are answered locally"
 }
 
-// socketOf is the path of the i-th sidecar's socket. The names of all its files begin with it.
-func socketOf(socket string, i int) string {
+// SocketOf returns the path of the i-th sidecar's socket, for a Config with this Socket. The sidecar's other files, such as
+// that of Status.ReadyFile, are beside it, and their names begin with its name.
+func SocketOf(socket string, i int) string {
 	if i == 0 {
 		return socket
 	}
@@ -114,11 +115,11 @@ func socketOf(socket string, i int) string {
 }
 
 // longestSocket is the length of the longest path of a socket.
-func (s *Side) longestSocket() int { return len(socketOf(s.cfg.Socket, s.cfg.Sidecars-1)) }
+func (s *Side) longestSocket() int { return len(SocketOf(s.cfg.Socket, s.cfg.Sidecars-1)) }
 
 func (s *Side) prepareSidecars(descriptors []protoreflect.MethodDescriptor) error {
 	for i, c := range s.sidecars {
-		c.socket, c.metrics = socketOf(s.cfg.Socket, i), s.metrics.Sidecar(i)
+		c.socket, c.metrics = SocketOf(s.cfg.Socket, i), s.metrics.Sidecar(i)
 		if err := c.prepareSupervisor(); err != nil {
 			return err
 		}
