@@ -90,6 +90,13 @@ func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error
 	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
 }
 
+// Refused returns how many reads of the database were RESOURCE_EXHAUSTED. There are none with another read model than
+// store.
+func (w *Walletd) Refused(ctx context.Context) (uint64, error) {
+	page, err := probe.Scrape(ctx, w.Admin)
+	return uint64(page.Value("walletd_store_reads_refused_total", nil)), err
+}
+
 // ShimOf returns what a page of walletd's metrics says about the shim.
 func ShimOf(page probe.Page) Shim {
 	served := func(mode Mode) uint64 {
