@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -288,6 +289,47 @@ func TestOfTwoUnderLoadOneAfterTheOtherDies(t *testing.T) {
 		group.Wait()
 		if n := len(p.local.served()); n != 0 {
 			t.Errorf("%d requests of %d were answered locally; log:\n%s", n, asked.Load(), p.log)
+		}
+	})
+}
+
+// oracle says in one line who has to be asked: the one that is, as long as it lives; then the other one, if it lives.
+func oracle(asked int, alive [2]bool) (next int, answers string) {
+	if !alive[asked] && alive[1-asked] {
+		asked = 1 - asked
+	}
+	if !alive[asked] {
+		return asked, "LOCAL"
+	}
+	return asked, fmt.Sprint("SIDECAR ", asked)
+}
+
+func TestOfTwoTheOneIsAskedThatTheOracleNames(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		seed := uint64(time.Now().UnixNano())
+		random := rand.New(rand.NewPCG(seed, 0))
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked, alive := p.side.Status().Asked, [2]bool{true, true}
+		for step := range 20 {
+			i := random.IntN(2)
+			if alive[i] = !alive[i]; alive[i] {
+				p.start(t, p.config.Socket, i)
+				if p.config.Experiment.Hop == experiment.Batched {
+					eventually(t, "it has a lane", func() bool { return p.metric(t, "hotpath_shim_lanes", "sidecar", fmt.Sprint(i)) > 0 })
+				}
+			} else {
+				p.of[i].Stop()
+			}
+			eventually(t, fmt.Sprintf("seed %d, step %d: %d is ready: %v", seed, step, i, alive[i]), func() bool { return p.ready(i) == alive[i] })
+			var answers string
+			asked, answers = oracle(asked, alive)
+			p.awaitAsked(t, asked)
+			for range 3 {
+				if who := p.ask(t, t.Context()); who != answers {
+					t.Fatalf("seed %d, step %d: answered by %s, want %s; log:\n%s", seed, step, who, answers, p.log)
+				}
+			}
 		}
 	})
 }

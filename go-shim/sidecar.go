@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -42,6 +43,8 @@ type sidecar struct {
 	breaker    *breaker.Breakers
 	link       *link.Link
 	supervisor *supervise.Supervisor // nil unless Run is Supervise
+	// wasReady is true once it could be asked.
+	wasReady atomic.Bool
 }
 
 // makeSidecars makes what needs neither sockets nor programs.
@@ -64,7 +67,11 @@ func (s *Side) makeSidecars() {
 // takenOver hears of each change of the one that is asked.
 func (s *Side) takenOver(from, to *sidecar) {
 	to.metrics.TakeOvers.Inc()
-	s.log.Warn("another sidecar is asked from now on", "from", from.index, "to", to.index, "cause", from.ailment(),
+	level := slog.LevelWarn
+	if !from.wasReady.Load() {
+		level = slog.LevelInfo // the second was faster to start
+	}
+	s.log.Log(context.Background(), level, "another sidecar is asked from now on", "from", from.index, "to", to.index, "cause", from.ailment(),
 		"position", to.link.Position(), "head", s.source.Head())
 }
 
@@ -159,7 +166,7 @@ func (c *sidecar) linkConfig(descriptors []protoreflect.MethodDescriptor) link.C
 		NewTransport: c.newTransport,
 		Events: link.Events{
 			Greeted:       func() { c.breaker.Reset("a new session") },
-			ReadyChanged:  s.chooser.Look,
+			ReadyChanged:  c.readyChanged,
 			MethodRefused: c.metrics.SetRefused,
 			Refused:       c.metrics.FeedRefused,
 			FeedReopened:  c.metrics.FeedReconnects.Inc,
@@ -172,6 +179,13 @@ func (c *sidecar) linkConfig(descriptors []protoreflect.MethodDescriptor) link.C
 			},
 		},
 	}
+}
+
+func (c *sidecar) readyChanged() {
+	if c.link.Serving() != nil {
+		c.wasReady.Store(true)
+	}
+	c.side.chooser.Look()
 }
 
 func (c *sidecar) newTransport(peer transport.Peer) transport.Transport {

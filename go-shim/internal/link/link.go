@@ -69,7 +69,7 @@ type Method struct {
 type Events struct {
 	// Greeted comes with each new session.
 	Greeted func()
-	// ReadyChanged comes whenever Serving begins or ceases to return a session.
+	// ReadyChanged comes whenever Serving begins or ceases to return a session, unless Run is to end.
 	ReadyChanged func()
 	// MethodRefused says, with each Hello, whether the i-th method was refused.
 	MethodRefused func(i int, refused bool)
@@ -255,10 +255,10 @@ func (l *Link) readyChanged(ready bool) {
 		return
 	}
 	l.serving.Store(nil)
-	l.cfg.Events.ReadyChanged()
 	if l.stopping.Load() {
 		return
 	}
+	l.cfg.Events.ReadyChanged()
 	l.quiet.Warn("unready", "the sidecar is not ready: "+l.cfg.Meanwhile,
 		"position", l.Position(), "head", l.cfg.Source.Head())
 }
