@@ -53,6 +53,7 @@ func (m *method) reachEither(first *sidecar, h *hop) reason {
 		first, second = second, first
 	}
 	why := m.reach(first, h)
+	// It may have been lost since somebody looked, or have its probe under way.
 	if why.mayDifferElsewhere() && m.reach(second, h) == none {
 		why = none
 	}

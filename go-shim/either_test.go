@@ -186,6 +186,50 @@ func TestOfTwoOneThatHangsIsLeftAndProbedByCopies(t *testing.T) {
 	})
 }
 
+// Both are well but for one method each. Then none is better, and each method goes where it is answered.
+func TestOfTwoEachMethodGoesWhereItIsAnswered(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		s.config = func(c *shim.Config) {
+			c.Methods, c.HopTimeout = append(c.Methods, batched), hungHop
+			c.Breaker = shim.Breaker{Failures: 1, MinBackoff: 10 * time.Millisecond, MaxBackoff: 10 * time.Millisecond}
+		}
+		p := newPair(t, door, s, func(i int, s *shimtest.Sidecar) {
+			if i == 1 {
+				s.RefuseMethod(batched, "another schema")
+			}
+		})
+		p.awaitBoth(t)
+		p.awaitAsked(t, 0)
+		p.of[0].Answer(func(call shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: call.Method == unaryCall} })
+		eventually(t, "a breaker is open", func() bool {
+			if who := p.ask(t, t.Context()); who != "SIDECAR 1" {
+				t.Fatalf("answered by %s", who)
+			}
+			return p.side.Status().Sidecars[0].BreakerOpen
+		})
+		hung := func() (n int) {
+			for _, call := range p.of[0].Calls() {
+				if call.Method == unaryCall {
+					n++
+				}
+			}
+			return n
+		}
+		eventually(t, "a copy is asked, for which nobody waits", func() bool {
+			began := time.Now()
+			who := p.ask(t, t.Context())
+			if took := time.Since(began); who != "SIDECAR 1" || took >= hungHop {
+				t.Fatalf("answered by %s after %v", who, took)
+			}
+			if !p.batch(t) {
+				t.Fatal("the other method is answered locally")
+			}
+			return hung() >= 2
+		})
+		p.awaitAsked(t, 0)
+	})
+}
+
 func TestOfTwoOneThatRefusesIsLeft(t *testing.T) {
 	for what, refuse := range map[string]func(*shimtest.Sidecar){
 		"Hello": func(s *shimtest.Sidecar) {
