@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -63,6 +64,34 @@ func TestOfTwoSidecarsOneHangsAndNoRequestFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await("it is well again", func(now rig.Shim) bool { return now.AllReady && now.BreakersOpen == 0 })
+	l.more(200)
+	l.end()
+}
+
+// Posts show that it hangs, before it has to take over. While neither can answer, the database does.
+func TestOfTwoSidecarsTheOneThatStandsByHangs(t *testing.T) {
+	t.Parallel()
+	s, l := twoSidecars(t, rig.Supervise, newPlace(t))
+	before := s.shim()
+	asked, err := s.AskedPid(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := slices.DeleteFunc(s.SidecarPids(), func(pid int) bool { return pid == asked })
+	if len(other) != 1 {
+		t.Fatalf("beside %d there are %v", asked, other)
+	}
+	if err := syscall.Kill(other[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.await("it is known to hang", func(now rig.Shim) bool { return !now.AllReady && now.Ready })
+	s.signal(syscall.SIGKILL)
+	s.await("the killed one is back", func(now rig.Shim) bool { return now.Ready && now.Restarts > before.Restarts })
+	s.mustServe("pair-0")
+	if err := syscall.Kill(other[0], syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.await("both are well", func(now rig.Shim) bool { return now.AllReady })
 	l.more(200)
 	l.end()
 }
