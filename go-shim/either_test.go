@@ -3,7 +3,6 @@ package shim_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -13,100 +12,12 @@ import (
 
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/shimtest"
 )
-
-// pair is a rig with two sidecars, which answer with their numbers.
-type pair struct {
-	*rig
-	of  [2]*shimtest.Sidecar
-	log *logged
-}
-
-// eachWay runs a test whose result must depend neither on the front door nor on how requests cross.
-func eachWay(t *testing.T, test func(t *testing.T, s setup, door shim.FrontDoor)) {
-	for _, way := range []struct {
-		name string
-		door shim.FrontDoor
-		hop  experiment.Hop
-	}{{"stock", shim.Stock, experiment.Batched}, {"stock, unary", shim.Stock, experiment.Unary}, {"spliced", shim.Spliced, experiment.Batched}} {
-		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
-			test(t, setup{hop: way.hop}, way.door)
-		})
-	}
-}
-
-// newPair starts both sidecars. before prepares each of them.
-func newPair(t *testing.T, door shim.FrontDoor, s setup, before ...func(i int, s *shimtest.Sidecar)) *pair {
-	t.Helper()
-	p := &pair{log: new(logged)}
-	change := s.config
-	s.noFake = true
-	s.config = func(c *shim.Config) {
-		c.Sidecars, c.Logger = 2, slog.New(slog.NewTextHandler(p.log, nil))
-		if change != nil {
-			change(c)
-		}
-		for i := range 2 {
-			p.start(t, c.Socket, i, before...)
-		}
-	}
-	p.rig, _ = doorRig(t, door, s)
-	return p
-}
-
-func (p *pair) start(t *testing.T, socket string, i int, before ...func(int, *shimtest.Sidecar)) {
-	t.Helper()
-	if i == 1 {
-		socket += ".1"
-	}
-	p.of[i] = shimtest.Start(t, socket, func(s *shimtest.Sidecar) {
-		s.Answer(numbered(t, i))
-		for _, prepare := range before {
-			prepare(i, s)
-		}
-	})
-}
-
-func numbered(t *testing.T, i int) shimtest.Script {
-	return script(shimtest.Answer{Body: encode(t, response(fmt.Sprint("SIDECAR ", i)))})
-}
-
-func (p *pair) ready(i int) bool { return p.side.Status().Sidecars[i].Ready }
-
-func (p *pair) awaitBoth(t *testing.T) {
-	t.Helper()
-	eventually(t, "both are ready", func() bool { return p.ready(0) && p.ready(1) })
-	if p.config.Experiment.Hop == experiment.Batched {
-		for _, i := range []string{"0", "1"} {
-			eventually(t, "each has a lane", func() bool { return p.metric(t, "hotpath_shim_lanes", "sidecar", i) > 0 })
-		}
-	}
-}
-
-// wantOnly asks some requests, which one sidecar has to answer.
-func (p *pair) wantOnly(t *testing.T, want string) {
-	t.Helper()
-	for range 20 {
-		if who := p.ask(t, t.Context()); who != want {
-			t.Fatalf("answered by %s, want %s; log:\n%s", who, want, p.log)
-		}
-	}
-}
-
-func (p *pair) awaitAsked(t *testing.T, i int) {
-	t.Helper()
-	eventually(t, fmt.Sprint(i, " is asked"), func() bool { return p.side.Status().Asked == i })
-	for j, want := range []float64{float64(1 - i), float64(i)} {
-		if n := p.metric(t, "hotpath_shim_sidecar_asked", "sidecar", fmt.Sprint(j)); n != want {
-			t.Errorf("sidecar %d: asked is %v", j, n)
-		}
-	}
-}
 
 func TestOfTwoTheOtherTakesOverAndTheFirstStandsByThen(t *testing.T) {
 	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
@@ -394,6 +305,24 @@ func TestOfTwoOnlyOneIsAskedWhatTheOtherWouldNotAnswerEither(t *testing.T) {
 	})
 }
 
+// A request is tried once at each.
+func TestOfTwoNeitherIsAskedTwice(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		for _, one := range p.of {
+			one.Answer(script(shimtest.Answer{Unpositioned: true, Err: status.Error(codes.Unavailable, "draining")}))
+		}
+		if who := p.ask(t, t.Context()); who != "LOCAL" || len(p.of[0].Calls()) != 1 || len(p.of[1].Calls()) != 1 {
+			t.Fatalf("answered by %s after %d and %d hops", who, len(p.of[0].Calls()), len(p.of[1].Calls()))
+		}
+		again, local := p.metric(t, "hotpath_shim_asked_again_total"), p.fallbacks(t, "unavailable")
+		if again != 1 || local != 1 || p.metric(t, "hotpath_shim_fallbacks_total") != 1 {
+			t.Errorf("%v asked again, %v fallbacks for the reason", again, local)
+		}
+	})
+}
+
 func TestTwoAreSupervised(t *testing.T) {
 	r := supervised(t, "", func(c *shim.Config) { c.Sidecars = 2 })
 	eventually(t, "both are ready", func() bool {
@@ -429,6 +358,35 @@ func TestTwoAreSupervised(t *testing.T) {
 			t.Errorf("process %d is left behind", pid)
 		}
 	}
+}
+
+// Whoever leaves while the other one is asked leaves that one.
+func TestOfTwoTheOtherHearsOfACallerThatLeaves(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		other := p.of[1-asked]
+		p.of[asked].Answer(script(shimtest.Answer{Drop: true}))
+		other.Answer(script(shimtest.Answer{Hang: true}))
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() {
+			_, err := p.client.UnaryCall(ctx, requestOf("a"))
+			left <- err
+		}()
+		eventually(t, "the other one is asked", func() bool { return len(other.Calls()) == 1 })
+		cancel()
+		if err := <-left; status.Code(err) != codes.Canceled {
+			t.Fatalf("got %v", err)
+		}
+		eventually(t, "it hears of it", func() bool {
+			return p.metric(t, "hotpath_shim_lane_in_flight", "sidecar", fmt.Sprint(1-asked)) == 0
+		})
+		if p.side.Status().Sidecars[1-asked].BreakerOpen || len(p.local.served()) != 0 {
+			t.Error("it is held against the sidecar, or the service was asked for nobody")
+		}
+	})
 }
 
 // A long request and a long reply go by a unary call, and must find the other sidecar too.
