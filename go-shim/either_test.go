@@ -289,6 +289,25 @@ func TestOfTwoTheOneIsAskedThatTheOracleNames(t *testing.T) {
 	})
 }
 
+// The second hop leaves the service half of what the first has left.
+func TestOfTwoTheOtherGetsHalfOfTheTimeThatIsLeft(t *testing.T) {
+	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
+		p := newPair(t, door, s)
+		p.awaitBoth(t)
+		asked := p.side.Status().Asked
+		p.of[asked].Answer(script(shimtest.Answer{Hang: true}))
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		if who := p.ask(t, ctx); who != fmt.Sprint("SIDECAR ", 1-asked) {
+			t.Fatalf("answered by %s", who)
+		}
+		callers, _ := ctx.Deadline()
+		if got := first(t, p.of[1-asked].Calls()).Deadline; !got.Before(callers) {
+			t.Errorf("it may take until %v, the caller waits until %v", got, callers)
+		}
+	})
+}
+
 // What lies in the request is not tried twice.
 func TestOfTwoOnlyOneIsAskedWhatTheOtherWouldNotAnswerEither(t *testing.T) {
 	eachWay(t, func(t *testing.T, s setup, door shim.FrontDoor) {
@@ -383,6 +402,9 @@ func TestOfTwoTheOtherHearsOfACallerThatLeaves(t *testing.T) {
 		eventually(t, "it hears of it", func() bool {
 			return p.metric(t, "hotpath_shim_lane_in_flight", "sidecar", fmt.Sprint(1-asked)) == 0
 		})
+		if !time.Now().Before(other.Calls()[0].Deadline) {
+			t.Fatal("its time was over")
+		}
 		if p.side.Status().Sidecars[1-asked].BreakerOpen || len(p.local.served()) != 0 {
 			t.Error("it is held against the sidecar, or the service was asked for nobody")
 		}
