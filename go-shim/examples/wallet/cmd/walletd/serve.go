@@ -43,6 +43,9 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
   --sidecar supervise   walletd starts it, restarts it, and ends it with itself; its settings are HOTPATHD_* in the
                         environment (see hotpathd --help)
   --sidecar attach      something else runs it, with the same socket: hotpathd --socket PATH
+With --sidecars 2 there are two, both fed. One is asked; when it dies, hangs or is refused, the other takes over, and the
+first stands by in its turn. That is for --read-model store, which cannot stand in for a sidecar under load. With attach
+the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where an address needs port 0.
 --modes FILE says, per method, whether it is asked, and may be edited meanwhile:
   default = "sidecar"
   [methods]
@@ -65,6 +68,7 @@ by the latter, too:
 examples:
   walletd serve --db wallet.db
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
+  walletd serve --db wallet.db --read-model store --sidecar supervise --sidecars 2
   walletd serve --db wallet.db --read-model best --sidecar alone --front-door spliced --front-local
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
 
