@@ -133,8 +133,8 @@ test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works wi
 N ?= 3
 OFTEN ?= $(shell expr 9 '*' $(N))
 
-test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N)
-	.ci/test-again $(N) $(OFTEN)
+test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N; RESUME=1 counts the runs of a call that was stopped)
+	.ci/test-again $(N) $(OFTEN) $(if $(RESUME),resume)
 
 adopting: ## Follow docs/adopting.md to the letter, from an empty folder
 	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
