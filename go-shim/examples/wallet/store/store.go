@@ -70,7 +70,9 @@ type Store struct {
 	logLock *fileLock
 	writeDB *sql.DB
 	readers *sql.DB
-	// reads is readers, or the writer's connection if there can be only one connection.
+	// statements are those of readers; nil if there can be only one connection.
+	statements *prepared
+	// reads is statements, or that one connection.
 	reads querier
 	// w is nil if the database can only be read.
 	w            *writer
@@ -131,7 +133,10 @@ func (s *Store) closeFiles() error {
 	if views := s.views.Load(); views != nil {
 		errs = append(errs, views.close())
 	}
-	if s.readers != nil {
+	switch {
+	case s.statements != nil:
+		errs = append(errs, s.statements.close())
+	case s.readers != nil:
 		errs = append(errs, s.readers.Close())
 	}
 	if s.w != nil {
