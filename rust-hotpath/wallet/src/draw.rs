@@ -276,9 +276,10 @@ mod tests {
             for request in drawn(3, method) {
                 match Wallet::parse(method, &request) {
                     Ok(_) => {}
-                    Err(Refusal::Verdict { code, .. }) if code == VerdictCode::InvalidArgument => {
-                        refused += 1
-                    }
+                    Err(Refusal::Verdict {
+                        code: VerdictCode::InvalidArgument,
+                        ..
+                    }) => refused += 1,
                     Err(other) => panic!("{other:?}"),
                 }
             }
