@@ -2,7 +2,7 @@
 
 use super::{Reply, Status, text};
 use crate::{
-    limits,
+    error, limits,
     model::{Audit, Model},
 };
 use hyper::StatusCode;
@@ -18,6 +18,7 @@ use std::{
     },
     time::Instant,
 };
+use tokio::task::JoinError;
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -64,8 +65,22 @@ pub(super) async fn reply<M: Model>(query: &str, status: &Status<M>) -> Reply {
             let nothing = "this model has nothing to compare\n";
             text(StatusCode::NOT_IMPLEMENTED, nothing.to_owned())
         }
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        Err(error) => match panicked(error) {
+            Some(found) => text(StatusCode::OK, page(position, seed, &found)),
+            None => text(StatusCode::INTERNAL_SERVER_ERROR, "cut short\n".to_owned()),
+        },
     }
+}
+
+/// An answer that panics is a mistake that the audit has found.
+fn panicked(error: JoinError) -> Option<Audit> {
+    let payload = error.try_into_panic().ok()?;
+    let mistake = format!("a panic: {}", error::panic_text(&*payload));
+    Some(Audit {
+        wrong: 1,
+        mistakes: vec![mistake],
+        ..Audit::default()
+    })
 }
 
 fn page(position: u64, seed: u64, found: &Audit) -> String {
@@ -160,6 +175,14 @@ mod tests {
         };
         let expected = "position 3\nseed 2\nasked 5\ncomplete true\nwrong 7\nnote: a note\nmistake: one mistake\n";
         assert_eq!(page(3, 2, &found), expected);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_mistake() {
+        let audited = tokio::task::spawn_blocking(|| panic!("index out of bounds"));
+        let found = panicked(audited.await.expect_err("a panic")).expect("what was found");
+        assert_eq!(found.mistakes, ["a panic: index out of bounds"]);
+        assert_eq!((found.wrong, found.complete), (1, false));
     }
 
     #[test]
