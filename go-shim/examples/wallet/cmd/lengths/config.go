@@ -33,7 +33,7 @@ func configure(args []string, _ func(string) string, output io.Writer) (config, 
 		fmt.Fprintln(output, usage)
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&c.out, "out", "target/lengths", "the folder for figures, charts and the output of both benches; relative to the repository")
+	flags.StringVar(&c.out, "out", "target/lengths", "the folder for figures and charts; relative to the repository")
 	flags.Count(&c.upTo, "up-to", longest, fmt.Sprintf("the longest history, %d to %d", shortest, longest))
 	flags.Count(&c.samples, "samples", 3, fmt.Sprintf("how often Go measures each figure, 1 to %d", mostSamples))
 	if err := flags.Parse(args); err != nil {

@@ -29,8 +29,12 @@ func measure(ctx context.Context, c config, say *console.Console) (bool, error) 
 	if !filepath.IsAbs(out) {
 		out = filepath.Join(root, out)
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return false, fmt.Errorf("--out: %w", err)
+	// The output of the benches has paths of this machine, so it is not for the report's folder.
+	logs := filepath.Join(root, "target", "lengths")
+	for _, dir := range []string{out, logs} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return false, fmt.Errorf("folder of results: %w", err)
+		}
 	}
 	// Criterion keeps earlier figures in its folder. Here it gets a new one.
 	criterion, err := os.MkdirTemp("", "lengths-")
@@ -39,17 +43,17 @@ func measure(ctx context.Context, c config, say *console.Console) (bool, error) 
 	}
 	defer os.RemoveAll(criterion)
 	facts := factsOf(ctx, root, c)
-	say.Step("the sidecar's bench; its output goes to %s", filepath.Join(c.out, "rust.txt"))
+	say.Step("the sidecar's bench; its output goes to target/lengths/rust.txt")
 	rust := bench{
-		dir: root, log: filepath.Join(out, "rust.txt"), env: []string{"CRITERION_HOME=" + criterion},
+		dir: root, log: filepath.Join(logs, "rust.txt"), env: []string{"CRITERION_HOME=" + criterion},
 		args: []string{"cargo", "bench", "--locked", "-p", "hotpath-wallet", "--bench", "history", "--", "^(statistics|top|series|as-of)/"},
 	}
 	if err := rust.run(ctx, c); err != nil {
 		return false, err
 	}
-	say.Step("Go's bench; its output goes to %s", filepath.Join(c.out, "go.txt"))
+	say.Step("Go's bench; its output goes to target/lengths/go.txt")
 	golang := bench{
-		dir: filepath.Join(root, "go-shim", "examples"), log: filepath.Join(out, "go.txt"),
+		dir: filepath.Join(root, "go-shim", "examples"), log: filepath.Join(logs, "go.txt"),
 		args: []string{
 			"go", "test", "./wallet/readmodel", "-run", "^$", "-bench", "^BenchmarkByLength$", "-benchtime", "300ms",
 			"-count", strconv.Itoa(c.samples), "-timeout", "4h",

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,10 +140,14 @@ func beside(t *testing.T, copied, model string, want uint64) *served {
 		Bin: found.walletd, Dir: copied, DB: filepath.Join(copied, "ledger.db"), Args: []string{"--read-model", model},
 		StartWithin: startWithin,
 	}
-	if model != "best" {
-		return start(t, spec, nil, want)
+	switch model {
+	case "best":
+		return start(t, spec, []string{"--statistics", "scan"}, want)
+	case "store":
+		// A caller whose turn does not come within 5 s is refused. Here none has to wait.
+		spec.Args = append(spec.Args, "--store-reads", strconv.Itoa(askers))
 	}
-	return start(t, spec, []string{"--statistics", "scan"}, want)
+	return start(t, spec, nil, want)
 }
 
 // copyLedger copies a ledger that nobody serves.
