@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -87,6 +88,7 @@ func (s *served) everySideAnswersAlike(copied string, q inquiry) {
 		})
 	}
 	compare("sidecar", s.direct)
+	s.verified(q.seed)
 	sides := 2
 	for _, model := range []string{"best", "best-scan", "store"} {
 		other := beside(s.t, copied, model, s.head)
@@ -100,6 +102,19 @@ func (s *served) everySideAnswersAlike(copied string, q inquiry) {
 	}
 	s.t.Logf("%d questions, each on %d sides, all equal, in %.0f s (seed %d)", len(q.questions), sides,
 		time.Since(start).Seconds(), q.seed)
+}
+
+// verified has `hotpathd verify` audit the sidecar, against legacy Go and against itself.
+func (s *served) verified(seed uint64) {
+	s.t.Helper()
+	start := time.Now()
+	output, err := exec.Command(found.hotpathd, "verify", "--socket", s.sidecar.Socket, "--go", s.walletd.GRPC,
+		"--go-admin", s.walletd.Admin, "--admin", s.sidecar.Addresses.Admin, "--seed", strconv.FormatUint(seed, 10),
+		"--questions", "2000", "--deadline-s", "1200").CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("hotpathd verify: %v\n%s", err, output)
+	}
+	s.t.Logf("hotpathd verify, in %.0f s:\n%s", time.Since(start).Seconds(), output)
 }
 
 // ask asks one side everything, and logs how long each read took on average.
