@@ -23,9 +23,10 @@ var panels = []struct{ read, title string }{
 
 const (
 	panelWidth, panelHeight = 430.0, 300.0
-	left, right             = 58.0, 14.0
-	top, bottom             = 34.0, 42.0
-	legendHeight            = 74.0
+	// The label of the last tick is in the middle below it.
+	left, right  = 58.0, 38.0
+	top, bottom  = 34.0, 42.0
+	legendHeight = 74.0
 )
 
 // style has the colours of loadtest's charts. Shapes tell the lines apart without colour.
