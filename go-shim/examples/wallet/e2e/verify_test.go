@@ -182,6 +182,11 @@ func TestVerifyComparesTheSidecarWithNobodyButGo(t *testing.T) {
 	code, printed := verify(t, a.against(a.service)...)
 	mustSay(t, code, 69, printed, "Go forwards BatchGetBalances, GetBalance", "verdict: incomplete")
 
+	// This sidecar has no feed, so it gives no answer.
+	lone, alone := newPlace(t).hotpathd(), newPlace(t).walletd(rig.Off)
+	code, printed = verify(t, "--listen", lone.Listen, "--go", alone.GRPC, "--go-admin", alone.Admin)
+	mustSay(t, code, 69, printed, "the sidecar gives no answer: Unavailable", "verdict: incomplete")
+
 	code, printed = verify(t, "--listen", "127.0.0.1:1", "--go", a.service.GRPC, "--go-admin", "127.0.0.1:1")
 	mustSay(t, code, 69, printed, "cannot read http://127.0.0.1:1/metrics")
 	code, printed = verify(t, "--socket", "/s", "--go", "here")
