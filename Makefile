@@ -32,7 +32,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -147,9 +147,13 @@ fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each
 	cd go-shim && GOWORK=$(ROOT)/go-shim/newest.work go test ./internal/splice -run '^$$' -fuzz '^FuzzSameAnswersAsGRPC$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
+# The measurement wants a quiet machine. LENGTHS_FLAGS="--out loadtest/results/…/lengths" keeps it, --up-to 1000 shortens it.
+lengths: ## Reads by the length of the history, 10 to 1,000,000 entries, in Rust and Go, scanned and indexed; charts in target/lengths
+	cd go-shim/examples && go run ./wallet/cmd/lengths $(LENGTHS_FLAGS)
+
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
 	cd go-shim/examples && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
-		go test -tags datatest -count 1 -timeout 30m -v ./wallet/e2e/data/
+		go test -tags datatest -count 1 -timeout 90m -v ./wallet/e2e/data/
 
 lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check

@@ -138,7 +138,12 @@ pub fn help(program: Program) -> String {
 /// The text of `--help` with the choices of a model.
 #[must_use]
 pub fn help_with(program: Program, choices: &[Choice]) -> String {
-    let Program { name, about, .. } = program;
+    let Program {
+        name,
+        about,
+        commands,
+        ..
+    } = program;
     let purpose = match about {
         "" => String::new(),
         about => format!("{about}\n\n"),
@@ -148,6 +153,10 @@ pub fn help_with(program: Program, choices: &[Choice]) -> String {
          Each option is also a variable (HOTPATHD_RETAIN_MS) and a key of the --config file (retain_ms).\n\
          A flag wins over a variable, a variable over the file.\n",
     );
+    if !commands.is_empty() {
+        text.push_str("\nCommands:\n");
+        text.push_str(commands);
+    }
     for (title, settings) in groups(choices) {
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "\n{title}:");
@@ -437,6 +446,9 @@ counterd --help shows every option."
         assert!(!text.contains("hotpathd"), "only variables: {text}");
         let version = run(&["--version"], &[]).expect_err("printed");
         assert_eq!(version, "counterd 7.1\n");
-        assert!(help(Program::new("bare", "1", "")).starts_with("Usage: bare"));
+        let bare = Program::new("bare", "1", "");
+        assert!(help(bare).starts_with("Usage: bare") && !help(bare).contains("Commands:"));
+        let text = help(bare.with_commands("  look    Looks\n"));
+        assert!(text.contains("\nCommands:\n  look    Looks\n\n"), "{text}");
     }
 }

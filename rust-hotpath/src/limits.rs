@@ -107,6 +107,11 @@ pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
 
+/// Questions of an audit.
+pub const AUDIT_QUESTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// Longest time that an audit runs.
+pub const AUDIT_TIME: Duration = Duration::from_secs(600);
+
 /// Lanes of the exchange at once, over all connections. A shim opens a few. Each lane holds at most 4.7 MiB that do not
 /// count among [`BUFFERED_BYTES`]: the current message and the next one (1 MiB each; the buffer of the next may have
 /// doubled), a window of unread bytes (1 MiB), and replies (two messages of up to 160 KiB, and 400 KiB in HTTP/2's

@@ -79,6 +79,19 @@ pub trait Model: Send + Sync + 'static {
         0
     }
 
+    /// Checks one version against itself, e.g. an index against a scan, with up to `questions` questions drawn by `seed`.
+    /// It runs on a thread of its own, as long as `go_on` says so. Operators ask for it (`/debug/audit`). A model that
+    /// has one way to answer has nothing to check.
+    #[must_use]
+    fn audit(
+        _state: &Self::State,
+        _seed: u64,
+        _questions: u64,
+        _go_on: &dyn Fn() -> bool,
+    ) -> Option<Audit> {
+        None
+    }
+
     /// Sizes worth watching, as (name, help, value), e.g. `("accounts", "Accounts with entries", 3)`. Each gauge of the
     /// empty ledger is shown as `hotpathd_model_NAME`. A name consists of letters, digits and `_`, and the help is one
     /// line.
@@ -91,6 +104,21 @@ pub type Chore<S> = Box<dyn FnOnce() -> Finish<S> + Send>;
 /// The end of a [`Chore`], done by the writer, so it must be short. Events were applied since the chore was taken, and
 /// after a panic others may have been taken back: it must do nothing if its work no longer fits.
 pub type Finish<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// What [`Model::audit`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Questions that were asked.
+    pub asked: u64,
+    /// Whether all were asked that should have been.
+    pub complete: bool,
+    /// Mistakes that were found.
+    pub wrong: u64,
+    /// The first few mistakes, each in a line.
+    pub mistakes: Vec<String>,
+    /// What was checked, each in a line.
+    pub notes: Vec<String>,
+}
 
 /// One of a few words that an operator may choose.
 #[derive(Clone, Copy, Debug)]

@@ -127,7 +127,9 @@ const WALLET_MAY_USE: Table = &[
     ("history", &[]),
     ("ledger", &["history"]),
     ("stats", &["history", "ledger"]),
-    ("wallet", &["history", "ledger", "stats", "proto"]),
+    ("draw", &["proto"]),
+    ("wallet", &["draw", "history", "ledger", "stats", "proto"]),
+    ("verify", &["draw", "proto", "wallet"]),
 ];
 
 /// The same for `loadtest`. It uses nothing of the other crates, because it measures every target alike. Each part uses

@@ -146,6 +146,13 @@ async fn mistakes_are_answered_with_what_would_be_right() {
         fetch_text(admin, "/debug/pprof/profile?second=1").await,
         (400, unknown)
     );
+    let rule = "questions: must be a whole number from 1 to 1000000\n".to_owned();
+    assert_eq!(
+        fetch_text(admin, "/debug/audit?questions=0").await,
+        (400, rule)
+    );
+    let nothing = "this model has nothing to compare\n".to_owned();
+    assert_eq!(fetch_text(admin, "/debug/audit").await, (501, nothing));
     let mut garbage = TcpStream::connect(admin).await.unwrap();
     garbage.write_all(b"\0\xff\r\n\r\n").await.unwrap();
     assert_eq!(fetch_text(admin, "/healthz").await.0, 200);

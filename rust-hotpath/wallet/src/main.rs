@@ -4,5 +4,10 @@
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    hotpath::app::main::<hotpath_wallet::Wallet>(hotpath::program!())
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == "verify") {
+        return hotpath_wallet::verify::main(args);
+    }
+    let program = hotpath::program!().with_commands(hotpath_wallet::verify::SUMMARY);
+    hotpath::app::main::<hotpath_wallet::Wallet>(program)
 }

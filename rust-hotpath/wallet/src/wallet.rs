@@ -3,6 +3,7 @@
 //! Each method has a file with the same three functions. `parse` decodes and checks the request by itself, `cost`
 //! estimates the work, and `answer` looks things up and appends the reply.
 
+mod audit;
 mod balance;
 mod batch;
 mod check;
@@ -16,7 +17,7 @@ mod statistics;
 
 use crate::ledger::{Due, Keeping, Ledger, Merging, Transaction};
 use crate::proto;
-use hotpath::model::{Choice, Chore, Finish, Model, Refusal};
+use hotpath::model::{Audit, Choice, Chore, Finish, Model, Refusal};
 
 /// Answers balances and statistics of a double-entry wallet.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,15 @@ impl Model for Wallet {
             Query::Counterparties(query) => counterparties::cost(ledger, query),
             Query::Series(query) => series::cost(ledger, query),
         }
+    }
+
+    fn audit(
+        ledger: &Ledger,
+        seed: u64,
+        questions: u64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Option<Audit> {
+        Some(audit::audit(ledger, seed, questions, go_on))
     }
 
     fn gauges(ledger: &Ledger) -> Vec<(&'static str, &'static str, u64)> {

@@ -60,64 +60,6 @@ func settle(m ReadModel) {
 	}
 }
 
-// BenchmarkByLength asks for windows of histories of all lengths: four fifths of the history, and one month of it. The
-// latency of an index should hardly grow.
-func BenchmarkByLength(b *testing.B) {
-	for _, entries := range []int{10, 100, 1000, 10_000, 100_000, 1_000_000} {
-		for _, name := range Names() {
-			m := makeLong(b, name, entries)
-			for _, span := range []struct {
-				name     string
-				from, to int64
-			}{
-				{"most", longStartUS + longSpanUS/10 + 12345, longStartUS + longSpanUS*9/10 + 54321},
-				{"month", longStartUS + longSpanUS/2, longStartUS + longSpanUS/2 + 30*indexDayUS},
-			} {
-				askByLength(b, m, fmt.Sprintf("window=%s/entries=%d/model=%s", span.name, entries, name), span.from, span.to)
-			}
-			runtime.KeepAlive(m)
-		}
-	}
-}
-
-func askByLength(b *testing.B, m ReadModel, name string, from, to int64) {
-	b.Helper()
-	reads := map[string]func() error{
-		"statistics": func() error {
-			_, _, err := m.GetStatistics(Newest, &walletv1.GetStatisticsRequest{
-				AccountId: longAccount, Asset: benchAsset, FromUs: from, ToUs: to, Percentiles: []uint32{2500, 5000, 7500, 9500, 9900},
-			})
-			return err
-		},
-		"top": func() error {
-			_, _, err := m.GetTopCounterparties(Newest, &walletv1.GetTopCounterpartiesRequest{
-				AccountId: longAccount, Asset: benchAsset, FromUs: from, ToUs: to, Limit: 20,
-			})
-			return err
-		},
-		"series": func() error {
-			_, _, err := m.GetTimeSeries(Newest, &walletv1.GetTimeSeriesRequest{
-				AccountId: longAccount, Asset: benchAsset, FromUs: from, ToUs: to, Step: walletv1.Step_STEP_MONTH,
-			})
-			return err
-		},
-		"as-of": func() error {
-			_, _, err := m.GetBalance(Newest, &walletv1.GetBalanceRequest{AccountId: longAccount, AsOfUs: &from})
-			return err
-		},
-	}
-	for _, read := range []string{"statistics", "top", "series", "as-of"} {
-		b.Run(fmt.Sprintf("read=%s/%s", read, name), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := reads[read](); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkApplyLong books a history of 200,000 entries, merges included, and reports the bytes of an entry.
 func BenchmarkApplyLong(b *testing.B) {
 	const entries = 200_000

@@ -250,6 +250,16 @@ impl Account {
         Some(Arc::make_mut(log))
     }
 
+    /// Keeps no index from now on: what is indexed is copied.
+    pub(super) fn scan(&mut self) {
+        let assets: Vec<Slot> = self.holdings().map(|holding| holding.asset).collect();
+        for asset in assets {
+            if let Some(log) = self.log_mut(asset) {
+                *log = log.scanning();
+            }
+        }
+    }
+
     /// Books an entry. Copies only what an older version still shares.
     pub(super) fn book(&mut self, asset: Slot, entry: Logged, keeping: Keeping) -> Effect {
         if let Self::Empty = self {

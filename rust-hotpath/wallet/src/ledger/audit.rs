@@ -20,6 +20,37 @@ impl Ledger {
             .all(|(asset, sum)| *sum == outside(asset))
     }
 
+    /// The accounts and assets whose entries are indexed.
+    pub fn indexed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let accounts = (0..).zip(self.accounts.iter());
+        accounts.flat_map(move |(slot, account)| {
+            let indexed = account
+                .holdings()
+                .filter(|holding| holding.log.history().is_some());
+            indexed.map(move |of| (self.ids.name(slot), self.assets.name(of.asset)))
+        })
+    }
+
+    /// The entries of an account in one asset.
+    #[must_use]
+    pub fn log(&self, account_id: &str, asset: &str) -> Option<&Log> {
+        let asset = self.assets.slot(asset)?;
+        let holding = self.account(account_id)?.holding(asset)?;
+        Some(holding.log)
+    }
+
+    /// This version, but with all entries of one account kept as for [`Keeping::Scan`](super::Keeping::Scan). Every
+    /// answer must be the same. It takes as long as copying the entries.
+    #[must_use]
+    pub fn scanned(&self, account_id: &str) -> Self {
+        let mut copy = self.clone();
+        let slot = self.ids.slot(account_id);
+        if let Some(account) = slot.and_then(|slot| copy.accounts.get_mut(slot as usize)) {
+            account.scan();
+        }
+        copy
+    }
+
     /// Checks every figure that is stored and also follows from others, entry by entry.
     ///
     /// # Errors

@@ -134,6 +134,15 @@ impl Log {
         }
     }
 
+    /// The same entries without an index, as for [`Keeping::Scan`].
+    pub(super) fn scanning(&self) -> Self {
+        let mut copy = Self::default();
+        for entry in self.entries() {
+            copy.push(entry, Keeping::Scan);
+        }
+        copy
+    }
+
     /// Appends an entry.
     pub(super) fn push(&mut self, entry: Logged, keeping: Keeping) -> Effect {
         if self.tail.len() == self.tail.capacity() {
