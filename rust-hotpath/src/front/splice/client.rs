@@ -267,15 +267,13 @@ impl<K, L> Splice<K, L> {
             }
         } else if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
-        } else if let Some(fits) = self.windows.open_stream(head.stream, bytes)
-            && (bytes == 0 || !fits)
-        {
-            let code = if fits {
-                Code::Protocol
-            } else {
-                Code::FlowControl
-            };
-            self.reset(head.stream, code, false);
+        } else {
+            let fits = self.windows.open_stream(head.stream, bytes);
+            if bytes == 0 {
+                self.reset(head.stream, Code::Protocol, false);
+            } else if fits == Some(false) {
+                self.reset(head.stream, Code::FlowControl, false);
+            }
         }
         Ok(())
     }

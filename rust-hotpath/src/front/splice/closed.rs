@@ -6,8 +6,8 @@
 //!  the front or hyper, before the client                        ignored      ignored
 //! ```
 //!
-//! WINDOW_UPDATE, RST_STREAM and PRIORITY are ignored on both. RFC 9113 (5.1) requires the second row, because the client may
-//! not have heard yet. Hyper judges as the first row says.
+//! WINDOW_UPDATE, RST_STREAM and PRIORITY are ignored on both, unless they are wrong on any stream. RFC 9113 (5.1) requires
+//! the second row, because the client may not have heard yet. Hyper judges as the first row says.
 
 use super::{
     super::frame::{self, Broken, Code, Head, flag, kind},

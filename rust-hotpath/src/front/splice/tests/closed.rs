@@ -195,6 +195,16 @@ fn what_crosses_the_end_of_a_stream_is_ignored() {
 }
 
 #[test]
+fn a_window_is_opened_by_something_even_if_its_stream_is_over() {
+    let nothing = frame(kind::WINDOW_UPDATE, 0, 1, &[0; 4]);
+    let both = [ended_by_the_client(), reset_before_the_client_ended()];
+    for (how, mut splice) in both.into_iter().flatten() {
+        let told = said(&mut splice, &nothing);
+        assert_eq!(told, reset(1, Code::Protocol), "{how}");
+    }
+}
+
+#[test]
 fn a_client_that_has_not_heard_of_a_reset_may_go_on_until_it_ends() {
     let end = frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
     for last in [data(1, true), trailers(1), end] {
