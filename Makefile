@@ -139,7 +139,7 @@ test-again: ## Each suite N times on a machine whose cores are all busy, to find
 adopting: ## Follow docs/adopting.md to the letter, from an empty folder
 	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
 
-fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of five targets in Go and four in Rust
+fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each of five targets in Go and as many in Rust
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/transport/lane -run '^$$' -fuzz '^FuzzRequests$$' -fuzztime $(FUZZ_SECONDS)s
 	cd go-shim && go test ./internal/wire -run '^$$' -fuzz '^FuzzPeer$$' -fuzztime $(FUZZ_SECONDS)s

@@ -32,18 +32,26 @@ use crate::{
     exchange::{self, Exchange},
     listen::Bare,
     model::Model,
-    serve::Core,
+    serve::{Core, Serve},
 };
 use connection::{End, Session};
 use hyper::{
     body::{Body, Incoming},
     http::{Request, Response},
-    service::Service,
+    service::{Service, service_fn},
 };
 use hyper_util::rt::TokioIo;
 use inner::Inner;
 pub(crate) use splice::Rules;
-use std::{error::Error, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::{pending, poll_fn, ready},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What answers below hyper.
 pub(crate) struct Below<M: Model> {
@@ -91,6 +99,28 @@ pub(crate) async fn serve<M, S, B>(
         End::Flood(most) => tracing::warn!(
             "a connection was ended: more than {most} calls cancelled within a second"
         ),
+    }
+}
+
+/// Serves a connection that nobody accepted: hot calls and lanes, and by hyper the lanes that are not plain. It ends with its
+/// client.
+pub async fn serve_over<M: Model>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    calls: &Serve<M>,
+    exchange: Exchange<M>,
+) {
+    let below = Below {
+        core: Arc::clone(calls.core()),
+        exchange: Some(exchange.clone()),
+    };
+    let service = service_fn(move |request: Request<Incoming>| {
+        ready(Ok::<_, Infallible>(
+            exchange.call(request.map(tonic::body::Body::new)),
+        ))
+    });
+    let rules = Rules::new::<M>(65_536, true);
+    if let Some(bare) = Bare::over(stream) {
+        serve(bare, rules, below, service, pending()).await;
     }
 }
 

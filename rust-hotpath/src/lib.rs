@@ -35,7 +35,8 @@ pub mod exchange;
 #[doc(hidden)]
 pub mod feed;
 mod frame_pointers;
-mod front;
+#[doc(hidden)]
+pub mod front;
 #[doc(hidden)]
 pub mod health;
 #[doc(hidden)]

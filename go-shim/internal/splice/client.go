@@ -214,11 +214,16 @@ func (c *Core) clientReset(f h2.Frame, frame []byte) {
 	if s == nil {
 		return
 	}
+	c.resetInner(s, h2.ErrCode(binary.BigEndian.Uint32(frame[h2.HeaderLen:])))
+	c.forget(s)
+}
+
+// resetInner tells grpc-go that a stream is over, if it knows it.
+func (c *Core) resetInner(s *stream, code h2.ErrCode) {
 	if s.inner != 0 {
 		out := c.server()
-		out.b = h2.AppendRST(out.b, s.inner, h2.ErrCode(binary.BigEndian.Uint32(frame[h2.HeaderLen:])))
+		out.b = h2.AppendRST(out.b, s.inner, code)
 	}
-	c.forget(s)
 }
 
 func (c *Core) clientPing(f h2.Frame, frame []byte) {

@@ -74,7 +74,9 @@ func (c *Core) clientWindowUpdate(f h2.Frame, frame []byte) {
 		if increment == 0 {
 			c.refuse(f.Stream, h2.ProtocolError)
 		}
-	case increment == 0 && s.phase != cold:
+	case increment == 0:
+		// grpc-go would say so itself, but by then it may have ended the stream, and then the door has forgotten it.
+		c.resetInner(s, h2.ProtocolError)
 		c.abort(s, h2.ProtocolError)
 	default:
 		s.window += int64(increment)

@@ -2,7 +2,7 @@
 //!
 //! The target judges the bytes by the rules (`judge`), runs a lane on them (`run`), and compares the two.
 
-mod model;
+pub(crate) mod model;
 
 use crate::stream::{End, chunks, told};
 use bytes::Bytes;
@@ -58,9 +58,11 @@ struct Judged {
 }
 
 /// What a lane replied, and how it ended.
-struct Said {
+pub(crate) struct Said {
     replies: HashMap<u64, VecDeque<ReplyFrame>>,
-    code: Code,
+    /// The reply that has not left whole.
+    under_way: Option<u64>,
+    pub(crate) code: Code,
 }
 
 /// Tests one input. Its first byte says how to split the others.
@@ -69,9 +71,14 @@ pub(crate) fn keeps_its_word(data: &[u8]) {
         return;
     };
     let stream = Bytes::copy_from_slice(stream);
-    // The rules leave open when a late reply leaves, and therefore when its id may come again.
-    let [earliest, latest] = [true, false].map(|at_once| judge(&stream, at_once));
     let said = run(chunks(*split, &stream).collect());
+    check(&stream, said);
+}
+
+/// Tests what a lane said to this stream.
+pub(crate) fn check(stream: &Bytes, said: Said) {
+    // The rules leave open when a late reply leaves, and therefore when its id may come again.
+    let [earliest, latest] = [true, false].map(|at_once| judge(stream, at_once));
     let code = |fault: Option<Kind>| fault.map_or(Code::Ok, |kind| Error::new(kind, "").code());
     let codes = [code(earliest.fault), code(latest.fault)];
     assert!(codes.contains(&said.code), "{:?} of {codes:?}", said.code);
@@ -194,6 +201,11 @@ fn compare(taken: &[Taken], mut said: Said) {
 }
 
 fn run(chunks: VecDeque<Bytes>) -> Said {
+    soon(collect(open(Chunks(chunks))))
+}
+
+/// Waits for what must not take long.
+pub(crate) fn soon<T>(outcome: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: Runtime = Builder::new_current_thread()
             .enable_time()
@@ -201,39 +213,61 @@ fn run(chunks: VecDeque<Bytes>) -> Said {
             .build()
             .unwrap_or_else(|error| panic!("no runtime: {error}"));
     }
-    let said = async { timeout(SOON, collect(open(Chunks(chunks)))).await };
-    let said = RUNTIME.with(|runtime| runtime.block_on(said));
-    said.unwrap_or_else(|_| panic!("the lane never ends"))
+    let outcome = async { timeout(SOON, outcome).await };
+    let outcome = RUNTIME.with(|runtime| runtime.block_on(outcome));
+    outcome.unwrap_or_else(|_| panic!("it never ends"))
 }
 
 async fn collect(mut lane: Body) -> Said {
-    let (mut replies, mut end) = (HashMap::<_, VecDeque<_>>::new(), None);
-    let mut under_way = None;
+    let (mut said, mut end) = (Said::new(), None);
     while let Some(Ok(frame)) = lane.frame().await {
         assert!(end.is_none(), "nothing follows the trailers");
         match frame.into_data() {
-            Ok(message) => {
-                let response = ExchangeResponse::decode(message.slice(PREFIX..));
-                for reply in response.unwrap_or_default().replies {
-                    if reply.more {
-                        assert!(*under_way.get_or_insert(reply.id) == reply.id);
-                        continue;
-                    }
-                    if under_way == Some(reply.id) {
-                        under_way = None;
-                    }
-                    replies.entry(reply.id).or_default().push_back(reply);
-                }
-            }
+            Ok(message) => said.add(message.slice(PREFIX..)),
             Err(frame) => end = frame.into_trailers().ok(),
         }
     }
     let code = end.and_then(|end| end.get("grpc-status").map(|code| code.as_bytes().into()));
-    let code = Code::from_bytes(&code.unwrap_or_else(Vec::new));
-    Said { replies, code }
+    said.code = Code::from_bytes(&code.unwrap_or_else(Vec::new));
+    said
+}
+
+impl Said {
+    pub(crate) fn new() -> Self {
+        Self {
+            replies: HashMap::new(),
+            under_way: None,
+            code: Code::Unknown,
+        }
+    }
+
+    /// Adds the replies of a message.
+    pub(crate) fn add(&mut self, message: Bytes) {
+        let response = ExchangeResponse::decode(message);
+        for reply in response.unwrap_or_default().replies {
+            if reply.more {
+                assert!(*self.under_way.get_or_insert(reply.id) == reply.id);
+                continue;
+            }
+            if self.under_way == Some(reply.id) {
+                self.under_way = None;
+            }
+            self.replies.entry(reply.id).or_default().push_back(reply);
+        }
+    }
 }
 
 fn open(requests: Chunks) -> Body {
+    let exchange = Exchange::new(&serving(), Shutdown::default());
+    let mut request = Request::new(Body::new(requests));
+    *request.uri_mut() = hyper::http::Uri::from_static(PATH);
+    let grpc = hyper::http::HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", grpc);
+    exchange.call(request).into_body()
+}
+
+/// The model, at its position.
+pub(crate) fn serving() -> Serve<Echo> {
     let (mut publisher, view) = view::new::<Echo>(view::Config {
         retain_versions: 1,
         retain: Duration::ZERO,
@@ -249,12 +283,7 @@ fn open(requests: Chunks) -> Body {
         max_in_flight: 1 << 16,
         max_buffered_bytes: 1 << 30,
     };
-    let exchange = Exchange::new(&Serve::new(config, view, readiness), Shutdown::default());
-    let mut request = Request::new(Body::new(requests));
-    *request.uri_mut() = hyper::http::Uri::from_static(PATH);
-    let grpc = hyper::http::HeaderValue::from_static("application/grpc");
-    request.headers_mut().insert("content-type", grpc);
-    exchange.call(request).into_body()
+    Serve::new(config, view, readiness)
 }
 
 /// A request body that has arrived completely.

@@ -4,6 +4,7 @@
 // A broken rule is a panic.
 #![allow(clippy::panic)]
 
+mod front;
 mod lane;
 mod replies;
 mod requests;
@@ -13,9 +14,10 @@ mod stream;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("requests", requests::agree),
     ("stream", stream::splits_alike),
     ("lane", lane::keeps_its_word),
+    ("front", front::serves_each_lane),
     ("replies", replies::are_read),
 ];

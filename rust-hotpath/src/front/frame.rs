@@ -48,6 +48,7 @@ pub(super) enum Code {
     None = 0,
     Protocol = 1,
     FlowControl = 3,
+    StreamClosed = 5,
     FrameSize = 6,
     RefusedStream = 7,
     Compression = 9,
@@ -94,6 +95,17 @@ impl Head {
 
     pub(super) fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Whether a HEADERS or PRIORITY frame with this payload makes its stream depend on itself.
+    pub(super) fn depends_on_itself(self, payload: &[u8]) -> bool {
+        let at = match self.kind {
+            kind::PRIORITY => 0,
+            kind::HEADERS if self.has(flag::PRIORITY) => usize::from(self.has(flag::PADDED)),
+            _ => return false,
+        };
+        let on = payload.get(at..).and_then(<[u8]>::first_chunk);
+        on.is_some_and(|on| u32::from_be_bytes(*on) & MOST == self.stream)
     }
 
     /// The payload of a HEADERS or DATA frame without padding and priority.

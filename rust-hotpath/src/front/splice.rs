@@ -19,6 +19,7 @@
 //! read on, only for room for what it says, so that ends.
 
 mod client;
+mod closed;
 mod hyper;
 mod lanes;
 
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::limits;
 use ::hyper::http::HeaderMap;
+use closed::Unheard;
 use lanes::Open;
 pub(super) use lanes::{Opening, Serves};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
@@ -89,6 +91,7 @@ pub(super) struct Splice<K, L = ()> {
     lanes: Vec<Open<L>>,
     /// Streams of hyper's that are open, and who has ended its side.
     passed: HashMap<u32, Ended, ahash::RandomState>,
+    unheard: Unheard,
     windows: Windows<K>,
     headers: Headers,
     /// Hot bytes that the client has not been credited.
@@ -135,9 +138,16 @@ struct Gathered {
     frames: u32,
 }
 
-struct Partial {
+/// What headers say besides their block.
+#[derive(Clone, Copy)]
+struct Begun {
     stream: u32,
     ends: bool,
+    on_itself: bool,
+}
+
+struct Partial {
+    begun: Begun,
     block: Vec<u8>,
     frames: u32,
 }
@@ -197,6 +207,7 @@ impl<K, L> Splice<K, L> {
             unread: false,
             lanes: Vec::new(),
             passed: HashMap::default(),
+            unheard: Unheard::default(),
             windows: Windows::new(),
             headers: Headers::default(),
             uncredited: 0,
@@ -349,12 +360,6 @@ impl<K, L> Splice<K, L> {
             frame::window_update(&mut self.out, 0, self.uncredited);
             self.uncredited = 0;
         }
-    }
-
-    /// Resets a stream.
-    fn reset(&mut self, stream: u32, code: Code) {
-        self.resets += 1;
-        frame::reset(&mut self.out, stream, code);
     }
 
     /// Leaves to hyper what is gathered under lower ids, or it would take those for used ones.

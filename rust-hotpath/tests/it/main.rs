@@ -21,6 +21,7 @@ mod feed;
 mod front;
 mod front_bounds;
 mod front_lanes;
+mod front_rules;
 mod gzip;
 mod harness;
 mod health;

@@ -139,7 +139,7 @@ async fn a_late_message_is_hypers_although_the_client_never_pauses() {
     };
     let rules = Rules::new::<Counter>(65_536, false);
     let client = Restless::new(begun(), usize::MAX);
-    let mut session = Session::new(Bare::over(client), below(), rules, begin);
+    let mut session = Session::new(Bare::over(client).expect("a place"), below(), rules, begin);
     let began = Instant::now();
     poll_fn(|cx| {
         assert!(session.turn(cx).is_pending());
@@ -164,7 +164,7 @@ async fn replies_of_a_turn_that_is_cut_may_leave_with_the_next_ones() {
     let heard = Arc::clone(&client.heard);
     let rules = Rules::new::<Counter>(65_536, false);
     let begin = || Inner::new(|pipe| Box::pin(Mute(pipe)));
-    let mut session = Session::new(Bare::over(client), below(), rules, begin);
+    let mut session = Session::new(Bare::over(client).expect("a place"), below(), rules, begin);
     let (mut turns, mut writes, mut left) = (0, 0, 0);
     poll_fn(|cx| {
         assert!(session.turn(cx).is_pending());

@@ -2,8 +2,8 @@
 
 use super::{
     super::frame::{self, Broken, Code, HEAD, Head, MOST, PAYLOAD, PREFACE, flag, kind, setting},
-    ACKS, Call, DECODED_BYTES, Ended, Event, Gathered, OUR_PING, Opening, Partial, SHORT, Splice,
-    broken,
+    ACKS, Begun, Call, DECODED_BYTES, Ended, Event, Gathered, OUR_PING, Opening, Partial, SHORT,
+    Splice, broken,
 };
 use crate::limits;
 use std::borrow::Cow;
@@ -70,7 +70,7 @@ impl<K, L> Splice<K, L> {
             kind::WINDOW_UPDATE => self.window_update(head, frame)?,
             kind::SETTINGS => self.settings(head, payload)?,
             kind::PING => self.pinged(head, frame)?,
-            kind::PRIORITY => self.of_length(head, 5)?,
+            kind::PRIORITY => self.priority(head, payload)?,
             kind::PUSH_PROMISE => return broken("a push by a client"),
             kind::GOAWAY if head.stream != 0 => return broken("a GOAWAY on a stream"),
             // The client opens the streams, so it knows when it has left.
@@ -79,7 +79,7 @@ impl<K, L> Splice<K, L> {
         Ok(None)
     }
 
-    fn of_length(&self, head: Head, length: usize) -> Result<(), Broken> {
+    pub(super) fn of_length(&self, head: Head, length: usize) -> Result<(), Broken> {
         if head.length == length {
             return Ok(());
         }
@@ -118,13 +118,11 @@ impl<K, L> Splice<K, L> {
             self.end_passed(stream, ends, false);
             return Ok(None);
         }
-        self.is_known(stream)?;
-        // Of a stream that is over: the client has not heard so yet.
-        self.credit(head.length);
+        self.late_data(head)?;
         Ok(None)
     }
 
-    fn is_known(&self, stream: u32) -> Result<(), Broken> {
+    pub(super) fn is_known(&self, stream: u32) -> Result<(), Broken> {
         if stream == 0 || stream > self.last || stream.is_multiple_of(2) {
             return broken("a frame on a stream that was never opened");
         }
@@ -140,13 +138,16 @@ impl<K, L> Splice<K, L> {
             return broken("headers on a stream that is no client's");
         }
         let block = head.strip(payload)?;
-        let ends = head.has(flag::END_STREAM);
+        let begun = Begun {
+            stream: head.stream,
+            ends: head.has(flag::END_STREAM),
+            on_itself: head.depends_on_itself(payload),
+        };
         if head.has(flag::END_HEADERS) {
-            return self.call(head.stream, ends, block);
+            return self.call(begun, block);
         }
         self.partial = Some(Partial {
-            stream: head.stream,
-            ends,
+            begun,
             block: block.to_vec(),
             frames: 0,
         });
@@ -158,7 +159,7 @@ impl<K, L> Splice<K, L> {
         head: Head,
         payload: &[u8],
     ) -> Result<Option<Event<'static>>, Broken> {
-        let stream = self.partial.as_ref().map(|partial| partial.stream);
+        let stream = self.partial.as_ref().map(|partial| partial.begun.stream);
         let Some(mut partial) = self.partial.take().filter(|_| stream == Some(head.stream)) else {
             return broken("headers that go on without a beginning");
         };
@@ -172,25 +173,27 @@ impl<K, L> Splice<K, L> {
             return Err(Broken::new(Code::EnhanceYourCalm, rule));
         }
         if head.has(flag::END_HEADERS) {
-            return self.call(partial.stream, partial.ends, &partial.block);
+            return self.call(partial.begun, &partial.block);
         }
         self.partial = Some(partial);
         Ok(None)
     }
 
     /// Headers, or trailers.
-    fn call(
-        &mut self,
-        stream: u32,
-        ends: bool,
-        block: &[u8],
-    ) -> Result<Option<Event<'static>>, Broken> {
+    fn call(&mut self, begun: Begun, block: &[u8]) -> Result<Option<Event<'static>>, Broken> {
+        let Begun { stream, ends, .. } = begun;
         let fields = self.decoder.decode(block)?;
         self.decoded += fields.sum.bytes;
-        if stream > self.last {
-            self.last = stream;
-            if self.streams() >= usize::try_from(limits::STREAMS).unwrap_or(usize::MAX) {
-                self.reset(stream, Code::RefusedStream);
+        let is_new = stream > self.last;
+        self.last = self.last.max(stream);
+        if is_new {
+            let most = usize::try_from(limits::STREAMS).unwrap_or(usize::MAX);
+            if begun.on_itself {
+                self.say_reset(stream, Code::Protocol, !ends);
+                return Ok(None);
+            }
+            if self.streams() >= most {
+                self.say_reset(stream, Code::RefusedStream, !ends);
                 return Ok(None);
             }
             let most = usize::try_from(self.rules.header_bytes).unwrap_or(usize::MAX);
@@ -205,6 +208,9 @@ impl<K, L> Splice<K, L> {
             }
             self.pass_below(stream);
             self.passed.insert(stream, Ended::default());
+        } else if begun.on_itself {
+            self.depends_on_itself(stream, ends);
+            return Ok(None);
         } else if let Some(at) = self.lane_on(stream) {
             self.decoder.recycle(fields.block);
             self.lane_trailers(at, ends)?;
@@ -212,7 +218,7 @@ impl<K, L> Splice<K, L> {
         } else if self.gathered.contains(stream) {
             self.pass_below(stream + 1);
         } else if !self.passed.contains_key(&stream) {
-            // Trailers of a stream that is over: the client has not heard so yet.
+            self.late_headers(stream, ends)?;
             return Ok(None);
         }
         self.pass_headers(stream, ends, &fields.block);
@@ -230,13 +236,8 @@ impl<K, L> Splice<K, L> {
         self.of_length(head, 4)?;
         self.is_known(head.stream)?;
         self.resets += 1;
-        if let Some(call) = self.take_gathered(head.stream) {
-            self.credit(call.body.len());
-            self.decoder.recycle(call.fields.block);
-            return Ok(());
-        }
-        self.windows.drop_stream(head.stream);
-        self.drop_lane(head.stream);
+        self.drop_stream(head.stream);
+        self.unheard.end(head.stream);
         if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
             self.end_passed(head.stream, true, true);
@@ -266,17 +267,13 @@ impl<K, L> Splice<K, L> {
             }
         } else if self.passed.contains_key(&head.stream) {
             self.to_hyper.extend_from_slice(frame);
-        } else if let Some(fits) = self.windows.open_stream(head.stream, bytes)
-            && (bytes == 0 || !fits)
-        {
-            let code = if fits {
-                Code::Protocol
-            } else {
-                Code::FlowControl
-            };
-            self.windows.drop_stream(head.stream);
-            self.drop_lane(head.stream);
-            self.reset(head.stream, code);
+        } else {
+            let fits = self.windows.open_stream(head.stream, bytes);
+            if bytes == 0 {
+                self.reset(head.stream, Code::Protocol, false);
+            } else if fits == Some(false) {
+                self.reset(head.stream, Code::FlowControl, false);
+            }
         }
         Ok(())
     }

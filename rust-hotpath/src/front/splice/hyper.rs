@@ -33,7 +33,9 @@ impl<K, L> Splice<K, L> {
             kind::RST_STREAM => {
                 self.resets += 1;
                 self.windows.drop_stream(stream);
-                // Whatever the client still says of this stream is dropped.
+                if self.passed.get(&stream).is_some_and(|ended| !ended.client) {
+                    self.unheard.add(stream);
+                }
                 self.end_passed(stream, true, true);
                 self.out.extend_from_slice(frame);
             }

@@ -101,7 +101,7 @@ impl<K, L> Splice<K, L> {
             return broken("DATA behind the end of a stream");
         }
         if !open.inbound.push(payload, head.length) {
-            self.reset_lane(head.stream, Code::FlowControl);
+            self.reset(head.stream, Code::FlowControl, ends);
         } else if ends {
             open.inbound.end();
         }
@@ -120,22 +120,19 @@ impl<K, L> Splice<K, L> {
             open.inbound.end();
         } else {
             let stream = open.stream;
-            self.reset_lane(stream, Code::Protocol);
+            self.reset(stream, Code::Protocol, false);
         }
         Ok(())
     }
 
-    /// Drops the lane on this stream, if there is one.
-    pub(super) fn drop_lane(&mut self, stream: u32) {
-        if let Some(at) = self.lane_on(stream) {
-            self.lanes.remove(at);
-            self.windows.end_lane(stream);
-        }
-    }
-
-    fn reset_lane(&mut self, stream: u32, code: Code) {
-        self.drop_lane(stream);
-        self.reset(stream, code);
+    /// Drops the lane on this stream, if there is one. Returns whether its client had yet to end its side.
+    pub(super) fn drop_lane(&mut self, stream: u32) -> bool {
+        let Some(at) = self.lane_on(stream) else {
+            return false;
+        };
+        let open = self.lanes.remove(at);
+        self.windows.end_lane(stream);
+        !open.inbound.is_ended()
     }
 
     fn end_lane(&mut self, fields: &HeaderMap) {
@@ -144,7 +141,7 @@ impl<K, L> Splice<K, L> {
         self.headers.end(&mut self.out, open.stream, fields);
         if !open.inbound.is_ended() {
             // As hyper does: the client need not say the rest.
-            self.reset(open.stream, Code::None);
+            self.say_reset(open.stream, Code::None, true);
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod closed;
 mod conversations;
 mod lanes;
 mod model;

@@ -35,6 +35,8 @@ enum Step {
     Reset(usize),
     /// Hyper reads, and says so much of each echo.
     Hyper(usize),
+    /// Hyper resets one of the streams that the client has not ended.
+    GiveUp(usize),
     /// What waits for its message has waited long enough.
     Late,
     /// Hot calls and lanes are passed to hyper from now on, or calls are answered so many times over.
@@ -111,6 +113,7 @@ impl Run {
                 }
             }
             Step::Hyper(most) => self.hyper(most),
+            Step::GiveUp(one) => self.hyper.give_up(one),
             Step::Late => self.splice.pass_gathered(),
             Step::Manner(manner) => self.manner = manner,
         }
@@ -290,6 +293,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..100_000_u32).prop_map(Step::SetInitial),
         1 => any::<usize>().prop_map(Step::Reset),
         5 => some().prop_map(Step::Hyper),
+        1 => any::<usize>().prop_map(Step::GiveUp),
         1 => Just(Step::Late),
         1 => proptest::option::weighted(0.7, 1..30_usize).prop_map(Step::Manner),
     ];

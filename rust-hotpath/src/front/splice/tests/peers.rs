@@ -185,7 +185,11 @@ impl Client {
                 stream.blocks.push(texts.collect::<Vec<_>>().join(" "));
                 stream.ended = head.has(flag::END_STREAM);
             }
-            kind::RST_STREAM => self.streams.get_mut(&head.stream).unwrap().reset = true,
+            kind::RST_STREAM => {
+                let closed = frame::Code::StreamClosed as u32;
+                assert_ne!(payload, closed.to_be_bytes(), "it keeps to the rules");
+                self.streams.get_mut(&head.stream).unwrap().reset = true;
+            }
             kind::SETTINGS if head.has(flag::ACK) => self.acks += 1,
             kind::WINDOW_UPDATE => {
                 let by = u32::from_be_bytes(payload.try_into().unwrap());
@@ -359,6 +363,17 @@ impl Hyper {
                 frame::whole(&mut self.says, kind::SETTINGS, flag::ACK, 0, &[]);
             }
             _ => {}
+        }
+    }
+
+    /// Resets one of the streams that the client has not ended, if there is one.
+    pub(super) fn give_up(&mut self, one: usize) {
+        let mut open: Vec<_> = self.streams.iter_mut().collect();
+        open.retain(|(_, echo)| !echo.complete && !echo.over);
+        if let Some(at) = one.checked_rem(open.len()) {
+            let (stream, echo) = &mut open[at];
+            frame::reset(&mut self.says, **stream, frame::Code::None);
+            echo.over = true;
         }
     }
 
