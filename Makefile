@@ -18,7 +18,10 @@ RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports that the table of docs/front-door.md is generated from.
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
-TARGETS := --target legacy --target best-go --target best-go:spliced --target sidecar --target sidecar:spliced --target direct
+TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
+# Those that tell algorithm, language, hop and copies apart.
+BENCH_TARGETS := $(addprefix --target ,legacy store best-go-scan best-go best-go:spliced sidecar:scan sidecar sidecar:spliced \
+	sidecar:spliced:store direct direct:spliced)
 
 # Most tests wait for a process, a socket or a deadline. If only as many ran at once as there are cores, the cores would be idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
@@ -67,8 +70,8 @@ attack: build ## Attacks on every front door in earnest, and 50,000 connections 
 	cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
 		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
 
-bench: build ## Old path against new in 4 minutes: legacy Go, best Go and the sidecar behind either front door, the sidecar directly
-	target/bin/loadtest run mixed $(TARGETS) --compare --window 1.5 --every 1.2 --budget 210 $(if $(KEEP),--keep) $(BENCH_FLAGS)
+bench: build ## Old path against new in 8 minutes: legacy Go, best Go, the sidecar behind either door and directly, each with its twins
+	target/bin/loadtest run mixed $(BENCH_TARGETS) --compare --window 1.5 --every 1.2 --budget 420 $(if $(KEEP),--keep) $(BENCH_FLAGS)
 
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
