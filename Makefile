@@ -18,7 +18,10 @@ RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports that the table of docs/front-door.md is generated from.
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
-TARGETS := --target legacy --target best-go --target best-go:spliced --target sidecar --target sidecar:spliced --target direct
+TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
+# Those that tell algorithm, language, hop and copies apart.
+BENCH_TARGETS := $(addprefix --target ,legacy store best-go-scan best-go best-go:spliced sidecar:scan sidecar sidecar:spliced \
+	sidecar:spliced:store direct direct:spliced)
 
 # Most tests wait for a process, a socket or a deadline. If only as many ran at once as there are cores, the cores would be idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
@@ -32,7 +35,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -44,8 +47,11 @@ build: ## Build hotpathd, loadtest, walletd and the demo into target/bin
 	@ln -sf ../release/hotpathd ../release/loadtest $(BIN)/
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/demo
 
-demo: build ## Run the whole thing behind both front doors, in under a minute, and compare every answer (DEMO_SECONDS shortens it)
+demo: build ## Run the whole thing behind both front doors, in two minutes, and compare every answer (DEMO_SECONDS shortens it)
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo
+	@echo
+	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo/one-copy \
+		--read-model store --sidecars 2 --accounts 20000 --transactions 100000
 
 soak: ## Five minutes and more of load and faults behind both front doors, judged by metrics for leaks (SOAK_SECONDS lengthens it)
 	cargo build --release --locked --bin hotpathd
@@ -64,8 +70,8 @@ attack: build ## Attacks on every front door in earnest, and 50,000 connections 
 	cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
 		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
 
-bench: build ## Old path against new in 4 minutes: legacy Go, best Go and the sidecar behind either front door, the sidecar directly
-	target/bin/loadtest run mixed $(TARGETS) --compare --window 1.5 --every 1.2 --budget 210 $(if $(KEEP),--keep) $(BENCH_FLAGS)
+bench: build ## Old path against new in 8 minutes: legacy Go, best Go, the sidecar behind either door and directly, each with its twins
+	target/bin/loadtest run mixed $(BENCH_TARGETS) --compare --window 1.5 --every 1.2 --budget 420 $(if $(KEEP),--keep) $(BENCH_FLAGS)
 
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
@@ -144,9 +150,13 @@ fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each
 	cd go-shim && GOWORK=$(ROOT)/go-shim/newest.work go test ./internal/splice -run '^$$' -fuzz '^FuzzSameAnswersAsGRPC$$' -fuzztime $(FUZZ_SECONDS)s
 	rust-hotpath/fuzz/run $(FUZZ_SECONDS)
 
+# The measurement wants a quiet machine. LENGTHS_FLAGS="--out loadtest/results/…/lengths" keeps it, --up-to 1000 shortens it.
+lengths: ## Reads by the length of the history, 10 to 1,000,000 entries, in Rust and Go, scanned and indexed; charts in target/lengths
+	cd go-shim/examples && go run ./wallet/cmd/lengths $(LENGTHS_FLAGS)
+
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
 	cd go-shim/examples && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
-		go test -tags datatest -count 1 -timeout 30m -v ./wallet/e2e/data/
+		go test -tags datatest -count 1 -timeout 90m -v ./wallet/e2e/data/
 
 lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check

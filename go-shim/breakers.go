@@ -6,26 +6,31 @@ import (
 	"hotpath.dev/go-shim/internal/breaker"
 )
 
-func (s *Side) newBreakers() *breaker.Breakers {
-	return breaker.New(breaker.Config{Methods: s.cfg.Methods, Failures: s.cfg.Breaker.Failures,
-		MinBackoff: s.cfg.Breaker.MinBackoff, MaxBackoff: s.cfg.Breaker.MaxBackoff, Changed: s.breakerChanged})
+func (c *sidecar) newBreakers() *breaker.Breakers {
+	cfg := &c.side.cfg
+	return breaker.New(breaker.Config{Methods: cfg.Methods, Failures: cfg.Breaker.Failures,
+		MinBackoff: cfg.Breaker.MinBackoff, MaxBackoff: cfg.Breaker.MaxBackoff, Changed: c.breakerChanged})
 }
 
 // breakerChanged counts each transition. It logs at most one of a kind per second, because a short backoff makes many.
-func (s *Side) breakerChanged(c breaker.Change) {
-	s.metrics.BreakerChanged(c.Breaker, c.To.String())
+func (c *sidecar) breakerChanged(change breaker.Change) {
+	c.metrics.BreakerChanged(change.Breaker, change.To.String())
 	level, message := slog.LevelInfo, "a breaker closed: the sidecar is asked again"
-	args := []any{"breaker", c.Breaker, "from", c.From.String(), "to", c.To.String(), "why", c.Why,
-		"failures", c.Failures, "failed_probes", c.FailedProbes}
-	switch c.To {
+	args := []any{"breaker", change.Breaker, "from", change.From.String(), "to", change.To.String(), "why", change.Why,
+		"failures", change.Failures, "failed_probes", change.FailedProbes}
+	switch change.To {
 	case breaker.HalfOpen:
 		message = "a breaker lets one request through as a probe"
 	case breaker.Open:
 		message = "a breaker opened: the calls that it guards are answered locally"
-		args = append(args, "for", c.For)
-		if c.From == breaker.Closed {
+		if c.other != nil {
+			message = "a breaker opened: the calls that it guards are given to the other sidecar, or answered locally"
+		}
+		args = append(args, "for", change.For)
+		if change.From == breaker.Closed {
 			level = slog.LevelWarn
 		}
 	}
-	s.quiet.Log(level, "breaker "+c.Breaker+" "+c.From.String()+" "+c.To.String(), message, args...)
+	c.quiet.Log(level, "breaker "+change.Breaker+" "+change.From.String()+" "+change.To.String(), message, args...)
+	c.side.chooser.Look()
 }

@@ -49,6 +49,31 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheNumberOfSidecarsIsChecked(t *testing.T) {
+	long := strings.Repeat("s", shim.MaxSocketBytes-1)
+	for want, cfg := range map[string]shim.Config{
+		"Sidecars: must be 1 or 2":           {Run: shim.Attach, Socket: "s", Sidecars: 3},
+		"\nSidecars: must be 1 or":           {Run: shim.Attach, Socket: "s", Sidecars: -1},
+		"Sidecars: must be 1 with Run Alone": {Run: shim.Alone, FrontDoor: shim.Spliced, Sidecars: 2},
+		"Socket: must be at most 101 bytes with two sidecars, because the second's has .1 at its end": {
+			Run: shim.Attach, Socket: long, Sidecars: 2},
+	} {
+		cfg.Methods, cfg.Spliced.Local = []string{unaryCall}, true
+		_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
+		if !errors.Is(err, shim.ErrConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	side, err := shim.Open(t.Context(), shim.Config{Run: shim.Attach, Socket: long, Methods: []string{unaryCall},
+		Logger: slog.New(slog.DiscardHandler)}, shimtest.NewLedger("l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := side.Status(); len(now.Sidecars) != 1 || now.Sidecars[0].Socket != long || side.Close() != nil {
+		t.Fatalf("by default there are %+v", now.Sidecars)
+	}
+}
+
 func TestStreamingMethodCannotBeHot(t *testing.T) {
 	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{"/hotpath.v1.FeedService/Feed"}}
 	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))

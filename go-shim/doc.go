@@ -30,17 +30,19 @@
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
 // breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire, h2 and
 // quiet (what lanes are made of), splice (the spliced door, also made of h2 and quiet), workers (which run local handlers
-// behind it), supervise and rundir (its folder), and backoff, ratelog and experiment, which several of them use.
+// behind it), supervise and rundir (its folder), standby (which of two sidecars is asked), and backoff, ratelog and
+// experiment, which several of them use.
 //
 // Files of this package:
 //
 //	config.go, validate.go                    Config, and all mistakes in it
 //	open.go, shim.go                          Open and Close
 //	registrar.go                              Wrap, ServerOptions, Check
+//	sidecar.go, either.go                     one sidecar, or two; which one gets a request
 //	handler.go, forward.go                    the way of one request: budget, call, judgement, fallback, panics
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
 //	trace.go, status.go, creds.go             trace context, statuses, sockets
-//	front_door.go, door.go                    the settings and the policy of the spliced door
+//	front_door.go, door.go, door_hop.go       the settings and the policy of the spliced door; its calls' way to a sidecar
 //	door_local.go, door_local_stream.go       local handlers behind it, without grpc-go
 package shim

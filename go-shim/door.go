@@ -1,17 +1,14 @@
 package shim
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -227,22 +224,26 @@ func (d *door) begin(call *splice.Call, now time.Time) poster {
 		call.Owner = f
 	}
 	m := d.side.methods[call.Head.Method]
-	session := d.side.link.Serving()
-	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || session == nil || !session.Accepts(m.index) ||
+	if d.state.Load() != doorOpen || Mode(m.mode.Load()) == Legacy || d.side.reachable(m.index) != none ||
 		call.Head.Extra && !d.side.forwardsAnyMetadata() {
 		// The handler counts these as it does behind the stock door.
 		f.leave(call)
 		return nil
 	}
-	asked := asked{body: call.Body, budget: d.side.cfg.HopTimeout}
-	if call.Head.HasTimeout {
-		asked.budget = d.side.share(call.Head.Timeout - now.Sub(call.Arrived))
-	}
+	asked := asked{body: call.Body, budget: d.budget(call, now)}
 	fields := call.Head.Fields
 	if fields.Traceparent != nil || fields.TraceBin != nil {
 		asked.traceparent, asked.tracestate = traceOf(fields.Metadata())
 	}
 	return f.post(m, call, &asked, now)
+}
+
+// budget is Side.budget, for a call at the door.
+func (d *door) budget(call *splice.Call, now time.Time) time.Duration {
+	if call.Head.HasTimeout {
+		return d.side.share(call.Head.Timeout - now.Sub(call.Arrived))
+	}
+	return d.side.cfg.HopTimeout
 }
 
 // leave leaves a call to the service that the door has not looked at.
@@ -301,107 +302,6 @@ func (d *door) toGRPC(call *splice.Call, n note) {
 		return
 	}
 	call.Local(noteKey, d.notes[n])
-}
-
-func (f *forwarded) post(m *method, call *splice.Call, a *asked, now time.Time) (used poster) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.m, f.call, f.began, f.hop, f.via, f.local = m, call, now, hop{}, nil, nil
-	defer f.survive()
-	switch kept, ended := f.door.may(m, call); {
-	case kept:
-		f.toService(noteLocal)
-		return nil
-	case ended:
-		f.call = nil
-		return nil
-	}
-	why := f.door.want(call, a)
-	if why == none {
-		why = m.admit(a, &f.hop)
-	}
-	if why != none {
-		m.metrics.Fallback(int(why))
-		f.toService(noteLocal)
-		return nil
-	}
-	via, ok := f.hop.session.Transport.(poster)
-	err := lane.ErrTooLong
-	var ticket lane.Ticket
-	if ok {
-		ticket, err = via.Post(&f.hop.request, f)
-	}
-	switch {
-	case errors.Is(err, lane.ErrTooLong):
-		// The handler asks by a unary call.
-		m.handBack(&f.hop, noOutcome, none)
-		f.toService(noNote)
-		return nil
-	case err != nil:
-		f.noAnswer(judge(&f.hop.request, transport.Reply{}, err), err)
-		return nil
-	}
-	f.via, f.ticket = via, ticket
-	return via
-}
-
-// Receive implements lane.Receiver.
-func (f *forwarded) Receive(out *lane.Outcome) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	defer f.survive()
-	if !out.TooLong || f.call == nil {
-		f.m.metrics.Hop(time.Since(f.began))
-	}
-	if f.call == nil {
-		// The caller has left. This says nothing about the sidecar.
-		f.m.handBack(&f.hop, noOutcome, none)
-		return
-	}
-	if out.TooLong {
-		// The call may end, and its body with it, before the other transport has read the request.
-		request := f.hop.request
-		request.Body = bytes.Clone(request.Body)
-		request.Budget -= time.Since(f.began)
-		go f.again(f.via.Large(), &request)
-		return
-	}
-	f.conclude(out)
-}
-
-// again asks by the transport for what no lane can carry, because the answer was too long for a lane.
-func (f *forwarded) again(large transport.Transport, request *transport.Request) {
-	defer f.door.splice.FlushDirty()
-	defer func() {
-		if cause := recover(); cause != nil {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.panicked(cause)
-		}
-	}()
-	reply, err := transport.Reply{}, error(status.Error(codes.DeadlineExceeded, "the sidecar did not reply in time"))
-	if request.Budget > 0 {
-		reply, err = large.Call(context.Background(), request)
-	}
-	f.Receive(&lane.Outcome{Body: reply.Body, Position: reply.Position, Positioned: reply.Positioned, Err: err})
-}
-
-// conclude ends the call by what the sidecar said. It needs the lock, and f.call.
-func (f *forwarded) conclude(out *lane.Outcome) {
-	reply := transport.Reply{Position: out.Position, Positioned: out.Positioned}
-	if why := judge(&f.hop.request, reply, out.Err); why != none {
-		f.noAnswer(why, out.Err)
-		return
-	}
-	f.m.handBack(&f.hop, success, none)
-	f.m.metrics.Sidecar()
-	call := f.call
-	f.call = nil
-	if out.Err != nil {
-		call.Refuse(statusOf(out.Err), out.Position, f.hop.tell)
-		return
-	}
-	call.Answer(out.Before, out.Body, out.Position, f.hop.tell)
 }
 
 func statusOf(err error) *spb.Status { return status.Convert(err).Proto() }

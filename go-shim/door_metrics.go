@@ -10,7 +10,7 @@ func (d *door) countHandOver(call *splice.Call, n note) {
 
 // whyHandedOver looks once more at what the door has just decided by. The note says the rest.
 func (d *door) whyHandedOver(call *splice.Call, n note) splice.Reason {
-	m, session := d.side.methods[call.Head.Method], d.side.link.Serving()
+	m := d.side.methods[call.Head.Method]
 	switch {
 	case n != noNote:
 		return splice.ForFallback
@@ -18,7 +18,7 @@ func (d *door) whyHandedOver(call *splice.Call, n note) splice.Reason {
 		return splice.ForShut
 	case Mode(m.mode.Load()) == Legacy:
 		return splice.ForMode
-	case session == nil || !session.Accepts(m.index):
+	case d.side.reachable(m.index) != none:
 		return splice.ForNotReady
 	case call.Head.Extra && !d.side.forwardsAnyMetadata():
 		return splice.ForMetadata

@@ -33,14 +33,16 @@ type answer struct {
 
 // hop is a request on its way to the sidecar.
 type hop struct {
+	sidecar *sidecar
 	session *link.Session
 	ticket  breaker.Ticket
 	request transport.Request
-	budget  time.Duration
 	// tell is true if the caller wants to know the position.
 	tell bool
 	// admitted is true from the breaker's permission until the ticket is handed back.
 	admitted bool
+	// again is true if another sidecar gave no answer before.
+	again bool
 }
 
 // staysLocal says, before the request is read, whether the local handler has to answer it.
@@ -49,15 +51,11 @@ func (m *method) staysLocal() bool {
 		m.metrics.Legacy()
 		return true
 	}
-	switch session := m.side.link.Serving(); {
-	case session == nil:
-		m.metrics.Fallback(int(notReady))
-	case !session.Accepts(m.index):
-		m.metrics.Fallback(int(methodRefused))
-	default:
-		return false
+	why := m.side.reachable(m.index)
+	if why != none {
+		m.metrics.Fallback(int(why))
 	}
-	return true
+	return why != none
 }
 
 // forward asks the sidecar. If into is not nil, it also decodes the reply; a reply that can't be decoded is no answer.
@@ -69,6 +67,9 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		return answer{}
 	}
 	reply, why, err := m.call(ctx, &h, into)
+	if why != none && ctx.Err() == nil && m.askOther(&h, why, err, m.side.budget(ctx)) {
+		reply, why, err = m.call(ctx, &h, into)
+	}
 	if why != none {
 		// The caller has left: nobody waits for a fallback, and this says nothing about the sidecar.
 		if cause := ctx.Err(); cause != nil {
@@ -129,31 +130,14 @@ func (m *method) admit(a *asked, h *hop) reason {
 	if a.want.Min > head || a.want.HasAt && a.want.At > head {
 		return aheadOfHead
 	}
-	// This may be another session than the one that staysLocal looked at.
-	if h.session = m.side.link.Serving(); h.session == nil {
-		return notReady
-	}
-	if !h.session.Accepts(m.index) {
-		return methodRefused
-	}
-	if len(a.body) > h.session.MaxMessageBytes {
-		return tooLarge
-	}
-	if h.budget = a.budget; h.budget < minHop {
-		return deadlineShort
-	}
-	var ok bool
-	if h.ticket, ok = m.side.breaker.Allow(m.index); !ok {
-		return breakerOpen
-	}
-	h.admitted = true
 	h.tell = a.want.Asked
-	h.request = transport.Request{
-		Method: m.name, Index: m.index, Budget: h.budget, Body: a.body,
-		Bounds:      transport.Bounds{Min: m.side.oldest(a.want.Min, head), At: a.want.At, HasAt: a.want.HasAt},
-		Traceparent: a.traceparent, Tracestate: a.tracestate,
+	h.request = m.requestOf(a, head)
+	// This may be another sidecar, or another session, than the one that staysLocal looked at.
+	first := m.side.chooser.Asked()
+	if first.other == nil {
+		return m.reach(first, h)
 	}
-	return none
+	return m.reachEither(first, h)
 }
 
 // keptHere counts a request that Config.Forwardable leaves to the local handler.
@@ -258,7 +242,7 @@ func (m *method) fail(h *hop, why reason, err error) {
 		m.handBack(h, success, why)
 		return
 	}
-	m.side.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
+	h.sidecar.quiet.Warn(why.String(), "the sidecar gave no answer; the request is answered locally",
 		"method", m.name, "reason", why.String(), "error", err)
 	m.handBack(h, m.outcome(h, why, err), why)
 }
@@ -269,17 +253,18 @@ func (m *method) handBack(h *hop, o outcome, why reason) {
 		return
 	}
 	h.admitted = false
+	breaker := h.sidecar.breaker
 	switch o {
 	case methodFailure:
-		m.side.breaker.Failure(h.ticket, why.String())
+		breaker.Failure(h.ticket, why.String())
 	case sideFailure:
-		m.side.breaker.Lost(h.ticket, why.String())
+		breaker.Lost(h.ticket, why.String())
 	case doubt:
-		m.side.breaker.Doubt(h.ticket, why.String())
+		breaker.Doubt(h.ticket, why.String())
 	case noOutcome:
-		m.side.breaker.Abandon(h.ticket)
+		breaker.Abandon(h.ticket)
 	case success:
-		m.side.breaker.Success(h.ticket)
+		breaker.Success(h.ticket)
 	}
 }
 
@@ -309,7 +294,7 @@ func (m *method) outcome(h *hop, why reason, err error) outcome {
 		}
 		return sideFailure
 	case hopTimeout, notReached:
-		if h.budget < m.side.cfg.HopTimeout/10 {
+		if h.request.Budget < m.side.cfg.HopTimeout/10 {
 			return doubt
 		}
 	case notRetained:

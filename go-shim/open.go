@@ -2,7 +2,6 @@ package shim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"hotpath.dev/go-shim/codec"
-	"hotpath.dev/go-shim/internal/breaker"
-	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/modes"
@@ -23,11 +20,9 @@ import (
 	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/internal/schema"
 	"hotpath.dev/go-shim/internal/splice"
-	"hotpath.dev/go-shim/internal/supervise"
+	"hotpath.dev/go-shim/internal/standby"
 	"hotpath.dev/go-shim/internal/telemetry"
-	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/lane"
-	"hotpath.dev/go-shim/internal/transport/unary"
 	"hotpath.dev/go-shim/position"
 )
 
@@ -46,14 +41,15 @@ type Side struct {
 	codec   encoding.CodecV2
 	methods []*method
 	metrics *telemetry.Set
-	breaker *breaker.Breakers
-	link    *link.Link
+	// sidecars are one or two. chooser says which one is asked.
+	sidecars []*sidecar
+	chooser  *standby.Chooser[sidecar]
 	// positions reads what callers ask about positions.
 	positions position.Reader
-	// supervisor is nil unless Run is Supervise.
-	supervisor *supervise.Supervisor
-	// folder is the private folder of the socket; nil if the Config names a socket.
-	folder *rundir.Folder
+	// folder is the private folder of the sockets; nil if the Config names a socket. keeping lets one supervisor at a time
+	// keep it.
+	folder  *rundir.Folder
+	keeping sync.Mutex
 	// door is nil unless FrontDoor is Spliced.
 	door *door
 	// servers holds a *server by the registrar that was wrapped.
@@ -68,7 +64,7 @@ type Side struct {
 	undo []func()
 }
 
-// Open starts to feed and watch a sidecar in the background. It never waits for the sidecar: until that is ready, the
+// Open starts to feed and watch a sidecar, or two, in the background. It never waits for the sidecar: until that is ready, the
 // local handlers answer hot methods. The error lists every mistake of cfg. If ctx ends while
 // Open runs, Open undoes what it did and returns the cause. Once Open has returned, the end of ctx has no effect: Close
 // ends what Open began.
@@ -86,17 +82,14 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return s, nil
 	}
 	s.quiet = ratelog.New(s.log, time.Second)
-	s.breaker = s.newBreakers()
+	s.makeSidecars()
 	s.metrics = s.newTelemetry()
 	s.makeMethods(descriptors)
 	if cfg.FrontDoor == Spliced {
 		s.door = newDoor(s)
 	}
 	s.setModes(table)
-	makeLink := func() error {
-		s.link = link.New(s.linkConfig(descriptors))
-		return nil
-	}
+	prepareSidecars := func() error { return s.prepareSidecars(descriptors) }
 	ended := func() error {
 		if ctx.Err() == nil {
 			return nil
@@ -104,7 +97,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return fmt.Errorf("shim: Open was given up: %w", context.Cause(ctx))
 	}
 	// The metrics come last, because a scrape may follow at once and reads everything else.
-	for _, step := range []func() error{ended, s.prepareSocket, ended, s.prepareSupervisor, makeLink, s.registerMetrics, ended} {
+	for _, step := range []func() error{ended, s.prepareSocket, ended, prepareSidecars, s.registerMetrics, ended} {
 		if err := step(); err != nil {
 			s.unwind()
 			return nil, err
@@ -127,26 +120,9 @@ func (s *Side) prepareSocket() error {
 	}
 	s.undo = append(s.undo, s.folder.Remove)
 	s.cfg.Socket = s.folder.Socket()
-	if len(s.cfg.Socket) > MaxSocketBytes {
+	if s.longestSocket() > MaxSocketBytes {
 		return fmt.Errorf("%w\nSocket: TMPDIR makes it longer than %d bytes: name one", ErrConfig, MaxSocketBytes)
 	}
-	return nil
-}
-
-func (s *Side) prepareSupervisor() error {
-	if s.cfg.Run != Supervise {
-		return nil
-	}
-	supervisor, err := supervise.New(supervise.Config{
-		Bin: s.cfg.Supervisor.Bin, Args: s.cfg.Supervisor.Args, Socket: s.cfg.Socket, ReadyFile: readyFile(s.cfg.Socket),
-		StartTimeout: s.cfg.Supervisor.StartTimeout, DrainTimeout: s.cfg.Supervisor.DrainTimeout, Log: s.log,
-		Connected: func() bool { return s.link.Connected() }, Prepare: s.keepFolder,
-		Restarted: s.metrics.SidecarRestarts.Inc, GaveUp: s.metrics.SetGivenUp,
-	})
-	if err != nil {
-		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
-	}
-	s.supervisor = supervisor
 	return nil
 }
 
@@ -156,6 +132,8 @@ func (s *Side) keepFolder() error {
 	if s.folder == nil {
 		return nil
 	}
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
 	return s.folder.Keep()
 }
 
@@ -165,16 +143,21 @@ func (s *Side) newTelemetry() *telemetry.Set {
 	for _, mode := range modes.All() {
 		names.Modes = append(names.Modes, mode.String())
 	}
-	return telemetry.New(s.cfg.Metrics, names, telemetry.Gauges{
-		BreakerOpen: s.breaker.IsOpen,
-		Ready:       func() bool { return s.link.Serving() != nil },
-		DoorOpen:    func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
-		DoorUnread:  s.unreadAtDoor,
-		Mode:        func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
-
-		SidecarPosition: func() uint64 { return s.link.Position() },
-		HeadPosition:    s.source.Head,
-	})
+	gauges := telemetry.Gauges{
+		DoorOpen:     func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
+		DoorUnread:   s.unreadAtDoor,
+		HeadPosition: s.source.Head,
+		Mode:         func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
+	}
+	for _, c := range s.sidecars {
+		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
+			BreakerOpen: c.breaker.IsOpen,
+			Ready:       func() bool { return c.link.Serving() != nil },
+			Position:    func() uint64 { return c.link.Position() },
+			Asked:       func() bool { return s.chooser.Asked() == c },
+		})
+	}
+	return telemetry.New(s.cfg.Metrics, names, gauges)
 }
 
 func (s *Side) unreadAtDoor() int64 {
@@ -193,62 +176,28 @@ func (s *Side) registerMetrics() error {
 	return nil
 }
 
-func (s *Side) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Config {
+// linkMethods are the hot methods as a Hello names them.
+func (s *Side) linkMethods(descriptors []protoreflect.MethodDescriptor) []link.Method {
 	hot := make([]link.Method, len(descriptors))
 	for i, descriptor := range descriptors {
 		hot[i] = link.Method{FullName: s.cfg.Methods[i], SchemaSHA256: schema.Hash(descriptor)}
 	}
-	// Requests that are too long for a lane are few.
-	lanes, connections := s.cfg.Connections, 1
-	if s.cfg.Experiment.Hop == experiment.Unary {
-		lanes, connections = 0, s.cfg.Connections
-	}
-	return link.Config{
-		Socket: s.cfg.Socket, Source: s.source, Methods: hot, Lanes: lanes, Connections: connections,
-		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: s.log,
-		NewTransport: s.newTransport,
-		Events: link.Events{
-			Greeted:       func() { s.breaker.Reset("a new session") },
-			MethodRefused: s.metrics.SetRefused,
-			Refused:       s.metrics.FeedRefused,
-			FeedReopened:  s.metrics.FeedReconnects.Inc,
-			Unusable: func(why string) bool {
-				if s.supervisor == nil {
-					return false
-				}
-				s.supervisor.Restart(why)
-				return true
-			},
-		},
-	}
-}
-
-func (s *Side) newTransport(peer transport.Peer) transport.Transport {
-	switch single := unary.New(peer); {
-	case s.cfg.newTransport != nil:
-		return s.cfg.newTransport(peer)
-	case s.cfg.Experiment.Hop == experiment.Unary:
-		return single
-	default:
-		lanes := lane.Config{Peer: peer, Large: single, Observer: s.metrics.Lanes, Log: s.log}
-		if s.door != nil {
-			lanes.AfterReceive = s.door.splice.FlushDirty
-		}
-		return lane.New(lanes)
-	}
+	return hot
 }
 
 func (s *Side) start(ctx context.Context, table modes.Table) {
 	ctx, s.stop = context.WithCancel(ctx)
-	if s.supervisor != nil {
-		s.supervisor.Start()
-	}
-	if s.cfg.Run != Alone {
-		s.background.Go(func() {
-			if s.awaitSource(ctx) {
-				s.link.Run(ctx)
-			}
-		})
+	for _, c := range s.sidecars {
+		if c.supervisor != nil {
+			c.supervisor.Start()
+		}
+		if s.cfg.Run != Alone {
+			s.background.Go(func() {
+				if s.awaitSource(ctx) {
+					c.link.Run(ctx)
+				}
+			})
+		}
 	}
 	s.background.Go(func() { s.remindOfCheck(ctx) })
 	if s.cfg.ModesFile != "" {
@@ -296,9 +245,13 @@ func (s *Side) Close() error {
 			s.door.close()
 		}
 		s.background.Wait()
-		if s.supervisor != nil {
-			s.supervisor.Close()
+		var ending sync.WaitGroup
+		for _, c := range s.sidecars {
+			if c.supervisor != nil {
+				ending.Go(c.supervisor.Close)
+			}
 		}
+		ending.Wait()
 		s.unwind()
 	})
 	return nil

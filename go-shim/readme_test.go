@@ -57,11 +57,11 @@ func TestReadmeNamesEveryMetricAndReason(t *testing.T) {
 	}
 }
 
-// told returns the names of all metrics that a shim reports.
+// told returns the names of all metrics that a shim reports. Some are there only with two sidecars.
 func told(t *testing.T) []string {
 	t.Helper()
 	meter := namesOf{families: make(map[string]bool)}
-	side, err := Open(t.Context(), Config{Run: Attach, Socket: "s", Methods: []string{testpb.TestService_UnaryCall_FullMethodName},
+	side, err := Open(t.Context(), Config{Run: Attach, Socket: "s", Sidecars: 2, Methods: []string{testpb.TestService_UnaryCall_FullMethodName},
 		Logger: slog.New(slog.DiscardHandler), Metrics: meter}, shimtest.NewLedger("l"))
 	if err != nil {
 		t.Fatal(err)

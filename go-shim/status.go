@@ -1,20 +1,31 @@
 package shim
 
-// Status is a snapshot of a shim, for admin pages and tests.
+// Status is a snapshot of a shim, for admin pages and tests. With two sidecars it is about the one that is asked, except
+// for Sidecars.
 type Status struct {
-	// Connected is true while a sidecar is connected and greeted. Ready is true once it has also caught up.
+	SidecarStatus
+	// HeadPosition is the ledger's newest position.
+	HeadPosition uint64
+	// Asked is the index of the sidecar that is asked. Sidecars are all of them.
+	Asked    int
+	Sidecars []SidecarStatus
+	// Modes are the modes of the hot methods.
+	Modes map[string]Mode
+}
+
+// SidecarStatus is about one sidecar.
+type SidecarStatus struct {
+	// Connected is true while the sidecar is connected and greeted. Ready is true once it has also caught up.
 	Connected, Ready bool
 	// BreakerOpen is true unless all breakers are closed. OpenBreakers names those that are not: "side", or a method.
 	BreakerOpen  bool
 	OpenBreakers []string
-	// SidecarPosition is the newest position that the sidecar published, as last heard. HeadPosition is the ledger's.
-	SidecarPosition, HeadPosition uint64
+	// SidecarPosition is the newest position that the sidecar published, as last heard.
+	SidecarPosition uint64
 	// SidecarPID is 0 unless the shim supervises one that runs now.
 	SidecarPID int
 	// Socket is the sidecar's socket. ReadyFile is the file in which a supervised sidecar says where it listens.
 	Socket, ReadyFile string
-	// Modes are the modes of the hot methods.
-	Modes map[string]Mode
 }
 
 // Status reports on the shim. With Run Off it is empty.
@@ -22,17 +33,25 @@ func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}
 	}
-	open := s.breaker.Open()
-	status := Status{
-		Connected: s.link.Connected(), Ready: s.link.Serving() != nil, BreakerOpen: len(open) > 0, OpenBreakers: open,
-		SidecarPosition: s.link.Position(), HeadPosition: s.source.Head(),
-		Socket: s.cfg.Socket, Modes: make(map[string]Mode, len(s.methods)),
+	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Modes: make(map[string]Mode, len(s.methods))}
+	for _, c := range s.sidecars {
+		status.Sidecars = append(status.Sidecars, c.status())
 	}
-	if s.supervisor != nil {
-		status.SidecarPID, status.ReadyFile = s.supervisor.PID(), readyFile(s.cfg.Socket)
-	}
+	status.SidecarStatus = status.Sidecars[status.Asked]
 	for _, m := range s.methods {
 		status.Modes[m.name] = Mode(m.mode.Load())
+	}
+	return status
+}
+
+func (c *sidecar) status() SidecarStatus {
+	open := c.breaker.Open()
+	status := SidecarStatus{
+		Connected: c.link.Connected(), Ready: c.link.Serving() != nil, BreakerOpen: len(open) > 0, OpenBreakers: open,
+		SidecarPosition: c.link.Position(), Socket: c.socket,
+	}
+	if c.supervisor != nil {
+		status.SidecarPID, status.ReadyFile = c.supervisor.PID(), readyFile(c.socket)
 	}
 	return status
 }

@@ -75,12 +75,15 @@ func endHopelessly() {
 	}
 }
 
-func supervised(t *testing.T, ledger string) *rig {
+func supervised(t *testing.T, ledger string, change ...func(*shim.Config)) *rig {
 	t.Helper()
 	t.Setenv(asSidecar, ledger)
 	t.Setenv("TMPDIR", t.TempDir())
 	return newRig(t, setup{noFake: true, events: 100, config: func(c *shim.Config) {
 		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], testTimeout
+		for _, do := range change {
+			do(c)
+		}
 	}})
 }
 

@@ -27,7 +27,7 @@ const (
 var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/splice",
-		"internal/supervise", "internal/telemetry", "internal/transport",
+		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
 	"codec":                    {},
 	"internal/attack":          {},
@@ -44,6 +44,7 @@ var layers = map[string][]string{
 	"internal/rundir":          {},
 	"internal/schema":          {},
 	"internal/splice":          {"internal/h2", "internal/quiet"},
+	"internal/standby":         {},
 	"internal/supervise":       {"internal/backoff"},
 	"internal/telemetry":       {"metrics"},
 	"internal/transport":       {"internal/wire"},

@@ -17,6 +17,9 @@ import (
 // MaxSocketBytes is the longest path of a Unix socket that every system accepts.
 const MaxSocketBytes = 103
 
+// maxSidecars is what standby means here: one is asked, one takes over.
+const maxSidecars = 2
+
 // ErrConfig is wrapped by the error of Open if the Config is wrong. The error's text lists every mistake.
 var ErrConfig = errors.New("shim: the configuration must be corrected")
 
@@ -49,6 +52,10 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(c.FrontDoor <= Spliced, "FrontDoor", "must be Stock or Spliced")
 	m.check(c.Experiment.Hop <= experiment.Unary, "Experiment.Hop", "must be Batched or Unary")
 	m.check(c.Run != Attach || c.Socket != "", "Socket", "must name the sidecar's socket to attach to")
+	m.check(c.Sidecars >= 1 && c.Sidecars <= maxSidecars, "Sidecars", "must be 1 or 2")
+	m.check(c.Sidecars <= 1 || c.Run != Alone, "Sidecars", "must be 1 with Run Alone, which has no sidecar")
+	m.check(c.Sidecars != maxSidecars || len(c.Socket) > MaxSocketBytes || len(SocketOf(c.Socket, 1)) <= MaxSocketBytes, "Socket",
+		fmt.Sprintf("must be at most %d bytes with two sidecars, because the second's has %s at its end", MaxSocketBytes-len(SocketOf("", 1)), SocketOf("", 1)))
 	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))
 	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")
 	m.check(c.Breaker.Failures >= 1, "Breaker.Failures", "must be at least 1")

@@ -164,6 +164,7 @@ fn window(generator: &mut Generator, qps: f64, duration: Duration) -> Result<Obs
         to_qps: qps,
         duration,
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 1,
         keep_replies: false,
     };
@@ -182,6 +183,8 @@ fn connect(address: &Address) -> Result<Generator> {
         max_in_flight: 20_000,
         timeout: Duration::from_secs(5),
         writes_per_second: 0.0,
+        writes_per_read: 0.0,
+        writes_at_once: 1,
         reply_budget_bytes: 0,
     };
     let method = Method {

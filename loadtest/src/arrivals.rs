@@ -28,6 +28,8 @@ pub struct Window {
     pub duration: Duration,
     /// How the times are spread.
     pub spread: Spread,
+    /// The most reads in flight at once, if it is not that of the generator's options.
+    pub in_flight: Option<usize>,
     /// Seed of the arrival times and of what is read. Windows that are compared have the same.
     pub seed: u64,
     /// Whether to ask for positions and to keep replies, which are compared with another target's.
@@ -101,6 +103,7 @@ mod tests {
             to_qps,
             duration: Duration::from_secs(10),
             spread,
+            in_flight: None,
             seed,
             keep_replies: false,
         };

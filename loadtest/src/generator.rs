@@ -62,6 +62,7 @@ const MAX_PATH_BYTES: usize = 8 << 10;
 const MAX_METHODS: usize = 1 << 16;
 const MAX_CONNECTIONS: usize = 10_000;
 const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
+const MAX_WRITES_AT_ONCE: usize = 64;
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Margin for delays of a busy machine: an answer is prompt if it takes at most twice as long as the quickest, plus
 /// this.
@@ -88,8 +89,12 @@ pub struct Options {
     pub max_in_flight: usize,
     /// A read is given up after this long, counted from the planned send; up to an hour.
     pub timeout: Duration,
-    /// Writes a second beside the reads.
+    /// Writes a second beside the reads, at any rate of theirs.
     pub writes_per_second: f64,
+    /// Further writes for each read that is planned: 0 to 1.
+    pub writes_per_read: f64,
+    /// The most writes under way at once. With more than one, targets may book them in different orders.
+    pub writes_at_once: usize,
     /// The bytes of replies that a window may keep. Of further replies it keeps only hashes.
     pub reply_budget_bytes: usize,
 }
@@ -121,9 +126,9 @@ pub struct Generator {
     /// By method: nanoseconds of the quickest answer so far.
     quickest: Vec<Option<u64>>,
     write_fields: Fields,
-    /// The connection of the writes and their rate, which is 0 if there are none.
+    /// The connection of the writes, if there are any.
     write_link: usize,
-    writes_per_second: f64,
+    writes: bool,
 }
 
 impl std::fmt::Debug for Generator {
@@ -162,6 +167,14 @@ impl Options {
                 "writes_per_second must be 0 or more",
             ),
             (
+                (0.0..=1.0).contains(&self.writes_per_read),
+                "writes_per_read must be 0 to 1",
+            ),
+            (
+                (1..=MAX_WRITES_AT_ONCE).contains(&self.writes_at_once),
+                "writes_at_once must be 1 to 64",
+            ),
+            (
                 methods.len() <= MAX_METHODS,
                 "there are more than 65536 methods",
             ),
@@ -190,7 +203,8 @@ impl Generator {
         options: Options,
     ) -> Result<Self> {
         options.check(workload.methods())?;
-        let writes = options.writes_per_second > 0.0 && workload.write(0).is_some();
+        let wanted = options.writes_per_second > 0.0 || options.writes_per_read > 0.0;
+        let writes = wanted && workload.write(0).is_some();
         let addresses = [Some(&endpoints.front), endpoints.hot.as_ref()];
         let addresses: Vec<_> = addresses
             .into_iter()
@@ -216,11 +230,7 @@ impl Generator {
             quickest: vec![None; workload.methods().len()],
             write_fields: fields(&front),
             write_link,
-            writes_per_second: if writes {
-                options.writes_per_second
-            } else {
-                0.0
-            },
+            writes,
             workload,
             options,
             clock,
@@ -239,10 +249,13 @@ impl Generator {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> Result<Observed> {
+        let options = &self.options;
+        let reads_per_second = (window.from_qps + window.to_qps) / 2.0;
+        let writes = options.writes_per_second + options.writes_per_read * reads_per_second;
         let settings = Settings {
-            writes_per_second: self.writes_per_second,
-            max_in_flight: self.options.max_in_flight,
-            timeout: self.options.timeout,
+            writes_per_second: if self.writes { writes } else { 0.0 },
+            max_in_flight: window.in_flight.unwrap_or(options.max_in_flight),
+            timeout: options.timeout,
         };
         self.run_with(window, &settings, next_write, progress, stop)
     }
@@ -259,6 +272,7 @@ impl Generator {
             to_qps: 0.0,
             duration: Duration::ZERO,
             spread: Spread::Closed,
+            in_flight: None,
             seed,
             keep_replies: false,
         };
@@ -289,7 +303,7 @@ impl Generator {
     /// state of those that did not, before it is compared with them. Does nothing if there are no writes.
     pub fn catch_up(&mut self, next_write: &mut u64, first: u64, stop: &AtomicBool) -> Result<()> {
         let missing = first.saturating_sub(*next_write);
-        if missing == 0 || self.writes_per_second <= 0.0 {
+        if missing == 0 || !self.writes {
             return Ok(());
         }
         // All writes are due within so many microseconds, so each is due before the previous one is done.
@@ -298,6 +312,7 @@ impl Generator {
             to_qps: 0.0,
             duration: Duration::from_micros(missing),
             spread: Spread::Constant,
+            in_flight: None,
             seed: 0,
             keep_replies: false,
         };
@@ -331,6 +346,7 @@ impl Generator {
             begin,
             end,
             per_second: settings.writes_per_second,
+            at_once: self.options.writes_at_once,
         };
         let budget = window
             .keep_replies

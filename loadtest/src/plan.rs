@@ -2,102 +2,28 @@
 //! went.
 //!
 //! ```text
-//!  WarmUp ──> Escalate ──────────> Refine ─────────────> Equal ──────> over
-//!  one pass   passes at one rate,  passes of bisection,  rounds at
-//!             which then rises     each target at a      one rate
+//!  WarmUp ──> Escalate ──────────> Refine ─────────────> Equal ─────> Full ────────> over
+//!  one pass   passes at one rate,  passes of bisection,  rounds at    rounds of a
+//!             which then rises     each target at a      one rate     closed loop
 //!                                  rate of its own
 //! ```
 //!
 //! A target leaves `Escalate` once it broke (or its windows stay void, or the highest rate is reached), and `Refine`
-//! once its highest rate is narrowed down (`climb`). In `Escalate`, `Refine` and `Equal` the baseline takes part
+//! once its highest rate is narrowed down (`climb`). Everywhere but in `WarmUp` the baseline takes part
 //! twice, which shows the noise. Every second pass runs backwards, so that the machine's drift affects all targets
 //! alike. With a time budget (`budget`) the search ends early, and rounds are left out.
 
 mod budget;
 mod climb;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use crate::report::{input::SearchOutcome, model::Phase};
 use budget::{Budget, Kind};
 use climb::Climb;
+pub use settings::{Equal, Full, Load, Search, Seeds, Settings, Step};
 use std::{collections::VecDeque, time::Duration};
-
-/// What a run is to find out.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// The number of targets. The first is the baseline.
-    pub targets: usize,
-    /// Whether the baseline is measured a second time, as if it were one more target. The difference is noise.
-    pub noise_floor: bool,
-    /// The source of the windows' seeds.
-    pub seeds: Seeds,
-    /// Rate and duration of the load on each target before anything is measured.
-    pub warm_up: Option<(f64, Duration)>,
-    /// The search for the highest rate that holds, if wanted.
-    pub search: Option<Search>,
-    /// The rounds in which all targets get one rate, if wanted.
-    pub equal: Option<Equal>,
-    /// The time that all windows may take together. Within it the search ends early and rounds are left out.
-    pub budget: Option<Duration>,
-}
-
-/// The source of the windows' seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seeds {
-    /// A hash of this number, the phase and the round.
-    Hashed(u64),
-    /// The number of the pass over the targets. Captures that are replayed at their own times need it.
-    Passes,
-}
-
-/// The search for the highest rate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Search {
-    /// The first rate.
-    pub from_qps: f64,
-    /// The step from a rate to the next.
-    pub step: Step,
-    /// The highest rate.
-    pub to_qps: f64,
-    /// Whether a window rises from the previous rate to its own, instead of keeping its own.
-    pub ramp: bool,
-    /// Bisections after the first rate that broke.
-    pub refinements: u32,
-    /// How many windows in a row must break before a rate counts as too high.
-    pub failing_windows: u32,
-    /// Length of a window.
-    pub window: Duration,
-}
-
-/// The step from a rate to the next.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
-    /// The next rate is this many reads a second higher.
-    Add(f64),
-    /// The next rate is this many times as high.
-    Times(f64),
-}
-
-/// Rounds at one rate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Equal {
-    /// The rate of all windows.
-    pub load: Load,
-    /// Passes over all targets.
-    pub rounds: u32,
-    /// Length of a window.
-    pub window: Duration,
-}
-
-/// The rate of the equal load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Load {
-    /// This share of the lowest rate that a target sustained.
-    Share(f64),
-    /// Reads a second.
-    Qps(f64),
-}
 
 /// A window to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,13 +76,6 @@ pub struct Plan {
     notes: Vec<String>,
 }
 
-impl Settings {
-    /// The number of targets to measure, the baseline's second pass included.
-    fn members(&self) -> usize {
-        self.targets + usize::from(self.noise_floor)
-    }
-}
-
 impl Plan {
     /// Makes a plan whose first window is still to come.
     #[must_use]
@@ -195,7 +114,7 @@ impl Plan {
         self.queue.pop_front();
         let kind = match next.phase {
             Phase::Escalate | Phase::Refine => Kind::Search,
-            Phase::WarmUp | Phase::Equal => Kind::Unloaded,
+            Phase::WarmUp | Phase::Equal | Phase::Full => Kind::Unloaded,
         };
         self.budget.spent(kind, next.duration, took);
         if kind == Kind::Unloaded {
@@ -239,13 +158,27 @@ impl Plan {
         if let Some(share) = self.budget.share() {
             return Some(share);
         }
-        let equal = self.settings.equal.as_ref()?;
-        let known = self.phase == Some(Phase::Equal) || self.settings.search.is_none();
-        let rounds = equal.rounds.saturating_sub(self.rounds);
-        let left = self.round_cost(equal).saturating_mul(rounds)
-            + self
-                .budget
-                .cost(Kind::Unloaded, equal.window, self.queue.len());
+        let known = self.settings.search.is_none()
+            || matches!(self.phase, None | Some(Phase::Equal | Phase::Full));
+        let (mut left, mut window) = (Duration::ZERO, Duration::ZERO);
+        if let Some(equal) = &self.settings.equal
+            && self.phase != Some(Phase::Full)
+        {
+            let rounds = equal.rounds.saturating_sub(self.rounds);
+            left += self.round_cost(equal.window).saturating_mul(rounds);
+            window = equal.window;
+        }
+        if let Some(full) = &self.settings.full {
+            let begun = if self.phase == Some(Phase::Full) {
+                window = full.window;
+                self.rounds
+            } else {
+                0
+            };
+            let rounds = full.rounds.saturating_sub(begun);
+            left += self.round_cost(full.window).saturating_mul(rounds);
+        }
+        left += self.budget.cost(Kind::Unloaded, window, self.queue.len());
         let spent = self.budget.total().as_secs_f64();
         known.then(|| spent / (spent + left.as_secs_f64()).max(1e-9))
     }
@@ -270,6 +203,10 @@ impl Plan {
                 let equal = self.settings.equal.as_ref();
                 let duration = equal.map_or(Duration::ZERO, |equal| equal.window);
                 (self.equal_qps, self.equal_qps, duration)
+            }
+            Phase::Full => {
+                let full = self.settings.full.as_ref();
+                (0.0, 0.0, full.map_or(Duration::ZERO, |full| full.window))
             }
         };
         let round = self.rounds.saturating_sub(1);
@@ -298,6 +235,7 @@ impl Plan {
             Phase::Escalate => self.escalate_members(),
             Phase::Refine => self.refine_members(),
             Phase::Equal => self.equal_members(),
+            Phase::Full => self.full_members(),
         };
         if members.is_empty() {
             return self.next_phase(phase);
@@ -323,7 +261,8 @@ impl Plan {
                 self.equal_qps = self.equal_rate();
                 Some(Phase::Equal)
             }
-            Phase::Equal => None,
+            Phase::Equal => Some(Phase::Full),
+            Phase::Full => None,
         };
     }
 
@@ -390,13 +329,14 @@ impl Plan {
     fn within_budget(&mut self, members: Vec<usize>, search: &Search) -> Vec<usize> {
         let equal = self.settings.equal.as_ref();
         let (round, rounds) = equal.map_or((Duration::ZERO, 0), |equal| {
-            (self.round_cost(equal), equal.rounds)
+            (self.round_cost(equal.window), equal.rounds)
         });
         // Equal load needs a rate that held. Until there is one, the search has priority, and time is reserved for one
         // round only.
         let begun = self.climbs.iter().any(|climb| climb.held.is_some());
         let rounds = if begun { rounds } else { rounds.min(1) };
         let cost = self.budget.cost(Kind::Search, search.window, members.len());
+        let cost = cost + self.full_cost();
         if members.is_empty() || self.budget.leaves(cost, round, rounds) {
             return members;
         }
@@ -414,8 +354,10 @@ impl Plan {
             None => 0.0,
             Some(Load::Qps(qps)) => qps,
             Some(Load::Share(share)) => {
-                let held = self.climbs.iter().filter_map(|climb| climb.held);
-                let lowest = held.fold(f64::INFINITY, f64::min);
+                let mut lowest = self.lowest_held(|target| self.settings.leads(target));
+                if !lowest.is_finite() {
+                    lowest = self.lowest_held(|_| true);
+                }
                 if lowest.is_finite() {
                     rounded(lowest * share)
                 } else {
@@ -423,6 +365,13 @@ impl Plan {
                 }
             }
         }
+    }
+
+    fn lowest_held(&self, wanted: impl Fn(usize) -> bool) -> f64 {
+        let climbs = self.climbs.iter().enumerate();
+        let held = climbs.filter(|&(target, _)| wanted(target));
+        let held = held.filter_map(|(_, climb)| climb.held);
+        held.fold(f64::INFINITY, f64::min)
     }
 
     fn equal_members(&mut self) -> Vec<usize> {
@@ -443,7 +392,10 @@ impl Plan {
                 "{overloaded} of the targets sustained no rate: equal load is more than they hold"
             ));
         }
-        if !self.budget.fits(self.round_cost(&equal)) {
+        if !self
+            .budget
+            .fits(self.round_cost(equal.window) + self.full_cost())
+        {
             self.notes.push(format!(
                 "the time budget left room for {} of {} rounds of equal load",
                 self.rounds, equal.rounds
@@ -453,9 +405,35 @@ impl Plan {
         (0..self.settings.members()).collect()
     }
 
-    fn round_cost(&self, equal: &Equal) -> Duration {
-        self.budget
-            .cost(Kind::Unloaded, equal.window, self.settings.members())
+    fn full_members(&mut self) -> Vec<usize> {
+        let Some(full) = self.settings.full.clone() else {
+            return Vec::new();
+        };
+        if self.rounds >= full.rounds {
+            return Vec::new();
+        }
+        if !self.budget.fits(self.round_cost(full.window)) {
+            self.notes.push(format!(
+                "the time budget left room for {} of {} rounds of full load",
+                self.rounds, full.rounds
+            ));
+            return Vec::new();
+        }
+        (0..self.settings.members()).collect()
+    }
+
+    /// Returns the time that is kept for full load: for all its rounds, or for those that fit into a part of the budget.
+    fn full_cost(&self) -> Duration {
+        let Some(full) = &self.settings.full else {
+            return Duration::ZERO;
+        };
+        let round = self.round_cost(full.window);
+        round.saturating_mul(self.budget.rounds_for_full_load(round, full.rounds))
+    }
+
+    fn round_cost(&self, window: Duration) -> Duration {
+        let members = self.settings.members();
+        self.budget.cost(Kind::Unloaded, window, members)
     }
 }
 

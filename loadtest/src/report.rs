@@ -39,10 +39,22 @@ const FIGURES: [(&str, &str); 6] = [
 /// The first figure in a closed loop.
 const ANSWERED: (&str, &str) = ("achieved_qps", "QPS at full load");
 
-fn figures(report: &model::Report) -> [(&'static str, &'static str); 6] {
-    let mut figures = FIGURES;
+/// The figure of the rounds of full load, if there were any.
+const AT_FULL_LOAD: (&str, &str) = ("full_load_cpu_us_per_request", "CPU per read at full load");
+
+fn figures(report: &model::Report) -> Vec<(&'static str, &'static str)> {
+    let mut figures = FIGURES.to_vec();
     if report.closed_in_flight().is_some() {
         figures[0] = ANSWERED;
     }
+    if has_full_load(report) {
+        figures.insert(2, AT_FULL_LOAD);
+    }
     figures
+}
+
+/// Whether there are windows of full load beside those of equal load.
+fn has_full_load(report: &model::Report) -> bool {
+    let mut windows = report.windows.iter();
+    windows.any(|window| window.phase == model::Phase::Full)
 }

@@ -81,9 +81,21 @@ pub struct Job {
 }
 
 impl Job {
-    /// The number of reads that are always in flight, in a closed loop.
-    fn closed_in_flight(&self) -> Option<u64> {
-        (self.spread == Spread::Closed).then_some(self.max_in_flight as u64)
+    /// The number of reads that are always in flight, in a window of a closed loop.
+    fn closed_in_flight(&self, phase: model::Phase) -> Option<u64> {
+        let in_flight = match &self.plan.full {
+            Some(full) if phase == model::Phase::Full => Some(full.in_flight),
+            _ => (self.spread == Spread::Closed).then_some(self.max_in_flight),
+        };
+        in_flight.map(|reads| reads as u64)
+    }
+
+    /// What must hold in a window.
+    fn objective(&self, phase: model::Phase) -> Objective {
+        match phase {
+            model::Phase::Full => objective::of_closed_loop(&self.objective),
+            _ => self.objective.clone(),
+        }
     }
 }
 
@@ -165,8 +177,8 @@ impl Running<'_> {
         let mut measurement = drive.run_window(next.target, &window, &now)?;
         let replies = measurement.observed.replies.take();
         let observed = &measurement.observed;
-        let void = self.void(&measurement);
-        let broke = objective::broke(&self.job.objective, observed, next.duration);
+        let void = self.void(&measurement, next.phase);
+        let broke = objective::broke(&self.job.objective(next.phase), observed, next.duration);
         let mut row = row::row(&row::Parts {
             index: u32::try_from(self.windows.len()).unwrap_or(u32::MAX),
             target: name,
@@ -174,7 +186,7 @@ impl Running<'_> {
             at: measurement.at,
             observed,
             processes: &measurement.processes,
-            closed_in_flight: self.job.closed_in_flight(),
+            closed_in_flight: self.job.closed_in_flight(next.phase),
         });
         row.void.clone_from(&void);
         row.broke.clone_from(&broke);
@@ -204,14 +216,14 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn void(&self, measurement: &Measurement) -> Option<String> {
+    fn void(&self, measurement: &Measurement, phase: model::Phase) -> Option<String> {
         let observed = &measurement.observed;
         if measurement.backlog {
             return Some(objective::BACKLOG.to_owned());
         }
-        match self.job.spread {
-            Spread::Closed => objective::void_of_closed_loop(observed),
-            _ => objective::void(observed, self.job.max_lag, &self.job.objective),
+        match self.job.closed_in_flight(phase) {
+            Some(_) => objective::void_of_closed_loop(observed),
+            None => objective::void(observed, self.job.max_lag, &self.job.objective),
         }
     }
 
@@ -237,13 +249,18 @@ impl Running<'_> {
     fn traffic(&self, next: &Next) -> Window {
         let replay = self.job.replay;
         let seed = replay.and_then(|replay| replay.seed(next.seed, next.duration));
+        let full = self.job.plan.full.as_ref();
+        let full = full.filter(|_| next.phase == model::Phase::Full);
         Window {
             from_qps: next.from_qps,
             to_qps: next.to_qps,
             duration: next.duration,
-            spread: self.job.spread,
+            spread: full.map_or(self.job.spread, |_| Spread::Closed),
+            in_flight: full.map(|full| full.in_flight),
             seed: seed.unwrap_or(next.seed),
-            keep_replies: self.pairs.is_some() && next.phase != model::Phase::WarmUp,
+            // Targets answer different numbers of reads at full load, so there is nothing to compare.
+            keep_replies: self.pairs.is_some()
+                && !matches!(next.phase, model::Phase::WarmUp | model::Phase::Full),
         }
     }
 
@@ -255,14 +272,18 @@ impl Running<'_> {
             model::Phase::Refine => format!("refine, pass {pass}"),
             model::Phase::Equal => {
                 let rounds = self.job.plan.equal.as_ref().map_or(0, |equal| equal.rounds);
-                let load = model::Phase::Equal.words_at(self.job.closed_in_flight());
+                let load = next.phase.words_at(self.job.closed_in_flight(next.phase));
                 format!("{load}, round {pass} of {rounds}")
+            }
+            model::Phase::Full => {
+                let rounds = self.job.plan.full.as_ref().map_or(0, |full| full.rounds);
+                format!("{}, round {pass} of {rounds}", next.phase.words())
             }
         }
     }
 
     fn asked(&self, next: &Next) -> Asked {
-        match (self.job.closed_in_flight(), self.job.replay) {
+        match (self.job.closed_in_flight(next.phase), self.job.replay) {
             (Some(in_flight), _) => Asked::InFlight(in_flight),
             (None, Some(Replay::Speed(speed))) => Asked::OwnTimes(speed),
             (None, _) => Asked::Qps(next.to_qps),

@@ -17,6 +17,8 @@
 //! | `load.timeout_ms` | 2000 | 1-60,000; not below a limit of the objective |
 //! | `load.spread` | `"poisson"` | `"poisson"`, `"constant"` |
 //! | `load.writes_per_second` | 0 | 0-100,000 |
+//! | `load.writes_per_read` | 0 | 0-1 |
+//! | `load.writes_at_once` | 1 | 1-64; with more than 1, answers cannot be compared |
 //! | `pace.from_qps` | 1000 | 1-1,000,000 |
 //! | `pace.step_factor` | 1.5 | 1.01-10 |
 //! | `pace.to_qps` | 400000 | `from_qps`-1,000,000 |
@@ -33,6 +35,7 @@
 //! | `ledger.seed` | 1 | 0-2^63-1 |
 //! | `ledger.accounts` | 50000 | 2-5,000,000 |
 //! | `ledger.transactions` | 500000 | 1-50,000,000 |
+//! | `ledger.shape` | `"wallet"` | `"wallet"`, `"spending"` |
 //! | `mix.method` | required | `package.Service/Method`, unary, a read; 1-64 entries |
 //! | `mix.weight` | 1 | 1-1,000,000 |
 //! | `mix.pool` | 16384 | 1-1,048,576, that many over all entries |
@@ -63,8 +66,8 @@ pub struct Scenario {
     pub mix: Vec<MixEntry>,
     /// Which ids are asked for.
     pub ids: Ids,
-    /// Writes a second beside the reads (0: none).
-    pub writes_per_second: f64,
+    /// The writes beside the reads.
+    pub writes: Writes,
     /// How requests get to the target.
     pub load: Load,
     /// Rates and windows; the command line may override each of them.
@@ -73,6 +76,33 @@ pub struct Scenario {
     pub objective: Objective,
     /// The ledger that targets are started with.
     pub ledger: Ledger,
+}
+
+/// The writes beside the reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Writes {
+    /// Writes a second, at any rate of the reads.
+    pub per_second: f64,
+    /// Further writes for each read that is planned. A closed loop plans none.
+    pub per_read: f64,
+    /// The most writes under way at once. With more than one, targets may book them in different orders, so their answers
+    /// at a position cannot be compared.
+    pub at_once: usize,
+}
+
+impl Writes {
+    /// No writes.
+    pub const NONE: Self = Self {
+        per_second: 0.0,
+        per_read: 0.0,
+        at_once: 1,
+    };
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.per_second > 0.0 || self.per_read > 0.0
+    }
 }
 
 /// One kind of read.
@@ -170,4 +200,6 @@ pub struct Ledger {
     pub accounts: u64,
     /// Number of transactions.
     pub transactions: u64,
+    /// Who has how many entries: a word of `walletd generate --shape`.
+    pub shape: &'static str,
 }

@@ -42,6 +42,10 @@ const BYTES_PER_SECOND: u64 = (256 << 20) / 60;
 pub enum Kind {
     /// walletd alone, as it is.
     Legacy,
+    /// walletd alone, without a read model: it answers from its database.
+    Store,
+    /// walletd alone, with the best read model in Go, without its index.
+    BestGoScan,
     /// walletd alone, with the best read model in Go.
     BestGo,
     /// walletd, and hotpathd as its sidecar.
@@ -65,6 +69,10 @@ pub struct Spec {
     /// door. With a sidecar, walletd forwards them through that door, and hotpathd has its spliced front, too. Asked
     /// directly, only hotpathd has. The door knows only the exchange, so it makes no sense together with `unary_hop`.
     pub spliced: bool,
+    /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
+    pub stored: bool,
+    /// Whether the sidecar answers windows of long accounts by reading every entry, instead of from its index.
+    pub scan: bool,
 }
 
 /// What servers are started from.
@@ -97,6 +105,8 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
+            Self::Store => "store",
+            Self::BestGoScan => "best-go-scan",
             Self::BestGo => "best-go",
             Self::Sidecar => "sidecar",
             Self::Direct => "direct",
@@ -106,9 +116,16 @@ impl Kind {
     /// Returns the kind with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Legacy, Self::BestGo, Self::Sidecar, Self::Direct]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [
+            Self::Legacy,
+            Self::Store,
+            Self::BestGoScan,
+            Self::BestGo,
+            Self::Sidecar,
+            Self::Direct,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
     }
 
     /// Whether it has a sidecar.
@@ -124,6 +141,8 @@ impl Spec {
     pub fn about(&self) -> String {
         let what = match self.kind {
             Kind::Legacy => "walletd alone, its read model as it is",
+            Kind::Store => "walletd alone, which answers from its database",
+            Kind::BestGoScan => "walletd alone, with the best read model in Go, without its index",
             Kind::BestGo => "walletd alone, with the best read model in Go",
             Kind::Sidecar => "walletd, which forwards hot reads to hotpathd",
             Kind::Direct => "hot reads straight to hotpathd's own port, the rest to its walletd",
@@ -140,7 +159,17 @@ impl Spec {
             (false, _) if self.unary_hop => ", by a gRPC call each",
             (false, _) => "",
         };
-        format!("{what}{how}; {workers}")
+        let scan = if self.scan {
+            ", whose statistics scan"
+        } else {
+            ""
+        };
+        let copies = if self.stored {
+            ", without a read model in Go"
+        } else {
+            ""
+        };
+        format!("{what}{how}{scan}{copies}; {workers}")
     }
 }
 
@@ -178,10 +207,12 @@ impl Rig {
     }
 
     fn arguments(&self, spec: &Spec, db: &Path, folder: &Path) -> Vec<OsString> {
-        let model = if spec.kind == Kind::BestGo {
-            "best"
-        } else {
-            "legacy"
+        let model = match spec.kind {
+            Kind::BestGo => "best",
+            Kind::BestGoScan => "best-scan",
+            Kind::Store => "store",
+            Kind::Sidecar | Kind::Direct if spec.stored => "store",
+            Kind::Legacy | Kind::Sidecar | Kind::Direct => "legacy",
         };
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
@@ -221,6 +252,9 @@ impl Rig {
         command.env("HOTPATHD_MAX_CONNECTIONS", MAX_CONNECTIONS.to_string());
         if spec.kind == Kind::Direct {
             command.env("HOTPATHD_LISTEN", "127.0.0.1:0");
+        }
+        if spec.scan {
+            command.env("HOTPATHD_STATISTICS", "scan");
         }
         if spec.spliced && spec.kind.has_sidecar() {
             command.env("HOTPATHD_FRONT", "spliced");

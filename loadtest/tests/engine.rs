@@ -11,6 +11,8 @@
 mod peer;
 #[path = "engine/server.rs"]
 mod server;
+#[path = "engine/writes.rs"]
+mod writes;
 
 use loadtest::{
     error::{Kind, Result},
@@ -18,7 +20,7 @@ use loadtest::{
     measure::Observed,
     traffic::{Spread, Window},
 };
-use server::{BIG, ECHO, FAIL, GATED, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, serve};
+use server::{BIG, ECHO, FAIL, GATED, NEVER, REFUSE, STUCK_SEED, Traffic, WRITE, named, serve};
 use std::{
     sync::{
         Arc,
@@ -36,6 +38,8 @@ fn options() -> Options {
         max_in_flight: 1000,
         timeout: Duration::from_secs(20),
         writes_per_second: 0.0,
+        writes_per_read: 0.0,
+        writes_at_once: 1,
         reply_budget_bytes: 64 << 20,
     }
 }
@@ -46,6 +50,7 @@ fn window(qps: f64, milliseconds: u32, keep_replies: bool) -> Window {
         to_qps: qps,
         duration: MS * milliseconds,
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 7,
         keep_replies,
     }
@@ -302,6 +307,12 @@ fn a_closed_loop_keeps_as_many_in_flight_as_it_may() {
         }
         assert!(Instant::now() < deadline, "replies make no room");
     }
+    let fewer = Window {
+        in_flight: Some(2),
+        ..closed
+    };
+    let observed = run(&mut generator, &fewer);
+    assert_eq!(observed.generator.in_flight_max, 2, "a window's own limit");
 }
 
 #[test]
@@ -332,65 +343,6 @@ fn hot_methods_have_an_address_of_their_own() {
     for seen in [cold, warm] {
         assert_eq!(seen.requests.load(Ordering::SeqCst), 5);
     }
-}
-
-#[test]
-fn writes_come_in_order_each_until_it_has_succeeded() {
-    let (address, seen) = serve();
-    let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(WRITE);
-    let options = Options {
-        writes_per_second: 50.0,
-        ..options()
-    };
-    let mut generator = connect(&address, traffic, options).unwrap();
-    let (progress, stop, mut next) = (Progress::default(), AtomicBool::new(false), 5);
-    let window = window(100.0, 200, false);
-    let observed = generator.run(&window, &mut next, &progress, &stop).unwrap();
-    assert_eq!((observed.writes.done, next), (10, 15));
-    assert!(observed.writes.failed >= 2);
-    let failure = observed.writes.last_failure.unwrap();
-    assert_eq!(failure, (14, "busy".to_owned()));
-    assert_eq!(observed.writes.from_planned.len(), 10);
-    check_accounts(&run(&mut generator, &window));
-    let writes = seen.writes.lock().unwrap();
-    let first: Vec<_> = (5_u64..15).map(|k| k.to_le_bytes().to_vec()).collect();
-    assert_eq!(writes[..10], first);
-}
-
-#[test]
-fn writes_of_windows_that_were_sat_out_are_caught_up_with() {
-    let (address, seen) = serve();
-    let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(WRITE);
-    let options = Options {
-        // At this rate the writes would take two minutes.
-        writes_per_second: 0.1,
-        ..options()
-    };
-    let mut generator = connect(&address, traffic, options).unwrap();
-    let (stop, mut next) = (AtomicBool::new(false), 3);
-    generator.catch_up(&mut next, 15, &stop).unwrap();
-    assert_eq!(next, 15);
-    generator.catch_up(&mut next, 9, &stop).unwrap();
-    assert_eq!(next, 15);
-    let expected: Vec<_> = (3_u64..15).map(|k| k.to_le_bytes().to_vec()).collect();
-    assert_eq!(*seen.writes.lock().unwrap(), expected);
-}
-
-#[test]
-fn writes_that_never_succeed_end_the_run() {
-    let (address, _) = serve();
-    let traffic = Traffic::new(vec![(ECHO, vec![1])]).writing(REFUSE);
-    let options = Options {
-        writes_per_second: 100.0,
-        ..options()
-    };
-    let mut generator = connect(&address, traffic, options).unwrap();
-    let (progress, stop, mut next) = (Progress::default(), AtomicBool::new(false), 0);
-    let error = generator
-        .run(&window(100.0, 100, false), &mut next, &progress, &stop)
-        .unwrap_err();
-    assert_eq!((error.kind(), next), (Kind::Target, 0));
-    assert!(error.to_string().contains("status 9 `never`"), "{error}");
 }
 
 #[test]
@@ -442,11 +394,6 @@ fn what_cannot_be_opened_says_why() {
 /// Nobody listens on port 1, and no system gives it to who asks for a free port.
 fn closed_port() -> std::net::SocketAddr {
     "127.0.0.1:1".parse().unwrap()
-}
-
-fn named(all: Vec<std::net::SocketAddr>) -> Address {
-    let name = "somewhere:7".to_owned();
-    Address::Named { name, all }
 }
 
 #[test]

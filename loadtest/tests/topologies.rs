@@ -12,14 +12,18 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 12] = [
     "legacy",
+    "store",
+    "best-go-scan",
     "best-go",
     "sidecar",
+    "sidecar:scan",
     "sidecar:unary",
     "sidecar:spliced",
     "best-go:spliced",
     "direct",
+    "direct:store",
     "legacy:no-workers",
 ];
 
@@ -150,10 +154,8 @@ fn is_accounted_for(target: &Target, said: &str) {
         .iter()
         .map(|process| process.name.as_str())
         .collect();
-    match name {
-        "sidecar" | "sidecar:unary" | "sidecar:spliced" | "direct" => {
-            assert_eq!(processes, ["walletd", "hotpathd"]);
-        }
+    match name.split(':').next() {
+        Some("sidecar" | "direct") => assert_eq!(processes, ["walletd", "hotpathd"]),
         _ => assert_eq!(processes, ["walletd"]),
     }
     assert!(

@@ -1,5 +1,6 @@
-//! HTTP for operators, on loopback only: metrics, readiness, memory and profiles.
+//! HTTP for operators, on loopback only: metrics, readiness, memory, audits and profiles.
 
+mod audit;
 mod metrics;
 mod pprof;
 mod status;
@@ -62,6 +63,7 @@ const PATHS: &str = "\
 /healthz                              200 while the process lives
 /readyz                               200 if the data is fresh, else 503 and why
 /debug/memory                         JSON of sizes
+/debug/audit?seed=N&questions=N       compares the newest version with itself; any seed (1), 1-1000000 questions (1000)
 /debug/pprof/profile?seconds=N&hz=N   CPU profile for `go tool pprof`; 1-300 s (30), 1-1000 Hz (99)
 /debug/pprof/flamegraph?seconds=N&hz=N   the same as SVG
 ";
@@ -176,6 +178,7 @@ async fn route<M: Model>(
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => readyz(status),
         "/debug/memory" => status::memory(status),
+        "/debug/audit" => audit::reply(query, status).await,
         "/debug/pprof/profile" => pprof::profile(query).await,
         _ => pprof::flamegraph(query).await,
     }

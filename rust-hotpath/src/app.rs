@@ -72,7 +72,8 @@ struct Connections {
 /// ```
 #[must_use]
 pub fn main<M: Model>(program: Program) -> ExitCode {
-    let ended = match config::read(program, env::args_os().skip(1), env::vars_os()) {
+    let (args, vars) = (env::args_os().skip(1), env::vars_os());
+    let ended = match config::read_with(program, M::CHOICES, args, vars) {
         Ok(Asked::Print(text)) => print(&text),
         Ok(Asked::Run(config)) => run::<M>(*config),
         Err(error) => Err(error),
@@ -176,7 +177,13 @@ impl Running {
 
 impl<M: Model> Engine<M> {
     fn new(config: &config::Config) -> Result<(Self, thread::JoinHandle<()>), Error> {
-        let (publisher, view) = view::new::<M>(config.view.clone());
+        let choices = M::CHOICES.iter().enumerate();
+        let chosen = choices.map(|(at, choice)| {
+            let value = config.chosen.get(at).copied();
+            value.unwrap_or(choice.default())
+        });
+        let chosen: Vec<&'static str> = chosen.collect();
+        let (publisher, view) = view::begin::<M>(config.view.clone(), M::begin(&chosen));
         let no_thread = |error| Error::new(Kind::Io, "the writer cannot be started").because(error);
         let (ingest, writer) = ingest::spawn(&config.ingest, publisher).map_err(no_thread)?;
         let readiness = Arc::new(Readiness::new(config.readiness.clone()));

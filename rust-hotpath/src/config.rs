@@ -4,6 +4,7 @@ use crate::{
     admin,
     error::{Error, Kind},
     ingest, listen,
+    model::Choice,
     program::Program,
     readiness, ready_file, runtime, serve,
     settings::{Group, Limit, Setting, Settings, Source},
@@ -34,6 +35,8 @@ pub struct Config {
     pub runtime: runtime::Config,
     /// The ready file, for launchers.
     pub ready_file: ready_file::Config,
+    /// The values of the model's choices, in their order. Where one is missing, the default holds.
+    pub chosen: Vec<&'static str>,
 }
 
 /// What a command line asks for.
@@ -81,15 +84,29 @@ pub fn read(
     args: impl IntoIterator<Item = OsString>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Asked, Error> {
-    let mut settings = Settings::record(&GROUPS, args, env);
+    read_with(program, &[], args, env)
+}
+
+/// Like [`read`], with the choices of a model.
+///
+/// # Errors
+/// The same.
+pub fn read_with(
+    program: Program,
+    choices: &[Choice],
+    args: impl IntoIterator<Item = OsString>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Asked, Error> {
+    let known = groups(choices).into_iter().flat_map(|(_, known)| known);
+    let mut settings = Settings::record(known.collect(), args, env);
     if settings.switch("help") {
-        return Ok(Asked::Print(help(program)));
+        return Ok(Asked::Print(help_with(program, choices)));
     }
     if settings.switch("version") {
         let Program { name, version, .. } = program;
         return Ok(Asked::Print(format!("{name} {version}\n")));
     }
-    let config = Config::resolve(program, &mut settings);
+    let config = Config::resolve(program, choices, &mut settings);
     if settings.mistakes().is_empty() {
         Ok(Asked::Run(Box::new(config)))
     } else {
@@ -97,10 +114,36 @@ pub fn read(
     }
 }
 
+/// All settings, by the heading in the help. The model's come before the last heading.
+fn groups(choices: &[Choice]) -> Vec<(&'static str, Vec<Setting>)> {
+    let engine = GROUPS.iter();
+    let mut groups: Vec<_> = engine
+        .map(|group| (group.title, group.settings.to_vec()))
+        .collect();
+    if !choices.is_empty() {
+        let settings = choices
+            .iter()
+            .map(|choice| Setting::new(choice.name, choice.values, choice.default(), choice.help));
+        groups.insert(GROUPS.len() - 1, ("Model", settings.collect()));
+    }
+    groups
+}
+
 /// The text of `--help`.
 #[must_use]
 pub fn help(program: Program) -> String {
-    let Program { name, about, .. } = program;
+    help_with(program, &[])
+}
+
+/// The text of `--help` with the choices of a model.
+#[must_use]
+pub fn help_with(program: Program, choices: &[Choice]) -> String {
+    let Program {
+        name,
+        about,
+        commands,
+        ..
+    } = program;
     let purpose = match about {
         "" => String::new(),
         about => format!("{about}\n\n"),
@@ -110,10 +153,14 @@ pub fn help(program: Program) -> String {
          Each option is also a variable (HOTPATHD_RETAIN_MS) and a key of the --config file (retain_ms).\n\
          A flag wins over a variable, a variable over the file.\n",
     );
-    for group in GROUPS {
+    if !commands.is_empty() {
+        text.push_str("\nCommands:\n");
+        text.push_str(commands);
+    }
+    for (title, settings) in groups(choices) {
         // Writing to a `String` cannot fail.
-        let _ = writeln!(text, "\n{}:", group.title);
-        for setting in group.settings {
+        let _ = writeln!(text, "\n{title}:");
+        for setting in settings {
             let flag = format!("--{} {}", setting.name, setting.value);
             let _ = write!(text, "  {flag:<30} {}", setting.help);
             if !setting.default.is_empty() {
@@ -140,7 +187,7 @@ pub fn help(program: Program) -> String {
 }
 
 impl Config {
-    fn resolve(program: Program, settings: &mut Settings) -> Self {
+    fn resolve(program: Program, choices: &[Choice], settings: &mut Settings) -> Self {
         Self {
             program,
             listen: listen::Config::resolve(settings),
@@ -152,8 +199,20 @@ impl Config {
             shutdown: shutdown::Config::resolve(settings),
             runtime: runtime::Config::resolve(settings),
             ready_file: ready_file::Config::resolve(settings),
+            chosen: choices
+                .iter()
+                .map(|choice| chosen(choice, settings))
+                .collect(),
         }
     }
+}
+
+fn chosen(choice: &Choice, settings: &mut Settings) -> &'static str {
+    let parsed = settings.parsed(choice.name, |text| {
+        let rule = || format!("must be {}", choice.values.replace('|', " or "));
+        choice.value(text).ok_or_else(rule)
+    });
+    parsed.unwrap_or(choice.default())
 }
 
 fn complaint(program: Program, settings: &Settings) -> Error {
@@ -353,6 +412,32 @@ counterd --help shows every option."
     }
 
     #[test]
+    fn a_models_choices_are_settings_too() {
+        const CHOICES: [Choice; 1] = [Choice {
+            name: "counting",
+            values: "fast|slow",
+            help: "How to count",
+        }];
+        let asked = |args: &[&str]| {
+            let args = ["--socket=/s"].iter().chain(args).map(OsString::from);
+            read_with(PROGRAM, &CHOICES, args, [])
+        };
+        let chosen = |args: &[&str]| match asked(args) {
+            Ok(Asked::Run(config)) => config.chosen,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(chosen(&[]), ["fast"]);
+        assert_eq!(chosen(&["--counting", "slow"]), ["slow"]);
+        let refused = asked(&["--counting=never"]).expect_err("bad").to_string();
+        let rule = "flag --counting: \"never\" must be fast or slow";
+        assert!(refused.contains(rule), "{refused}");
+        let text = help_with(PROGRAM, &CHOICES);
+        let (_, model) = text.split_once("\nModel:\n").expect("a heading");
+        assert!(model.starts_with("  --counting fast|slow"), "{model}");
+        assert!(model.contains("HOTPATHD_COUNTING"), "{model}");
+    }
+
+    #[test]
     fn the_program_goes_by_its_own_name() {
         let text = run(&["--help"], &[]).expect_err("printed");
         let top = "Counts.\n\nUsage: counterd --socket PATH [OPTIONS]\n";
@@ -361,6 +446,9 @@ counterd --help shows every option."
         assert!(!text.contains("hotpathd"), "only variables: {text}");
         let version = run(&["--version"], &[]).expect_err("printed");
         assert_eq!(version, "counterd 7.1\n");
-        assert!(help(Program::new("bare", "1", "")).starts_with("Usage: bare"));
+        let bare = Program::new("bare", "1", "");
+        assert!(help(bare).starts_with("Usage: bare") && !help(bare).contains("Commands:"));
+        let text = help(bare.with_commands("  look    Looks\n"));
+        assert!(text.contains("\nCommands:\n  look    Looks\n\n"), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Carries events to the single writer, which applies batches on its own thread and publishes them.
 
+mod chores;
 mod writer;
 
 use crate::{
@@ -13,7 +14,10 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
         mpsc::{Sender, channel},
     },
     thread,
@@ -82,6 +86,10 @@ pub struct Ingest<M: Model> {
 pub struct Counts {
     feeds: AtomicU64,
     events_applied: AtomicU64,
+    chores_taken: AtomicU64,
+    chores_ended: AtomicU64,
+    chores_failed: AtomicU64,
+    chores_micros: AtomicU64,
 }
 
 enum Command<M: Model> {
@@ -193,6 +201,32 @@ impl Counts {
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.events_applied.load(Relaxed)
+    }
+
+    /// Pieces of the model's long work that were handed over to the thread for it.
+    #[must_use]
+    pub fn chores(&self) -> u64 {
+        self.chores_taken.load(Relaxed)
+    }
+
+    /// Those of them that are not finished.
+    #[must_use]
+    pub fn chores_under_way(&self) -> u64 {
+        // What ended was taken before. Read in this order, the difference is never negative.
+        let ended = self.chores_ended.load(Acquire);
+        self.chores().saturating_sub(ended)
+    }
+
+    /// Those that panicked, so that nothing came of them.
+    #[must_use]
+    pub fn chores_failed(&self) -> u64 {
+        self.chores_failed.load(Relaxed)
+    }
+
+    /// How long their thread was at work.
+    #[must_use]
+    pub fn chores_took(&self) -> Duration {
+        Duration::from_micros(self.chores_micros.load(Relaxed))
     }
 }
 

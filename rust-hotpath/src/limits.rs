@@ -29,6 +29,9 @@ pub const FAR_BEHIND_EVENTS: u64 = 10_000;
 /// Time between publications of a writer that is far behind. The shim calls a sidecar stale after a second without one.
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often an idle writer looks whether the model's long work is done.
+pub const CHORES_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Versions retained.
 pub const RETAIN_VERSIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Age of retained versions, in milliseconds.
@@ -103,6 +106,11 @@ pub const ADMIN_HEAD: Duration = Duration::from_secs(5);
 pub const PROFILE_SECONDS: RangeInclusive<u64> = 1..=300;
 /// Samples of a profile, per second of CPU time.
 pub const PROFILE_HZ: RangeInclusive<u64> = 1..=1_000;
+
+/// Questions of an audit.
+pub const AUDIT_QUESTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// Longest time that an audit runs.
+pub const AUDIT_TIME: Duration = Duration::from_secs(600);
 
 /// Lanes of the exchange at once, over all connections. A shim opens a few. Each lane holds at most 4.7 MiB that do not
 /// count among [`BUFFERED_BYTES`]: the current message and the next one (1 MiB each; the buffer of the next may have

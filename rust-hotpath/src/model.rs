@@ -16,6 +16,9 @@ pub trait Model: Send + Sync + 'static {
     /// The encoded `FileDescriptorSet` that describes `SERVICE`. Reflection and the schema hash use it.
     const DESCRIPTORS: &'static [u8];
 
+    /// What an operator may choose about the model. Each choice is a setting of the program, `--NAME` and so on.
+    const CHOICES: &'static [Choice] = &[];
+
     /// The ledger at one position; `default()` is the empty ledger, position 0. Cloning must be O(1).
     type State: Clone + Default + Send + Sync + 'static;
     /// One decoded event of the feed.
@@ -37,6 +40,19 @@ pub trait Model: Send + Sync + 'static {
     /// # Errors
     /// The rule of the ledger that the event breaks; `state` is then unchanged.
     fn apply(state: &mut Self::State, event: &Self::Event) -> Result<(), String>;
+
+    /// Makes the empty ledger. `chosen` has one value for each of [`Model::CHOICES`]. Answers must not depend on it.
+    #[must_use]
+    fn begin(_chosen: &[&'static str]) -> Self::State {
+        Self::State::default()
+    }
+
+    /// Takes long work that the last events left to do, such as rebuilding an index. The engine does it on a thread of
+    /// its own, while events are applied and requests answered. Answers must not depend on whether it is done yet.
+    #[must_use]
+    fn chores(_state: &mut Self::State) -> Vec<Chore<Self::State>> {
+        Vec::new()
+    }
 
     /// Decodes and checks a request of `METHODS[method]`, before any state is looked at.
     ///
@@ -63,10 +79,70 @@ pub trait Model: Send + Sync + 'static {
         0
     }
 
+    /// Checks one version against itself, e.g. an index against a scan, with up to `questions` questions drawn by `seed`.
+    /// It runs on a thread of its own, as long as `go_on` says so. Operators ask for it (`/debug/audit`). A model that
+    /// has one way to answer has nothing to check.
+    #[must_use]
+    fn audit(
+        _state: &Self::State,
+        _seed: u64,
+        _questions: u64,
+        _go_on: &dyn Fn() -> bool,
+    ) -> Option<Audit> {
+        None
+    }
+
     /// Sizes worth watching, as (name, help, value), e.g. `("accounts", "Accounts with entries", 3)`. Each gauge of the
     /// empty ledger is shown as `hotpathd_model_NAME`. A name consists of letters, digits and `_`, and the help is one
     /// line.
     fn gauges(state: &Self::State) -> Vec<(&'static str, &'static str, u64)>;
+}
+
+/// Long work. It returns how to finish it.
+pub type Chore<S> = Box<dyn FnOnce() -> Finish<S> + Send>;
+
+/// The end of a [`Chore`], done by the writer, so it must be short. Events were applied since the chore was taken, and
+/// after a panic others may have been taken back: it must do nothing if its work no longer fits.
+pub type Finish<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// What [`Model::audit`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Questions that were asked.
+    pub asked: u64,
+    /// Whether all were asked that should have been.
+    pub complete: bool,
+    /// Mistakes that were found.
+    pub wrong: u64,
+    /// The first few mistakes, each in a line.
+    pub mistakes: Vec<String>,
+    /// What was checked, each in a line.
+    pub notes: Vec<String>,
+}
+
+/// One of a few words that an operator may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// The flag without dashes, as in `statistics`. The engine's settings have other names.
+    pub name: &'static str,
+    /// The words, as in `index|scan`. The first is the default.
+    pub values: &'static str,
+    /// The line in the help.
+    pub help: &'static str,
+}
+
+impl Choice {
+    /// The word that holds if none is given.
+    #[must_use]
+    pub fn default(&self) -> &'static str {
+        self.values.split('|').next().unwrap_or_default()
+    }
+
+    /// The word that is written like `text`.
+    #[must_use]
+    pub fn value(&self, text: &str) -> Option<&'static str> {
+        self.values.split('|').find(|value| *value == text)
+    }
 }
 
 /// Why a request has no reply.

@@ -10,6 +10,7 @@ pub struct Program {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
     pub(crate) about: &'static str,
+    pub(crate) commands: &'static str,
 }
 
 impl Program {
@@ -23,6 +24,17 @@ impl Program {
             name,
             version,
             about,
+            commands: "",
+        }
+    }
+
+    /// The same program with commands of its own. `help` has a line for each, for `--help`. The program itself looks
+    /// whether its first argument is such a command, before it calls [`main`](crate::app::main).
+    #[must_use]
+    pub const fn with_commands(self, help: &'static str) -> Self {
+        Self {
+            commands: help,
+            ..self
         }
     }
 }

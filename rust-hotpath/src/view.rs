@@ -40,7 +40,7 @@ pub struct Version<M: Model> {
     position: u64,
     state: M::State,
     /// The events that led here from the version before. With them any position between the two can be rebuilt.
-    events: Box<[M::Event]>,
+    events: Arc<[M::Event]>,
     published: Instant,
 }
 
@@ -92,12 +92,13 @@ pub(crate) struct Shared<M: Model> {
 /// Makes an empty ledger, and returns its writer and its readers.
 #[must_use]
 pub fn new<M: Model>(config: Config) -> (Publisher<M>, View<M>) {
-    let first = Arc::new(Version::new(
-        0,
-        M::State::default(),
-        Vec::new(),
-        Instant::now(),
-    ));
+    begin(config, M::State::default())
+}
+
+/// Returns the writer and the readers of this empty ledger.
+#[must_use]
+pub fn begin<M: Model>(config: Config, empty: M::State) -> (Publisher<M>, View<M>) {
+    let first = Arc::new(Version::new(0, empty, Vec::new(), Instant::now()));
     let shared = Arc::new(Shared {
         current: ArcSwap::from_pointee(Snapshot {
             retained: im::Vector::unit(Arc::clone(&first)),
@@ -160,7 +161,7 @@ impl<M: Model> Version<M> {
         Self {
             position,
             state,
-            events: events.into_boxed_slice(),
+            events: events.into(),
             published,
         }
     }

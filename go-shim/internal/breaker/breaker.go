@@ -126,6 +126,17 @@ func (b *Breakers) IsOpen(i int) bool {
 	return b.methods[i-1].open.Load()
 }
 
+// AnyOpen says whether some breaker is not closed.
+func (b *Breakers) AnyOpen() (any bool) {
+	b.each(func(c *cell) { any = any || c.open.Load() })
+	return any
+}
+
+// Clear says whether Allow would let any number of calls of a method pass.
+func (b *Breakers) Clear(method int) bool {
+	return !b.methods[method].open.Load() && !b.side.open.Load()
+}
+
 // Allow says whether a call of a method may be made. It takes no lock while both breakers are closed.
 func (b *Breakers) Allow(method int) (Ticket, bool) {
 	own := &b.methods[method]

@@ -358,3 +358,32 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+func TestClearOnlyIfNeitherBreakerIsInTheWay(t *testing.T) {
+	r := newRig(t, 2)
+	want := func(any bool, clear ...bool) {
+		t.Helper()
+		for method, want := range clear {
+			if got := r.Clear(method); got != want || r.AnyOpen() != any {
+				t.Fatalf("%s is clear: %v, some breaker is open: %v", names[method], got, r.AnyOpen())
+			}
+		}
+	}
+	want(false, true, true, true)
+	for range 2 {
+		r.Failure(r.allow(b), "bad")
+	}
+	want(true, true, false, true)
+	// Half open is not clear either: the next call would be the probe, or none.
+	r.advance(time.Second)
+	probe := r.allow(b)
+	want(true, true, false, true)
+	r.Success(probe)
+	want(false, true, true, true)
+	for range 2 {
+		r.Lost(r.allow(a), "gone")
+	}
+	want(true, false, false, false)
+	r.Reset("a new session")
+	want(false, true, true, true)
+}

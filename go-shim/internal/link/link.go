@@ -52,6 +52,8 @@ type Config struct {
 	// HeadEvery is how often an idle feed says where the ledger is.
 	HeadEvery time.Duration
 	Log       *slog.Logger
+	// Meanwhile says, for the log, what happens to hot methods without this sidecar.
+	Meanwhile string
 	// NewTransport makes the transport of a session.
 	NewTransport func(transport.Peer) transport.Transport
 	Events       Events
@@ -67,6 +69,8 @@ type Method struct {
 type Events struct {
 	// Greeted comes with each new session.
 	Greeted func()
+	// ReadyChanged comes whenever Serving begins or ceases to return a session, unless Run is to end.
+	ReadyChanged func()
 	// MethodRefused says, with each Hello, whether the i-th method was refused.
 	MethodRefused func(i int, refused bool)
 	// Refused is called for each refusal of a whole Hello or feed.
@@ -92,7 +96,17 @@ func (s *Session) Accepts(i int) bool {
 	return err == nil
 }
 
-// Link is the only way to the sidecar.
+// AcceptsAll says whether the sidecar accepted every method.
+func (s *Session) AcceptsAll() bool {
+	for i := range s.peer.Methods {
+		if !s.Accepts(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// Link is the only way to a sidecar.
 type Link struct {
 	cfg       Config
 	quiet     *ratelog.Limiter
@@ -154,7 +168,7 @@ func (l *Link) Run(ctx context.Context) {
 			l.judgeSilence(err)
 			// A sidecar that is started with the service is absent at first.
 			if time.Since(started) > startGrace {
-				l.quiet.Warn("session", "no sidecar: hot methods are answered locally", "socket", l.cfg.Socket, "cause", err)
+				l.quiet.Warn("session", "no sidecar: "+l.cfg.Meanwhile, "socket", l.cfg.Socket, "cause", err)
 			}
 		}
 		_ = backoff.Sleep(ctx, wait) // cancelled: the loop ends
@@ -215,7 +229,7 @@ func (l *Link) newSession(conns *connections, answer *helloAnswer) *Session {
 	for i, refusal := range answer.refusals {
 		l.cfg.Events.MethodRefused(i, refusal != "")
 		if refusal != "" && refusal != l.refusals[i] {
-			l.cfg.Log.Warn("the sidecar refused a method: it is answered locally",
+			l.cfg.Log.Warn("the sidecar refused a method: "+l.cfg.Meanwhile,
 				"method", l.cfg.Methods[i].FullName, "reason", refusal)
 		}
 		if refusal == "" && l.refusals[i] != "" {
@@ -237,13 +251,15 @@ func (l *Link) readyChanged(ready bool) {
 	if ready {
 		l.serving.Store(l.current)
 		l.cfg.Log.Info("the sidecar is ready", "position", l.Position())
+		l.cfg.Events.ReadyChanged()
 		return
 	}
 	l.serving.Store(nil)
 	if l.stopping.Load() {
 		return
 	}
-	l.quiet.Warn("unready", "the sidecar is not ready: hot methods are answered locally",
+	l.cfg.Events.ReadyChanged()
+	l.quiet.Warn("unready", "the sidecar is not ready: "+l.cfg.Meanwhile,
 		"position", l.Position(), "head", l.cfg.Source.Head())
 }
 

@@ -6,7 +6,7 @@ import (
 	"hotpath.dev/go-shim/metrics"
 )
 
-// Lanes holds the metrics of the batched exchange, over all sessions with sidecars. It implements lane.Observer.
+// Lanes holds the metrics of the batched exchange, over all sessions with one sidecar. It implements lane.Observer.
 type Lanes struct {
 	open, inFlight    atomic.Int64
 	requests, batches metrics.Counter

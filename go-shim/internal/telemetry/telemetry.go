@@ -2,7 +2,6 @@
 package telemetry
 
 import (
-	"sync/atomic"
 	"time"
 
 	"hotpath.dev/go-shim/metrics"
@@ -20,33 +19,25 @@ type Names struct {
 
 // Gauges holds functions that are called whenever the metrics are read.
 type Gauges struct {
-	// BreakerOpen says whether the i-th breaker is not closed. Breaker 0 is the side's; those of the methods follow.
-	BreakerOpen func(i int) bool
-	Ready       func() bool
+	// Sidecars are about one sidecar each.
+	Sidecars []SidecarGauges
 	// DoorOpen says whether the spliced front door answers hot calls.
 	DoorOpen func() bool
 	// DoorUnread is how many bytes its callers have yet to take.
-	DoorUnread      func() int64
-	SidecarPosition func() uint64
-	HeadPosition    func() uint64
+	DoorUnread   func() int64
+	HeadPosition func() uint64
 	// Mode returns the mode of the i-th method.
 	Mode func(i int) string
 }
 
 // Set holds the metrics of one shim.
 type Set struct {
-	methods []Method
+	methods  []Method
+	sidecars []*Sidecar
 
-	Lanes *Lanes
-	Door  *Door
+	Door *Door
 
-	SidecarRestarts  metrics.Counter
-	FeedReconnects   metrics.Counter
 	ModeReloadErrors metrics.Counter
-
-	sidecarGivenUp atomic.Bool
-	feedRefused    func(reason string) metrics.Counter
-	transitions    func(breaker, to string) metrics.Counter
 }
 
 // Method holds the metrics of one hot method. They are looked up once, so that a request looks up none, unless the
@@ -60,30 +51,18 @@ type Method struct {
 	declines        *declines
 	localMetadata   metrics.Counter
 	splicedLocal    metrics.Counter
-	refused         atomic.Bool
 }
 
 // New makes a set. Its gauges are not read before the meter is registered.
 func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	s := &Set{
-		Lanes: newLanes(meter, names.LaneFailures), Door: newDoor(meter, names, gauges), methods: make([]Method, len(names.Methods)),
-		SidecarRestarts: counter(meter, "hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
-		FeedReconnects:  counter(meter, "hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
+		Door: newDoor(meter, names, gauges), methods: make([]Method, len(names.Methods)),
 		ModeReloadErrors: counter(meter, "hotpath_shim_modes_reload_errors_total",
 			"Times the modes file could not be used after a change."),
-		feedRefused: byReason(meter, metrics.Family{Name: "hotpath_shim_feed_refusals_total",
-			Help: "Connections or feeds that the sidecar refused, by reason.", Labels: []string{"reason"}}, names.FeedRefusals),
 	}
 	s.makeMethods(meter, names, gauges)
-	s.makeBreakers(meter, names, gauges)
-	gauge(meter, "hotpath_shim_sidecar_given_up",
-		"1 while the supervised sidecar is not started again, because it could not start as it is set.", s.sidecarGivenUp.Load)
-	gauge(meter, "hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.", gauges.Ready)
-	position := func(name, help string, read func() uint64) {
-		meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return float64(read()) })
-	}
-	position("hotpath_shim_sidecar_position", "The newest position that the sidecar published, as last heard.", gauges.SidecarPosition)
-	position("hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
+	s.sidecars = newSidecars(meter, names, gauges.Sidecars)
+	position(meter, "hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
 	return s
 }
 
@@ -97,8 +76,6 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 	bounds := []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, .1, .2, .5, 1}
 	mode := metrics.Family{Name: "hotpath_shim_mode", Help: "1 for the mode that the method is in, 0 for the others.",
 		Labels: []string{"method", "mode"}}
-	refused := metrics.Family{Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
-		Labels: []string{"method"}}
 	localMetadata := metrics.Family{Name: "hotpath_shim_local_metadata_total", Labels: []string{"method"},
 		Help: "Answers of the local handler with response headers or trailers, which answers of the sidecar lack."}
 	splicedLocal := metrics.Family{Name: "hotpath_shim_spliced_local_total", Labels: []string{"method"},
@@ -115,21 +92,6 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 		}
 		for _, one := range names.Modes {
 			meter.Gauge(mode, func() float64 { return truth(gauges.Mode(i) == one) }, name, one)
-		}
-		meter.Gauge(refused, func() float64 { return truth(m.refused.Load()) }, name)
-	}
-}
-
-func (s *Set) makeBreakers(meter metrics.Meter, names Names, gauges Gauges) {
-	open := metrics.Family{Name: "hotpath_shim_breaker_open",
-		Help: "1 while a breaker, of the whole side or of a method, is not closed.", Labels: []string{"breaker"}}
-	changes := metrics.Family{Name: "hotpath_shim_breaker_transitions_total",
-		Help: "Transitions of breakers, by the state that they came to.", Labels: []string{"breaker", "to"}}
-	s.transitions = func(breaker, to string) metrics.Counter { return meter.Counter(changes, breaker, to) }
-	for i, name := range append([]string{side}, names.Methods...) {
-		meter.Gauge(open, func() float64 { return truth(gauges.BreakerOpen(i)) }, name)
-		for _, to := range []string{"closed", "open", "half_open"} {
-			s.transitions(name, to)
 		}
 	}
 }
@@ -151,6 +113,10 @@ func gauge(meter metrics.Meter, name, help string, read func() bool) {
 	meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return truth(read()) })
 }
 
+func position(meter metrics.Meter, name, help string, read func() uint64) {
+	meter.Gauge(metrics.Family{Name: name, Help: help}, func() float64 { return float64(read()) })
+}
+
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -161,17 +127,8 @@ func truth(b bool) float64 {
 // Method returns the metrics of the i-th method given to New.
 func (s *Set) Method(i int) *Method { return &s.methods[i] }
 
-// SetRefused shows whether the sidecar refused the i-th method.
-func (s *Set) SetRefused(i int, refused bool) { s.methods[i].refused.Store(refused) }
-
-// BreakerChanged counts one transition.
-func (s *Set) BreakerChanged(name, to string) { s.transitions(name, to).Inc() }
-
-// SetGivenUp shows whether the supervised sidecar is not to be started again.
-func (s *Set) SetGivenUp(givenUp bool) { s.sidecarGivenUp.Store(givenUp) }
-
-// FeedRefused counts one refusal.
-func (s *Set) FeedRefused(reason string) { s.feedRefused(reason).Inc() }
+// Sidecar returns the metrics of the i-th sidecar.
+func (s *Set) Sidecar(i int) *Sidecar { return s.sidecars[i] }
 
 // Sidecar counts a request that the sidecar answered.
 func (m *Method) Sidecar() { m.servedBySidecar.Inc() }

@@ -64,7 +64,7 @@ fn carry_out(
     stop: &AtomicBool,
 ) -> (Finished, Vec<String>, Option<Error>) {
     let workload = prepared.workload;
-    let writes = prepared.parts.writes_per_second() > 0.0;
+    let writes = prepared.parts.writes().wanted();
     let comparer = asked
         .options
         .overrides

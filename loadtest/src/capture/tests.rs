@@ -37,6 +37,7 @@ fn window(seed: u64, millis: u64) -> Window {
         to_qps: 1_000.0,
         duration: Duration::from_millis(millis),
         spread: Spread::Constant,
+        in_flight: None,
         seed,
         keep_replies: false,
     }

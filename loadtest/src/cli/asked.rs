@@ -154,6 +154,9 @@ pub struct Equal {
     /// Passes over all targets, 1-1000
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1000))]
     pub rounds: Option<u32>,
+    /// Passes at full load after that, always 128 reads in flight, 0-1000 [3]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(0..=1000))]
+    pub full_rounds: Option<u32>,
     /// Length of a window
     #[arg(long, value_name = "SECONDS", value_parser = seconds(WINDOW_SECONDS))]
     pub window: Option<Duration>,

@@ -21,18 +21,24 @@ const EXCLUDED: &[(&str, &[&str], &str)] = &[
     ("qps", SEARCH, "a fixed rate is not searched for"),
     (
         "qps",
-        &["no-equal", "equal-share"],
+        &["no-equal", "equal-share", "full-rounds"],
         "that is all that would be run",
     ),
     (
         "no-equal",
-        &["equal-share", "rounds", "window", "no-noise-floor"],
+        &[
+            "equal-share",
+            "rounds",
+            "full-rounds",
+            "window",
+            "no-noise-floor",
+        ],
         "there is no equal load",
     ),
     ("speed", SEARCH, "a capture at its own times has no rates"),
     (
         "speed",
-        &["qps", "equal-share", "no-equal"],
+        &["qps", "equal-share", "no-equal", "full-rounds"],
         "a capture at its own times has no rates",
     ),
     (
@@ -42,7 +48,7 @@ const EXCLUDED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "closed",
-        &["qps", "equal-share", "speed"],
+        &["qps", "equal-share", "speed", "full-rounds"],
         "a closed loop goes as fast as answers come",
     ),
     ("closed", &["no-equal"], "that is all that would be run"),

@@ -33,13 +33,18 @@ Without a default, the scenario says what is not given.
 
 Targets:
   legacy       walletd alone
-  best-go      walletd alone, with the best read model in Go; with :spliced hot reads
-               are answered through the spliced front door, without grpc-go's transport
+  store        walletd alone, without a read model: it answers from its database
+  best-go-scan walletd alone, with the best read model in Go, whose statistics scan
+  best-go      the same with an index, so that statistics need not scan; with :spliced
+               hot reads are answered through the spliced front door, without
+               grpc-go's transport
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
                or with :spliced through the spliced fronts of both, below grpc-go
                and hyper
   direct       the same, hot reads straight to hotpathd; with :spliced to its
-               spliced front, below hyper
+               spliced front, below hyper; both with :store if walletd is to have
+               no read model of its own, or with :scan if hotpathd is to have no
+               index
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,

@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, all but legacy with :spliced, or NAME=ADDRESS";
+    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -96,6 +96,8 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         stream_workers: if workers { STREAM_WORKERS } else { 0 },
         unary_hop: false,
         spliced: false,
+        stored: false,
+        scan: false,
     };
     for suffix in parts {
         if let Some(number) = suffix.strip_prefix("workers=") {
@@ -108,11 +110,14 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "no-workers" => spec.stream_workers = 0,
             "unary" if kind == Kind::Sidecar => spec.unary_hop = true,
             "unary" => return Err("unary is for sidecar only".to_owned()),
-            "spliced" if kind != Kind::Legacy => spec.spliced = true,
-            "spliced" => return Err("spliced is not for legacy".to_owned()),
+            "spliced" if !matches!(kind, Kind::Legacy | Kind::Store) => spec.spliced = true,
+            "spliced" => return Err("spliced is not for legacy and store".to_owned()),
+            "store" if kind.has_sidecar() => spec.stored = true,
+            "scan" if kind.has_sidecar() => spec.scan = true,
+            "store" | "scan" => return Err(format!("{suffix} is for sidecar and direct only")),
             _ => {
                 return Err(format!(
-                    "{suffix} must be workers, workers=N, no-workers, unary or spliced"
+                    "{suffix} must be workers, workers=N, no-workers, unary, spliced, store or scan"
                 ));
             }
         }

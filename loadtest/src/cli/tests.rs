@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, all but legacy with :spliced, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store or :scan, all but legacy and store with :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -279,7 +279,7 @@ fn bad_targets_are_told_by_their_rule() {
     let rules = [
         (
             "sidecar:fast",
-            "fast must be workers, workers=N, no-workers, unary or spliced",
+            "fast must be workers, workers=N, no-workers, unary, spliced, store or scan",
         ),
         (
             "legacy:workers=0",
@@ -292,8 +292,13 @@ fn bad_targets_are_told_by_their_rule() {
         ("a:b=127.0.0.1:1", "must be one of legacy"),
         ("legacy:unary", "unary is for sidecar only"),
         ("best-go:unary", "unary is for sidecar only"),
-        ("legacy:spliced", "spliced is not for legacy"),
-        ("legacy:workers:spliced", "spliced is not for legacy"),
+        ("legacy:spliced", "spliced is not for legacy and store"),
+        (
+            "store:workers:spliced",
+            "spliced is not for legacy and store",
+        ),
+        ("store:store", "store is for sidecar and direct only"),
+        ("best-go:scan", "scan is for sidecar and direct only"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),
         (
             "sidecar:unary:spliced",
@@ -456,5 +461,17 @@ proptest::proptest! {
             let told = error.to_string();
             proptest::prop_assert!(told.lines().count() <= 2 * words.len() + 4, "{}", told);
         }
+    }
+}
+
+#[test]
+fn rounds_of_full_load_need_a_search() {
+    let Ok(Command::Run(run)) = parsed("run x --full-rounds 0") else {
+        panic!()
+    };
+    assert_eq!(run.options.overrides.equal.full_rounds, Some(0));
+    for with in ["--qps 10", "--closed", "--no-equal"] {
+        let found = mistakes(&format!("run x --full-rounds 2 {with}"));
+        assert_eq!(found.len(), 1, "{with}: {found:?}");
     }
 }

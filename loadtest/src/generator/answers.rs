@@ -26,7 +26,7 @@ impl Sink<Token> for Answers {
             Purpose::Read { n, method } => {
                 (self.tally).answered(token, (n, method), answer, self.now);
             }
-            Purpose::Write => self.writes.answered(answer, self.now),
+            Purpose::Write { k } => self.writes.answered(k, answer, self.now),
         }
     }
 }

@@ -30,8 +30,8 @@ pub(super) struct Token {
 pub(super) enum Purpose {
     /// The `n`-th read of the window, of that method.
     Read { n: u64, method: u16 },
-    /// The write that is under way.
-    Write,
+    /// The `k`-th write.
+    Write { k: u64 },
 }
 
 /// Why a read that was sent is no longer waited for.

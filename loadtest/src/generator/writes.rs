@@ -1,5 +1,5 @@
-//! Writes beside the reads, at a constant rate. They are sent one after the other, and each is repeated until it has
-//! succeeded.
+//! Writes beside the reads, at a constant rate. So many are under way at once as the plan says, and each is repeated until
+//! it has succeeded. With one at once all targets book them in the same order.
 
 use super::{
     links::Links,
@@ -24,11 +24,12 @@ const LOOK_NS: u64 = MS;
 #[derive(Debug)]
 pub(super) struct Writes {
     plan: Plan,
+    /// The `k` of the next write to begin.
+    next: u64,
     /// Writes of this window that were begun.
     begun: u64,
-    /// The `k` of the first write that has not succeeded yet.
-    next: u64,
-    current: Option<Current>,
+    /// The writes that are under way, in ascending order of `k`.
+    current: Vec<Current>,
     observed: WritesObserved,
 }
 
@@ -41,10 +42,13 @@ pub(super) struct Plan {
     pub(super) end: u64,
     /// The rate; 0 means no writes.
     pub(super) per_second: f64,
+    /// How many may be under way.
+    pub(super) at_once: usize,
 }
 
 #[derive(Debug)]
 struct Current {
+    k: u64,
     method: u16,
     message: Vec<u8>,
     planned: u64,
@@ -86,28 +90,30 @@ impl Writes {
         };
         Self {
             plan,
-            begun: 0,
             next,
-            current: None,
+            begun: 0,
+            current: Vec::new(),
             observed,
         }
     }
 
     /// Whether all writes that were due are done.
     pub(super) fn finished(&self) -> bool {
-        self.current.is_none() && self.plan.at(self.begun).is_none()
+        self.current.is_empty() && self.plan.at(self.begun).is_none()
     }
 
     /// When [`Self::step`] has something to do, if no answer comes before.
     pub(super) fn next_at(&self) -> u64 {
-        match self.current.as_ref().map(|current| current.attempt) {
-            None => self.plan.at(self.begun).unwrap_or(u64::MAX),
-            Some(Attempt::NotBefore(at)) => at,
-            Some(Attempt::SentAt(at)) => at + self.plan.timeout.min(GIVE_UP_NS),
-        }
+        let attempts = self.current.iter().map(|current| match current.attempt {
+            Attempt::NotBefore(at) => at,
+            Attempt::SentAt(at) => at + self.plan.timeout.min(GIVE_UP_NS),
+        });
+        let room = self.current.len() < self.plan.at_once;
+        let due = room.then(|| self.plan.at(self.begun)).flatten();
+        attempts.chain(due).min().unwrap_or(u64::MAX)
     }
 
-    /// Sends, repeats or gives up the write that is due.
+    /// Sends, repeats or gives up the writes that are due.
     ///
     /// # Errors
     /// [`Kind::Target`] if a write has not succeeded for ten seconds.
@@ -121,20 +127,32 @@ impl Writes {
         if self.next_at() > now {
             return Ok(());
         }
-        if self.current.is_none() && !self.begin(now, workload) {
-            return Ok(());
+        while self.current.len() < self.plan.at_once && self.begin(now, workload) {}
+        self.give_up_attempts(now, links);
+        for index in 0..self.current.len() {
+            self.attempt(index, now, links, fields)?;
         }
-        self.give_up_attempt(now, links);
-        let Some(current) = &mut self.current else {
+        Ok(())
+    }
+
+    fn attempt(
+        &mut self,
+        index: usize,
+        now: u64,
+        links: &mut Links,
+        fields: &Fields,
+    ) -> Result<()> {
+        let link = self.plan.link;
+        let Some(current) = self.current.get_mut(index) else {
             return Ok(());
         };
         if now.saturating_sub(current.first_tried) >= GIVE_UP_NS {
-            return Err(self.never_succeeds(links));
+            let k = current.k;
+            return Err(self.never_succeeds(k, links));
         }
         if !matches!(current.attempt, Attempt::NotBefore(at) if at <= now) {
             return Ok(());
         }
-        let link = self.plan.link;
         let Some(http) = Some(link)
             .filter(|&at| links.accepts(at))
             .and_then(|at| links.sending(at))
@@ -143,7 +161,7 @@ impl Writes {
             return Ok(());
         };
         let token = Token {
-            purpose: Purpose::Write,
+            purpose: Purpose::Write { k: current.k },
             planned: current.planned,
             sent: now,
         };
@@ -157,16 +175,17 @@ impl Writes {
         Ok(())
     }
 
+    /// Begins the next write, if it is due.
     fn begin(&mut self, now: u64, workload: &dyn Workload) -> bool {
-        let Some(planned) = self.plan.at(self.begun) else {
+        let Some(planned) = self.plan.at(self.begun).filter(|&at| at <= now) else {
             return false;
         };
         let Some((method, message)) = workload.write(self.next) else {
             self.plan.per_second = 0.0;
             return false;
         };
-        self.begun += 1;
-        self.current = Some(Current {
+        self.current.push(Current {
+            k: self.next,
             method,
             message,
             planned,
@@ -174,44 +193,48 @@ impl Writes {
             attempt: Attempt::NotBefore(now),
             backoff: *BACKOFF_NS.start(),
         });
+        self.begun += 1;
+        self.next += 1;
         true
     }
 
-    fn give_up_attempt(&mut self, now: u64, links: &mut Links) {
-        let attempt = self.current.as_ref().map(|current| current.attempt);
-        if let Some(Attempt::SentAt(at)) = attempt
-            && now >= at + self.plan.timeout
-        {
-            links.cancel(self.plan.link, u64::MAX);
-            self.failed(
-                status::DEADLINE_EXCEEDED,
-                "no answer in time".to_owned(),
-                now,
-            );
+    fn give_up_attempts(&mut self, now: u64, links: &mut Links) {
+        let timeout = self.plan.timeout;
+        let late = |current: &Current| matches!(current.attempt, Attempt::SentAt(at) if now >= at + timeout);
+        while let Some(k) = self.current.iter().find(|at| late(at)).map(|at| at.k) {
+            // The connection cancels the attempt that it has had for longest.
+            let cancelled = links.cancel(self.plan.link, u64::MAX);
+            let k = match cancelled.map(|token| token.purpose) {
+                Some(Purpose::Write { k }) => k,
+                _ => k,
+            };
+            let text = "no answer in time".to_owned();
+            self.failed(k, status::DEADLINE_EXCEEDED, text, now);
         }
     }
 
-    pub(super) fn answered(&mut self, answer: &Answer<'_>, now: u64) {
+    pub(super) fn answered(&mut self, k: u64, answer: &Answer<'_>, now: u64) {
         if answer.status != status::OK {
-            self.failed(answer.status, percent_decode(answer.status_message), now);
-        } else if let Some(current) = self.current.take() {
-            self.next += 1;
+            let text = percent_decode(answer.status_message);
+            self.failed(k, answer.status, text, now);
+        } else if let Some(index) = self.current.iter().position(|current| current.k == k) {
+            let current = self.current.remove(index);
             self.observed.done += 1;
             let waited = now.saturating_sub(current.planned);
             self.observed.from_planned.saturating_record(waited);
         }
     }
 
-    fn failed(&mut self, status: u32, message: String, now: u64) {
+    fn failed(&mut self, k: u64, status: u32, message: String, now: u64) {
         self.observed.failed += 1;
         self.observed.last_failure = Some((status, message));
-        if let Some(current) = &mut self.current {
+        if let Some(current) = self.current.iter_mut().find(|current| current.k == k) {
             current.attempt = Attempt::NotBefore(now + current.backoff);
             current.backoff = (current.backoff * 2).min(*BACKOFF_NS.end());
         }
     }
 
-    fn never_succeeds(&self, links: &Links) -> Error {
+    fn never_succeeds(&self, k: u64, links: &Links) -> Error {
         let why = match &self.observed.last_failure {
             Some((status, message)) => format!("status {status} `{message}`"),
             None => match links.failure(self.plan.link) {
@@ -219,20 +242,27 @@ impl Writes {
                 None => format!("status {} `no answer`", status::DEADLINE_EXCEEDED),
             },
         };
-        let k = self.next;
         let message = format!("write {k} has not succeeded for 10 s, its last answer was {why}");
         Error::new(Kind::Target, message)
     }
 
-    /// Abandons the write that is in flight, if any. It will be the first write of the next window.
+    /// Abandons the writes that are under way. The next window begins with the first of them, and repeats what succeeded
+    /// after it: a target books each only once.
     pub(super) fn interrupt(&mut self, links: &mut Links) {
-        self.current = None;
+        self.next = self.first_open();
+        for _ in self.current.drain(..) {
+            links.cancel(self.plan.link, u64::MAX);
+        }
         self.plan.per_second = 0.0;
-        links.cancel(self.plan.link, u64::MAX);
     }
 
-    /// Returns the accounts and the `k` of the next write.
+    /// Returns the accounts, and the `k` of the first write that has not succeeded.
     pub(super) fn finish(self) -> (WritesObserved, u64) {
-        (self.observed, self.next)
+        let next = self.first_open();
+        (self.observed, next)
+    }
+
+    fn first_open(&self) -> u64 {
+        self.current.first().map_or(self.next, |current| current.k)
     }
 }

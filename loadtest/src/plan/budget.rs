@@ -11,6 +11,9 @@ const ROUNDS_WANTED: usize = 3;
 /// The largest share of the budget that is kept for that many rounds.
 const ROUNDS_SHARE: f64 = 0.6;
 
+/// The largest share of the budget that is kept for rounds of full load.
+const FULL_SHARE: f64 = 0.2;
+
 /// Kinds of windows, by how long they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -84,6 +87,13 @@ impl Budget {
 
     pub(super) fn fits(&self, cost: Duration) -> bool {
         self.limit.is_none_or(|limit| self.total + cost <= limit)
+    }
+
+    /// Returns for how many rounds of full load time is kept, if each takes as long as `round`.
+    pub(super) fn rounds_for_full_load(&self, round: Duration, rounds: u32) -> u32 {
+        let share = self.limit.map(|limit| limit.as_secs_f64() * FULL_SHARE);
+        let fits = |&n: &u32| share.is_none_or(|share| round.as_secs_f64() * f64::from(n) <= share);
+        (1..=rounds).take_while(fits).last().unwrap_or_default()
     }
 
     /// Whether enough time is left after `cost` for the rounds of equal load. Time is reserved for the largest of these

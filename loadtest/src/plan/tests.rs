@@ -34,6 +34,8 @@ fn settings(targets: usize, from_qps: f64, to_qps: f64) -> Settings {
             rounds: 3,
             window: SECOND,
         }),
+        full: None,
+        leaders: (0..targets).collect(),
         budget: None,
     }
 }
@@ -251,6 +253,25 @@ fn who_held_nothing_is_known_to_be_overloaded_at_equal_load() {
 }
 
 #[test]
+fn equal_load_is_a_share_of_the_weakest_leader() {
+    let capacities = [1_000.0, 10.0, 4_000.0];
+    for (leaders, expected) in [
+        (vec![0, 1, 2], 6.5..7.0),
+        (vec![0, 2], 650.0..700.0),
+        (vec![2], 2_600.0..2_800.0),
+        (vec![], 6.5..7.0),
+    ] {
+        let mut settings = settings(3, 5.0, 1e6);
+        settings.leaders = leaders;
+        let mut plan = Plan::new(settings);
+        let windows = simulate(&mut plan, &capacities, 0.0, 0);
+        let equal = of(&windows, Phase::Equal);
+        assert!(expected.contains(&equal[0].to_qps), "{:?}", equal[0]);
+        assert!(equal.iter().any(|window| window.target == 1));
+    }
+}
+
+#[test]
 fn three_rounds_of_equal_load_are_kept_room_for() {
     for (budget_s, rounds) in [(15, 1), (30, 2), (46, 3), (50, 3)] {
         let mut settings = Settings {
@@ -309,4 +330,48 @@ proptest! {
             prop_assert!(next_pass || pair[1].target != pair[0].target);
         }
     }
+}
+
+#[test]
+fn full_load_comes_last_and_takes_no_rate() {
+    let full = Full {
+        in_flight: 128,
+        rounds: 2,
+        window: 3 * SECOND,
+    };
+    let mut plan = Plan::new(Settings {
+        full: Some(full),
+        ..settings(2, 100.0, 10_000.0)
+    });
+    let windows = simulate(&mut plan, &[1000.0, 2000.0], 0.0, 0);
+    let last = &windows[windows.len() - 6..];
+    let order: Vec<_> = last.iter().map(|next| next.target).collect();
+    assert_eq!(order, [0, 1, 2, 2, 1, 0]);
+    for next in last {
+        assert_eq!((next.phase, next.to_qps), (Phase::Full, 0.0));
+        assert_eq!(next.duration, 3 * SECOND);
+    }
+    assert_eq!(of(&windows, Phase::Full).len(), 6);
+    assert_eq!(of(&windows, Phase::Equal).len(), 9);
+    assert_eq!(plan.notes(), &[] as &[String]);
+}
+
+#[test]
+fn a_budget_keeps_a_fifth_for_full_load() {
+    let mut plan = Plan::new(Settings {
+        full: Some(Full {
+            in_flight: 128,
+            rounds: 50,
+            window: SECOND,
+        }),
+        budget: Some(100 * SECOND),
+        ..settings(2, 100.0, 10_000.0)
+    });
+    let windows = simulate(&mut plan, &[1000.0, 2000.0], 0.0, 0);
+    // Three windows a round. What search and equal load leave of the budget is used, too.
+    assert!(of(&windows, Phase::Full).len() >= 3 * 6, "{windows:?}");
+    assert!(windows.len() <= 100);
+    assert_eq!(of(&windows, Phase::Equal).len(), 9);
+    let note = plan.notes().last().unwrap();
+    assert!(note.contains("of 50 rounds of full load"), "{note}");
 }

@@ -52,20 +52,28 @@ fn counts(measured: &Measured) -> bool {
     measured.window.void.is_none() && !measured.observed.interrupted
 }
 
-/// Returns the windows that are judged for the void rule: all except warm-up and the one that Ctrl-C interrupted.
+/// Returns the windows that are judged for the void rule: all except warm-up and the one that Ctrl-C interrupted. Those of
+/// full load are not among them: a target that is faster than the generator only has no figure there.
 fn judged(finished: &Finished) -> impl Iterator<Item = &Measured> {
-    finished
-        .windows
-        .iter()
-        .filter(|measured| measured.window.phase != Phase::WarmUp && !measured.observed.interrupted)
+    finished.windows.iter().filter(|measured| {
+        !matches!(measured.window.phase, Phase::WarmUp | Phase::Full)
+            && !measured.observed.interrupted
+    })
 }
 
 /// Returns the windows of equal load against `target` that count, in the order of running.
 fn equal<'a>(finished: &'a Finished, target: &'a str) -> impl Iterator<Item = &'a Measured> {
+    of_phase(finished, target, Phase::Equal)
+}
+
+/// Returns the windows of a phase against `target` that count, in the order of running.
+fn of_phase<'a>(
+    finished: &'a Finished,
+    target: &'a str,
+    phase: Phase,
+) -> impl Iterator<Item = &'a Measured> {
     finished.windows.iter().filter(move |measured| {
-        measured.window.phase == Phase::Equal
-            && measured.window.target == target
-            && counts(measured)
+        measured.window.phase == phase && measured.window.target == target && counts(measured)
     })
 }
 

@@ -145,6 +145,12 @@ pub struct Target {
     /// CPU of all processes of the target per answered read, which includes the CPU of writes; `null` if no process is
     /// known.
     pub cpu_us_per_request: Option<f64>,
+    /// OK answers a second in the windows of full load, after those of equal load; `null` without such windows.
+    #[serde(default)]
+    pub full_load_qps: Option<f64>,
+    /// CPU of all processes of the target per answered read in the windows of full load.
+    #[serde(default)]
+    pub full_load_cpu_us_per_request: Option<f64>,
     /// Peak resident memory of all processes together.
     pub rss_peak_bytes: Option<u64>,
     /// Median latency.
@@ -227,7 +233,7 @@ pub struct Ratio {
     /// Name of the baseline.
     pub baseline: String,
     /// The ratio by figure: `max_qps_within_slo` (in a closed loop `achieved_qps`), `cpu_us_per_request`,
-    /// `rss_peak_bytes`, `p50_us`, `p99_us`, `p999_us`.
+    /// `full_load_cpu_us_per_request`, `rss_peak_bytes`, `p50_us`, `p99_us`, `p999_us`.
     pub figures: BTreeMap<String, RatioFigure>,
 }
 
@@ -299,6 +305,8 @@ pub enum Phase {
     Refine,
     /// All targets get the same rate.
     Equal,
+    /// A closed loop at each target.
+    Full,
 }
 
 impl Phase {
@@ -310,6 +318,7 @@ impl Phase {
             Self::Escalate => "escalate",
             Self::Refine => "refine",
             Self::Equal => "equal load",
+            Self::Full => "full load",
         }
     }
 
@@ -410,7 +419,8 @@ impl Report {
     #[must_use]
     pub fn closed_in_flight(&self) -> Option<u64> {
         let windows = self.windows.iter();
-        let mut measured = windows.filter(|window| window.phase != Phase::WarmUp);
+        let mut measured =
+            windows.filter(|window| !matches!(window.phase, Phase::WarmUp | Phase::Full));
         let first = measured.next()?.closed_in_flight;
         first.filter(|_| measured.all(|window| window.closed_in_flight == first))
     }

@@ -6,7 +6,8 @@ use super::{
         bytes, closed_loop, duration_us, headline, range, rate, says_something, significant,
         spread, within_noise,
     },
-    model::{RatioFigure, Report, Run, Target},
+    has_full_load,
+    model::{Phase, RatioFigure, Report, Run, Target},
     summary::{floor, memory},
     text_table::TextTable,
 };
@@ -27,15 +28,12 @@ pub fn readme_table(report: &Report) -> String {
         Some(_) => "QPS at full load",
         None => "max QPS within the objective",
     };
-    table.row([
-        "target",
-        qps,
-        "CPU µs per read",
-        "p50",
-        "p99",
-        "p99.9",
-        "peak memory",
-    ]);
+    let mut titles = vec!["target", qps, "CPU µs per read"];
+    if has_full_load(report) {
+        titles.push("the same at full load");
+    }
+    titles.extend(["p50", "p99", "p99.9", "peak memory"]);
+    table.row(titles);
     for target in report
         .targets
         .iter()
@@ -74,7 +72,7 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
         .targets
         .first()
         .is_some_and(|first| first.name == target.name);
-    vec![
+    let mut cells = vec![
         if baseline {
             format!("{} (baseline)", target.name)
         } else {
@@ -85,11 +83,18 @@ fn row(report: &Report, target: &Target) -> Vec<String> {
             None => cell("max_qps_within_slo", target.max_qps_within_slo, rate),
         },
         cell("cpu_us_per_request", target.cpu_us_per_request, significant),
+    ];
+    if has_full_load(report) {
+        let cpu = target.full_load_cpu_us_per_request;
+        cells.push(cell("full_load_cpu_us_per_request", cpu, significant));
+    }
+    cells.extend([
         cell("p50_us", target.p50_us, duration_us),
         cell("p99_us", target.p99_us, duration_us),
         cell("p999_us", target.p999_us, duration_us),
         cell("rss_peak_bytes", memory(target), bytes),
-    ]
+    ]);
+    cells
 }
 
 /// Returns a ratio in words. It is bold if it says something.
@@ -124,6 +129,7 @@ fn provenance(report: &Report) -> String {
             rate(qps)
         )
     });
+    let full = full_load_words(report);
     let closed = report.closed_in_flight().map(|in_flight| {
         format!(
             " The load is a {} at each target: latencies are those of a full queue.",
@@ -132,7 +138,7 @@ fn provenance(report: &Report) -> String {
     });
     format!(
         "Under each figure is its ratio to {}: the median of the rounds (lowest–highest). A ratio marked ~ is within the \
-         noise floor; a bold one has all of its spread beyond it.{} \
+         noise floor; a bold one has all of its spread beyond it.{}{full} \
          Scenario `{}`, {}\n",
         report
             .targets
@@ -142,6 +148,15 @@ fn provenance(report: &Report) -> String {
         run.scenario,
         origin(run, report.folder.as_deref()),
     )
+}
+
+fn full_load_words(report: &Report) -> String {
+    let mut windows = report.windows.iter();
+    let full = windows.find(|window| window.phase == Phase::Full);
+    let in_flight = full.and_then(|window| window.closed_in_flight);
+    in_flight.map_or_else(String::new, |reads| {
+        format!(" Full load is a {} at each target.", closed_loop(reads))
+    })
 }
 
 /// Describes when and where a run was made, and where its data is.
@@ -319,6 +334,29 @@ mod tests {
         }
         report.void = true;
         assert!(readme_table(&report).starts_with("**Void, not to be quoted"));
+    }
+
+    #[test]
+    fn full_load_has_a_column() {
+        let mut finished = fixture::run();
+        for name in ["a", "b"] {
+            fixture::add(&mut finished, name, 0, 400.0);
+            let window = &mut finished.windows.last_mut().unwrap().window;
+            window.phase = Phase::Full;
+            window.closed_in_flight = Some(128);
+        }
+        let text = readme_table(&assemble(&finished));
+        let columns = |begin: &str| {
+            let line = text.lines().find(|line| line.starts_with(begin));
+            line.unwrap().matches('|').count()
+        };
+        assert!(text.contains("| CPU µs per read | the same at full load | p50 |"));
+        assert_eq!(columns("| target |"), 9);
+        for row in ["| a (baseline) |", "| b |", "| noise floor |"] {
+            assert_eq!(columns(row), 9, "{text}");
+        }
+        let told = " Full load is a closed loop, 128 in flight at each target.";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

@@ -239,6 +239,8 @@ impl Bench<'_> {
                 max_in_flight: max_in_flight(visit.load),
                 timeout: TIMEOUT,
                 writes_per_second: 0.0,
+                writes_per_read: 0.0,
+                writes_at_once: 1,
                 reply_budget_bytes: 0,
             };
             let workload = Arc::new(Burns::new(work_us));
@@ -268,6 +270,8 @@ impl Bench<'_> {
                     rounds: VISIT,
                     window: visit.window,
                 }),
+                full: None,
+                leaders: vec![0],
                 budget: None,
             },
             names,

@@ -17,6 +17,9 @@ use std::{
 /// queues for long.
 pub(super) const CLOSED_IN_FLIGHT: usize = 128;
 
+/// Rounds of full load after those of equal load.
+const FULL_ROUNDS: u32 = 3;
+
 /// The parts of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
@@ -170,6 +173,11 @@ impl Parts {
         set(&mut objective.min_achieved, asked.min_achieved);
         set(&mut objective.windows, search.failing_windows);
         self.apply_traffic(&overrides.traffic);
+        if overrides.objective.compare && self.writes().at_once > 1 {
+            let text = "--compare: with load.writes_at_once over 1 targets book in different orders, so that answers at \
+                 one position differ";
+            return Err(Error::new(Kind::Usage, text));
+        }
         if overrides.equal.closed {
             let asked = overrides.traffic.max_in_flight;
             self.load.max_in_flight = asked.unwrap_or(CLOSED_IN_FLIGHT);
@@ -187,16 +195,21 @@ impl Parts {
         set(&mut load.timeout, traffic.timeout);
         set(&mut load.spread, traffic.spread);
         if let Some(scenario) = &mut self.scenario {
-            set(&mut scenario.writes_per_second, traffic.writes_per_second);
+            let asked = traffic.writes_per_second;
+            let asked = asked.map(|per_second| scenario::Writes {
+                per_second,
+                ..scenario::Writes::NONE
+            });
+            set(&mut scenario.writes, asked);
         }
     }
 
-    /// Writes a second beside the reads.
+    /// The writes beside the reads.
     #[must_use]
-    pub fn writes_per_second(&self) -> f64 {
+    pub fn writes(&self) -> scenario::Writes {
         self.scenario
             .as_ref()
-            .map_or(0.0, |scenario| scenario.writes_per_second)
+            .map_or(scenario::Writes::NONE, |scenario| scenario.writes)
     }
 
     /// Returns the plan of a run over so many targets. `own_times` says that a capture is replayed at its own times, so
@@ -246,6 +259,12 @@ impl Parts {
             warm_up,
             search: fixed.is_none().then_some(search),
             equal: (!overrides.equal.no_equal).then_some(equal),
+            full: (fixed.is_none() && !overrides.equal.no_equal).then(|| plan::Full {
+                in_flight: CLOSED_IN_FLIGHT,
+                rounds: overrides.equal.full_rounds.unwrap_or(FULL_ROUNDS),
+                window: pace.equal_window,
+            }),
+            leaders: (0..targets).collect(),
             budget: None,
         }
     }
@@ -324,6 +343,21 @@ mod tests {
         overrides.traffic.max_in_flight = Some(7);
         parts.apply(&overrides).unwrap();
         assert_eq!(parts.load.max_in_flight, 7);
+    }
+
+    #[test]
+    fn answers_are_not_compared_if_targets_book_in_different_orders() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let mut overrides = Overrides::default();
+        overrides.objective.compare = true;
+        for (name, refused) in [("mixed", false), ("live", true)] {
+            let mut parts = read(&Source::Scenario(name.into()), &shipped).unwrap();
+            let error = parts.apply(&overrides).err().map(|error| error.kind());
+            assert_eq!(error, refused.then_some(Kind::Usage), "{name}");
+        }
+        overrides.traffic.writes_per_second = Some(5.0);
+        let mut parts = read(&Source::Scenario("live".into()), &shipped).unwrap();
+        parts.apply(&overrides).unwrap();
     }
 
     #[test]

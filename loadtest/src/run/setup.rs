@@ -26,7 +26,7 @@ use crate::{
         model,
     },
     terminal::Terminal,
-    topology::{Rig, Server, Spec, cores, ledger},
+    topology::{self, Rig, Server, Spec, cores, ledger},
     traffic::{Spread, Workload},
 };
 use filling::{fill, needs_ids};
@@ -230,7 +230,9 @@ fn options(run: &cli::Run, parts: &Parts) -> Options {
         idle_connections: load.idle_connections,
         max_in_flight: load.max_in_flight,
         timeout: load.timeout,
-        writes_per_second: parts.writes_per_second(),
+        writes_per_second: parts.writes().per_second,
+        writes_per_read: parts.writes().per_read,
+        writes_at_once: parts.writes().at_once,
         reply_budget_bytes: if run.options.overrides.objective.compare {
             REPLY_BUDGET_BYTES
         } else {
@@ -299,18 +301,25 @@ fn job(run: &cli::Run, parts: &Parts) -> Job {
         Source::Scenario(_) => None,
     };
     let own_times = matches!(replay, Some(Replay::Speed(_)));
+    let mut plan = parts.plan(
+        run.targets.len(),
+        &run.options.overrides,
+        run.options.conduct.seed,
+        own_times,
+    );
+    // A server that reads its database holds so little that at its rate the others would be all but idle.
+    let in_memory = |index: &usize| match run.targets.get(*index).map(|target| &target.what) {
+        Some(What::Topology(spec)) => spec.kind != topology::Kind::Store,
+        _ => true,
+    };
+    plan.leaders.retain(in_memory);
     Job {
         names: run
             .targets
             .iter()
             .map(|target| target.name.clone())
             .collect(),
-        plan: parts.plan(
-            run.targets.len(),
-            &run.options.overrides,
-            run.options.conduct.seed,
-            own_times,
-        ),
+        plan,
         replay,
         spread: parts.load.spread,
         max_in_flight: parts.load.max_in_flight,

@@ -173,6 +173,8 @@ fn job(names: &[&str]) -> Job {
                 rounds: 2,
                 window: SECOND,
             }),
+            full: None,
+            leaders: vec![0],
             budget: None,
         },
         replay: None,
@@ -357,4 +359,35 @@ fn a_capture_at_its_own_times_goes_on_where_it_was() {
         .map(|(_, window)| window.seed)
         .collect();
     assert_eq!(seeds, [0, 0, 2_000_000, 2_000_000]);
+}
+
+#[test]
+fn full_load_after_a_search_is_a_closed_loop_without_limits_of_latency() {
+    let mut job = job(&["a", "b"]);
+    job.plan.full = Some(crate::plan::Full {
+        in_flight: 8,
+        rounds: 2,
+        window: SECOND,
+    });
+    let mut bench = Bench::new(&[1000.0, 3000.0]);
+    bench.closed_qps = 5000.0;
+    let folder = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let comparer = Comparer::new(&Nothing, folder.path(), false);
+    let (done, _) = execute(&job, &mut bench, Some(comparer), &stop);
+    let full = |measured: &&Measured| measured.window.phase == Phase::Full;
+    let windows: Vec<_> = done.windows.iter().filter(full).collect();
+    assert_eq!(windows.len(), 6);
+    for measured in windows {
+        let window = &measured.window;
+        assert_eq!(window.closed_in_flight, Some(8));
+        assert_eq!((&window.broke, &window.void), (&None, &None));
+    }
+    let sent = bench.windows.iter().rev().take(6);
+    for (_, window) in sent {
+        assert_eq!((window.spread, window.in_flight), (Spread::Closed, Some(8)));
+        assert!(!window.keep_replies);
+    }
+    let searched = done.searches[0].as_ref().unwrap();
+    assert!(searched.sustained_qps.unwrap() <= 1000.0);
 }

@@ -73,7 +73,7 @@ fn document(text: &str, mistakes: &mut Mistakes) -> Table {
 
 fn scenario(path: &Path, text: String, document: &Table, mistakes: &mut Mistakes) -> Scenario {
     let mut top = Section::new(document, "");
-    let (load, writes_per_second) = load(&table(&mut top, "load", mistakes), mistakes);
+    let (load, writes) = load(&table(&mut top, "load", mistakes), mistakes);
     let scenario = Scenario {
         name: path
             .file_stem()
@@ -84,7 +84,7 @@ fn scenario(path: &Path, text: String, document: &Table, mistakes: &mut Mistakes
         text,
         mix: mix(&mut top, mistakes),
         ids: ids(path, &table(&mut top, "ids", mistakes), mistakes),
-        writes_per_second,
+        writes,
         objective: objective(&table(&mut top, "objective", mistakes), &load, mistakes),
         load,
         pace: pace(&table(&mut top, "pace", mistakes), mistakes),

@@ -39,7 +39,7 @@ impl Scenario {
                 )
                 .map_err(rejected)?;
         }
-        if self.writes_per_second > 0.0 {
+        if self.writes.wanted() {
             prepared.add_writes(drawer(u64::MAX), run_id)?;
         }
         Ok(Arc::new(prepared))

@@ -1,7 +1,7 @@
 //! Reads all tables of a scenario except the mix, with their keys, defaults and limits.
 
 use super::{
-    Draw, Ids, Ledger, Load, Objective, Pace,
+    Draw, Ids, Ledger, Load, Objective, Pace, Writes,
     mistakes::Mistakes,
     section::{Section, whole},
 };
@@ -72,10 +72,14 @@ fn fallback(section: &mut Section<'_>, file: bool, mistakes: &mut Mistakes) -> P
     }
 }
 
-/// Reads `[load]`, and the rate of the writes.
-pub(super) fn load(table: &Table, mistakes: &mut Mistakes) -> (Load, f64) {
+/// Reads `[load]`, and what it says of the writes.
+pub(super) fn load(table: &Table, mistakes: &mut Mistakes) -> (Load, Writes) {
     let mut section = Section::new(table, "load");
-    let writes = section.number(mistakes, "writes_per_second", 0.0, 0.0..=100_000.0);
+    let writes = Writes {
+        per_second: section.number(mistakes, "writes_per_second", 0.0, 0.0..=100_000.0),
+        per_read: section.number(mistakes, "writes_per_read", 0.0, 0.0..=1.0),
+        at_once: section.size(mistakes, "writes_at_once", 1, 1..=64),
+    };
     let load = Load {
         connections: section.size(mistakes, "connections", 4, 1..=1_000),
         idle_connections: section.size(mistakes, "idle_connections", 0, 0..=50_000),
@@ -172,6 +176,7 @@ pub(super) fn ledger(table: &Table, mistakes: &mut Mistakes) -> Ledger {
         seed: count("seed", 1, 0..=i64::MAX),
         accounts: count("accounts", 50_000, 2..=5_000_000),
         transactions: count("transactions", 500_000, 1..=50_000_000),
+        shape: section.choice(mistakes, "shape", &["wallet", "spending"]),
     };
     section.finish(mistakes);
     ledger

@@ -86,8 +86,9 @@ pub fn path(work: &Path, ledger: &scenario::Ledger) -> PathBuf {
         seed,
         accounts,
         transactions,
+        shape,
     } = ledger;
-    let folder = format!("seed{seed}-accounts{accounts}-transactions{transactions}");
+    let folder = format!("{shape}-seed{seed}-accounts{accounts}-transactions{transactions}");
     work.join("ledgers").join(folder).join("ledger.db")
 }
 
@@ -107,6 +108,7 @@ pub fn generate(rig: &Rig, ledger: &scenario::Ledger, stop: &AtomicBool) -> Resu
     arguments.extend(number("--seed", ledger.seed));
     arguments.extend(number("--accounts", ledger.accounts));
     arguments.extend(number("--transactions", ledger.transactions));
+    arguments.extend(["--shape".into(), ledger.shape.into()]);
     let log = rig.work.join("generate.log");
     let made = walletd(rig, &arguments, Stdio::null(), &log, stop);
     if let Err(error) = made {

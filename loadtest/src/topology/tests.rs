@@ -77,6 +77,8 @@ fn spec(kind: Kind) -> Spec {
         stream_workers: STREAM_WORKERS,
         unary_hop: false,
         spliced: false,
+        stored: false,
+        scan: false,
     }
 }
 
@@ -189,6 +191,7 @@ fn an_interrupt_ends_the_making_of_a_ledger() {
         seed: 1,
         accounts: 2,
         transactions: 3,
+        shape: "spending",
     };
     let stop = AtomicBool::new(true);
     let error = ledger::generate(&stand.rig, &ledger, &stop).unwrap_err();
@@ -239,7 +242,9 @@ fn arguments_follow_the_kind() {
         "{legacy}"
     );
     assert!(legacy.ends_with("--read-model legacy --stream-workers 128 --sidecar off --lifeline"));
-    assert!(line(Kind::BestGo).contains("--read-model best"));
+    assert!(line(Kind::BestGo).contains("--read-model best --"));
+    assert!(line(Kind::BestGoScan).contains("--read-model best-scan --"));
+    assert!(line(Kind::Store).contains("--read-model store --"));
     let sidecar = line(Kind::Sidecar);
     assert!(sidecar.contains("--read-model legacy"), "{sidecar}");
     assert!(
@@ -269,6 +274,45 @@ fn the_unary_hop_and_the_number_of_workers_are_asked_for() {
     let about = spec.about();
     assert!(
         about.ends_with("by a gRPC call each; with 32 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
+fn the_sidecar_may_have_the_only_copy() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Direct);
+    spec.stored = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    assert!(
+        arguments
+            .windows(2)
+            .any(|pair| pair == ["--read-model", "store"])
+    );
+    let about = spec.about();
+    assert!(
+        about.ends_with("without a read model in Go; with 128 stream workers"),
+        "{about}"
+    );
+}
+
+#[test]
+fn the_sidecar_may_scan() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Sidecar);
+    let statistics = |spec: &Spec| {
+        let command = stand.rig.command(spec, Path::new("l.db"), Path::new("f"));
+        let mut set = command.get_envs();
+        set.any(|pair| pair == ("HOTPATHD_STATISTICS".as_ref(), Some("scan".as_ref())))
+    };
+    assert!(!statistics(&spec));
+    spec.scan = true;
+    assert!(statistics(&spec));
+    let about = spec.about();
+    assert!(
+        about.ends_with("to hotpathd, whose statistics scan; with 128 stream workers"),
         "{about}"
     );
 }
@@ -336,6 +380,7 @@ fn a_ledger_is_generated_once_and_never_half() {
         seed: 1,
         accounts: 2,
         transactions: 3,
+        shape: "spending",
     };
     for _ in 0..2 {
         let path = ledger::generate(&stand.rig, &ledger, &NEVER).unwrap();

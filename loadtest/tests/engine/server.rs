@@ -24,6 +24,12 @@ use tonic::{
     transport::Server,
 };
 
+/// A name with these addresses.
+pub(crate) fn named(all: Vec<std::net::SocketAddr>) -> Address {
+    let name = "somewhere:7".to_owned();
+    Address::Named { name, all }
+}
+
 /// Returns the request.
 pub(crate) const ECHO: u16 = 0;
 /// Fails with ABORTED.

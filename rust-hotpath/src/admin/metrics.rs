@@ -70,6 +70,7 @@ impl<M: Model> Collector for Source<M> {
         self.declines(out)?;
         self.lanes(out)?;
         self.data(out)?;
+        self.chores(out)?;
         self.feed(out)?;
         process(out)?;
         let values = self.status.view.gauges();
@@ -241,6 +242,36 @@ impl<M: Model> Source<M> {
             "hotpathd_retired_waiting",
             "Replaced versions still being read",
             sizes.retired_waiting,
+        )
+    }
+
+    fn chores(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        let counts = self.status.feeds.counts();
+        for (name, help, value) in [
+            (
+                "hotpathd_chores",
+                "Pieces of the model's long work, such as merges, that were handed to the thread beside the writer",
+                counts.chores(),
+            ),
+            (
+                "hotpathd_chores_failed",
+                "Those that panicked and had no effect",
+                counts.chores_failed(),
+            ),
+        ] {
+            counter(out, name, help, value)?;
+        }
+        let (name, help) = (
+            "hotpathd_chores_seconds",
+            "How long that thread was at work",
+        );
+        let row = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(counts.chores_took().as_secs_f64()).encode(row)?;
+        gauge(
+            out,
+            "hotpathd_chores_under_way",
+            "Pieces of long work that are not finished at this moment",
+            counts.chores_under_way(),
         )
     }
 

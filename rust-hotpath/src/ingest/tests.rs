@@ -156,6 +156,49 @@ async fn a_panic_discards_what_was_not_published_and_the_writer_lives_on() {
     view.reached(9, SOON).await.expect("published");
 }
 
+/// Waits until this many counters exist.
+async fn counters(view: &View<Moody>, count: u64) {
+    let counted = async {
+        while view.gauges()[0].2 < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(SOON, counted).await.expect("in time");
+}
+
+#[tokio::test]
+async fn long_work_shows_when_it_is_done_without_another_event() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    let chore = batch(vec![event(1, "a", 1), event(2, "chore", 1)]);
+    line.send(chore).await.expect("sent");
+    // `a`, `chore`, `chore taken`, `done`.
+    counters(&view, 4).await;
+    assert_eq!(view.position(), 2);
+    assert_eq!(kind_at(&view, 1), None, "history goes on");
+    let counts = ingest.counts();
+    assert_eq!((counts.chores(), counts.chores_failed()), (1, 0));
+    assert_eq!(counts.chores_under_way(), 0);
+}
+
+#[tokio::test]
+async fn long_work_that_panics_is_left_undone() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    line.send(batch(vec![event(1, "bad chore", 1)]))
+        .await
+        .expect("sent");
+    line.send(batch(vec![event(2, "chore", 1)]))
+        .await
+        .expect("sent");
+    // `bad chore`, `bad chore taken`, `chore`, `chore taken`, `done`.
+    counters(&view, 5).await;
+    assert_eq!(view.position(), 2);
+    let counts = ingest.counts();
+    assert_eq!((counts.chores(), counts.chores_failed()), (2, 1));
+    assert_eq!(counts.chores_under_way(), 0);
+}
+
 #[tokio::test]
 async fn a_new_feed_goes_on_where_the_old_one_stopped_and_shuts_it_out() {
     let (ingest, view, _thread) = start();

@@ -1,6 +1,6 @@
 //! The single writer. Only here are the rules of the sequence of positions checked.
 
-use super::{Batch, Command, Config, Counts, Goal, Start};
+use super::{Batch, Command, Config, Counts, Goal, Start, chores::Chores};
 use crate::{
     error::{Error, Kind, panic_text},
     limits,
@@ -36,6 +36,7 @@ pub(super) struct Writer<M: Model> {
     history_broken: bool,
     /// The feed that may write, and where to send its refusal. `None` once it was refused.
     open: Option<(u64, tokio::sync::mpsc::Sender<Error>)>,
+    chores: Chores<M::State>,
 }
 
 impl<M: Model> Writer<M> {
@@ -43,7 +44,7 @@ impl<M: Model> Writer<M> {
         let newest = publisher.newest();
         Self {
             publish_interval: config.publish_interval,
-            counts,
+            counts: Arc::clone(&counts),
             state: newest.state().clone(),
             position: newest.position(),
             goal: Goal::default(),
@@ -54,6 +55,7 @@ impl<M: Model> Writer<M> {
             pending: Vec::new(),
             history_broken: false,
             open: None,
+            chores: Chores::new(counts),
             publisher,
         }
     }
@@ -69,6 +71,8 @@ impl<M: Model> Writer<M> {
                 },
             };
             self.obey(command);
+            self.hand_over_chores();
+            self.finish_chores();
         }
     }
 
@@ -82,13 +86,17 @@ impl<M: Model> Writer<M> {
                     self.publisher.collect(Instant::now())
                 }
             };
-            let Some(pause) = pause else {
+            let busy = self
+                .chores
+                .are_under_way()
+                .then_some(limits::CHORES_INTERVAL);
+            let Some(pause) = pause.into_iter().chain(busy).min() else {
                 return inbox.recv().ok();
             };
             match inbox.recv_timeout(pause) {
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.finish_chores(),
             }
         }
     }
@@ -116,6 +124,41 @@ impl<M: Model> Writer<M> {
                 }
             }
         }
+    }
+
+    fn hand_over_chores(&mut self) {
+        let mut chores = Vec::new();
+        self.tend(|state| chores = M::chores(state));
+        for chore in chores {
+            self.chores.take(chore);
+        }
+    }
+
+    /// Finishes what is done. Readers see it at once, even if no event comes any more.
+    fn finish_chores(&mut self) {
+        let mut finished = false;
+        while let Some(finish) = self.chores.done() {
+            finished |= self.tend(|state| finish(state));
+        }
+        if finished {
+            self.hand_over_chores();
+            if self.position == self.published {
+                self.publisher.refine(self.state.clone());
+            }
+        }
+    }
+
+    /// Changes the state without an event, unless that panics.
+    fn tend(&mut self, change: impl FnOnce(&mut M::State)) -> bool {
+        let mut state = self.state.clone();
+        match catch_unwind(AssertUnwindSafe(|| change(&mut state))) {
+            Ok(()) => self.state = state,
+            Err(panic) => {
+                tracing::error!("the model panicked: {}", panic_text(&*panic));
+                return false;
+            }
+        }
+        true
     }
 
     fn start(&self) -> Start {

@@ -1,7 +1,7 @@
 //! The first stage: records the text of each setting. Flags win over the environment, and the environment over the
 //! file.
 
-use super::{Group, Mistake, Setting, Settings, Source};
+use super::{Mistake, Setting, Settings, Source};
 use std::{ffi::OsString, fs, ops::Range, path::Path};
 use toml::{
     Spanned,
@@ -16,13 +16,12 @@ pub(crate) const FLAG_ONLY: [&str; 2] = ["help", "version"];
 impl Settings {
     /// Records flags first, then variables, then the file. A later source does not replace what an earlier one gave.
     pub fn record(
-        groups: &[Group],
+        known: Vec<Setting>,
         args: impl IntoIterator<Item = OsString>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Self {
-        let known = groups.iter().flat_map(|group| group.settings);
         let mut settings = Self {
-            known: known.copied().collect(),
+            known,
             ..Self::default()
         };
         settings.record_args(args);

@@ -63,6 +63,21 @@ impl<M: Model> Publisher<M> {
         self.publish(position, state, Vec::new(), now);
     }
 
+    /// Replaces the state of the newest version by one that gives the same answers.
+    pub fn refine(&mut self, state: M::State) {
+        let Some(newest) = self.retained.pop_back() else {
+            return;
+        };
+        self.retained.push_back(Arc::new(Version {
+            position: newest.position,
+            state,
+            events: Arc::clone(&newest.events),
+            published: newest.published,
+        }));
+        self.swap();
+        self.free();
+    }
+
     /// Whether this number of events can be retained at all.
     #[must_use]
     pub fn can_retain(&self, events: u64) -> bool {

@@ -78,6 +78,10 @@ async fn metrics() {
         "hotpathd_feed_refusals_total{reason=\"LEDGER_MISMATCH\"} 1",
         "hotpathd_feed_refusals_total{reason=\"FEED_GAP\"} 0",
         "hotpathd_model_counters 1",
+        "hotpathd_chores_total 0",
+        "hotpathd_chores_failed_total 0",
+        "hotpathd_chores_under_way 0",
+        "hotpathd_chores_seconds_total 0.0",
     ] {
         assert!(
             text.lines().any(|found| found == line),
@@ -142,6 +146,13 @@ async fn mistakes_are_answered_with_what_would_be_right() {
         fetch_text(admin, "/debug/pprof/profile?second=1").await,
         (400, unknown)
     );
+    let rule = "questions: must be a whole number from 1 to 1000000\n".to_owned();
+    assert_eq!(
+        fetch_text(admin, "/debug/audit?questions=0").await,
+        (400, rule)
+    );
+    let nothing = "this model has nothing to compare\n".to_owned();
+    assert_eq!(fetch_text(admin, "/debug/audit").await, (501, nothing));
     let mut garbage = TcpStream::connect(admin).await.unwrap();
     garbage.write_all(b"\0\xff\r\n\r\n").await.unwrap();
     assert_eq!(fetch_text(admin, "/healthz").await.0, 200);

@@ -1,7 +1,11 @@
 //! The counters with moods: on request they do what a real model must never do. The engine's unit tests use them too.
 
-use crate::counter::{self, Counter, proto::Added};
-use hotpath::model::{Model, Refusal, VerdictCode};
+use crate::counter::{
+    self, Counter,
+    proto::{Added, GetResponse},
+};
+use hotpath::model::{Chore, Finish, Model, Refusal, VerdictCode};
+use prost::Message as _;
 use std::{
     collections::HashMap,
     sync::{
@@ -18,6 +22,7 @@ use std::{
 /// * `held…`: reading it is declared expensive, and takes until [`release`].
 /// * `status-N`: the answer is a verdict of code N with details. `long-N`: the same with long details.
 /// * `refused-N`: `parse` refuses it with code N.
+/// * `chore`: each event of it leaves long work, which counts `done`. `bad chore`: the work panics.
 /// * `stray`: it is declined for a reason that is not listed.
 pub(crate) enum Moody {}
 
@@ -86,6 +91,23 @@ fn numbered(query: &counter::Query, prefix: &str) -> Option<VerdictCode> {
     VerdictCode::from_number(name.strip_prefix(prefix)?.parse().ok()?)
 }
 
+fn value(state: &counter::Counters, name: &str) -> i64 {
+    let mut reply = Vec::new();
+    let query = counter::Query::Get(name.to_owned());
+    let answered = Counter::answer(state, &query, &mut reply).is_ok();
+    let reply = GetResponse::decode(&*reply).ok().filter(|_| answered);
+    reply.map_or(0, |reply| reply.value)
+}
+
+fn count(state: &mut counter::Counters, name: &str) {
+    let added = Added {
+        name: name.to_owned(),
+        delta: 1,
+        ..Added::default()
+    };
+    Counter::apply(state, &added).expect("a legal event");
+}
+
 impl Model for Moody {
     const SERVICE: &'static str = Counter::SERVICE;
     const METHODS: &'static [&'static str] = Counter::METHODS;
@@ -107,6 +129,21 @@ impl Model for Moody {
         Counter::apply(state, event)?;
         assert!(event.name != "panic", "bad mood");
         Ok(())
+    }
+
+    fn chores(state: &mut Self::State) -> Vec<Chore<Self::State>> {
+        let mut chores: Vec<Chore<Self::State>> = Vec::new();
+        for name in ["chore", "bad chore"] {
+            let (mark, bad) = (format!("{name} taken"), name == "bad chore");
+            while value(state, &mark) < value(state, name) {
+                count(state, &mark);
+                chores.push(Box::new(move || -> Finish<Self::State> {
+                    assert!(!bad, "bad mood");
+                    Box::new(|state: &mut Self::State| count(state, "done"))
+                }));
+            }
+        }
+        chores
     }
 
     fn parse(method: usize, request: &[u8]) -> Result<counter::Query, Refusal> {

@@ -12,7 +12,7 @@
 //! * `statistics`, `percentiles`, `top`, `series` `/chosen/N` and `/naive/N`: the same request about N entries, as the
 //!   model answers it and as one would write it first (`fixture/naive.rs`). The bench asserts first that both give the
 //!   same bytes.
-//! * `as of/N`: a balance at an instant in the past, which scans N entries.
+//! * `as of/N`: a balance at an instant in the past of N entries. The bench `history` compares it with a scan.
 //! * `apply`, `decode`: the writer's work on top of a version that was just published. The throughput counts entries.
 
 #![allow(

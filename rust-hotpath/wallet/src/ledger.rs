@@ -9,16 +9,19 @@ pub mod apply;
 pub mod array;
 pub mod audit;
 pub mod log;
+pub mod merges;
 pub mod names;
 pub mod rules;
 pub mod transaction;
 
 use array::Array;
 
+pub use crate::history::{Logged, Memory, Merging, Phase};
 pub use account::{Account, Counters, Holding};
-pub use log::{Log, Logged};
+pub use log::{Keeping, Log};
+pub use merges::{Done, Due};
 pub use names::{Names, Slot};
-pub use transaction::{Draft, DraftEntry, Phase, Refusal, Transaction};
+pub use transaction::{Draft, DraftEntry, Refusal, Transaction};
 
 /// The size of a leaf. An update copies a leaf that a version shares, and counts a reference to each of its logs, so
 /// leaves are small. With its header a leaf fills an allocator's size class (512 bytes).
@@ -36,6 +39,11 @@ pub struct Ledger {
     outside: Array<Outside, 16>,
     account_count: u64,
     entry_count: u64,
+    keeping: Keeping,
+    /// What the runs of all histories take.
+    memory: Memory,
+    /// The (account, asset)s that have a long merge to be taken.
+    due: Vec<(Slot, Slot)>,
 }
 
 /// The sums of one asset that came into the ledger from outside, minus those that left.
@@ -46,6 +54,15 @@ struct Outside {
 }
 
 impl Ledger {
+    /// The empty ledger. `keeping` decides how long histories are kept; answers do not depend on it.
+    #[must_use]
+    pub fn keeping(keeping: Keeping) -> Self {
+        Self {
+            keeping,
+            ..Self::default()
+        }
+    }
+
     /// The position of the last transaction.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -81,5 +98,11 @@ impl Ledger {
     #[must_use]
     pub fn entry_count(&self) -> u64 {
         self.entry_count
+    }
+
+    /// What the runs of all histories take.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 }

@@ -5,11 +5,14 @@ pub mod asof;
 pub mod calendar;
 pub mod counterparties;
 pub mod percentile;
+pub mod selection;
 pub mod series;
 pub mod wide;
 pub mod window;
 
-use crate::ledger::{Log, Logged, Phase};
+use crate::ledger::{Logged, Phase};
+
+pub use selection::Selection;
 
 /// A span of time. The start belongs to it, the end does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +34,28 @@ impl Window {
     fn takes(&self, entry: &Logged) -> bool {
         entry.phase == Phase::Posted && self.contains(entry.occurred_at_us)
     }
+}
 
-    fn entries<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a Logged> {
-        log.iter().filter(|entry| self.takes(entry))
-    }
+/// A sum of amounts as a signed number. It fits, because a history has far fewer than 2^64 entries.
+fn signed(sum: u128) -> i128 {
+    i128::try_from(sum).unwrap_or(i128::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Draft, DraftEntry, Ledger};
+    use crate::ledger::{Draft, DraftEntry, Keeping, Ledger, Log};
 
     /// An entry of account "a" in asset "GBP": time, amount, phase, counterparty.
     pub(super) type Event<'a> = (i64, i64, Phase, &'a str);
 
     /// A ledger with exactly these entries, booked in this order.
     pub(super) fn ledger(events: &[Event]) -> Ledger {
-        let mut ledger = Ledger::default();
+        kept(Keeping::default(), events)
+    }
+
+    pub(super) fn kept(keeping: Keeping, events: &[Event]) -> Ledger {
+        let mut ledger = Ledger::keeping(keeping);
         for (position, &(at, amount, phase, counterparty)) in (1..).zip(events) {
             let draft = Draft {
                 position,
@@ -81,6 +89,10 @@ mod tests {
         ledger(&events)
     }
 
+    pub(super) fn select<'a>(ledger: &'a Ledger, window: Window) -> Selection<'a> {
+        Selection::of(log(ledger), window)
+    }
+
     pub(super) const ALWAYS: Window = Window {
         from_us: i64::MIN,
         to_us: i64::MAX,
@@ -103,6 +115,6 @@ mod tests {
             (0, 2, Phase::Hold, ""),
             (0, 2, Phase::Release, ""),
         ]);
-        assert_eq!(ALWAYS.entries(log(&ledger)).count(), 1);
+        assert_eq!(select(&ledger, ALWAYS).scanned().count(), 1);
     }
 }

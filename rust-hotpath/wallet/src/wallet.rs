@@ -3,6 +3,7 @@
 //! Each method has a file with the same three functions. `parse` decodes and checks the request by itself, `cost`
 //! estimates the work, and `answer` looks things up and appends the reply.
 
+mod audit;
 mod balance;
 mod batch;
 mod check;
@@ -14,9 +15,9 @@ mod row;
 mod series;
 mod statistics;
 
-use crate::ledger::{Ledger, Transaction};
+use crate::ledger::{Due, Keeping, Ledger, Merging, Transaction};
 use crate::proto;
-use hotpath::model::{Model, Refusal};
+use hotpath::model::{Audit, Choice, Chore, Finish, Model, Refusal};
 
 /// Answers balances and statistics of a double-entry wallet.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,11 @@ impl Model for Wallet {
         "GetTimeSeries",
     ];
     const DESCRIPTORS: &'static [u8] = proto::DESCRIPTORS;
+    const CHOICES: &'static [Choice] = &[Choice {
+        name: "statistics",
+        values: "index|scan",
+        help: "How windows of long accounts are answered: from an index, or by reading every entry",
+    }];
 
     type State = Ledger;
     type Event = Transaction;
@@ -62,6 +68,23 @@ impl Model for Wallet {
 
     fn apply(state: &mut Ledger, event: &Transaction) -> Result<(), String> {
         state.apply(event).map_err(|refusal| refusal.to_string())
+    }
+
+    fn begin(chosen: &[&'static str]) -> Ledger {
+        Ledger::keeping(match chosen {
+            ["scan", ..] => Keeping::Scan,
+            _ => Keeping::Index(Merging::Deferred),
+        })
+    }
+
+    fn chores(ledger: &mut Ledger) -> Vec<Chore<Ledger>> {
+        let merge = |due: Due| -> Chore<Ledger> {
+            Box::new(move || -> Finish<Ledger> {
+                let done = due.run();
+                Box::new(move |ledger| ledger.swap(&done))
+            })
+        };
+        ledger.take_merges().into_iter().map(merge).collect()
     }
 
     fn parse(method: usize, request: &[u8]) -> Result<Query<'_>, Refusal> {
@@ -95,7 +118,18 @@ impl Model for Wallet {
         }
     }
 
+    fn audit(
+        ledger: &Ledger,
+        seed: u64,
+        questions: u64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Option<Audit> {
+        Some(audit::audit(ledger, seed, questions, go_on))
+    }
+
     fn gauges(ledger: &Ledger) -> Vec<(&'static str, &'static str, u64)> {
+        let runs = ledger.memory();
+        let gauge = |value: i64| u64::try_from(value).unwrap_or(0);
         vec![
             ("accounts", "Accounts with entries", ledger.account_count()),
             (
@@ -108,6 +142,32 @@ impl Model for Wallet {
                 "ids",
                 "Ids of accounts and counterparties",
                 ledger.ids().len() as u64,
+            ),
+            (
+                "runs",
+                "Runs of entries in order of time, of all long accounts",
+                gauge(runs.runs),
+            ),
+            ("run_entries", "Entries in runs", gauge(runs.entries)),
+            (
+                "run_columns_bytes",
+                "Bytes of the entries in runs",
+                gauge(runs.columns),
+            ),
+            (
+                "run_sums_bytes",
+                "Bytes of the prefix sums and extremes of runs",
+                gauge(runs.sums),
+            ),
+            (
+                "run_wavelets_bytes",
+                "Bytes of the wavelet matrices of runs",
+                gauge(runs.wavelets),
+            ),
+            (
+                "run_counterparties_bytes",
+                "Bytes of the dictionaries, sets and sums by counterparty of runs",
+                gauge(runs.parties),
             ),
         ]
     }
@@ -122,7 +182,10 @@ mod tests {
 
     /// A ledger in which "a" has `entries` entries in GBP.
     fn ledger(entries: u64) -> Ledger {
-        let mut ledger = Ledger::default();
+        booked(Ledger::default(), entries)
+    }
+
+    fn booked(mut ledger: Ledger, entries: u64) -> Ledger {
         for position in 1..=entries {
             let draft = Draft {
                 position,
@@ -141,6 +204,60 @@ mod tests {
             ledger.apply(&transaction).expect("a good transaction");
         }
         ledger
+    }
+
+    fn runs(ledger: &Ledger) -> Option<usize> {
+        let holding = ledger.account("a").and_then(|account| account.only());
+        let history = holding.and_then(|holding| holding.log.history());
+        history.map(|history| history.runs(crate::ledger::Phase::Posted).len())
+    }
+
+    #[test]
+    fn the_choice_decides_how_long_histories_are_kept() {
+        assert_eq!(Wallet::CHOICES[0].default(), "index");
+        for (chosen, indexed) in [(vec!["scan"], false), (vec!["index"], true), (vec![], true)] {
+            let ledger = booked(Wallet::begin(&chosen), 100);
+            assert_eq!(runs(&ledger).is_some(), indexed, "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn gauges_tell_what_runs_take() {
+        let of = |ledger: &Ledger, name: &str| {
+            let gauges = Wallet::gauges(ledger);
+            let found = gauges.iter().find(|(other, ..)| *other == name);
+            found.expect("a gauge of that name").2
+        };
+        let short = booked(Wallet::begin(&[]), 62);
+        assert_eq!(
+            (of(&short, "runs"), of(&short, "run_columns_bytes")),
+            (0, 0)
+        );
+        let ledger = booked(Wallet::begin(&[]), 5_000);
+        assert_eq!(
+            Some(of(&ledger, "runs")),
+            runs(&ledger).map(|runs| runs as u64)
+        );
+        assert_eq!(of(&ledger, "run_entries"), 5_000 / 63 * 63);
+        for name in ["columns", "sums", "wavelets"] {
+            let bytes = of(&ledger, &format!("run_{name}_bytes"));
+            assert!((1..5_000 * 24).contains(&bytes), "{name}: {bytes}");
+        }
+        ledger.audit().expect("the sum of what each run takes");
+    }
+
+    #[test]
+    fn chores_merge_long_runs() {
+        let mut ledger = booked(Wallet::begin(&["index"]), 17_000);
+        let before = runs(&ledger);
+        let chores = Wallet::chores(&mut ledger);
+        assert_eq!(chores.len(), 1);
+        for chore in chores {
+            chore()(&mut ledger);
+        }
+        assert!(runs(&ledger) < before);
+        ledger.audit().expect("a sound ledger");
+        assert!(Wallet::chores(&mut ledger).is_empty());
     }
 
     /// A ledger in which "many" has `count` assets with one entry each, and "b" has the first of these assets.

@@ -13,6 +13,8 @@
 
 #[path = "model/edges.rs"]
 mod edges;
+#[path = "model/long.rs"]
+mod long;
 #[path = "model/oracle.rs"]
 mod oracle;
 #[path = "model/questions.rs"]

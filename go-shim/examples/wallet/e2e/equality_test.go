@@ -23,9 +23,9 @@ const seedVariable = "E2E_SEED"
 // heavySeed is the first seed whose ledger has sums beyond int64.
 const heavySeed = 100
 
-// TestEverySideGivesTheSameBytes checks that legacy Go, the best Go, the sidecar through the shim, the sidecar asked
-// directly and the oracle give the same bytes for the same question at the same position, while transactions keep
-// coming.
+// TestEverySideGivesTheSameBytes checks that legacy Go, the best Go with and without its index, Go from its database, the
+// sidecar through the shim, the sidecar asked directly and the oracle give the same bytes for the same question at the
+// same position, while transactions keep coming.
 func TestEverySideGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	seeds := []uint64{1, 2, 3, 4, heavySeed}
@@ -51,11 +51,12 @@ type equality struct {
 	gen    *walletgen.Gen
 	random *rand.Rand
 	truth  oracle.Oracle
-	// legacy and best have no sidecar. shimmed forwards to the sidecar. direct is a connection to the sidecar itself.
-	legacy, best, shimmed *service
-	direct                *grpc.ClientConn
-	seen                  map[codes.Code]int
-	asked                 uint64
+	// legacy, best, scan and stored have no sidecar. shimmed forwards to the sidecar, and has nothing else in memory. direct is
+	// a connection to the sidecar itself.
+	legacy, best, scan, stored, shimmed *service
+	direct                              *grpc.ClientConn
+	seen                                map[codes.Code]int
+	asked                               uint64
 }
 
 func newEquality(t *testing.T, seed uint64) *equality {
@@ -66,7 +67,9 @@ func newEquality(t *testing.T, seed uint64) *equality {
 		t: t, seed: seed, gen: walletgen.New(seed, seed >= heavySeed), random: rand.New(rand.NewPCG(seed, 1)),
 		legacy:  newPlace(t).walletd(rig.Off),
 		best:    newPlace(t).walletd(rig.Off, "--read-model", "best", "--stream-workers", "4"),
-		shimmed: p.walletd(rig.Attach), direct: dial(t, sidecar.Listen),
+		scan:    newPlace(t).walletd(rig.Off, "--read-model", "best-scan"),
+		stored:  newPlace(t).walletd(rig.Off, "--read-model", "store"),
+		shimmed: p.walletd(rig.Attach, "--read-model", "store"), direct: dial(t, sidecar.Listen),
 		seen: make(map[codes.Code]int),
 	}
 	e.shimmed.caughtUp()
@@ -96,7 +99,7 @@ func (e *equality) run() {
 	if served < e.asked/2 {
 		e.t.Errorf("seed %d: the sidecar answered only %d of %d through the shim", e.seed, served, e.asked)
 	}
-	e.t.Logf("%d transactions, %d questions on five sides, %d by the sidecar through the shim: %v", e.truth.Position(),
+	e.t.Logf("%d transactions, %d questions on seven sides, %d by the sidecar through the shim: %v", e.truth.Position(),
 		e.asked, served, e.seen)
 }
 
@@ -107,7 +110,8 @@ func (e *equality) post() {
 	encoded := encode(e.t, request)
 	want := e.truth.Post(request)
 	for name, conn := range map[string]*grpc.ClientConn{
-		"legacy": e.legacy.conn, "best": e.best.conn, "with the shim": e.shimmed.conn,
+		"legacy": e.legacy.conn, "best": e.best.conn, "scan": e.scan.conn, "stored": e.stored.conn,
+		"with the shim": e.shimmed.conn,
 	} {
 		ctx, cancel := withTimeout()
 		got := ask.Call(ctx, conn, walletv1.WalletService_PostTransaction_FullMethodName, encoded, nil)
@@ -133,7 +137,8 @@ func (e *equality) ask() {
 		Code: truth.Code, Message: truth.Message, Reply: truth.Response, Position: at, HasPosition: true,
 	}
 	for name, conn := range map[string]*grpc.ClientConn{
-		"legacy": e.legacy.conn, "best": e.best.conn, "sidecar through the shim": e.shimmed.conn, "sidecar directly": e.direct,
+		"legacy": e.legacy.conn, "best": e.best.conn, "scan": e.scan.conn, "stored": e.stored.conn,
+		"sidecar through the shim": e.shimmed.conn, "sidecar directly": e.direct,
 	} {
 		got := put(conn, question, true, at)
 		if what := ask.Differ(want, got); what != "" {

@@ -31,7 +31,17 @@ func TestAnAbsentSidecarIsNotNoticed(t *testing.T) {
 
 func TestAKilledSidecarIsReplacedAndNoRequestFails(t *testing.T) {
 	t.Parallel()
-	s := newPlace(t).walletd(rig.Supervise)
+	// With the read model "store" the sidecar has the only copy of the ledger in memory.
+	for _, model := range []string{"legacy", "store"} {
+		t.Run(model, func(t *testing.T) {
+			t.Parallel()
+			killAndReplace(t, newPlace(t).walletd(rig.Supervise, "--read-model", model))
+		})
+	}
+}
+
+func killAndReplace(t *testing.T, s *service) {
+	t.Helper()
 	s.caughtUp()
 	l := s.busy("killed", callers)
 	for range 3 {

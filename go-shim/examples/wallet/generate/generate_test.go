@@ -2,7 +2,9 @@ package generate_test
 
 import (
 	"bytes"
+	"maps"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
@@ -75,6 +77,27 @@ func TestEveryShapeOccurs(t *testing.T) {
 	}
 }
 
+// TestSpendingIsSkewedLikeTheRealOne makes a tenth of the ledger that the load generator's scenario large uses.
+func TestSpendingIsSkewedLikeTheRealOne(t *testing.T) {
+	const transactions = 210_000
+	g := generate.New(generate.Options{Seed: 1, Accounts: 44_000, Transactions: transactions, Shape: generate.Spending})
+	payments := map[string]int{}
+	for range transactions {
+		tx := g.Next()
+		if entries := tx.GetEntries(); entries[0].GetKind() != "exchange" && len(entries) == 2 && entries[0].GetAmount() < 0 {
+			payments[entries[0].GetAccountId()]++
+		}
+	}
+	counts := slices.Sorted(maps.Values(payments))
+	most, median := counts[len(counts)-1], counts[len(counts)/2]
+	if most < 50_000 || most > 80_000 || median > 3 || len(counts) < 1_000 || len(counts) > 2_750 {
+		t.Errorf("%d payers, the median has %d payments, one has %d", len(counts), median, most)
+	}
+	if hundredth := counts[len(counts)-len(counts)/100]; hundredth < 300 || hundredth > 1_500 {
+		t.Errorf("one payer in a hundred has more than %d payments", hundredth)
+	}
+}
+
 func TestTheLedgerAcceptsAllOfIt(t *testing.T) {
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "wallet.db"), store.Options{})
 	if err != nil {
@@ -85,6 +108,8 @@ func TestTheLedgerAcceptsAllOfIt(t *testing.T) {
 		{Seed: 1, Accounts: 1, Transactions: 1},
 		{Seed: 2, Accounts: 2, Transactions: 300},
 		{Seed: 3, Accounts: 100, Transactions: 5000},
+		{Seed: 4, Accounts: 100, Transactions: 5000, Shape: generate.Spending},
+		{Seed: 5, Accounts: 2, Transactions: 300, Shape: generate.Spending},
 	} {
 		done, err := generate.Run(t.Context(), s, options)
 		if err != nil || done.Posted != options.Transactions {

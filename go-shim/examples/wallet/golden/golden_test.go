@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/modeltest"
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 	"hotpath.dev/go-shim/examples/wallet/oracle"
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
@@ -59,7 +60,7 @@ func TestGolden(t *testing.T) {
 				write(t, path, s.document(t, readmodel.NameLegacy))
 			}
 			stored := read(t, path)
-			for _, model := range readmodel.Names() {
+			for _, model := range readmodel.AllNames() {
 				if made := s.document(t, model); !bytes.Equal(encode(t, made), encode(t, stored)) {
 					t.Errorf("%s is not what the service answers now with read model %s; if that is meant: "+
 						"go test ./wallet/golden -update", path, model)
@@ -102,17 +103,14 @@ func TestGoldenCoversEveryReadAndStatus(t *testing.T) {
 // document books the scenario and returns it with the service's answers.
 func (s *scenario) document(t *testing.T, readModel string) document {
 	t.Helper()
-	model, err := readmodel.New(readModel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	model, book := modeltest.New(t, readModel)
 	d := document{Description: s.description}
 	for i, tx := range s.events {
 		tx.Position = uint64(i + 1)
 		if err := ledger.Validate(tx); err != nil {
 			t.Fatalf("event %d: %v", i+1, err)
 		}
-		model.Apply(tx)
+		book(tx)
 		d.Events = append(d.Events, ledger.AppendEvent(nil, tx.GetPosition(), ledger.AppendBody(nil, tx)))
 	}
 	wallet := service.New(nil, model)

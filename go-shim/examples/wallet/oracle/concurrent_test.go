@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/modeltest"
 	"hotpath.dev/go-shim/examples/wallet/oracle"
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/examples/wallet/service"
@@ -37,12 +38,9 @@ func TestAnswersEqualOracleWhileTheLedgerGrows(t *testing.T) {
 			questions[i] = append(questions[i], gen.Question())
 		}
 	}
-	for _, name := range readmodel.Names() {
+	for _, name := range readmodel.AllNames() {
 		t.Run(name, func(t *testing.T) {
-			model, err := readmodel.New(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			model, book := modeltest.New(t, name)
 			answered := make(chan struct{})
 			var readers sync.WaitGroup
 			for i := range questions {
@@ -57,7 +55,7 @@ func TestAnswersEqualOracleWhileTheLedgerGrows(t *testing.T) {
 			next := 0
 			for range answered {
 				for range min(1+next%2, len(ledger)-next) {
-					model.Apply(ledger[next])
+					book(ledger[next])
 					next++
 				}
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/internal/modeltest"
 	"hotpath.dev/go-shim/examples/wallet/oracle"
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/examples/wallet/service"
@@ -25,7 +25,7 @@ import (
 )
 
 func TestServiceEqualsOracle(t *testing.T) {
-	for _, model := range readmodel.Names() {
+	for _, model := range readmodel.AllNames() {
 		for seed := range uint64(12) {
 			t.Run(fmt.Sprintf("%s-%d", model, seed), func(t *testing.T) {
 				t.Parallel()
@@ -36,7 +36,7 @@ func TestServiceEqualsOracle(t *testing.T) {
 }
 
 func TestServiceEqualsOracleBeyondInt64(t *testing.T) {
-	for _, model := range readmodel.Names() {
+	for _, model := range readmodel.AllNames() {
 		t.Run(model, func(t *testing.T) {
 			t.Parallel()
 			comparison{t: t, model: model, seed: 99, posts: 400, questions: 150, heavy: true}.run()
@@ -99,22 +99,8 @@ func (c comparison) compare(what string, req proto.Message, want, got oracle.Ans
 
 func newWallet(t *testing.T, name string) (*store.Store, *service.Service) {
 	t.Helper()
-	ledger, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "wallet.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := ledger.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	model, err := readmodel.New(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ledger.Load(t.Context(), model, nil); err != nil {
-		t.Fatal(err)
-	}
+	ledger := modeltest.Open(t)
+	model := modeltest.Load(t, ledger, name)
 	return ledger, service.New(ledger, model)
 }
 

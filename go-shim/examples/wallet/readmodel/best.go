@@ -6,12 +6,13 @@ import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/exact"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/runs"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
 // Best keeps the ledger as immutable versions. Readers take the newest version by one atomic load and need no lock.
-// Newest balances come from running counters. Statistics scan the entries of one (account, asset). A read at a past
-// position uses the first entries of each log, up to that position.
+// Newest balances come from running counters. Statistics come from the indexed runs of one (account, asset), or from a
+// scan of its entries if there is no index. A read at a past position uses the entries up to that position.
 type Best struct {
 	// writing serializes writers. Readers do not use it.
 	writing sync.Mutex
@@ -20,8 +21,13 @@ type Best struct {
 
 var _ ReadModel = (*Best)(nil)
 
-// NewBest returns an empty model, at position 0.
-func NewBest() *Best { return &Best{ledger: versions.New()} }
+// NewBest returns an empty model with an index, at position 0.
+func NewBest() *Best { return newIndexed(runs.DefaultShape()) }
+
+// NewBestScan returns an empty model without an index, at position 0.
+func NewBestScan() *Best { return &Best{ledger: versions.New()} }
+
+func newIndexed(shape runs.Shape) *Best { return &Best{ledger: versions.NewIndexed(shape)} }
 
 // Apply implements [ReadModel].
 func (m *Best) Apply(tx *walletv1.Transaction) {
@@ -48,15 +54,18 @@ func (m *Best) resolve(at uint64) (v *versions.Version, position uint64) {
 	return v, at
 }
 
-// log returns the entries that an account had in an asset; there may be none. It fails if the account had no entries in
-// any asset.
-func (m *Best) log(v *versions.Version, position uint64, accountID, asset string) (versions.Log, error) {
+// holding returns what an account had in an asset; it may be nothing. It fails if the account had no entries in any
+// asset.
+func (m *Best) holding(v *versions.Version, position uint64, accountID, asset string) (versions.Holding, error) {
 	account, ok := v.Account(accountID, position)
 	if !ok {
-		return versions.Log{}, ledger.ErrNoEntries
+		return versions.Holding{}, ledger.ErrNoEntries
 	}
-	held, _ := account.Holding(asset)
-	return held.Log, nil
+	held, ok := account.Holding(asset)
+	if !ok {
+		return versions.Holding{}, nil
+	}
+	return held, nil
 }
 
 type windowed interface {

@@ -5,6 +5,7 @@ import (
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
@@ -78,7 +79,7 @@ func balanceRows(held []versions.Holding, asOfUS *int64) ([]*walletv1.Balance, e
 }
 
 func (row *balanceRow) fill(held *versions.Holding, asOfUS *int64) error {
-	var standing versions.Standing
+	var standing rows.Standing
 	if asOfUS == nil {
 		standing = held.Standing()
 	} else {

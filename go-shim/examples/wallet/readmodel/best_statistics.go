@@ -15,13 +15,17 @@ type statistics struct {
 // GetStatistics implements [ReadModel].
 func (m *Best) GetStatistics(at uint64, req *walletv1.GetStatisticsRequest) (*walletv1.GetStatisticsResponse, uint64, error) {
 	v, position := m.resolve(at)
-	log, err := m.log(v, position, req.GetAccountId(), req.GetAsset())
+	held, err := m.holding(v, position, req.GetAccountId(), req.GetAsset())
 	if err != nil {
 		return nil, position, err
 	}
 	answer := new(statistics)
-	if log.Len() > 0 {
-		sum := exact.Summarize(log, windowOf(req), req.GetPercentiles(), v.Ids())
+	switch {
+	case held.Indexed:
+		sum := exact.SummarizeRuns(held.Runs, windowOf(req), req.GetPercentiles(), v.Ids())
+		err = answer.fill(&sum, req.GetPercentiles())
+	case held.Log.Len() > 0:
+		sum := exact.Summarize(held.Log, windowOf(req), req.GetPercentiles(), v.Ids())
 		err = answer.fill(&sum, req.GetPercentiles())
 	}
 	return checked(&answer.response, position, err)
@@ -58,11 +62,16 @@ func (a *statistics) fill(sum *exact.Summary, percentiles []uint32) error {
 // GetTopCounterparties implements [ReadModel].
 func (m *Best) GetTopCounterparties(at uint64, req *walletv1.GetTopCounterpartiesRequest) (*walletv1.GetTopCounterpartiesResponse, uint64, error) {
 	v, position := m.resolve(at)
-	log, err := m.log(v, position, req.GetAccountId(), req.GetAsset())
+	held, err := m.holding(v, position, req.GetAccountId(), req.GetAsset())
 	if err != nil {
 		return nil, position, err
 	}
-	totals := exact.Top(log, windowOf(req), int(req.GetLimit()), v.Ids(), v.Name)
+	var totals []exact.Total
+	if held.Indexed {
+		totals = exact.TopRuns(held.Runs, windowOf(req), int(req.GetLimit()), v.Ids(), v.Name)
+	} else {
+		totals = exact.Top(held.Log, windowOf(req), int(req.GetLimit()), v.Ids(), v.Name)
+	}
 	rows := make([]walletv1.CounterpartyTotal, len(totals))
 	resp := &walletv1.GetTopCounterpartiesResponse{Counterparties: make([]*walletv1.CounterpartyTotal, len(totals))}
 	var n narrow
@@ -80,14 +89,19 @@ func (m *Best) GetTopCounterparties(at uint64, req *walletv1.GetTopCounterpartie
 // GetTimeSeries implements [ReadModel].
 func (m *Best) GetTimeSeries(at uint64, req *walletv1.GetTimeSeriesRequest) (*walletv1.GetTimeSeriesResponse, uint64, error) {
 	v, position := m.resolve(at)
-	log, err := m.log(v, position, req.GetAccountId(), req.GetAsset())
+	held, err := m.holding(v, position, req.GetAccountId(), req.GetAsset())
 	if err != nil {
 		return nil, position, err
 	}
 	resp := new(walletv1.GetTimeSeriesResponse)
-	exact.Series(log, windowOf(req), req.GetStep(), func(balance ledger.Int128, first int64, buckets []exact.Bucket) {
+	take := func(balance ledger.Int128, first int64, buckets []exact.Bucket) {
 		resp.Buckets, err = bucketRows(req.GetStep(), balance, first, buckets)
-	})
+	}
+	if held.Indexed {
+		exact.SeriesRuns(held.Runs, windowOf(req), req.GetStep(), take)
+	} else {
+		exact.Series(held.Log, windowOf(req), req.GetStep(), take)
+	}
 	return checked(resp, position, err)
 }
 

@@ -23,11 +23,16 @@ func (m *Legacy) GetTopCounterparties(at uint64, req *walletv1.GetTopCounterpart
 	if err != nil {
 		return nil, position, err
 	}
-	totals := totalByCounterparty(held, req)
+	resp, err := topResponse(totalByCounterparty(held, req), int(req.GetLimit()))
+	return resp, position, err
+}
+
+// topResponse sorts the totals and returns the answer.
+func topResponse(totals []*counterpartyTotal, limit int) (*walletv1.GetTopCounterpartiesResponse, error) {
 	slices.SortFunc(totals, func(a, b *counterpartyTotal) int {
 		return cmp.Or(b.sums.total().Cmp(a.sums.total()), strings.Compare(a.id, b.id))
 	})
-	totals = totals[:min(len(totals), int(req.GetLimit()))]
+	totals = totals[:min(len(totals), limit)]
 
 	var n narrow
 	resp := &walletv1.GetTopCounterpartiesResponse{Counterparties: make([]*walletv1.CounterpartyTotal, len(totals))}
@@ -40,9 +45,9 @@ func (m *Legacy) GetTopCounterparties(at uint64, req *walletv1.GetTopCounterpart
 		}
 	}
 	if n.err != nil {
-		return nil, position, n.err
+		return nil, n.err
 	}
-	return resp, position, nil
+	return resp, nil
 }
 
 func totalByCounterparty(held []entry, req *walletv1.GetTopCounterpartiesRequest) []*counterpartyTotal {

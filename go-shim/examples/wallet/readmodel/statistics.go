@@ -31,59 +31,79 @@ func (m *Legacy) GetStatistics(at uint64, req *walletv1.GetStatisticsRequest) (*
 
 // summary collects figures in one pass over a window.
 type summary struct {
-	creditCount    uint64
-	debitCount     uint64
-	sums           sides
-	squares        squareSum
-	min, max       int64
+	moments
 	magnitudes     []int64
 	counterparties map[string]struct{}
-	firstUS        int64
-	lastUS         int64
 }
 
 func (s *summary) add(e *entry) {
-	if len(s.magnitudes) == 0 {
-		s.min, s.max, s.firstUS, s.lastUS = e.amount, e.amount, e.occurredAtUS, e.occurredAtUS
+	if s.count() == 0 {
 		s.counterparties = make(map[string]struct{})
 	}
-	if e.amount > 0 {
-		s.creditCount++
-	} else {
-		s.debitCount++
-	}
-	magnitude := ledger.Magnitude(e.amount)
-	s.sums.add(e.amount)
-	s.squares.add(magnitude)
-	s.min, s.max = min(s.min, e.amount), max(s.max, e.amount)
-	s.magnitudes = append(s.magnitudes, int64(magnitude))
+	s.moments.add(e.occurredAtUS, e.amount)
+	s.magnitudes = append(s.magnitudes, int64(ledger.Magnitude(e.amount)))
 	if e.counterparty != "" {
 		s.counterparties[e.counterparty] = struct{}{}
 	}
-	s.firstUS, s.lastUS = min(s.firstUS, e.occurredAtUS), max(s.lastUS, e.occurredAtUS)
 }
 
 func (s *summary) response(percentiles []uint32) (*walletv1.GetStatisticsResponse, error) {
+	resp, err := s.moments.response(uint64(len(s.counterparties)))
+	if err == nil && s.count() > 0 {
+		resp.Percentiles = nearestRanks(s.magnitudes, percentiles)
+	}
+	return resp, err
+}
+
+// moments holds the figures that take the same room for any number of entries.
+type moments struct {
+	creditCount uint64
+	debitCount  uint64
+	sums        sides
+	squares     squareSum
+	min, max    int64
+	firstUS     int64
+	lastUS      int64
+}
+
+func (m *moments) count() int64 { return int64(m.creditCount + m.debitCount) }
+
+func (m *moments) add(occurredAtUS, amount int64) {
+	if m.count() == 0 {
+		m.min, m.max, m.firstUS, m.lastUS = amount, amount, occurredAtUS, occurredAtUS
+	}
+	if amount > 0 {
+		m.creditCount++
+	} else {
+		m.debitCount++
+	}
+	m.sums.add(amount)
+	m.squares.add(ledger.Magnitude(amount))
+	m.min, m.max = min(m.min, amount), max(m.max, amount)
+	m.firstUS, m.lastUS = min(m.firstUS, occurredAtUS), max(m.lastUS, occurredAtUS)
+}
+
+// response returns the answer but for the percentiles.
+func (m *moments) response(counterparties uint64) (*walletv1.GetStatisticsResponse, error) {
 	var n narrow
 	resp := &walletv1.GetStatisticsResponse{
-		CreditCount:            s.creditCount,
-		DebitCount:             s.debitCount,
-		CreditSum:              n.fit("credit_sum", s.sums.credits),
-		DebitSum:               n.fit("debit_sum", s.sums.debits),
-		Net:                    n.fit("net", s.sums.net()),
-		DistinctCounterparties: uint64(len(s.counterparties)),
+		CreditCount:            m.creditCount,
+		DebitCount:             m.debitCount,
+		CreditSum:              n.fit("credit_sum", m.sums.credits),
+		DebitSum:               n.fit("debit_sum", m.sums.debits),
+		Net:                    n.fit("net", m.sums.net()),
+		DistinctCounterparties: counterparties,
 	}
 	if n.err != nil {
 		return nil, n.err
 	}
-	count := int64(len(s.magnitudes))
+	count := m.count()
 	if count == 0 {
 		return resp, nil
 	}
-	mean, stddev := roundHalfEven(resp.Net, count), s.stddev(count)
-	resp.Min, resp.Max, resp.Mean, resp.Stddev = &s.min, &s.max, &mean, &stddev
-	resp.FirstOccurredAtUs, resp.LastOccurredAtUs = &s.firstUS, &s.lastUS
-	resp.Percentiles = nearestRanks(s.magnitudes, percentiles)
+	mean, stddev := roundHalfEven(resp.Net, count), m.stddev(count)
+	resp.Min, resp.Max, resp.Mean, resp.Stddev = &m.min, &m.max, &mean, &stddev
+	resp.FirstOccurredAtUs, resp.LastOccurredAtUs = &m.firstUS, &m.lastUS
 	return resp, nil
 }
 
@@ -101,10 +121,10 @@ func roundHalfEven(a, n int64) int64 {
 }
 
 // stddev returns floor(sqrt(n*Σx² - (Σx)²) / n). The radicand needs more than 128 bits.
-func (s *summary) stddev(count int64) int64 {
+func (m *moments) stddev(count int64) int64 {
 	n := big.NewInt(count)
-	sum := s.sums.net().Big()
-	radicand := new(big.Int).Mul(n, s.squares.big())
+	sum := m.sums.net().Big()
+	radicand := new(big.Int).Mul(n, m.squares.big())
 	radicand.Sub(radicand, sum.Mul(sum, sum))
 	return radicand.Sqrt(radicand).Quo(radicand, n).Int64()
 }

@@ -28,10 +28,11 @@ func TestAPanicFailsOneCallOnly(t *testing.T) {
 
 func TestStatusOfInfrastructure(t *testing.T) {
 	for code, err := range map[codes.Code]error{
-		codes.Unavailable:      fmt.Errorf("%w: the disk is full", store.ErrCommit),
-		codes.DeadlineExceeded: fmt.Errorf("%w: %w", store.ErrUnknown, context.DeadlineExceeded),
-		codes.Canceled:         fmt.Errorf("%w: %w", store.ErrUnknown, context.Canceled),
-		codes.Internal:         errors.New("something else"),
+		codes.Unavailable:       fmt.Errorf("%w: the disk is full", store.ErrCommit),
+		codes.ResourceExhausted: store.ErrBusy,
+		codes.DeadlineExceeded:  fmt.Errorf("%w: %w", store.ErrUnknown, context.DeadlineExceeded),
+		codes.Canceled:          fmt.Errorf("%w: %w", store.ErrUnknown, context.Canceled),
+		codes.Internal:          errors.New("something else"),
 	} {
 		if got := status.Convert(statusOf(err)); got.Code() != code || got.Message() != err.Error() {
 			t.Errorf("got %v %q, want %v", got.Code(), got.Message(), code)

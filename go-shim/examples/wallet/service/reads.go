@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -18,35 +19,36 @@ import (
 
 // GetBalance implements the RPC.
 func (s *Service) GetBalance(ctx context.Context, req *walletv1.GetBalanceRequest) (*walletv1.GetBalanceResponse, error) {
-	return answer(ctx, s, req, ledger.CheckGetBalance, s.model.GetBalance)
+	return answer(ctx, s, req, ledger.CheckGetBalance, readmodel.ReadModel.GetBalance)
 }
 
 // BatchGetBalances implements the RPC.
 func (s *Service) BatchGetBalances(ctx context.Context, req *walletv1.BatchGetBalancesRequest) (*walletv1.BatchGetBalancesResponse, error) {
-	return answer(ctx, s, req, ledger.CheckBatchGetBalances, s.model.BatchGetBalances)
+	return answer(ctx, s, req, ledger.CheckBatchGetBalances, readmodel.ReadModel.BatchGetBalances)
 }
 
 // GetStatistics implements the RPC.
 func (s *Service) GetStatistics(ctx context.Context, req *walletv1.GetStatisticsRequest) (*walletv1.GetStatisticsResponse, error) {
-	return answer(ctx, s, req, ledger.CheckGetStatistics, s.model.GetStatistics)
+	return answer(ctx, s, req, ledger.CheckGetStatistics, readmodel.ReadModel.GetStatistics)
 }
 
 // GetTopCounterparties implements the RPC.
 func (s *Service) GetTopCounterparties(ctx context.Context, req *walletv1.GetTopCounterpartiesRequest) (*walletv1.GetTopCounterpartiesResponse, error) {
-	return answer(ctx, s, req, ledger.CheckGetTopCounterparties, s.model.GetTopCounterparties)
+	return answer(ctx, s, req, ledger.CheckGetTopCounterparties, readmodel.ReadModel.GetTopCounterparties)
 }
 
 // GetTimeSeries implements the RPC.
 func (s *Service) GetTimeSeries(ctx context.Context, req *walletv1.GetTimeSeriesRequest) (*walletv1.GetTimeSeriesResponse, error) {
-	return answer(ctx, s, req, ledger.CheckGetTimeSeries, s.model.GetTimeSeries)
+	return answer(ctx, s, req, ledger.CheckGetTimeSeries, readmodel.ReadModel.GetTimeSeries)
 }
 
 // answer is the part that all reads share. It checks arguments and positions, waits for the position, and reads the
-// model. Every reply and every error of the ledger carries its position; an error of the wait carries none.
+// model. Every reply and every error of the ledger carries its position. An error of the wait carries none, nor does one
+// of a model that could not read.
 func answer[Req, Resp any](
 	ctx context.Context, s *Service, req *Req,
 	check func(*Req) error,
-	read func(at uint64, req *Req) (*Resp, uint64, error),
+	read func(model readmodel.ReadModel, at uint64, req *Req) (*Resp, uint64, error),
 ) (*Resp, error) {
 	want, badWant := position.FromIncoming(ctx)
 	if err := check(req); err != nil {
@@ -61,8 +63,15 @@ func answer[Req, Resp any](
 	if err != nil {
 		return nil, err
 	}
-	resp, answeredAt, err := read(at, req)
-	s.report(ctx, want, answeredAt)
+	model := s.model
+	if bounded, ok := model.(readmodel.Bounded); ok {
+		model = bounded.Within(ctx)
+	}
+	resp, answeredAt, err := read(model, at, req)
+	var verdict *ledger.Error
+	if err == nil || errors.As(err, &verdict) {
+		s.report(ctx, want, answeredAt)
+	}
 	if err != nil {
 		return nil, statusOf(err)
 	}

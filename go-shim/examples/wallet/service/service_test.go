@@ -29,6 +29,7 @@ import (
 // running is a complete service on a TCP port, with its client.
 type running struct {
 	walletv1.WalletServiceClient
+	model    readmodel.ReadModel
 	store    *store.Store
 	loaded   atomic.Bool
 	registry *prometheus.Registry
@@ -40,14 +41,14 @@ func start(t *testing.T, readModel string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := readmodel.New(readModel)
+	model, err := readmodel.For(s, readModel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Load(t.Context(), model, nil); err != nil {
 		t.Fatal(err)
 	}
-	r := &running{store: s, registry: prometheus.NewRegistry()}
+	r := &running{model: model, store: s, registry: prometheus.NewRegistry()}
 	r.loaded.Store(true)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	server := grpc.NewServer(grpc.ChainUnaryInterceptor(service.Interceptors(service.NewMetrics(r.registry), &r.loaded, log)...))
@@ -75,7 +76,7 @@ func start(t *testing.T, readModel string) *running {
 // each runs a test with each read model.
 func each(t *testing.T, test func(t *testing.T, r *running)) {
 	t.Helper()
-	for _, name := range readmodel.Names() {
+	for _, name := range readmodel.AllNames() {
 		t.Run(name, func(t *testing.T) { test(t, start(t, name)) })
 	}
 }
@@ -285,7 +286,13 @@ func checkWhatTheStoreSaysBecomesAStatus(t *testing.T, r *running) {
 	}
 	_, err := r.PostTransaction(t.Context(), deposit("t2", "alice", 1))
 	wantStatus(t, err, codes.Unavailable, store.ErrClosed.Error())
-	if _, err := r.balanceAt(t.Context(), "alice"); err != nil {
+	header, err := r.balanceAt(t.Context(), "alice", position.Key, "want")
+	if _, fromFile := r.model.(readmodel.Bounded); fromFile {
+		wantStatus(t, err, codes.Unavailable, store.ErrClosed.Error())
+		if header != "" {
+			t.Errorf("an error of the file names position %s", header)
+		}
+	} else if err != nil {
 		t.Errorf("reads come from memory: %v", err)
 	}
 }

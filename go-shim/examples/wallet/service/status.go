@@ -19,6 +19,8 @@ func statusOf(err error) error {
 		return status.Error(codeOf(verdict.Kind), verdict.Error())
 	case errors.Is(err, store.ErrCommit), errors.Is(err, store.ErrInDoubt), errors.Is(err, store.ErrClosed):
 		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, store.ErrBusy):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, err.Error())
 	case errors.Is(err, context.Canceled):

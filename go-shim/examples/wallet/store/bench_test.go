@@ -59,3 +59,18 @@ func BenchmarkAppendBatch(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPostWithTables is BenchmarkPost with the read tables, which each commit then writes too.
+func BenchmarkPostWithTables(b *testing.B) {
+	s := openTables(b, tempPath(b), Options{})
+	var n atomic.Int64
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, _, err := s.Post(b.Context(), deposit(int(n.Add(1)))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

@@ -43,6 +43,10 @@ var (
 		"with the same transaction_id to learn it")
 	// ErrUnknown means that the caller's context ended before the outcome was known.
 	ErrUnknown = errors.New("gave up waiting, the outcome is unknown: post again with the same transaction_id to learn it")
+	// ErrBehind means that the read tables lack transactions, or are not there, and cannot be written.
+	ErrBehind = errors.New("the read tables are not up to date and cannot be written: mend that, or serve with another --read-model")
+	// ErrBusy means that as many reads as may run at once did so until the caller's time was nearly over.
+	ErrBusy = errors.New("too many reads of the ledger's file at once: ask again later, or raise --store-reads")
 	// ErrUse means that the program uses the store wrongly, for example posts before Load.
 	ErrUse = errors.New("store used out of order")
 )

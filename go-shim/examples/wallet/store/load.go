@@ -11,7 +11,8 @@ import (
 const loadChunk = 1024
 
 // Load applies the whole ledger to an empty read model and then starts the committer. From then on the store accepts
-// posts and answers reads. progress, if not nil, is called after each chunk of transactions.
+// posts and answers reads. progress, if not nil, is called after each chunk of transactions. A [TableReader] gets the
+// read tables instead.
 func (s *Store) Load(ctx context.Context, model Applier, progress func(done, total uint64)) error {
 	if s.model != nil {
 		return fmt.Errorf("%w: loaded twice", ErrUse)
@@ -20,6 +21,23 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 	if s.w != nil {
 		total = s.w.next - 1
 	}
+	var err error
+	if _, ok := model.(TableReader); ok {
+		err = s.loadTables(ctx, total, progress)
+	} else {
+		err = s.applyAll(ctx, model, total, progress)
+	}
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	s.model = model
+	s.feed.start(total)
+	go s.commitLoop()
+	go s.keepTrim()
+	return nil
+}
+
+func (s *Store) applyAll(ctx context.Context, model Applier, total uint64, progress func(done, total uint64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := make(chan []*walletv1.Transaction, 4)
@@ -38,14 +56,7 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 			progress(done, total)
 		}
 	}
-	if err := <-failed; err != nil {
-		return fmt.Errorf("load: %w", err)
-	}
-	s.model = model
-	s.feed.start(total)
-	go s.commitLoop()
-	go s.keepTrim()
-	return nil
+	return <-failed
 }
 
 // decode reads ahead of the model, so that two cores have work.

@@ -140,7 +140,8 @@ func (s *Store) openToWrite(ctx context.Context) (err error) {
 	}
 	s.readers.SetMaxOpenConns(maxReaders)
 	s.readers.SetMaxIdleConns(maxReaders)
-	s.reads = s.readers
+	s.statements = newPrepared(s.readers)
+	s.reads = s.statements
 	return nil
 }
 

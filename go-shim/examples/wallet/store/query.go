@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,15 +47,11 @@ func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesReques
 	if err != nil {
 		return nil, err
 	}
-	assets, err := s.assets(ctx, req.GetAccountId())
-	if err != nil {
-		return nil, err
-	}
-	if len(assets) == 0 {
-		return nil, ledger.ErrNoEntries
-	}
-	if req.Asset != nil {
-		assets = []string{req.GetAsset()}
+	assets := []string{req.GetAsset()}
+	if req.Asset == nil {
+		if assets, err = s.assets(ctx, req.GetAccountId()); err != nil {
+			return nil, err
+		}
 	}
 	// One ref more than the page has room for shows whether there is another page and where it starts.
 	want := int(req.GetPageSize()) + 1
@@ -64,6 +61,9 @@ func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesReques
 			return nil, fmt.Errorf("list entries: %w", err)
 		}
 	}
+	if len(refs) == 0 {
+		return s.noEntries(ctx, req.GetAccountId())
+	}
 	slices.Sort(refs)
 	resp := new(walletv1.ListEntriesResponse)
 	if len(refs) >= want {
@@ -72,6 +72,15 @@ func (s *Store) ListEntries(ctx context.Context, req *walletv1.ListEntriesReques
 	}
 	resp.Entries, err = s.entries(ctx, refs)
 	return resp, err
+}
+
+// noEntries is an empty page, or an error if the account has no entries at all.
+func (s *Store) noEntries(ctx context.Context, accountID string) (*walletv1.ListEntriesResponse, error) {
+	assets, err := s.assets(ctx, accountID)
+	if err == nil && len(assets) == 0 {
+		err = ledger.ErrNoEntries
+	}
+	return new(walletv1.ListEntriesResponse), err
 }
 
 // assets returns the assets in which an account has entries. It steps from one to the next through the primary key.
@@ -127,15 +136,23 @@ func (s *Store) appendRefs(ctx context.Context, refs []ref, key accountAsset, st
 }
 
 func (s *Store) entries(ctx context.Context, refs []ref) ([]*walletv1.ListedEntry, error) {
-	listed := make([]*walletv1.ListedEntry, 0, len(refs))
-	var tx *walletv1.Transaction
+	positions := make([]uint64, 0, len(refs))
 	for _, r := range refs {
-		if tx.GetPosition() != r.position() {
-			var err error
-			if tx, err = s.Transaction(ctx, r.position()); err != nil {
-				return nil, err
-			}
+		if n := len(positions); n == 0 || positions[n-1] != r.position() {
+			positions = append(positions, r.position())
 		}
+	}
+	txs, err := s.transactions(ctx, positions)
+	if err != nil {
+		return nil, err
+	}
+	listed := make([]*walletv1.ListedEntry, 0, len(refs))
+	for i, at := 0, 0; i < len(refs); i++ {
+		r := refs[i]
+		if positions[at] != r.position() {
+			at++
+		}
+		tx := txs[at]
 		if r.index() >= len(tx.GetEntries()) {
 			return nil, fmt.Errorf("%w: no entry %d at %d", ErrCorrupt, r.index(), r.position())
 		}
@@ -148,4 +165,41 @@ func (s *Store) entries(ctx context.Context, refs []ref) ([]*walletv1.ListedEntr
 		})
 	}
 	return listed, nil
+}
+
+// transactions returns those at the positions, which ascend and are not beyond Head. One query finds all of a page.
+func (s *Store) transactions(ctx context.Context, positions []uint64) ([]*walletv1.Transaction, error) {
+	list, err := json.Marshal(positions)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reads.QueryContext(ctx,
+		`SELECT position, event FROM events WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position`, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("read %d events: %w", len(positions), err)
+	}
+	defer rows.Close()
+	txs := make([]*walletv1.Transaction, 0, len(positions))
+	for rows.Next() {
+		var position int64
+		var event sql.RawBytes
+		if err := rows.Scan(&position, &event); err != nil {
+			return nil, fmt.Errorf("read %d events: %w", len(positions), err)
+		}
+		if len(txs) == len(positions) || uint64(position) != positions[len(txs)] {
+			break
+		}
+		tx, err := ledger.DecodeEvent(event)
+		if err != nil {
+			return nil, err
+		}
+		txs = append(txs, tx)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %d events: %w", len(positions), err)
+	}
+	if len(txs) < len(positions) {
+		return nil, fmt.Errorf("%w: no event at %d", ErrCorrupt, positions[len(txs)])
+	}
+	return txs, nil
 }

@@ -6,6 +6,8 @@
 //
 //	Post ──> queue ──> commitLoop: batch ──> writer: SQLite ──> model.Apply ──> feed: Head, Read ──> Post returns
 //
+// If the model is a [TableReader], the writer also keeps the read tables, and [Store.View] reads them.
+//
 // Before Load there is no committer, and an import writes through AppendBatch. The writer uses SQLite's write-ahead
 // log, which comments here call the log; keepTrim shortens it.
 package store
@@ -14,6 +16,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
@@ -37,8 +40,12 @@ type Options struct {
 	New bool
 	// ReadAnyway opens a store even if nothing can be posted to it at present. See [Store.WriteBlocked].
 	ReadAnyway bool
+	// Views is how many views can be open at once; 0 means DefaultViews.
+	Views int
 	// looks, if set, replaces the ticker of keepTrim in tests.
 	looks <-chan time.Time
+	// pauseAt, if set, replaces logPaused in tests.
+	pauseAt int64
 }
 
 // Commit describes one group commit.
@@ -63,7 +70,9 @@ type Store struct {
 	logLock *fileLock
 	writeDB *sql.DB
 	readers *sql.DB
-	// reads is readers, or the writer's connection if there can be only one connection.
+	// statements are those of readers; nil if there can be only one connection.
+	statements *prepared
+	// reads is statements, or that one connection.
 	reads querier
 	// w is nil if the database can only be read.
 	w            *writer
@@ -74,6 +83,11 @@ type Store struct {
 	loaded  uint64
 	options Options
 	feed    feed
+
+	// views holds nil unless the model is a TableReader.
+	views atomic.Pointer[viewPool]
+	// tableMarks is what the read tables hold.
+	tableMarks atomic.Pointer[tableMarks]
 
 	model   Applier
 	queue   chan *posting
@@ -116,7 +130,13 @@ func (s *Store) Close() error {
 
 func (s *Store) closeFiles() error {
 	var errs []error
-	if s.readers != nil {
+	if views := s.views.Load(); views != nil {
+		errs = append(errs, views.close())
+	}
+	switch {
+	case s.statements != nil:
+		errs = append(errs, s.statements.close())
+	case s.readers != nil:
 		errs = append(errs, s.readers.Close())
 	}
 	if s.w != nil {

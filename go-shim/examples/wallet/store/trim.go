@@ -11,6 +11,10 @@ const (
 	// keepTrim cuts a log of more than logKept bytes if nothing was posted since its last look at the log.
 	lookAtLogEvery = time.Second
 	logKept        = 1 << 20
+	// A log of more than logPaused bytes grows because views follow each other without a gap, so that SQLite never finds
+	// it unused. Then views pause for the cut, but at most at every pauseEvery-th look.
+	logPaused  = 4 * logLimit
+	pauseEvery = 10
 )
 
 // keepTrim cuts the log. Otherwise the log would keep its greatest length until the store is closed. keepTrim uses its
@@ -29,11 +33,20 @@ func (s *Store) keepTrim() {
 		<-s.closing
 		cancel()
 	}()
-	for last := s.Head(); ; {
+	pauseAt := int64(logPaused)
+	if s.options.pauseAt != 0 {
+		pauseAt = s.options.pauseAt
+	}
+	views, paused := s.views.Load(), 0
+	for last, look := s.Head(), 1; ; look++ {
 		select {
 		case <-looks:
 		case <-ctx.Done():
 			return
+		}
+		if views != nil && s.writeBlocked == nil && logSize(s.path) > pauseAt && look-paused >= pauseEvery {
+			paused = look
+			views.pause(ctx, func() { _ = s.trim(ctx) })
 		}
 		idle := last == s.Head()
 		if last = s.Head(); idle && s.writeBlocked == nil && logSize(s.path) > logKept {

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
+	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/ledger"
 )
 
@@ -14,6 +16,10 @@ type writer struct {
 	conn *sql.Conn
 	// next is the position that the next transaction gets.
 	next uint64
+	// tables is nil unless the read tables are kept.
+	tables *tableWriter
+	// alone keeps a batch and a view apart if both have to use this connection.
+	alone sync.Mutex
 	// broken is set when SQLite's last position does not match next after a failure. Then nothing may be written.
 	broken error
 
@@ -58,6 +64,9 @@ func lastPosition(ctx context.Context, conn *sql.Conn) (uint64, error) {
 // close copies the write-ahead log into the database, so that one file is the whole store.
 func (w *writer) close() error {
 	errs := make([]error, 0, 12)
+	if w.tables != nil {
+		errs = append(errs, w.tables.close())
+	}
 	for _, stmt := range []*sql.Stmt{
 		w.findID, w.findPending, w.insertEvent, w.insertID, w.insertRefs, w.putPending, w.dropPending, w.putMark,
 	} {
@@ -75,6 +84,8 @@ func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 	if w.broken != nil {
 		return w.broken
 	}
+	w.alone.Lock()
+	defer w.alone.Unlock()
 	ctx := context.Background()
 	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return err
@@ -97,6 +108,9 @@ func (w *writer) transact(b *batch, mark func() Mark, fill func() error) error {
 		return err
 	}
 	w.next = b.next
+	if w.tables != nil && len(b.staged) > 0 {
+		w.tables.commit()
+	}
 	return nil
 }
 
@@ -134,7 +148,14 @@ func (w *writer) insert(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	return nil
+	if w.tables == nil {
+		return nil
+	}
+	txs := make([]*walletv1.Transaction, len(b.staged))
+	for i := range b.staged {
+		txs[i] = b.staged[i].tx
+	}
+	return w.tables.write(ctx, txs)
 }
 
 func (w *writer) savePending(ctx context.Context, key pendingKey, amount ledger.Int128) error {

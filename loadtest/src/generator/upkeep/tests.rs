@@ -75,6 +75,7 @@ fn accounts(upkeep: Upkeep, end: u64, reads: &[(u64, u64)], timeout: u64) -> Obs
         begin: 0,
         end,
         per_second: 0.0,
+        at_once: 1,
     };
     let (writes, _) = Writes::new(plan, 0).finish();
     tally.finish(writes, None).0
@@ -86,6 +87,7 @@ fn window(qps: f64) -> Window {
         to_qps: qps,
         duration: Duration::from_secs(1),
         spread: Spread::Poisson,
+        in_flight: None,
         seed: 1,
         keep_replies: false,
     }
@@ -149,6 +151,8 @@ fn job(p99: Option<Duration>) -> Job {
                 window: Duration::from_millis(1500),
             }),
             equal: None,
+            full: None,
+            leaders: vec![0],
             budget: None,
         },
         replay: None,

@@ -54,6 +54,7 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
             ));
         }
     }
+    notes.extend(full_load(report));
     notes.extend(unbroken(report));
     let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);
     let few = few.filter(|(figure, _)| *figure != ratios::RATE);
@@ -70,6 +71,26 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
         );
     }
     notes
+}
+
+/// Returns a note about targets that have no figures at full load, because no window there counts.
+fn full_load(report: &Report) -> Option<String> {
+    let mut windows = report.windows.iter();
+    let why = windows
+        .find(|window| window.phase == Phase::Full && window.void.is_some())
+        .and_then(|window| window.void.as_deref())?;
+    let without: Vec<&str> = report
+        .targets
+        .iter()
+        .filter(|target| target.full_load_qps.is_none())
+        .map(|target| target.name.as_str())
+        .collect();
+    (!without.is_empty()).then(|| {
+        format!(
+            "No window of full load counts for {}; the first that does not: {why}.",
+            without.join(", ")
+        )
+    })
 }
 
 /// Returns notes about targets whose limit was not found: one note for each reason that ended a search, with all its

@@ -1,14 +1,14 @@
 //! The ratios of every target to the baseline. They are taken in each round, so that the machine's drift affects both
 //! sides alike.
 
-use super::{divided, equal, targets::real};
+use super::{divided, of_phase, targets::real};
 use crate::report::{
     input::{Finished, SearchOutcome, TargetInput},
-    model::{Open, Ratio, RatioFigure, Window},
+    model::{Open, Phase, Ratio, RatioFigure, Window},
 };
 use std::collections::BTreeMap;
 
-/// The only figure that the search gives. All others come from the rounds of equal load.
+/// The only figure that the search gives. All others come from the rounds of equal and of full load.
 pub(super) const RATE: &str = "max_qps_within_slo";
 
 /// The rate of a closed loop. With a planned rate, the achieved rate says nothing about the target.
@@ -25,6 +25,10 @@ const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
     ("p999_us", |window| Some(window.p999_us)),
     ("rss_peak_bytes", |window| window.rss_peak_bytes.map(real)),
 ];
+
+const AT_FULL_LOAD: (&str, Figure) = ("full_load_cpu_us_per_request", |window| {
+    window.cpu_us_per_request
+});
 
 /// Returns the ratios of all targets. Those of the baseline's second pass are the noise floor of all others.
 pub(super) fn ratios(finished: &Finished) -> Vec<Ratio> {
@@ -63,23 +67,27 @@ fn figures(
     {
         figures.insert(RATE.to_owned(), figure);
     }
-    for (name, value) in [ANSWERED].into_iter().chain(AT_EQUAL_LOAD) {
-        if let Some(figure) = of_rounds(&rounds(finished, &baseline.name, &target.name, value)) {
+    let at_equal_load = [ANSWERED].into_iter().chain(AT_EQUAL_LOAD);
+    let all = at_equal_load.map(|figure| (Phase::Equal, figure));
+    for (phase, (name, value)) in all.chain([(Phase::Full, AT_FULL_LOAD)]) {
+        let of = |name| by_round(finished, name, phase, value);
+        if let Some(figure) = of_rounds(&rounds(&of(&target.name), &of(&baseline.name))) {
             figures.insert(name.to_owned(), figure);
         }
     }
     figures
 }
 
+/// Returns a figure of the windows that count, by round.
+fn by_round(finished: &Finished, target: &str, phase: Phase, value: Figure) -> BTreeMap<u32, f64> {
+    let windows = of_phase(finished, target, phase).map(|measured| &measured.window);
+    windows
+        .filter_map(|window| Some((window.round, value(window)?)))
+        .collect()
+}
+
 /// Returns one ratio per round in which both windows count and have the figure.
-fn rounds(finished: &Finished, baseline: &str, target: &str, value: Figure) -> Vec<f64> {
-    let of = |name| -> BTreeMap<u32, f64> {
-        let windows = equal(finished, name).map(|measured| &measured.window);
-        windows
-            .filter_map(|window| Some((window.round, value(window)?)))
-            .collect()
-    };
-    let (over, under) = (of(target), of(baseline));
+fn rounds(over: &BTreeMap<u32, f64>, under: &BTreeMap<u32, f64>) -> Vec<f64> {
     let ratio = |(round, over): (&u32, &f64)| divided(*over, *under.get(round)?);
     over.iter()
         .filter_map(ratio)

@@ -1,11 +1,11 @@
 //! Computes a target's figures at equal load.
 
-use super::{divided, equal};
+use super::{divided, equal, of_phase};
 use crate::{
     measure::{Latencies, ProcessUsage, latencies},
     report::{
         input::{Finished, Measured, TargetInput},
-        model::{GcFigures, MethodFigures, ProcessFigures, Target, Window},
+        model::{GcFigures, MethodFigures, Phase, ProcessFigures, Target, Window},
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -17,6 +17,8 @@ const CURVE_DECADES: i32 = 6;
 
 pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
     let windows: Vec<&Measured> = equal(finished, &input.name).collect();
+    let full: Vec<&Measured> = of_phase(finished, &input.name, Phase::Full).collect();
+    let ok_at_full = full.iter().map(|measured| measured.observed.ok).sum();
     let mut latency = latencies();
     let mut statuses = BTreeMap::new();
     for measured in &windows {
@@ -41,6 +43,8 @@ pub(super) fn target(finished: &Finished, input: &TargetInput) -> Target {
         equal_qps: offered_qps(&windows),
         achieved_qps: over_time(&windows, |window| Some(window.achieved_qps)),
         cpu_us_per_request: cpu_us_per_request(&windows, ok),
+        full_load_qps: over_time(&full, |window| Some(window.achieved_qps)),
+        full_load_cpu_us_per_request: cpu_us_per_request(&full, ok_at_full),
         rss_peak_bytes: rss_peak_bytes(&windows),
         p50_us: micros(&latency, 0.5),
         p99_us: micros(&latency, 0.99),

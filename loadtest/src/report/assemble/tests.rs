@@ -278,3 +278,41 @@ fn the_estimate_follows_its_formula() {
     finished.plan.utilisation = 0.0;
     assert_eq!(assemble(&finished).estimate, None);
 }
+
+#[test]
+fn full_load_has_figures_of_its_own_and_voids_no_run() {
+    let mut finished = fixture::run();
+    let before = assemble(&finished);
+    assert_eq!(before.targets[0].full_load_qps, None);
+    assert!(figure(&before, "b", "full_load_cpu_us_per_request").is_none());
+    for round in 0..3 {
+        for (name, micros) in [("a", 400.0), ("b", 100.0), ("a again", 400.0)] {
+            fixture::add(&mut finished, name, round, micros);
+            let window = &mut finished.windows.last_mut().unwrap().window;
+            window.phase = Phase::Full;
+            window.closed_in_flight = Some(128);
+            window.achieved_qps = 4e5 / micros;
+            window.cpu_us_per_request = Some(micros / 10.0);
+        }
+    }
+    let report = assemble(&finished);
+    assert_eq!(
+        report.closed_in_flight(),
+        None,
+        "the load as a whole is none"
+    );
+    let b = &report.targets[1];
+    assert_eq!(b.full_load_qps, Some(4000.0));
+    assert!(b.full_load_cpu_us_per_request.is_some());
+    let ratio = figure(&report, "b", "full_load_cpu_us_per_request").unwrap();
+    assert!((ratio.ratio - 0.25).abs() < 1e-9, "{ratio:?}");
+    assert_eq!(b.cpu_us_per_request, before.targets[1].cpu_us_per_request);
+    for measured in finished.windows.iter_mut().rev().take(9) {
+        measured.window.void = Some("the generator was at full load".into());
+    }
+    let report = assemble(&finished);
+    assert!(!report.void, "{:?}", report.void_reason);
+    assert_eq!(report.targets[1].full_load_qps, None);
+    let told = |note: &String| note.contains("No window of full load counts for a, b");
+    assert!(report.notes.iter().any(told), "{:?}", report.notes);
+}

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::report::{
     format::{bytes, closed_loop, count, duration_us, ended_by, percent, rate, significant},
+    has_full_load,
     model::{GcFigures, Report, Target},
     summary::{memory, real},
 };
@@ -45,12 +46,21 @@ const SEARCHED: &[Rate] = &[
     }),
     ("Broke it, reads/s", |target| target.min_qps_broken),
 ];
+/// With rounds of full load.
+const AT_FULL_LOAD: &[Rate] = &[
+    SEARCHED[0],
+    SEARCHED[1],
+    ("Answered at full load, reads/s", |target| {
+        target.full_load_qps
+    }),
+];
 /// A closed loop searches for no rate.
 const ANSWERED: &[Rate] = &[("Answered, reads/s", |target| target.achieved_qps)];
 
 pub(super) fn section(report: &Report) -> Option<String> {
     let rates = match report.closed_in_flight() {
         Some(_) => ANSWERED,
+        None if has_full_load(report) => AT_FULL_LOAD,
         None => SEARCHED,
     };
     let others = [

@@ -38,7 +38,7 @@ pub(super) fn needs_ids(parts: &Parts) -> bool {
         .mix
         .iter()
         .any(|entry| entry.request.values().any(placeholder));
-    scenario.ids.file.is_none() && (placeholders || scenario.writes_per_second > 0.0)
+    scenario.ids.file.is_none() && (placeholders || scenario.writes.wanted())
 }
 
 fn placeholder(value: &toml::Value) -> bool {

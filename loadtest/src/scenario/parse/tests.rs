@@ -3,7 +3,7 @@
 mod requests;
 
 use super::*;
-use crate::{traffic::Spread, workload::Draw};
+use crate::{scenario::Writes, traffic::Spread, workload::Draw};
 use std::{fs, time::Duration};
 
 const MIX: &str = "\n[[mix]]\nmethod = \"wallet.v1.WalletService/GetBalance\"\nrequest = { account_id = \"$account\" }\n";
@@ -55,9 +55,9 @@ fn what_is_not_given_has_a_default() {
 fn what_is_given_is_taken() {
     let text = "title = \"Some\"\nabout = \"\"\"Lines.\nMore.\"\"\"\n\
         [ids]\ndraw = \"uniform\"\nfile = \"ids.txt\"\nasset = \"GBP\"\nfrom_us = 1\nto_us = 2\n\
-        [load]\nspread = \"constant\"\nwrites_per_second = 2.5\n\
+        [load]\nspread = \"constant\"\nwrites_per_second = 2.5\nwrites_per_read = 0.1\nwrites_at_once = 8\n\
         [objective]\np50_ms = 0.25\np999_ms = 100\n\
-        [ledger]\nseed = 7\n";
+        [ledger]\nseed = 7\nshape = \"spending\"\n";
     let scenario = parsed(&format!("{text}{MIX}weight = 9\npool = 3\n")).unwrap();
     assert_eq!(scenario.about, "Lines.\nMore.");
     assert_eq!(scenario.ids.draw, Draw::Uniform);
@@ -65,10 +65,16 @@ fn what_is_given_is_taken() {
     assert_eq!(scenario.ids.fallback.asset, "GBP");
     assert_eq!(scenario.ids.fallback.span_us, (1, 2));
     assert_eq!(scenario.load.spread, Spread::Constant);
-    assert!((scenario.writes_per_second - 2.5).abs() < 1e-9);
+    let writes = Writes {
+        per_second: 2.5,
+        per_read: 0.1,
+        at_once: 8,
+    };
+    assert_eq!(scenario.writes, writes);
     assert_eq!(scenario.objective.p50, Some(Duration::from_micros(250)));
     assert_eq!(scenario.objective.p99, None);
     assert_eq!(scenario.ledger.seed, 7);
+    assert_eq!(scenario.ledger.shape, "spending");
     assert_eq!((scenario.mix[0].weight, scenario.mix[0].pool), (9, 3));
 }
 
@@ -87,6 +93,8 @@ fn every_shipped_scenario_is_right() {
         "cold-only",
         "connections",
         "hop",
+        "large",
+        "live",
         "mixed",
         "statistics",
     ];
@@ -102,7 +110,7 @@ fn all_mistakes_are_told_in_the_order_of_the_lines() {
             "1: titel: unknown key; did you mean \"title\"?",
             "1: title: is missing: one line that says what is sent",
             "3: load.connections: must be a whole number from 1 to 1000, not 0",
-            "4: load.idle: unknown key; known are: writes_per_second, connections, idle_connections, max_in_flight, timeout_ms, spread",
+            "4: load.idle: unknown key; known are: writes_per_second, writes_per_read, writes_at_once, connections, idle_connections, max_in_flight, timeout_ms, spread",
             "6: pace.from_qps: must be a number from 1 to 1000000, not string",
             "7: mix.method: is missing: such as \"wallet.v1.WalletService/GetBalance\"",
             "8: mix.weight: must be a whole number from 1 to 1000000, not 0",

@@ -3,9 +3,9 @@
 use std::num::TryFromIntError;
 use std::sync::Arc;
 
-use super::log::{Log, Logged};
+use super::log::{Effect, Keeping, Log};
 use super::names::Slot;
-use super::transaction::Phase;
+use crate::history::{Logged, Phase};
 
 /// Sums over the entries of one (account, asset). They may exceed `i64`. Only an answer must fit it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,15 +124,13 @@ impl Narrow {
         }
     }
 
-    /// Books an entry. Returns false, and books nothing, if the figures would no longer fit.
-    fn book(&mut self, entry: Logged) -> bool {
+    /// Books an entry. Returns `None`, and books nothing, if the figures would no longer fit.
+    fn book(&mut self, entry: Logged, keeping: Keeping) -> Option<Effect> {
         let mut counters = self.holding().counters;
         counters.count(entry.amount, entry.phase);
-        self.set(&counters).is_ok_and(|()| {
-            self.last_occurred_at_us = self.last_occurred_at_us.max(entry.occurred_at_us);
-            Arc::make_mut(&mut self.log).push(entry);
-            true
-        })
+        self.set(&counters).ok()?;
+        self.last_occurred_at_us = self.last_occurred_at_us.max(entry.occurred_at_us);
+        Some(Arc::make_mut(&mut self.log).push(entry, keeping))
     }
 
     /// Sets the counters, and counts one more entry.
@@ -188,10 +186,10 @@ impl Wide {
         }
     }
 
-    fn book(&mut self, entry: Logged) {
+    fn book(&mut self, entry: Logged, keeping: Keeping) -> Effect {
         self.counters.count(entry.amount, entry.phase);
         self.last_occurred_at_us = self.last_occurred_at_us.max(entry.occurred_at_us);
-        Arc::make_mut(&mut self.log).push(entry);
+        Arc::make_mut(&mut self.log).push(entry, keeping)
     }
 }
 
@@ -238,8 +236,32 @@ impl Account {
         matches!(self, Self::Empty)
     }
 
+    /// The log of one asset, to be changed. It first copies what an older version still shares.
+    pub(super) fn log_mut(&mut self, asset: Slot) -> Option<&mut Log> {
+        let log = match self {
+            Self::Empty => return None,
+            Self::One(narrow) => (narrow.asset == asset).then_some(&mut narrow.log)?,
+            Self::Many(holdings) => {
+                let holdings = Arc::make_mut(holdings);
+                let index = holdings.binary_search_by_key(&asset, |h| h.asset).ok()?;
+                &mut holdings[index].log
+            }
+        };
+        Some(Arc::make_mut(log))
+    }
+
+    /// Keeps no index from now on: what is indexed is copied.
+    pub(super) fn scan(&mut self) {
+        let assets: Vec<Slot> = self.holdings().map(|holding| holding.asset).collect();
+        for asset in assets {
+            if let Some(log) = self.log_mut(asset) {
+                *log = log.scanning();
+            }
+        }
+    }
+
     /// Books an entry. Copies only what an older version still shares.
-    pub(super) fn book(&mut self, asset: Slot, entry: Logged) {
+    pub(super) fn book(&mut self, asset: Slot, entry: Logged, keeping: Keeping) -> Effect {
         if let Self::Empty = self {
             *self = Self::One(Narrow {
                 asset,
@@ -253,22 +275,25 @@ impl Account {
             });
         }
         if let Self::One(narrow) = self {
-            if narrow.asset == asset && narrow.book(entry) {
-                return;
+            if narrow.asset == asset
+                && let Some(effect) = narrow.book(entry, keeping)
+            {
+                return effect;
             }
             *self = Self::Many(Arc::new(vec![narrow.widened()]));
         }
-        if let Self::Many(holdings) = self {
-            let holdings = Arc::make_mut(holdings);
-            let index = match holdings.binary_search_by_key(&asset, |h| h.asset) {
-                Ok(index) => index,
-                Err(index) => {
-                    holdings.insert(index, Wide::new(asset));
-                    index
-                }
-            };
-            holdings[index].book(entry);
-        }
+        let Self::Many(holdings) = self else {
+            return Effect::default();
+        };
+        let holdings = Arc::make_mut(holdings);
+        let index = match holdings.binary_search_by_key(&asset, |h| h.asset) {
+            Ok(index) => index,
+            Err(index) => {
+                holdings.insert(index, Wide::new(asset));
+                index
+            }
+        };
+        holdings[index].book(entry, keeping)
     }
 }
 
@@ -278,6 +303,10 @@ mod tests {
 
     fn logged(amount: i64, phase: Phase, at: i64) -> Logged {
         Logged::new(at, amount, None, phase)
+    }
+
+    fn book(account: &mut Account, asset: Slot, entry: Logged) {
+        account.book(asset, entry, Keeping::default());
     }
 
     #[test]
@@ -316,7 +345,11 @@ mod tests {
     fn holdings_are_found_whatever_the_order_of_their_first_entry() {
         let mut account = Account::default();
         for asset in [5, 1, 9, 1, 3] {
-            account.book(asset, logged(i64::from(asset), Phase::Posted, 0));
+            book(
+                &mut account,
+                asset,
+                logged(i64::from(asset), Phase::Posted, 0),
+            );
         }
         let assets: Vec<Slot> = account.holdings().map(|h| h.asset).collect();
         assert_eq!(assets, [1, 3, 5, 9]);
@@ -331,7 +364,7 @@ mod tests {
             let mut account = Account::default();
             let mut narrow = 0;
             for n in 1..=10_000_u64 {
-                account.book(3, logged(amount, phase, 5));
+                book(&mut account, 3, logged(amount, phase, 5));
                 let holding = account.holding(3).expect("a holding");
                 let counters = holding.counters;
                 let sums = [
@@ -353,10 +386,10 @@ mod tests {
     #[test]
     fn an_old_clone_keeps_its_figures() {
         let mut account = Account::default();
-        account.book(0, logged(5, Phase::Posted, 9));
+        book(&mut account, 0, logged(5, Phase::Posted, 9));
         let old = account.clone();
-        account.book(0, logged(5, Phase::Posted, 3));
-        account.book(1, logged(5, Phase::Posted, 3));
+        book(&mut account, 0, logged(5, Phase::Posted, 3));
+        book(&mut account, 1, logged(5, Phase::Posted, 3));
         let seen = |a: &Account| a.holding(0).map(|h| (h.log.len(), h.last_occurred_at_us));
         assert_eq!((seen(&old), old.holdings().count()), (Some((1, 9)), 1));
         assert_eq!(

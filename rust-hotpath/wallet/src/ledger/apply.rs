@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::log::Logged;
 use super::transaction::Entry;
-use super::{Account, Ledger, Outside, Phase, Refusal, Transaction};
+use super::{Account, Ledger, Logged, Outside, Phase, Refusal, Transaction};
 
 /// Debug builds check every so many transactions that no money was lost, because the check reads all accounts.
 const TRANSACTIONS_TO_CHECK: u64 = 1 << 10;
@@ -101,7 +100,8 @@ impl Ledger {
         if transaction.external {
             self.count_outside(asset as usize, entry);
         }
-        let slot = self.ids.intern(&entry.account_id) as usize;
+        let id = self.ids.intern(&entry.account_id);
+        let slot = id as usize;
         let counterparty =
             (!entry.counterparty.is_empty()).then(|| self.ids.intern(&entry.counterparty));
         while self.accounts.len() <= slot {
@@ -110,10 +110,9 @@ impl Ledger {
         if let Some(account) = self.accounts.get_mut(slot) {
             self.account_count += u64::from(account.is_empty());
             let at = transaction.occurred_at_us;
-            account.book(
-                asset,
-                Logged::new(at, entry.amount, counterparty, entry.phase),
-            );
+            let logged = Logged::new(at, entry.amount, counterparty, entry.phase);
+            let effect = account.book(asset, logged, self.keeping);
+            self.note((id, asset), effect);
         }
         self.entry_count += 1;
     }

@@ -1,6 +1,6 @@
 //! Checks the invariants of a ledger, for tests and debug builds.
 
-use super::{Account, Counters, Holding, Ledger, Outside};
+use super::{Account, Counters, Holding, Ledger, Log, Memory, Outside, Phase};
 
 impl Ledger {
     /// True if, for each asset, the accounts hold exactly what came from outside. This reads all accounts, but not
@@ -20,16 +20,49 @@ impl Ledger {
             .all(|(asset, sum)| *sum == outside(asset))
     }
 
+    /// The accounts and assets whose entries are indexed.
+    pub fn indexed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let accounts = (0..).zip(self.accounts.iter());
+        accounts.flat_map(move |(slot, account)| {
+            let indexed = account
+                .holdings()
+                .filter(|holding| holding.log.history().is_some());
+            indexed.map(move |of| (self.ids.name(slot), self.assets.name(of.asset)))
+        })
+    }
+
+    /// The entries of an account in one asset.
+    #[must_use]
+    pub fn log(&self, account_id: &str, asset: &str) -> Option<&Log> {
+        let asset = self.assets.slot(asset)?;
+        let holding = self.account(account_id)?.holding(asset)?;
+        Some(holding.log)
+    }
+
+    /// This version, but with all entries of one account kept as for [`Keeping::Scan`](super::Keeping::Scan). Every
+    /// answer must be the same. It takes as long as copying the entries.
+    #[must_use]
+    pub fn scanned(&self, account_id: &str) -> Self {
+        let mut copy = self.clone();
+        let slot = self.ids.slot(account_id);
+        if let Some(account) = slot.and_then(|slot| copy.accounts.get_mut(slot as usize)) {
+            account.scan();
+        }
+        copy
+    }
+
     /// Checks every figure that is stored and also follows from others, entry by entry.
     ///
     /// # Errors
     /// The first figures that do not agree.
     pub fn audit(&self) -> Result<(), String> {
         let (mut accounts, mut entries) = (0, 0);
+        let mut memory = Memory::default();
         for account in self.accounts.iter().filter(|account| !account.is_empty()) {
             accounts += 1;
             for holding in account.holdings() {
                 entries += holding.log.len() as u64;
+                memory = memory + of_runs(holding.log);
                 audit_holding(&holding)?;
             }
         }
@@ -38,6 +71,9 @@ impl Ledger {
                 "{accounts} accounts with {entries} entries were found"
             ));
         }
+        if memory != self.memory {
+            return Err(format!("the runs take {memory:?}, not {:?}", self.memory));
+        }
         if !self.conserves_money() {
             return Err("the accounts do not sum to what came from outside".to_owned());
         }
@@ -45,12 +81,24 @@ impl Ledger {
     }
 }
 
+/// What the runs of a log take, each looked at.
+fn of_runs(log: &Log) -> Memory {
+    let histories = log.history().into_iter();
+    let runs =
+        histories.flat_map(|history| Phase::ALL.into_iter().flat_map(move |of| history.runs(of)));
+    runs.map(|run| run.memory()).sum()
+}
+
 fn audit_holding(holding: &Holding<'_>) -> Result<(), String> {
     let mut counters = Counters::default();
-    for entry in holding.log.iter() {
+    for entry in holding.log.entries() {
         counters.count(entry.amount, entry.phase);
     }
-    let last = holding.log.iter().map(|entry| entry.occurred_at_us).max();
+    let last = holding
+        .log
+        .entries()
+        .map(|entry| entry.occurred_at_us)
+        .max();
     if holding.log.len() as u64 != holding.entry_count {
         return Err(format!("{} entries were counted", holding.entry_count));
     }

@@ -4,17 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::rules;
-
-/// What an entry does to the counters of its (account, asset). The numbers are those of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// Moves money.
-    Posted = 1,
-    /// Reserves money.
-    Hold = 2,
-    /// Undoes a hold. It has the sign of the hold.
-    Release = 3,
-}
+use crate::history::Phase;
 
 /// A transaction as it arrived, not yet checked.
 #[derive(Clone, Debug, Default)]

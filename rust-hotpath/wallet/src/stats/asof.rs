@@ -1,6 +1,8 @@
 //! Computes counters as they were before an instant.
 
-use crate::ledger::{Counters, Holding};
+use super::signed;
+use crate::history::History;
+use crate::ledger::{Counters, Holding, Phase};
 
 /// What a balance says about one holding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +32,11 @@ impl Standing {
         if holding.last_occurred_at_us < as_of_us {
             return Self::now(holding);
         }
-        let mut standing = Self::default();
-        let entries = holding.log.iter();
+        let mut standing = match holding.log.history() {
+            Some(history) => Self::indexed(history, as_of_us),
+            None => Self::default(),
+        };
+        let entries = holding.log.scanned().flatten();
         for entry in entries.filter(|entry| entry.occurred_at_us < as_of_us) {
             standing.counters.count(entry.amount, entry.phase);
             standing.entry_count += 1;
@@ -39,6 +44,23 @@ impl Standing {
                 standing.last_occurred_at_us.max(Some(entry.occurred_at_us));
         }
         standing
+    }
+
+    fn indexed(history: &History, as_of_us: i64) -> Self {
+        let [posted, holds, releases] = [Phase::Posted, Phase::Hold, Phase::Release]
+            .map(|phase| history.before(phase, as_of_us));
+        let pending = |held: u128, released: u128| signed(held) - signed(released);
+        let (held, released) = (holds.sums, releases.sums);
+        Self {
+            counters: Counters {
+                credits_posted: signed(posted.sums.credit_sum),
+                debits_posted: signed(posted.sums.debit_sum),
+                credits_pending: pending(held.credit_sum, released.credit_sum),
+                debits_pending: pending(held.debit_sum, released.debit_sum),
+            },
+            entry_count: posted.sums.count() + held.count() + released.count(),
+            last_occurred_at_us: posted.last_us.max(holds.last_us).max(releases.last_us),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Finds out who was on the other side of an account's entries.
 
-use super::Window;
-use crate::ledger::{Log, Logged, Names, Slot};
+use super::{Selection, signed};
+use crate::history::PartySums;
+use crate::ledger::{Logged, Names, Slot};
 
 /// From this many slots per entry on, entries are sorted by slot. Below that, a table by slot is used.
 const SLOTS_PER_ENTRY: usize = 16;
@@ -33,10 +34,23 @@ impl Total {
     }
 }
 
-/// Returns how many different counterparties a window names. Entries without a counterparty do not count.
+impl From<PartySums> for Total {
+    fn from(sums: PartySums) -> Self {
+        Self {
+            count: sums.count,
+            credit_sum: signed(sums.credit_sum),
+            debit_sum: signed(sums.debit_sum),
+        }
+    }
+}
+
+/// Returns how many different counterparties a selection names. Entries without a counterparty do not count.
 #[must_use]
-pub fn distinct(log: &Log, window: Window) -> u64 {
-    let slots = window.entries(log).filter_map(Logged::counterparty);
+pub fn distinct(selection: &Selection<'_>) -> u64 {
+    if let Some(slices) = &selection.slices {
+        return slices.distinct();
+    }
+    let slots = selection.scanned().filter_map(Logged::counterparty);
     let mut slots: Vec<Slot> = slots.collect();
     let highest = slots.iter().max().map_or(0, |&slot| slot as usize);
     if is_sparse(slots.len(), highest) {
@@ -54,8 +68,15 @@ pub fn distinct(log: &Log, window: Window) -> u64 {
 /// Returns the `limit` counterparties with the largest sum of |amount|, the largest first. Equal sums are ordered by
 /// the bytes of the ids.
 #[must_use]
-pub fn top<'a>(log: &Log, window: Window, limit: usize, ids: &'a Names) -> Vec<(&'a str, Total)> {
-    let entries = window.entries(log);
+pub fn top<'a>(selection: &Selection<'_>, limit: usize, ids: &'a Names) -> Vec<(&'a str, Total)> {
+    if let Some(slices) = &selection.slices {
+        let found = slices.top(limit, |a, b| ids.name(a).cmp(ids.name(b)));
+        let named = found.into_iter();
+        return named
+            .map(|(slot, sums)| (ids.name(slot), sums.into()))
+            .collect();
+    }
+    let entries = selection.scanned();
     let amounts = entries.filter_map(|entry| Some((entry.counterparty()?, entry.amount)));
     let mut totals = totals(amounts.collect());
     // Names differ, so no two counterparties are equal in this order.
@@ -106,13 +127,15 @@ fn is_sparse(entries: usize, highest_slot: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ALWAYS, Event, ledger, log};
+    use super::super::Window;
+    use super::super::tests::{ALWAYS, Event, kept, ledger, log, select};
     use super::*;
     use crate::ledger::Phase::{Hold, Posted};
+    use crate::ledger::{Keeping, Ledger};
 
     fn ranked(events: &[Event], limit: usize) -> Vec<(String, u64, i128, i128)> {
         let ledger = ledger(events);
-        let rows = top(log(&ledger), ALWAYS, limit, ledger.ids());
+        let rows = top(&select(&ledger, ALWAYS), limit, ledger.ids());
         rows.into_iter()
             .map(|(id, t)| (id.to_owned(), t.count, t.credit_sum, t.debit_sum))
             .collect()
@@ -147,8 +170,8 @@ mod tests {
             from_us: 1,
             to_us: 2,
         };
-        assert!(top(log(&ledger), nowhere, 5, ledger.ids()).is_empty());
-        assert_eq!(distinct(log(&ledger), nowhere), 0);
+        assert!(top(&select(&ledger, nowhere), 5, ledger.ids()).is_empty());
+        assert_eq!(distinct(&select(&ledger, nowhere)), 0);
     }
 
     #[test]
@@ -161,19 +184,24 @@ mod tests {
         let mut events = all.clone();
         events.extend(&all[990..]);
         events.push((0, 1, Posted, ""));
-        let ledger = ledger(&events);
-        assert_eq!(distinct(log(&ledger), ALWAYS), 1_000);
+        for keeping in [Keeping::Scan, Keeping::default()] {
+            check_counts(&kept(keeping, &events));
+        }
+    }
+
+    fn check_counts(ledger: &Ledger) {
+        assert_eq!(distinct(&select(ledger, ALWAYS)), 1_000);
         for (from_us, to_us, expected) in [(998, 1_000, 2), (500, 1_000, 500), (0, 1, 1)] {
             let window = Window { from_us, to_us };
-            assert_eq!(distinct(log(&ledger), window), expected);
-            let rows = top(log(&ledger), window, 1_000, ledger.ids());
+            assert_eq!(distinct(&select(ledger, window)), expected);
+            let rows = top(&select(ledger, window), 1_000, ledger.ids());
             assert_eq!(rows.len() as u64, expected);
             let counted: u64 = rows.iter().map(|(_, total)| total.count).sum();
             assert_eq!(
                 counted,
-                window
-                    .entries(log(&ledger))
-                    .filter(|e| e.counterparty().is_some())
+                log(ledger)
+                    .entries()
+                    .filter(|e| window.takes(e) && e.counterparty().is_some())
                     .count() as u64
             );
         }

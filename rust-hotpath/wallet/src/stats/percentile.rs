@@ -1,29 +1,41 @@
 //! Nearest-rank percentiles of |amount|.
 
-use super::Window;
-use crate::ledger::Log;
+use super::Selection;
+use crate::history::place;
 
 const WHOLE_BASIS_POINTS: u128 = 10_000;
 
-/// Returns the percentiles (1-10,000 basis points) of |amount| in a window, in the order in which they were asked for.
-/// Empty if the window has no entries.
+/// Returns the percentiles (1-10,000 basis points) of |amount| in a selection, in the order in which they were asked
+/// for. Empty if the selection is.
 #[must_use]
-pub fn percentiles(log: &Log, window: Window, basis_points: &[u32]) -> Vec<u64> {
+pub fn percentiles(selection: &Selection<'_>, basis_points: &[u32]) -> Vec<u64> {
     if basis_points.is_empty() {
         return Vec::new();
     }
-    let sizes = window.entries(log).map(|entry| entry.amount.unsigned_abs());
-    let mut sizes: Vec<u64> = sizes.collect();
-    if sizes.is_empty() {
+    let mut sizes = Vec::new();
+    let count = match &selection.slices {
+        Some(slices) => slices.count(),
+        None => {
+            let entries = selection.scanned();
+            sizes.extend(entries.map(|entry| entry.amount.unsigned_abs()));
+            sizes.len()
+        }
+    };
+    if count == 0 {
         return Vec::new();
     }
     let ranks: Vec<usize> = basis_points
         .iter()
-        .map(|&points| rank(points, sizes.len()))
+        .map(|&points| rank(points, count))
         .collect();
     let mut wanted = ranks.clone();
     wanted.sort_unstable();
     wanted.dedup();
+    if let Some(slices) = &selection.slices {
+        let found = slices.select(&wanted);
+        let at = |rank: &usize| wanted.binary_search(rank).ok().and_then(|at| found.get(at));
+        return ranks.iter().filter_map(at).copied().collect();
+    }
     place(&mut sizes, &wanted, 0);
     let at = |rank: &usize| sizes.get(*rank).copied().unwrap_or_default();
     ranks.iter().map(at).collect()
@@ -36,26 +48,15 @@ fn rank(basis_points: u32, count: usize) -> usize {
     usize::try_from(nth.saturating_sub(1)).map_or(last, |index| index.min(last))
 }
 
-/// Moves the values of the ascending, distinct `ranks` to where sorting would put them. `sizes` starts at rank `first`.
-/// The middle rank goes first, so that each half is left with half of the ranks.
-fn place(sizes: &mut [u64], ranks: &[usize], first: usize) {
-    let middle = ranks.len() / 2;
-    let Some(&rank) = ranks.get(middle) else {
-        return;
-    };
-    let (low, _, high) = sizes.select_nth_unstable(rank - first);
-    place(low, &ranks[..middle], first);
-    place(high, &ranks[middle + 1..], rank + 1);
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ALWAYS, log, posted};
+    use super::super::Window;
+    use super::super::tests::{ALWAYS, posted, select};
     use super::*;
     use proptest::prelude::*;
 
     fn asked(amounts: &[i64], basis_points: &[u32]) -> Vec<u64> {
-        percentiles(log(&posted(amounts)), ALWAYS, basis_points)
+        percentiles(&select(&posted(amounts), ALWAYS), basis_points)
     }
 
     #[test]
@@ -77,7 +78,7 @@ mod tests {
             from_us: -5,
             to_us: 0,
         };
-        assert!(percentiles(log(&posted(&[1])), nowhere, &[5_000]).is_empty());
+        assert!(percentiles(&select(&posted(&[1]), nowhere), &[5_000]).is_empty());
         assert!(asked(&[1], &[]).is_empty());
     }
 

@@ -1,7 +1,8 @@
 //! Sums posted entries by calendar bucket.
 
-use super::Window;
 use super::calendar::Step;
+use super::{Window, signed};
+use crate::history::{History, Sums};
 use crate::ledger::{Log, Phase};
 
 /// The buckets that a window touches.
@@ -55,10 +56,14 @@ impl Buckets {
             ..Bucket::default()
         };
         let mut buckets: Vec<Bucket> = starts.map(empty).collect();
-        let mut balance = 0;
+        let history = log.and_then(Log::history);
+        let mut balance = history.map_or(0, |history| opening(history, window));
+        if let Some(history) = history {
+            self.fill_indexed(&mut buckets, history, window);
+        }
         // Most histories are in order of time, and staying in a bucket is cheaper than finding it again.
         let (mut near, mut index) = (0..0, None);
-        for entry in log.into_iter().flat_map(Log::iter) {
+        for entry in log.into_iter().flat_map(Log::scanned).flatten() {
             if entry.phase != Phase::Posted || entry.occurred_at_us >= window.to_us {
                 continue;
             }
@@ -81,9 +86,37 @@ impl Buckets {
         }
         buckets
     }
+
+    fn fill_indexed(&self, buckets: &mut [Bucket], history: &History, window: Window) {
+        // The first bucket may begin before the window, and the last may end after it.
+        let later = buckets.iter().skip(1).map(|bucket| bucket.start_us);
+        let mut bounds = Vec::with_capacity(buckets.len() + 1);
+        bounds.push(window.from_us);
+        bounds.extend(later);
+        bounds.push(window.to_us);
+        // The tail is scanned with the entries that no history holds.
+        let slices = history.slices(&[], window.from_us, window.to_us);
+        slices.between(&bounds, |at, sums| {
+            if let Some(bucket) = buckets.get_mut(at) {
+                bucket.add_sums(&sums);
+            }
+        });
+    }
+}
+
+/// The balance of the indexed entries before a window.
+fn opening(history: &History, window: Window) -> i128 {
+    let sums = history.before(Phase::Posted, window.from_us).sums;
+    signed(sums.credit_sum) - signed(sums.debit_sum)
 }
 
 impl Bucket {
+    fn add_sums(&mut self, sums: &Sums) {
+        self.credit_sum += signed(sums.credit_sum);
+        self.debit_sum += signed(sums.debit_sum);
+        self.count += sums.count();
+    }
+
     fn add(&mut self, amount: i64) {
         let side = if amount > 0 {
             &mut self.credit_sum

@@ -49,6 +49,14 @@ impl Wide {
         }
     }
 
+    /// Its square root, with the error of an `f64`: a few parts in 2^53.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
+    pub fn root(self) -> f64 {
+        const HIGH: f64 = 340_282_366_920_938_463_463_374_607_431_768_211_456.0; // 2^128
+        (self.high as f64).mul_add(HIGH, self.low as f64).sqrt()
+    }
+
     /// `self - other`, which must not be negative.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
@@ -77,6 +85,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
+        fn a_root_is_near(a in 0..=1_u128 << 100) {
+            let root = Wide::product(a, a).root();
+            prop_assert!((root - a as f64).abs() <= a as f64 * 1e-15, "{root} for {a}");
+        }
+
         #[test]
         fn agrees_with_big_integers(a: u128, b: u128, c: u128, n: u64) {
             let product = Wide::product(a, b);

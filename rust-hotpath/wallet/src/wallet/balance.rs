@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::row;
 use super::{check, codec, lookup};
-use crate::ledger::{Account, Holding, Ledger, Log};
+use crate::ledger::{Account, Holding, Ledger};
 use crate::proto::GetBalanceRequest;
 use crate::stats::asof::Standing;
 use hotpath::model::Refusal;
@@ -40,8 +40,11 @@ pub(super) fn cost(ledger: &Ledger, query: &Query<'_>) -> usize {
         (Some(_), None) => 0,
         (None, None) if !lookup::may_be_many(ledger) => 0,
         (None, None) => account().map_or(0, |account| lookup::all_assets(account, |_| 0)),
-        (Some(asset), Some(_)) => lookup::entries(ledger, &query.account_id, asset),
-        (None, Some(_)) => account().map_or(0, |account| lookup::all_assets(account, Log::len)),
+        (Some(asset), Some(_)) => {
+            let log = lookup::log(ledger, &query.account_id, asset).unwrap_or(None);
+            log.map_or(0, lookup::past)
+        }
+        (None, Some(_)) => account().map_or(0, |account| lookup::all_assets(account, lookup::past)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Finds in the ledger what a request names.
 
+use crate::history::Shape;
 use crate::ledger::{Account, Ledger, Log};
 use hotpath::model::{Refusal, VerdictCode};
 
@@ -22,9 +23,16 @@ pub(super) fn log<'a>(
         .map(|holding| holding.log))
 }
 
-/// The number of entries that a request about one asset reads.
-pub(super) fn entries(ledger: &Ledger, account_id: &str, asset: &str) -> usize {
-    log(ledger, account_id, asset).map_or(0, |log| log.map_or(0, Log::len))
+/// What a request about one asset has to look at.
+pub(super) fn shape(ledger: &Ledger, account_id: &str, asset: &str) -> Shape {
+    let log = log(ledger, account_id, asset).unwrap_or(None);
+    log.map(Log::shape).unwrap_or_default()
+}
+
+/// Estimates a balance at an instant: it reads what is not indexed, and takes some 200 ns for an indexed run.
+pub(super) fn past(log: &Log) -> usize {
+    let shape = log.shape();
+    shape.scanned + 40 * shape.indexed_runs
 }
 
 /// The row of one asset among many (its name, sorting, encoding) takes about as long as scanning this many entries.

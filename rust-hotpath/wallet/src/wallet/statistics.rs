@@ -5,7 +5,7 @@ use crate::ledger::{Ledger, Log};
 use crate::proto::{GetStatisticsRequest, GetStatisticsResponse, Percentile};
 use crate::stats::percentile::percentiles;
 use crate::stats::window::Summary;
-use crate::stats::{Window, counterparties};
+use crate::stats::{Selection, Window, counterparties};
 use hotpath::model::Refusal;
 
 /// A checked request.
@@ -24,14 +24,17 @@ pub(super) fn parse(request: &[u8]) -> Result<Query, Refusal> {
     Ok(Query { request, window })
 }
 
-/// Estimates the cost. Selecting percentiles takes as long as all the rest.
+/// Estimates the cost. Selecting percentiles of scanned entries takes as long as all the rest. In an indexed run, a
+/// percentile takes up to 50 ranks of some 10 ns, and the sums take some 500 ns.
 pub(super) fn cost(ledger: &Ledger, query: &Query) -> usize {
-    let entries = lookup::entries(ledger, &query.request.account_id, &query.request.asset);
-    match query.request.percentiles[..] {
-        [] => entries,
-        _ => 2 * entries,
-    }
+    let shape = lookup::shape(ledger, &query.request.account_id, &query.request.asset);
+    let percentiles = query.request.percentiles.len();
+    let sums = shape.scanned * if percentiles == 0 { 1 } else { 2 };
+    sums + shape.indexed_runs * 100 * (1 + percentiles) + shape.codes / CODES_PER_UNIT
 }
+
+/// Counterparties are counted as bits.
+const CODES_PER_UNIT: usize = 16;
 
 pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Result<(), Refusal> {
     let log = lookup::log(ledger, &query.request.account_id, &query.request.asset)?;
@@ -43,7 +46,8 @@ pub(super) fn answer(ledger: &Ledger, query: &Query, reply: &mut Vec<u8>) -> Res
 }
 
 fn statistics(log: &Log, query: &Query) -> Result<GetStatisticsResponse, Refusal> {
-    let summary = Summary::over(log, query.window);
+    let selection = Selection::of(log, query.window);
+    let summary = Summary::over(&selection);
     let extremes = summary.extremes;
     Ok(GetStatisticsResponse {
         credit_count: summary.credit_count,
@@ -55,16 +59,16 @@ fn statistics(log: &Log, query: &Query) -> Result<GetStatisticsResponse, Refusal
         max: extremes.map(|e| e.max),
         mean: summary.mean(),
         stddev: summary.stddev(),
-        percentiles: rows(log, query)?,
-        distinct_counterparties: counterparties::distinct(log, query.window),
+        percentiles: rows(&selection, query)?,
+        distinct_counterparties: counterparties::distinct(&selection),
         first_occurred_at_us: extremes.map(|e| e.first_occurred_at_us),
         last_occurred_at_us: extremes.map(|e| e.last_occurred_at_us),
     })
 }
 
-fn rows(log: &Log, query: &Query) -> Result<Vec<Percentile>, Refusal> {
+fn rows(selection: &Selection<'_>, query: &Query) -> Result<Vec<Percentile>, Refusal> {
     let basis_points = &query.request.percentiles;
-    let values = percentiles(log, query.window, basis_points);
+    let values = percentiles(selection, basis_points);
     let rows = basis_points.iter().zip(values);
     rows.map(|(&basis_points, value)| {
         Ok(Percentile {

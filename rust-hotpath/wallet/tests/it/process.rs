@@ -124,12 +124,12 @@ fn said(output: &Output) -> (Option<i32>, String) {
 #[test]
 fn help_and_version() {
     let help = bare().arg("--help").output().unwrap();
-    assert!(
-        help.status.success()
-            && String::from_utf8(help.stdout)
-                .unwrap()
-                .contains("--socket PATH")
-    );
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(help.status.success() && text.contains("--socket PATH"));
+    assert!(text.contains("\nCommands:\n  verify "), "{text}");
+    let help = bare().args(["verify", "--help"]).output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(help.status.success() && text.contains("--go-admin IP:PORT"));
     let version = bare().arg("--version").output().unwrap();
     let text = format!("hotpathd {}\n", env!("CARGO_PKG_VERSION"));
     assert!(version.status.success());

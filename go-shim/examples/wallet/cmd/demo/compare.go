@@ -52,7 +52,7 @@ func (t *traffic) compare(stop context.Context, samples [methods][]ask.Sample, f
 	var mu sync.Mutex
 	var all tally
 	var group sync.WaitGroup
-	for n := range manyAskers {
+	for n := range t.comparers {
 		group.Go(func() {
 			for s := range queue {
 				mu.Lock()

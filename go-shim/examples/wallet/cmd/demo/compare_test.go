@@ -57,7 +57,7 @@ func TestDifferentAnswersAndFailuresAreCounted(t *testing.T) {
 	}
 	defer conn.Close()
 
-	tr := &traffic{conns: []*grpc.ClientConn{conn}, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
+	tr := &traffic{conns: []*grpc.ClientConn{conn}, comparers: 4, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
 	var samples [methods][]ask.Sample
 	for _, account := range []string{"honest", "lied-about", "honest", "lost", "lied-about", "honest"} {
 		q := ask.New(0, &walletv1.GetBalanceRequest{AccountId: account})
@@ -80,7 +80,7 @@ func TestTrafficAsksUntilItIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	tr := &traffic{conns: []*grpc.ClientConn{conn}, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
+	tr := &traffic{conns: []*grpc.ClientConn{conn}, comparers: 4, mix: mix.New([]mix.Place{{Account: "a"}}, []int64{0})}
 	stop, cancel := context.WithCancel(t.Context())
 	go func() {
 		for tr.failed.Count() < 50 {

@@ -17,6 +17,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/poster"
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+	"hotpath.dev/go-shim/examples/wallet/store"
 )
 
 // demo is one run.
@@ -52,16 +53,20 @@ const endsTooOften = 3
 var errSidecarEnds = errors.New("the sidecar ends as soon as it is started; the last lines say why")
 
 func newDemo(c config, say *console.Console) *demo {
-	return &demo{
-		config: c, say: say, plan: planFor(c.traffic / time.Duration(len(rig.Doors()))),
-		found: ask.Differences{Dir: c.Path("differences")},
+	d := &demo{config: c, say: say, found: ask.Differences{Dir: c.Path("differences")}}
+	traffic := c.traffic / time.Duration(len(rig.Doors()))
+	d.plan, d.traffic.comparers = planFor(traffic), manyAskers
+	if c.oneCopy() {
+		// As many reads of the database run at once, and none has to wait.
+		d.plan, d.traffic.comparers = planKills(traffic), store.DefaultViews
 	}
+	return d
 }
 
 // run carries out the whole demonstration. It fails only if that is not possible; the report has what it found.
 func (d *demo) run(ctx context.Context) (*report, error) {
 	start := time.Now()
-	d.say.Line("hotpath demo: the same answers from Go and from the Rust sidecar (in %s)\n", d.config.Out)
+	d.say.Line("hotpath demo: %s (in %s)\n", d.subject(), d.config.Out)
 	if err := d.config.Clear("report.json"); err != nil {
 		return nil, err
 	}
@@ -139,6 +144,7 @@ func (d *demo) serve(ctx context.Context, door rig.Door) error {
 	d.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: d.config.Walletd, Dir: d.config.Out, DB: d.config.Path(command.LedgerFile), Sidecar: rig.Supervise,
 		SidecarBin: d.config.Hotpathd, Socket: d.config.Path("hotpathd.sock"), Modes: modes, Door: door, StartWithin: startWithin,
+		Args: []string{"--read-model", d.config.readModel, "--sidecars", fmt.Sprint(d.config.sidecars)},
 	})
 	if err != nil {
 		return err
@@ -151,7 +157,7 @@ func (d *demo) serve(ctx context.Context, door rig.Door) error {
 		console.Count(d.ledger.Entries), d.walletd.GRPC, time.Since(start).Seconds())
 	loaded, err := d.walletd.AwaitShim("the sidecar has loaded the ledger", startWithin, func(s rig.Shim) bool {
 		d.say.Passing("the sidecar loads: position %s of %s", console.Count(s.Position), console.Count(s.Head))
-		return ctx.Err() != nil || s.Restarts >= endsTooOften || s.Ready && s.Head > 0 && s.CaughtUp()
+		return ctx.Err() != nil || s.Restarts >= endsTooOften || s.AllReady && s.Head > 0 && s.CaughtUp()
 	})
 	if err != nil {
 		return err
@@ -160,7 +166,7 @@ func (d *demo) serve(ctx context.Context, door rig.Door) error {
 		return d.walletd.Explain(errSidecarEnds)
 	}
 	d.results.loadSeconds = seconds(time.Since(start))
-	d.say.Step("the sidecar has loaded all of it and serves, %.1f s after walletd was started", d.results.loadSeconds)
+	d.say.Step("%s has loaded all of it and serves, %.1f s after walletd was started", d.eachSidecar(), d.results.loadSeconds)
 	return ctx.Err()
 }
 
@@ -209,12 +215,13 @@ func (d *demo) account(ctx context.Context) error {
 		return err
 	}
 	d.results.served, d.results.fallbacks, d.results.below = shim.Served, shim.Reasons, shim.Below
-	for i, pid := range []int{d.walletd.Pid(), d.walletd.SidecarPid()} {
+	d.results.rss = [2]int64{}
+	for i, pid := range d.pids() {
 		account, err := proc.AccountOf(pid)
 		if err != nil {
 			return err
 		}
-		d.results.rss[i] = account.RSS
+		d.results.rss[min(i, 1)] += account.RSS
 	}
 	return nil
 }
@@ -235,6 +242,10 @@ func (d *demo) finish() (*report, error) {
 	r := d.report()
 	if err := r.write(d.config.Path("report.json")); err != nil {
 		return nil, err
+	}
+	if d.config.oneCopy() {
+		d.say.Line("\n%s", r.summaryOfKills())
+		return r, errors.Join(d.found.Problem)
 	}
 	d.say.Line("\n%s", r.table())
 	d.say.Line("%s", r.summary())

@@ -21,13 +21,14 @@ func noEnv(string) string { return "" }
 
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	env := func(string) string { return "soon" }
-	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--accounts", "0", "x"},
+	_, err := configure([]string{"--walletd", "/no/walletd", "--hotpathd", "/no/hotpathd", "--accounts", "0",
+		"--read-model", "paper", "--sidecars", "3", "x"},
 		env, io.Discard)
 	if !errors.Is(err, command.ErrUsage) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"--walletd /no/walletd", "--hotpathd /no/hotpathd", "--accounts: must be at least 1",
-		`unexpected argument "x"`, "DEMO_SECONDS=soon: must be a whole number from 6 to 3600"} {
+		`--read-model "paper": must be one of legacy, best-scan, best, store`, "--sidecars: must be from 1 to 2", `unexpected argument "x"`, "DEMO_SECONDS=soon: must be a whole number from 6 to 3600"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}
@@ -46,6 +47,10 @@ func TestTheEnvironmentShortensTheTraffic(t *testing.T) {
 	}
 	c, err = configure(args, func(string) string { return "8" }, io.Discard)
 	if err != nil || c.traffic != 8*time.Second {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	c, err = configure(append(args, "--read-model", "store", "--sidecars", "2"), noEnv, io.Discard)
+	if err != nil || !c.oneCopy() || c.sidecars != 2 || c.traffic != 16*time.Second {
 		t.Fatalf("%+v, %v", c, err)
 	}
 }
@@ -174,6 +179,35 @@ func TestTheVerdictNamesEachProblem(t *testing.T) {
 		if problems := strings.Join(r.judge(), "; "); !strings.Contains(problems, want) {
 			t.Errorf("%q: got %q", want, problems)
 		}
+	}
+}
+
+// A single sidecar that is killed leaves its load to the database. Of two, the other one takes it.
+func TestTheDatabaseMayRefuseOnlyWithoutASecondSidecar(t *testing.T) {
+	for sidecars, bad := range map[int]bool{1: false, 2: true} {
+		r := good()
+		r.Sidecars, r.RequestsFailed, r.Refused = sidecars, 3, 3
+		if got := len(r.judge()) > 0; got != bad {
+			t.Errorf("with %d: %q", sidecars, r.judge())
+		}
+		if r.RequestsFailed++; len(r.judge()) == 0 {
+			t.Errorf("with %d, another failure passes", sidecars)
+		}
+	}
+}
+
+func TestTheSummaryOfKillsNamesTheTakeOver(t *testing.T) {
+	r := good()
+	r.Sidecars, r.Kills[0].TakenOverMs = 2, 12
+	text := r.summaryOfKills()
+	for _, want := range []string{"kill 1 (stock): 0 of 1,234 failed, Go answered 0; the other one was asked after 0.01 s\n",
+		"walletd 350 MB, 2 of hotpathd 0 MB"} {
+		if !strings.Contains(text, strings.ReplaceAll(want, "\\n", "\n")) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "%!") || strings.Contains(r.Kills[0].text(1), "%!") {
+		t.Errorf("%s\n%s", text, r.Kills[0].text(1))
 	}
 }
 

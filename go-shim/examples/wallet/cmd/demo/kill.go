@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,10 @@ type kill struct {
 	Asked        int    `json:"asked"`
 	Failed       int    `json:"failed"`
 	AnsweredByGo uint64 `json:"answered_by_go"`
+	// Refused counts those of the failed ones that were RESOURCE_EXHAUSTED, because too many reads of the database waited.
+	Refused uint64 `json:"refused"`
+	// TakenOverMs ends when the other one of two sidecars is asked. It is -1 if there is only one.
+	TakenOverMs int64 `json:"taken_over_ms"`
 	// Reloaded is the position that the new process had when it had caught up.
 	Reloaded          uint64 `json:"reloaded_position"`
 	ComparedAfter     int    `json:"compared_after"`
@@ -41,9 +46,16 @@ func (d *demo) kill(ctx context.Context) error {
 	if err := d.walletd.Switch(rig.SidecarMode, modeWithin); err != nil {
 		return err
 	}
-	k := kill{Door: d.results.door, Pid: d.walletd.SidecarPid(), failedBeforeStart: d.traffic.failed.Count() + d.poster.Failed.Count()}
-	if k.Pid == 0 {
-		return errNoSidecarToKill
+	pid, err := d.walletd.AskedPid(ctx)
+	if err != nil || pid == 0 {
+		return errors.Join(errNoSidecarToKill, err)
+	}
+	refused, err := d.walletd.Refused(ctx)
+	if err != nil {
+		return err
+	}
+	k := kill{
+		Door: d.results.door, Pid: pid, TakenOverMs: -1, failedBeforeStart: d.traffic.failed.Count() + d.poster.Failed.Count(),
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,6 +84,11 @@ func (d *demo) kill(ctx context.Context) error {
 	if err := d.afterwards(ctx, &k); err != nil {
 		return err
 	}
+	now, err := d.walletd.Refused(ctx)
+	if err != nil {
+		return err
+	}
+	k.Refused = now - refused
 	k.Failed = d.traffic.failed.Count() + d.poster.Failed.Count() - k.failedBeforeStart
 	k.took = time.Since(start)
 	d.results.kills = append(d.results.kills, k)
@@ -90,14 +107,24 @@ func (d *demo) kills() (all []kill) {
 // killAndWatch kills the sidecar and waits until a new one answers. It measures the times by the processes and by the
 // shim's metrics.
 func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error {
+	old := d.walletd.SidecarPids()
 	if err := syscall.Kill(k.Pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("SIGKILL to the sidecar: %w", err)
 	}
 	killed := time.Now()
 	since := func() int64 { return time.Since(killed).Milliseconds() }
+	if d.config.sidecars > 1 {
+		_, err := d.walletd.AwaitShim("the other sidecar is asked", backWithin, func(s rig.Shim) bool {
+			return ctx.Err() != nil || s.TakeOvers > before.TakeOvers && s.Ready
+		})
+		if err != nil {
+			return err
+		}
+		k.TakenOverMs = since()
+	}
 	err := d.walletd.Await("a new sidecar process", backWithin, func() bool {
-		pid := d.walletd.SidecarPid()
-		return ctx.Err() != nil || pid != 0 && pid != k.Pid
+		fresh := func(pid int) bool { return !slices.Contains(old, pid) }
+		return ctx.Err() != nil || slices.ContainsFunc(d.walletd.SidecarPids(), fresh)
 	})
 	if err != nil {
 		return err
@@ -108,7 +135,7 @@ func (d *demo) killAndWatch(ctx context.Context, k *kill, before rig.Shim) error
 	// above the count at this moment, when the new one is ready.
 	ready, err := d.walletd.AwaitShim("the sidecar is back and has caught up", backWithin, func(s rig.Shim) bool {
 		d.say.Passing("sidecar killed; the new one is at position %s of %s", console.Count(s.Position), console.Count(s.Head))
-		return ctx.Err() != nil || s.Ready && s.Restarts > before.Restarts && s.Position >= before.Head
+		return ctx.Err() != nil || s.AllReady && s.Restarts > before.Restarts && s.Position >= before.Head
 	})
 	if err != nil {
 		return err
@@ -136,6 +163,9 @@ func (d *demo) afterwards(ctx context.Context, k *kill) error {
 }
 
 func (k kill) text(n int) string {
+	if k.TakenOverMs >= 0 {
+		return k.textOfTwo(n)
+	}
 	return fmt.Sprintf("kill %d: SIGKILL under load; %s questions asked meanwhile, %d failed, Go answered %s of them;\n"+
 		"           new process after %s, caught up after %s, answering again after %s; %s answers compared, %d differ",
 		n, console.Count(k.Asked), k.Failed, console.Count(k.AnsweredByGo), milliseconds(k.StartedAgainMs), milliseconds(k.CaughtUpMs),

@@ -8,6 +8,8 @@
 //
 // In a window one side (Go, called legacy, or the sidecar) answers a mix of questions, and then each method alone. When
 // the side changes, the new side is asked again what the other one answered.
+//
+// With --read-model store Go reads the database instead, and there are only the kills: with --sidecars 2, of one of two.
 package main
 
 import (

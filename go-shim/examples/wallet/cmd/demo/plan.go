@@ -46,6 +46,11 @@ func planFor(traffic time.Duration) plan {
 	return p
 }
 
+// planKills is for a demo that only kills sidecars. Reads of the database are slow, so few answers are kept to compare.
+func planKills(traffic time.Duration) plan {
+	return plan{lasts: traffic, kills: 2, keep: 150, beforeKill: traffic / 8, afterReturn: traffic / 8, compare: traffic / 4}
+}
+
 // longest returns the longest time that the windows may take.
 func (p plan) longest() time.Duration {
 	perRound := windows*(p.mixed+time.Duration(methods)*p.pure) + 2*p.compare

@@ -30,18 +30,22 @@ type report struct {
 	StretchesRepeated int `json:"stretches_repeated"`
 	// ComparedWithItself counts comparisons that are not in AnswersCompared, because one side may have given both
 	// answers.
-	ComparedWithItself int             `json:"compared_with_itself"`
-	RequestsAsked      int             `json:"requests_asked"`
-	Posted             int64           `json:"transactions_posted"`
-	PostRate           float64         `json:"transactions_posted_per_second"`
-	Methods            []methodRow     `json:"methods"`
-	Doors              []doorRow       `json:"front_doors"`
-	Kills              []kill          `json:"kills"`
-	Ledger             ledgerFacts     `json:"ledger"`
-	Seed               uint64          `json:"seed"`
-	TrafficSeconds     float64         `json:"traffic_seconds"`
-	TotalSeconds       float64         `json:"total_seconds"`
-	Machine            machine.Machine `json:"machine"`
+	ComparedWithItself int         `json:"compared_with_itself"`
+	RequestsAsked      int         `json:"requests_asked"`
+	Posted             int64       `json:"transactions_posted"`
+	PostRate           float64     `json:"transactions_posted_per_second"`
+	Methods            []methodRow `json:"methods"`
+	Doors              []doorRow   `json:"front_doors"`
+	// ReadModel is what Go answered from. Refused counts reads of it that were RESOURCE_EXHAUSTED, among RequestsFailed.
+	ReadModel      string          `json:"read_model"`
+	Sidecars       int             `json:"sidecars"`
+	Refused        uint64          `json:"refused"`
+	Kills          []kill          `json:"kills"`
+	Ledger         ledgerFacts     `json:"ledger"`
+	Seed           uint64          `json:"seed"`
+	TrafficSeconds float64         `json:"traffic_seconds"`
+	TotalSeconds   float64         `json:"total_seconds"`
+	Machine        machine.Machine `json:"machine"`
 }
 
 // doorRow holds what happened behind one front door.
@@ -110,12 +114,17 @@ func (d *demo) report() *report {
 		FirstFailures:  append(d.traffic.failed.Messages(), d.poster.Failed.Messages()...),
 		Posted:         d.poster.Posted.Load(),
 		Kills:          d.kills(),
+		ReadModel:      d.config.readModel,
+		Sidecars:       d.config.sidecars,
 		Ledger:         d.ledger,
 		Seed:           d.config.Seed,
 		TotalSeconds:   seconds(d.took),
 		Machine:        machine.This(d.config.Walletd, d.config.Hotpathd),
 	}
 	r.SidecarKills = len(r.Kills)
+	for _, k := range r.Kills {
+		r.Refused += k.Refused
+	}
 	for m := range methods {
 		r.RequestsAsked += d.traffic.asked[m]
 		r.Methods = append(r.Methods, methodRow{Method: ask.Name(m), Asked: d.traffic.asked[m]})
@@ -171,7 +180,12 @@ func (r *report) judge() []string {
 		}
 	}
 	add(r.AnswersDifferent > 0, "%d answers differ: see the folder differences", r.AnswersDifferent)
-	add(r.RequestsFailed > 0, "%d requests failed", r.RequestsFailed)
+	// A single sidecar that is killed leaves its load to the read model, and the database refuses what it cannot take.
+	mayFail := 0
+	if r.Sidecars == 1 {
+		mayFail = int(r.Refused)
+	}
+	add(r.RequestsFailed > mayFail, "%d requests failed", r.RequestsFailed)
 	add(r.AnswersCompared <= 0, "nothing was compared")
 	for _, row := range r.Methods {
 		add(row.Equal+row.Different == 0, "no answer of %s was compared", row.Method)

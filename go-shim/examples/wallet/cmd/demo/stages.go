@@ -49,8 +49,10 @@ func newResults(door rig.Door) *results {
 // ask runs the part with traffic: baselines, rounds of windows, kills.
 func (d *demo) ask(ctx context.Context) error {
 	start := time.Now()
-	if err := d.baselines(ctx); err != nil {
-		return err
+	if d.plan.rounds > 0 {
+		if err := d.baselines(ctx); err != nil {
+			return err
+		}
 	}
 	for round := range d.plan.rounds {
 		if err := d.round(ctx, round); err != nil {
@@ -208,14 +210,8 @@ func (d *demo) compare(ctx context.Context, samples [methods][]ask.Sample, from,
 	return t, nil
 }
 
-// pids returns the ids of both processes, or only walletd's while there is no sidecar.
-func (d *demo) pids() []int {
-	pids := []int{d.walletd.Pid()}
-	if sidecar := d.walletd.SidecarPid(); sidecar != 0 {
-		pids = append(pids, sidecar)
-	}
-	return pids
-}
+// pids returns the ids of all processes, walletd's first.
+func (d *demo) pids() []int { return append([]int{d.walletd.Pid()}, d.walletd.SidecarPids()...) }
 
 func other(side rig.Mode) rig.Mode {
 	if side == rig.Legacy {

@@ -112,6 +112,13 @@ func (r *report) summary() string {
 			console.Megabytes(d.SidecarRSS))
 	}
 	fmt.Fprintf(&b, "%.0f s of traffic, %.0f s in all\n", r.TrafficSeconds, r.TotalSeconds)
+	b.WriteString(r.verdict())
+	return b.String()
+}
+
+// verdict tells of failures and problems, and whether the run has passed.
+func (r *report) verdict() string {
+	var b strings.Builder
 	for _, failure := range r.FirstFailures {
 		fmt.Fprintf(&b, "failed: %s\n", failure)
 	}

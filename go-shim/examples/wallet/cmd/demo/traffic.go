@@ -58,6 +58,8 @@ type traffic struct {
 	mix    *mix.Mix
 	seed   uint64
 	failed failures.Failures
+	// comparers is how many questions are in flight when answers are compared.
+	comparers int
 	// stretches numbers the stretches. It is part of the seed, so that each stretch asks other questions.
 	stretches uint64
 	// asked counts all questions, including those of comparisons.

@@ -82,10 +82,12 @@ func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
 	runWalletd(t).want(t, 64, "usage: walletd COMMAND")
 	runWalletd(t, "post").want(t, 64, `there is no command "post"`, "usage:")
 	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "--max-streams", "0", "--max-unread-bytes", "1048576", "extra", "--lifeline=maybe", "--admin").
-		want(t, 64, "there is no flag --bad", `--read-model "worst": must be one of legacy, best`, `--drain-ms "-1": must be a number`,
+		want(t, 64, "there is no flag --bad", `--read-model "worst": must be one of legacy, best-scan, best, store`, `--drain-ms "-1": must be a number`,
 			`--stream-workers "65537": must be a number from 0 to 65536`, `--max-streams "0": must be a number from 1 to 65536`,
 			"--max-unread-bytes 1048576: must be at least --max-message-bytes, which is 4194304", `--lifeline "maybe"`,
 			`unexpected argument "extra"`, "--admin needs a value", "--db is required", `--listen "nowhere": must be host:port`)
+	runWalletd(t, "serve", "--db", "x", "--store-reads", "0").
+		want(t, 64, "--store-reads does nothing without --read-model store", `--store-reads "0": must be a number from 1 to 256`)
 	runWalletd(t, "import", "--format", "excel", "--db", "a", "--db", "b").
 		want(t, 64, "--db is given twice", `--format "excel": must be one of berka, cdnow, uk, generic`, "name at least one file")
 	runWalletd(t, "generate", "--db", "x", "--accounts", "0", "--transactions", "many").
@@ -108,6 +110,9 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 			modes+":3: /x: is not one of the hot methods", `--listen "here"`, "--sidecar-socket: must be at most 103 bytes")
 	serve("--sidecar", "attach", "--sidecar-bin", "x").
 		want(t, 64, "--sidecar attach needs --sidecar-socket", "--sidecar-bin does nothing with --sidecar attach")
+	serve("--sidecar", "attach", "--sidecars", "2", "--sidecar-socket", strings.Repeat("s", 102)).
+		want(t, 64, "--sidecar-socket: must be at most 101 bytes")
+	serve("--sidecars", "3").want(t, 64, `--sidecars "3": must be a number from 1 to 2`, "--sidecars does nothing without --sidecar")
 	serve("--sidecar-socket", "s", "--modes", modes, "--hop", "long", "--front-door", "barn", "--hop-timeout-ms", "0").
 		want(t, 64, "--sidecar-socket does nothing without --sidecar", "--hop does nothing without --sidecar",
 			"--front-door does nothing without --sidecar", `--front-door "barn": must be stock or spliced`, `--hop-timeout-ms "0": must be a number`,
@@ -115,9 +120,9 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 			`--hop "long": must be batched or unary`, "--modes does nothing without --sidecar")
 	serve("--sidecar", "attach", "--sidecar-socket", "s", "--front-local").
 		want(t, 64, "--front-local does nothing without --front-door spliced")
-	serve("--sidecar", "alone", "--sidecar-bin", "b", "--sidecar-socket", "s", "--hop", "unary", "--hop-timeout-ms", "9", "--modes", modes).
+	serve("--sidecar", "alone", "--sidecar-bin", "b", "--sidecar-socket", "s", "--hop", "unary", "--hop-timeout-ms", "9", "--modes", modes, "--sidecars", "1").
 		want(t, 64, "--sidecar alone does nothing without --front-door spliced --front-local", "--sidecar-bin does nothing with --sidecar alone",
-			"--sidecar-socket does nothing with", "--hop does nothing with", "--hop-timeout-ms does nothing with", "--modes does nothing with")
+			"--sidecar-socket does nothing with", "--hop does nothing with", "--hop-timeout-ms does nothing with", "--modes does nothing with", "--sidecars does nothing with")
 	serve("--front-local").want(t, 64, "--front-local does nothing without --sidecar")
 	serve("--sidecar", "supervise", "--sidecar-bin", filepath.Join(folder, "none"), "--modes", filepath.Join(folder, "absent")).
 		want(t, 64, "no such program", "no such file")
@@ -142,7 +147,7 @@ func TestHelpTeaches(t *testing.T) {
 		}
 	}
 	runWalletd(t, "version").want(t, 0, "walletd "+version+" (", runtime.Version())
-	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call, 0 to 65536 (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)", "--sidecar alone", "--front-local")
+	runWalletd(t, "help", "serve").want(t, 0, "--sidecar supervise", "[methods]", "starts a new one for each call, 0 to 65536 (default 128)", "--lifeline", "--max-message-bytes  bytes", "(required)", "--sidecar alone", "--front-local", "--sidecars 2")
 	// The help text has the bounds that values are checked against.
 	runWalletd(t, "help", "serve").want(t, 0, "on shutdown, 0 to 600000 (default 5000)", "65536 to 67108864", "at most 103 bytes")
 	runWalletd(t, "help", "generate").want(t, 0, "1 to 10000000 ", "1 to 100000000 ")

@@ -43,6 +43,9 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
   --sidecar supervise   walletd starts it, restarts it, and ends it with itself; its settings are HOTPATHD_* in the
                         environment (see hotpathd --help)
   --sidecar attach      something else runs it, with the same socket: hotpathd --socket PATH
+With --sidecars 2 there are two, both fed. One is asked; when it dies, hangs or is refused, the other takes over, and the
+first stands by in its turn. That is for --read-model store, which cannot stand in for a sidecar under load. With attach
+the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where an address needs port 0.
 --modes FILE says, per method, whether it is asked, and may be edited meanwhile:
   default = "sidecar"
   [methods]
@@ -54,12 +57,18 @@ by the latter, too:
   --sidecar alone --front-door spliced --front-local
 
 --read-model says how this process answers those reads itself, with the same bytes either way:
-  legacy   behind a lock, from maps, slices and scans
-  best     as the sidecar does, as well as Go can: immutable versions, so that readers never lock, and compact entries
+  legacy     behind a lock, from maps, slices and scans
+  best-scan  immutable versions, so that readers never lock, and compact entries, which statistics scan
+  best       as the sidecar does, as well as Go can: the same, with an index, so that statistics need not scan
+  store      from the database, with nothing in memory: for a walletd that has a sidecar, and answers seldom. Newest
+             balances are one row each; the rest is scanned. --store-reads answers are made at once, and more wait within
+             the caller's time and are then RESOURCE_EXHAUSTED. The first start builds the tables for it, which takes
+             about half as much room as the ledger; later ones add what was posted without them
 
 examples:
   walletd serve --db wallet.db
   walletd serve --db wallet.db --sidecar supervise --sidecar-bin target/bin/hotpathd --modes modes.toml
+  walletd serve --db wallet.db --read-model store --sidecar supervise --sidecars 2
   walletd serve --db wallet.db --read-model best --sidecar alone --front-door spliced --front-local
   grpcurl -plaintext -d '{"account_id":"acct-1"}' 127.0.0.1:7450 wallet.v1.WalletService/GetBalance`
 
@@ -76,7 +85,9 @@ type serveConfig struct {
 	streamWorkers uint32
 	lifeline      bool
 	newStore      bool
-	sidecar       sidecarConfig
+	// storeReads is how many reads of the read model "store" run at once.
+	storeReads int
+	sidecar    sidecarConfig
 }
 
 func parseServe(args []string, out streams) (serveConfig, error) {
@@ -86,7 +97,9 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.takeEmpty(&c.newStore)
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7450", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
-	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(readmodel.Names(), ", "))
+	models := readmodel.AllNames()
+	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(models, ", "))
+	storeReads := f.number("store-reads", store.DefaultViews, 1, 256, "reads of the database at once, with --read-model store")
 	f.StringVar(&c.readyFile, "ready-file", "", "written once the ledger is loaded: JSON of pid, listen and admin")
 	drainMS := f.number("drain-ms", 5000, 0, 600_000, "milliseconds that running calls may take to finish on shutdown")
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
@@ -100,14 +113,17 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	if _, err := f.parse(args, out); err != nil {
 		return c, err
 	}
-	if !slices.Contains(readmodel.Names(), c.readModel) {
-		f.mistake("--read-model %q: must be one of %s", c.readModel, strings.Join(readmodel.Names(), ", "))
+	if !slices.Contains(models, c.readModel) {
+		f.mistake("--read-model %q: must be one of %s", c.readModel, strings.Join(models, ", "))
+	}
+	if f.given("store-reads") && c.readModel != readmodel.NameStore {
+		f.mistake("--store-reads does nothing without --read-model store")
 	}
 	f.address("listen", c.listen)
 	f.address("admin", c.admin)
 	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
-	c.streamWorkers = uint32(*workers)
+	c.streamWorkers, c.storeReads = uint32(*workers), int(*storeReads)
 	c.door = frontdoor.Limits{Connections: int(*connections), Streams: uint32(*calls), UnreadBytes: *unread}
 	if *unread < *maxMessage {
 		f.mistake("--max-unread-bytes %d: must be at least --max-message-bytes, which is %d", *unread, *maxMessage)
@@ -129,7 +145,9 @@ func runServe(ctx context.Context, args []string, out streams) error {
 		go awaitLifelineEnd(out.stdin, log, cancel)
 	}
 	telemetry := newTelemetry(log)
-	ledger, err := store.Open(ctx, c.db, store.Options{OnCommit: telemetry.committed, New: c.newStore, ReadAnyway: true})
+	ledger, err := store.Open(ctx, c.db, store.Options{
+		OnCommit: telemetry.committed, New: c.newStore, ReadAnyway: true, Views: c.storeReads,
+	})
 	if err != nil {
 		return err
 	}
@@ -151,7 +169,7 @@ func awaitLifelineEnd(lifeline io.Reader, log *slog.Logger, end func()) {
 }
 
 func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *telemetry, log *slog.Logger) error {
-	model, err := readmodel.New(c.readModel)
+	model, err := readmodel.For(ledger, c.readModel)
 	if err != nil {
 		return err
 	}

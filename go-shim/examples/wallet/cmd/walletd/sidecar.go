@@ -27,7 +27,7 @@ var hotMethods = []string{
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
 	who, bin, socket, modes, how, through string
-	hopTimeoutMS                          *int64
+	hopTimeoutMS, sidecars                *int64
 	local                                 bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
@@ -40,6 +40,8 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.StringVar(&c.bin, "sidecar-bin", "hotpathd", "the program to supervise, a path or a name on PATH")
 	f.StringVar(&c.socket, "sidecar-socket", "", fmt.Sprintf(
 		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
+	c.sidecars = f.number("sidecars", 1, 1, 2,
+		"how many sidecars to feed; one is asked, a second takes over when that one fails. Its socket is the first's with .1 at the end")
 	f.StringVar(&c.how, "hop", experiment.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	f.StringVar(&c.through, "front-door", shim.Stock.String(),
 		"who reads hot reads from callers: stock (grpc-go), or spliced (the shim, below grpc-go, without interceptors and their metrics)")
@@ -65,7 +67,7 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--front-door %q: %v", c.through, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "front-door", "front-local", "modes"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -89,19 +91,22 @@ func (c *sidecarConfig) check(f *flags) {
 			f.mistake("--sidecar-bin %q: no such program: build hotpathd with \"make build\" and give its path (%v)", c.bin, err)
 		}
 	}
-	if len(c.socket) > shim.MaxSocketBytes {
-		f.mistake("--sidecar-socket: must be at most %d bytes: choose a shorter path", shim.MaxSocketBytes)
+	if added := len(c.lastSocket()) - len(c.socket); len(c.socket)+added > shim.MaxSocketBytes {
+		f.mistake("--sidecar-socket: must be at most %d bytes: choose a shorter path", shim.MaxSocketBytes-added)
 	}
 	if f.given("modes") && (c.run != shim.Off || err != nil) {
 		c.checkModes(f)
 	}
 }
 
+// lastSocket is the longest path of a socket.
+func (c *sidecarConfig) lastSocket() string { return shim.SocketOf(c.socket, int(*c.sidecars)-1) }
+
 func (c *sidecarConfig) checkAlone(f *flags) {
 	if !c.local {
 		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
 	}
-	for _, name := range []string{"sidecar-bin", "sidecar-socket", "hop", "hop-timeout-ms", "modes"} {
+	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
 		}
@@ -122,7 +127,7 @@ func openSidecar(
 ) (*shim.Side, error) {
 	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
-		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
+		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*hot.hopTimeoutMS) * time.Millisecond,

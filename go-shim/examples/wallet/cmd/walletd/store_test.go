@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
 )
 
 // safeBuffer is a buffer that is safe for concurrent use.
@@ -189,45 +190,58 @@ func TestAReadOnlyLedgerIsServedAndSaidToBeSo(t *testing.T) {
 	for name, modes := range map[string][2]os.FileMode{
 		"file": {0o400, 0o700}, "folder": {0o600, 0o500}, "both": {0o400, 0o500},
 	} {
-		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			db := filepath.Join(folder, "wallet.db")
-			s := startServing(t, db)
-			if err := s.post(t.Context(), "1"); err != nil {
-				t.Fatal(err)
-			}
-			s.stop(t)
-			if err := errors.Join(os.Chmod(db, modes[0]), os.Chmod(folder, modes[1])); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
-			s = startServingBy(t, withoutOverride, db)
-			s.posted(t, 1)
-			err := s.post(t.Context(), "2")
-			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "read-only") {
-				t.Errorf("got %v", err)
-			}
-			if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "the database is read-only") {
-				t.Errorf("the log is\n%s", log)
-			}
-			// Other processes may read the ledger too.
-			runWalletd(t, "ids", "--db", db).want(t, 0, "# position 1\n")
-			s.stop(t)
-			cmd := walletd(t, "generate", "--db", db)
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			if err := withoutOverride(cmd); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != 73 || !strings.Contains(stderr.String(), "the database is read-only") {
-				t.Errorf("generate: %d, %s", code, stderr.String())
-			}
-			if got := slices.Sorted(maps.Keys(contents(t, folder))); len(got) != 1 {
-				t.Errorf("left behind: %v", got)
-			}
-		})
+		for _, model := range readmodel.AllNames() {
+			t.Run(name+" "+model, func(t *testing.T) { checkAReadOnlyLedger(t, modes, model) })
+		}
 	}
+}
+
+func checkAReadOnlyLedger(t *testing.T, modes [2]os.FileMode, model string) {
+	t.Helper()
+	folder := t.TempDir()
+	db := filepath.Join(folder, "wallet.db")
+	s := startServing(t, db, "--read-model", model)
+	if err := s.post(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(t)
+	if err := errors.Join(os.Chmod(db, modes[0]), os.Chmod(folder, modes[1])); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
+	s = startServingBy(t, withoutOverride, db, "--read-model", model)
+	s.posted(t, 1)
+	err := s.post(t.Context(), "2")
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("got %v", err)
+	}
+	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "the database is read-only") {
+		t.Errorf("the log is\n%s", log)
+	}
+	// Other processes may read the ledger too.
+	runWalletd(t, "ids", "--db", db).want(t, 0, "# position 1\n")
+	s.stop(t)
+	wantRefused(t, []string{"generate", "--db", db}, "the database is read-only")
+	if model != readmodel.NameStore {
+		wantRefused(t, []string{"serve", "--db", db, "--read-model", "store", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"},
+			"the read tables are not up to date", "the database is read-only")
+	}
+	if got := slices.Sorted(maps.Keys(contents(t, folder))); len(got) != 1 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// wantRefused runs a command that needs to write and may not.
+func wantRefused(t *testing.T, args []string, texts ...string) {
+	t.Helper()
+	cmd := walletd(t, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := withoutOverride(cmd); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	result{cmd.ProcessState.ExitCode(), "", stderr.String()}.want(t, 73, texts...)
 }
 
 // fullDisk, if set, is the largest length in bytes of any file that walletd, run by this test binary, may write. It
@@ -246,8 +260,15 @@ func setFileLimit(pid int, bytes uint64) error {
 }
 
 func TestAFullDiskIsServedAndPostsComeBackWithSpace(t *testing.T) {
+	for _, model := range readmodel.AllNames() {
+		t.Run(model, func(t *testing.T) { checkAFullDisk(t, model) })
+	}
+}
+
+func checkAFullDisk(t *testing.T, model string) {
+	t.Helper()
 	db := filepath.Join(t.TempDir(), "wallet.db")
-	s := startServing(t, db)
+	s := startServing(t, db, "--read-model", model)
 	if err := s.post(t.Context(), "1"); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +277,7 @@ func TestAFullDiskIsServedAndPostsComeBackWithSpace(t *testing.T) {
 		cmd.Env = append(cmd.Env, fullDisk+"=1024")
 		return cmd.Start()
 	}
-	s = startServingBy(t, full, db)
+	s = startServingBy(t, full, db, "--read-model", model)
 	s.posted(t, 1)
 	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "the disk is full") {
 		t.Errorf("the log is\n%s", log)
@@ -285,7 +306,27 @@ func TestAFullDiskIsServedAndPostsComeBackWithSpace(t *testing.T) {
 	posts.Wait()
 	s.posted(t, 51)
 	s.kill(t)
-	startServing(t, db).posted(t, 51)
+	startServing(t, db, "--read-model", model).posted(t, 51)
+}
+
+func TestReadModelsTakeTurnsOnALedger(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "wallet.db")
+	makeLedger(t, db).want(t, 0)
+	for n, model := range []string{"store", "legacy", "store", "best", "best", "store"} {
+		s := startServing(t, db, "--read-model", model)
+		if err := s.post(t.Context(), fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+		s.posted(t, n+1)
+		page := s.page(t, "/metrics")
+		for _, want := range []string{"walletd_store_reads_running 0\n", "walletd_store_reads_waiting 0\n", "walletd_store_reads_refused_total 0\n"} {
+			if strings.Contains(page, want) != (model == "store") {
+				t.Errorf("%s: %s on /metrics", model, want)
+			}
+		}
+		s.stop(t)
+	}
 }
 
 func TestAStoreIsNotMadeOnAFullDisk(t *testing.T) {

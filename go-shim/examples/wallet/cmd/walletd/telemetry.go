@@ -84,4 +84,12 @@ func (t *telemetry) watch(ledger *store.Store, model readmodel.ReadModel) {
 	gauge("walletd_position", "The last durable position that reads show.", ledger.Head)
 	gauge("walletd_accounts", "Accounts with entries.", func() uint64 { return model.Size().Accounts })
 	gauge("walletd_entries", "Entries in the read model.", func() uint64 { return model.Size().Entries })
+	if _, fromTables := model.(store.TableReader); !fromTables {
+		return
+	}
+	gauge("walletd_store_reads_running", "Reads of the database that run.", func() uint64 { return uint64(ledger.ViewLoad().Open) })
+	gauge("walletd_store_reads_waiting", "Reads of the database that wait for their turn.", func() uint64 { return uint64(ledger.ViewLoad().Waiting) })
+	t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "walletd_store_reads_refused_total", Help: "Reads of the database that were RESOURCE_EXHAUSTED.",
+	}, func() float64 { return float64(ledger.ViewLoad().Refused) }))
 }

@@ -3,18 +3,8 @@
 package data
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"sync/atomic"
 	"testing"
-	"time"
-
-	"google.golang.org/grpc"
-
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
-	"hotpath.dev/go-shim/examples/wallet/internal/ask"
-	"hotpath.dev/go-shim/examples/wallet/internal/mix"
 )
 
 // shortDir returns a directory with a short path, because the path of a Unix socket may have only about 100 bytes.
@@ -40,8 +30,10 @@ func TestBerkaEveryRowHasTheBanksOwnBalance(t *testing.T) {
 	if want := len(all) - int(kept(all)); skipped != want {
 		t.Errorf("%d rows skipped, not %d", skipped, want)
 	}
+	copied := copyLedger(t, dir)
 	s := serve(t, dir, kept(all))
 	s.rowsHaveTheBanksBalance("legacy", s.legacy, all)
+	s.everySideAnswersAlike(copied, s.inquire(1993, ofSmall, edgesOf(all, "berka:", "CZK", false)))
 	final := make(map[string]int64)
 	for _, one := range all {
 		final["berka:"+one.account] = one.balance
@@ -74,16 +66,15 @@ func TestCdnowBalancesAndSkippedRows(t *testing.T) {
 	if len(final) != 23_502 {
 		t.Errorf("%d accounts, not 23,502", len(final))
 	}
-	serve(t, dir, uint64(len(all)-80)).finalBalances(final)
+	copied := copyLedger(t, dir)
+	s := serve(t, dir, uint64(len(all)-80))
+	s.everySideAnswersAlike(copied, s.inquire(1997, ofSmall, edgesOf(all, "cdnow:", "USD", false)))
+	s.finalBalances(final)
 }
 
 const (
 	ukRows    = 2_064_487
 	ukSkipped = 9
-	// ofEach is how many questions of each hot read are compared.
-	ofEach = 1000
-	// biggest is the number of largest accounts, which get every tenth question.
-	biggest = 10
 )
 
 func TestUKSpendingIsLoadedAndAnsweredAlike(t *testing.T) {
@@ -91,46 +82,18 @@ func TestUKSpendingIsLoadedAndAnsweredAlike(t *testing.T) {
 	if skipped := skippedRows(t, imported(t, dir, "uk_spending", "uk", ukRows)); skipped != ukSkipped {
 		t.Errorf("%d rows skipped, not %d", skipped, ukSkipped)
 	}
+	copied := copyLedger(t, dir)
 	s := serve(t, dir, ukRows-ukSkipped)
-	seed := uint64(20101201)
-	random := rand.New(rand.NewPCG(seed, 0))
-	questions, err := mix.Survey(t.Context(), walletv1.NewWalletServiceClient(s.legacy[0]), s.head, 5000, random)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for m := range ask.Hot {
-		var took [2]atomic.Int64
-		timed := func(side int, conn *grpc.ClientConn, question ask.Question) ask.Answer {
-			start := time.Now()
-			defer func() { took[side].Add(int64(time.Since(start))) }()
-			return put(conn, question, ask.At(s.head))
-		}
-		s.each(ofEach, ask.Name(m)+": equal answers", func(n, asker int) string {
-			random := rand.New(rand.NewPCG(seed, uint64(m*ofEach+n+1)))
-			question := questions.Question(random, m)
-			if n%10 == 0 {
-				question = questions.About(random, m, questions.Busiest(biggest)[n/10%biggest])
-			}
-			sidecar := timed(0, s.direct[asker%len(s.direct)], question)
-			legacy := timed(1, s.legacy[asker%len(s.legacy)], question)
-			if what := ask.Differ(legacy, sidecar); what != "" || !sidecar.Decided() {
-				return fmt.Sprintf("seed %d, question %d: %s\n%s\nlegacy %s\nsidecar %s", seed, n, what, question.Text(),
-					question.AnswerText(legacy), question.AnswerText(sidecar))
-			}
-			return ""
-		})
-		t.Logf("%s: mean time to an answer: sidecar %v, legacy %v (%d in flight together)", ask.Name(m),
-			time.Duration(took[0].Load()/ofEach).Round(time.Microsecond),
-			time.Duration(took[1].Load()/ofEach).Round(time.Microsecond), askers)
-	}
-	s.ukFinalBalances(t)
+	all := rows(t, "uk_spending")
+	s.everySideAnswersAlike(copied, s.inquire(20101201, ofLarge, edgesOf(all, "uk:", "GBP", true)))
+	s.ukFinalBalances(all)
 }
 
 // ukFinalBalances computes all balances from both sides of each payment in the file, and checks them.
-func (s *served) ukFinalBalances(t *testing.T) {
-	t.Helper()
+func (s *served) ukFinalBalances(all []row) {
+	s.t.Helper()
 	final := make(map[string]int64)
-	for _, one := range rows(t, "uk_spending") {
+	for _, one := range all {
 		if !one.skipped {
 			final["uk:"+one.account] += one.amount
 			final["uk:"+one.counterparty] -= one.amount

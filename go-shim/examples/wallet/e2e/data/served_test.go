@@ -34,13 +34,13 @@ const (
 	askers      = 16
 )
 
-// served is a ledger that walletd serves, with an attached sidecar that retains every version.
+// served is a ledger that walletd serves, mostly with an attached sidecar.
 type served struct {
 	t       *testing.T
 	walletd *rig.Walletd
 	sidecar *rig.Hotpathd
-	// legacy has connections to walletd, which is in legacy mode until finalBalances switches it. direct has
-	// connections to the sidecar itself. So it is always clear who answered.
+	// legacy has connections to walletd, which answers by itself until finalBalances switches it. direct has
+	// connections to the sidecar itself. So it is always clear who answered. sidecar may be nil.
 	legacy, direct []*grpc.ClientConn
 	head           uint64
 }
@@ -82,50 +82,72 @@ func skippedRows(t *testing.T, printed string) int {
 	return n
 }
 
-// serve starts both processes on a ledger and waits until the sidecar has all of it.
+// serve starts both processes on a ledger and waits until the sidecar has all of it, and every version from then on.
 func serve(t *testing.T, dir string, want uint64) *served {
 	t.Helper()
+	spec := rig.WalletdSpec{
+		Bin: found.walletd, Dir: dir, DB: filepath.Join(dir, "ledger.db"), StartWithin: testTimeout,
+	}
+	return start(t, spec, []string{"--retain-versions", "1000000", "--retain-ms", "3600000"}, want)
+}
+
+// start starts a walletd that answers by itself. With arguments of a sidecar it feeds one.
+func start(t *testing.T, spec rig.WalletdSpec, sidecarArgs []string, want uint64) *served {
+	t.Helper()
 	s := &served{t: t}
-	socket, modes := filepath.Join(dir, "s.sock"), filepath.Join(dir, "modes.toml")
-	if err := rig.WriteModes(modes, rig.Legacy); err != nil {
-		t.Fatal(err)
-	}
 	var err error
-	s.sidecar, err = rig.StartHotpathd(rig.HotpathdSpec{
-		Bin: found.hotpathd, Dir: dir, Socket: socket,
-		Args: []string{"--retain-versions", "1000000", "--retain-ms", "3600000"},
-	})
-	if err != nil {
+	if sidecarArgs != nil {
+		spec.Sidecar, spec.Socket = rig.Attach, filepath.Join(spec.Dir, "s.sock")
+		spec.Modes = filepath.Join(spec.Dir, "modes.toml")
+		if err = rig.WriteModes(spec.Modes, rig.Legacy); err != nil {
+			t.Fatal(err)
+		}
+		s.sidecar, err = rig.StartHotpathd(rig.HotpathdSpec{
+			Bin: found.hotpathd, Dir: spec.Dir, Socket: spec.Socket, Args: sidecarArgs,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(s.stop)
+	begun := time.Now()
+	if s.walletd, err = rig.StartWalletd(spec); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.sidecar.Stop(10 * time.Second) })
-	start := time.Now()
-	s.walletd, err = rig.StartWalletd(rig.WalletdSpec{
-		Bin: found.walletd, Dir: dir, DB: filepath.Join(dir, "ledger.db"), Sidecar: rig.Attach, Socket: socket,
-		Modes: modes, StartWithin: testTimeout,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.walletd.Stop(10 * time.Second) })
-	listening := time.Since(start)
-	shim, err := s.walletd.AwaitShim("the sidecar has the whole ledger", testTimeout, func(now rig.Shim) bool {
-		return now.CaughtUp() && now.Head >= want
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.head = shim.Head; s.head != want {
-		t.Fatalf("the ledger is at %d, not %d", s.head, want)
+	listening := time.Since(begun)
+	if s.head = want; s.sidecar != nil {
+		shim, err := s.walletd.AwaitShim("the sidecar has the whole ledger", testTimeout, func(now rig.Shim) bool {
+			return now.CaughtUp() && now.Head >= want
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.head = shim.Head; s.head != want {
+			t.Fatalf("the ledger is at %d, not %d", s.head, want)
+		}
 	}
 	s.connect()
-	s.sizes(listening, time.Since(start))
+	s.sizes(strings.Join(spec.Args, " "), listening, time.Since(begun))
 	return s
 }
 
+// stop ends both processes. It may be called again.
+func (s *served) stop() {
+	if s.walletd != nil {
+		s.walletd.Stop(10 * time.Second)
+	}
+	if s.sidecar != nil {
+		s.sidecar.Stop(10 * time.Second)
+	}
+}
+
 func (s *served) connect() {
-	for range 4 {
-		for into, target := range map[*[]*grpc.ClientConn]string{&s.legacy: s.walletd.GRPC, &s.direct: s.sidecar.Listen} {
+	targets := map[*[]*grpc.ClientConn]string{&s.legacy: s.walletd.GRPC}
+	if s.sidecar != nil {
+		targets[&s.direct] = s.sidecar.Listen
+	}
+	for into, target := range targets {
+		for range 4 {
 			conn, err := ask.Dial(target)
 			if err != nil {
 				s.t.Fatal(err)
@@ -136,12 +158,17 @@ func (s *served) connect() {
 	}
 }
 
-func (s *served) sizes(listening, loaded time.Duration) {
+func (s *served) sizes(args string, listening, loaded time.Duration) {
 	s.t.Helper()
-	// The feed begins only after walletd has loaded the ledger itself.
-	s.t.Logf("walletd has loaded the ledger after %.1f s; the sidecar has all %d transactions %.1f s later (%.0f/s)",
-		listening.Seconds(), s.head, (loaded - listening).Seconds(), float64(s.head)/(loaded-listening).Seconds())
-	for name, pid := range map[string]int{"walletd": s.walletd.Pid(), "hotpathd": s.sidecar.Pid()} {
+	s.t.Logf("walletd %s has loaded the ledger after %.1f s", args, listening.Seconds())
+	pids := map[string]int{"walletd": s.walletd.Pid()}
+	if s.sidecar != nil {
+		// The feed begins only after walletd has loaded the ledger itself.
+		s.t.Logf("the sidecar has all %d transactions %.1f s later (%.0f/s)", s.head, (loaded - listening).Seconds(),
+			float64(s.head)/(loaded-listening).Seconds())
+		pids["hotpathd"] = s.sidecar.Pid()
+	}
+	for name, pid := range pids {
 		account, err := proc.AccountOf(pid)
 		if err != nil {
 			s.t.Fatal(err)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,6 +45,26 @@ func (f *Flags) Count(n *int, name string, byDefault int, usage string) {
 	f.checks = append(f.checks, func() {
 		if *n < 1 {
 			f.mistake("--%s: must be at least 1", name)
+		}
+	})
+}
+
+// Range adds a flag with a number from low, which is the default, to high.
+func (f *Flags) Range(n *int, name string, low, high int, usage string) {
+	f.IntVar(n, name, low, usage)
+	f.checks = append(f.checks, func() {
+		if *n < low || *n > high {
+			f.mistake("--%s: must be from %d to %d", name, low, high)
+		}
+	})
+}
+
+// Choice adds a flag with one of some words.
+func (f *Flags) Choice(word *string, name, byDefault string, of []string, usage string) {
+	f.StringVar(word, name, byDefault, usage+" ("+strings.Join(of, ", ")+")")
+	f.checks = append(f.checks, func() {
+		if !slices.Contains(of, *word) {
+			f.mistake("--%s %q: must be one of %s", name, *word, strings.Join(of, ", "))
 		}
 	})
 }

@@ -41,7 +41,7 @@ func (l *Ledger) Clear(results ...string) error {
 	}
 	for _, name := range append(results,
 		LedgerFile, LedgerFile+"-wal", LedgerFile+"-shm", "modes.toml", "differences", "generate.log", "walletd.log",
-		"walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready",
+		"walletd.ready.json", "hotpathd.sock", "hotpathd.sock.ready", "hotpathd.sock.1", "hotpathd.sock.1.ready",
 	) {
 		if err := os.RemoveAll(l.Path(name)); err != nil {
 			return fmt.Errorf("--out: %w", err)

@@ -15,20 +15,25 @@ type Machine struct {
 	Memory   string `json:"memory"`
 	Kernel   string `json:"kernel"`
 	Go       string `json:"go"`
-	Walletd  string `json:"walletd"`
-	Hotpathd string `json:"hotpathd"`
+	Walletd  string `json:"walletd,omitempty"`
+	Hotpathd string `json:"hotpathd,omitempty"`
 }
 
 // This describes the machine that this process runs on, and the given binaries.
 func This(walletd, hotpathd string) Machine {
+	m := Alone()
+	m.Walletd, m.Hotpathd = version(walletd, "version"), version(hotpathd, "--version")
+	return m
+}
+
+// Alone describes the machine that this process runs on, for figures that depend on no binary.
+func Alone() Machine {
 	return Machine{
-		Cores:    runtime.NumCPU(),
-		CPU:      field("/proc/cpuinfo", "model name"),
-		Memory:   field("/proc/meminfo", "MemTotal"),
-		Kernel:   firstLine(read("/proc/sys/kernel/osrelease")),
-		Go:       runtime.Version(),
-		Walletd:  version(walletd, "version"),
-		Hotpathd: version(hotpathd, "--version"),
+		Cores:  runtime.NumCPU(),
+		CPU:    field("/proc/cpuinfo", "model name"),
+		Memory: field("/proc/meminfo", "MemTotal"),
+		Kernel: firstLine(read("/proc/sys/kernel/osrelease")),
+		Go:     runtime.Version(),
 	}
 }
 

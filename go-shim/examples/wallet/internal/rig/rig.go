@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/examples/wallet/internal/proc"
 )
 
@@ -114,11 +116,30 @@ func StartWalletd(spec WalletdSpec) (*Walletd, error) {
 
 // SidecarPid returns the process id of the sidecar that walletd supervises, or 0 if none is running.
 func (w *Walletd) SidecarPid() int {
-	children, err := proc.Children(w.Pid(), filepath.Base(w.spec.SidecarBin))
-	if err != nil || len(children) == 0 {
-		return 0
+	if children := w.SidecarPids(); len(children) > 0 {
+		return children[0]
 	}
-	return children[0]
+	return 0
+}
+
+// AskedPid returns the process id of the supervised sidecar that is asked, of several with the given socket.
+func (w *Walletd) AskedPid(ctx context.Context) (int, error) {
+	now, err := w.Shim(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var at Addresses
+	err = readJSON(shim.SocketOf(w.spec.Socket, now.Asked)+".ready", &at)
+	return at.Pid, err
+}
+
+// SidecarPids returns the process ids of all sidecars that walletd supervises.
+func (w *Walletd) SidecarPids() []int {
+	children, err := proc.Children(w.Pid(), filepath.Base(w.spec.SidecarBin))
+	if err != nil {
+		return nil
+	}
+	return children
 }
 
 // Addresses is the content of hotpathd's ready file.

@@ -97,7 +97,7 @@ hotpath_shim_spliced_handed_over_total{reason="mode"} 0
 hotpath_shim_spliced_connections_ended_total{rule="stalled"} 1
 `
 	want := Shim{
-		Ready: true, Position: 90, Head: 91, Served: map[Mode]uint64{SidecarMode: 15, Legacy: 3},
+		Ready: true, AllReady: true, Position: 90, Head: 91, Served: map[Mode]uint64{SidecarMode: 15, Legacy: 3},
 		Fallbacks: 2, Reasons: map[string]uint64{"timeout": 2}, Restarts: 1,
 		Below: Below{
 			Answered: 12, HandedOver: map[string]uint64{"metadata": 3}, Connections: 4, Unread: 70,
@@ -119,6 +119,25 @@ hotpath_shim_spliced_connections_ended_total{rule="stalled"} 1
 	}
 	if got.CaughtUp() {
 		t.Error("one position behind is not caught up")
+	}
+}
+
+func TestOfTwoSidecarsTheOneThatIsAskedIsRead(t *testing.T) {
+	page, err := probe.Parse(strings.NewReader(`hotpath_shim_sidecar_asked{sidecar="0"} 0
+hotpath_shim_sidecar_asked{sidecar="1"} 1
+hotpath_shim_sidecar_ready{sidecar="0"} 0
+hotpath_shim_sidecar_ready{sidecar="1"} 1
+hotpath_shim_sidecar_position{sidecar="0"} 7
+hotpath_shim_sidecar_position{sidecar="1"} 90
+hotpath_shim_takeovers_total{sidecar="0"} 1
+hotpath_shim_takeovers_total{sidecar="1"} 2
+hotpath_shim_head_position 90
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ShimOf(page); !got.CaughtUp() || got.AllReady || got.Asked != 1 || got.TakeOvers != 3 {
+		t.Errorf("got %+v", got)
 	}
 }
 

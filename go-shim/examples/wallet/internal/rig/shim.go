@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
@@ -33,10 +34,14 @@ func WriteModes(path string, mode Mode) error {
 	return nil
 }
 
-// Shim holds what the shim in walletd reports.
+// Shim holds what the shim in walletd reports. With two sidecars, Ready and Position are about the one that is asked, and
+// what is counted is the sum.
 type Shim struct {
-	// Ready is true while the sidecar takes requests.
-	Ready bool
+	// Ready is true while the sidecar takes requests. AllReady is true while all of them could.
+	Ready, AllReady bool
+	// Asked is the index of the sidecar that is asked. TakeOvers counts its changes.
+	Asked     int
+	TakeOvers uint64
 	// Position is the newest position that the sidecar has published. Head is the newest that walletd has committed.
 	Position, Head uint64
 	// Served counts answered hot requests by who answered them. Fallbacks count as Legacy.
@@ -85,14 +90,25 @@ func (w *Walletd) Size(ctx context.Context) (accounts, entries uint64, err error
 	return uint64(page.Value("walletd_accounts", nil)), uint64(page.Value("walletd_entries", nil)), nil
 }
 
+// Refused returns how many reads of the database were RESOURCE_EXHAUSTED. There are none with another read model than
+// store.
+func (w *Walletd) Refused(ctx context.Context) (uint64, error) {
+	page, err := probe.Scrape(ctx, w.Admin)
+	return uint64(page.Value("walletd_store_reads_refused_total", nil)), err
+}
+
 // ShimOf returns what a page of walletd's metrics says about the shim.
 func ShimOf(page probe.Page) Shim {
 	served := func(mode Mode) uint64 {
 		return uint64(page.Value("hotpath_shim_requests_total", probe.Labels{"served_by": string(mode)}))
 	}
+	asked, labels := askedOf(page)
 	s := Shim{
-		Ready:     page.Value("hotpath_shim_sidecar_ready", nil) == 1,
-		Position:  uint64(page.Value("hotpath_shim_sidecar_position", nil)),
+		Ready:     page.Value("hotpath_shim_sidecar_ready", labels) == 1,
+		AllReady:  page.Value("hotpath_shim_sidecar_ready", nil) == float64(len(page["hotpath_shim_sidecar_ready"].GetMetric())),
+		Asked:     asked,
+		TakeOvers: uint64(page.Value("hotpath_shim_takeovers_total", nil)),
+		Position:  uint64(page.Value("hotpath_shim_sidecar_position", labels)),
 		Head:      uint64(page.Value("hotpath_shim_head_position", nil)),
 		Served:    map[Mode]uint64{Legacy: served(Legacy), SidecarMode: served(SidecarMode)},
 		Fallbacks: uint64(page.Value("hotpath_shim_fallbacks_total", nil)),
@@ -117,6 +133,17 @@ func ShimOf(page probe.Page) Shim {
 		}
 	}
 	return s
+}
+
+// askedOf returns which sidecar is asked, and the labels of what is told about it. A single one has no labels.
+func askedOf(page probe.Page) (int, probe.Labels) {
+	for i := range 2 {
+		labels := probe.Labels{"sidecar": strconv.Itoa(i)}
+		if page.Value("hotpath_shim_sidecar_asked", labels) == 1 {
+			return i, labels
+		}
+	}
+	return 0, nil
 }
 
 // byLabel sums a counter by the values of one label, and leaves out zeros.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
@@ -46,12 +47,12 @@ type tally struct {
 }
 
 func newTally(memory *scratch, ids int) *tally {
-	t := &tally{append(memory.totals[:0], Total{Slot: versions.Nobody}), room(&memory.places, ids)}
-	t.places[versions.Nobody] = 1
+	t := &tally{append(memory.totals[:0], Total{Slot: rows.Nobody}), room(&memory.places, ids)}
+	t.places[rows.Nobody] = 1
 	return t
 }
 
-func (t *tally) add(run []versions.Entry, window Window) {
+func (t *tally) add(run []rows.Entry, window Window) {
 	totals, places := t.totals, t.places
 	for i := range run {
 		e := &run[i]
@@ -65,7 +66,7 @@ func (t *tally) add(run []versions.Entry, window Window) {
 			places[e.Counterparty] = place
 		}
 		total := &totals[place-1]
-		debit, size := split(e.Amount())
+		debit, size := rows.Split(e.Amount())
 		total.Count++
 		sum := &total.sums[debit&1]
 		*sum = sum.AddInt64(size)
@@ -82,13 +83,7 @@ func (t *tally) end(memory *scratch) {
 
 // largest returns up to limit totals, in the order that Top documents. It reorders totals.
 func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
-	// Names differ, so no two totals are equal in this order.
-	rank := func(a, b *Total) int {
-		if bySize := b.size().Cmp(a.size()); bySize != 0 {
-			return bySize
-		}
-		return bytes.Compare(name(a.Slot), name(b.Slot))
-	}
+	rank := ranking(name)
 	if limit < len(totals) {
 		// The front is a heap whose top is the last of its totals. Most other totals need only one comparison, with the
 		// top.
@@ -106,6 +101,16 @@ func largest(totals []Total, limit int, name func(slot uint32) []byte) []Total {
 	}
 	slices.SortFunc(totals, func(a, b Total) int { return rank(&a, &b) })
 	return totals
+}
+
+// ranking returns the order that Top documents. Names differ, so no two totals are equal in it.
+func ranking(name func(slot uint32) []byte) func(a, b *Total) int {
+	return func(a, b *Total) int {
+		if bySize := b.size().Cmp(a.size()); bySize != 0 {
+			return bySize
+		}
+		return bytes.Compare(name(a.Slot), name(b.Slot))
+	}
 }
 
 // sink restores the heap order below i.

@@ -12,15 +12,20 @@ import (
 func nearestRanks(memory *scratch, sizes []int64, percentiles []uint32) []int64 {
 	ranks := room(&memory.ranks, len(percentiles))
 	for i, p := range percentiles {
-		ranks[i] = (int(p)*len(sizes)+ledger.MaxBasisPoints-1)/ledger.MaxBasisPoints - 1
+		ranks[i] = nearestRank(p, len(sizes))
 	}
 	slices.Sort(ranks)
 	place(sizes, slices.Compact(ranks), 0)
 	values := make([]int64, len(percentiles))
 	for i, p := range percentiles {
-		values[i] = sizes[(int(p)*len(sizes)+ledger.MaxBasisPoints-1)/ledger.MaxBasisPoints-1]
+		values[i] = sizes[nearestRank(p, len(sizes))]
 	}
 	return values
+}
+
+// nearestRank returns the rank, counted from 0, of a percentile of so many numbers.
+func nearestRank(percentile uint32, count int) int {
+	return (int(percentile)*count+ledger.MaxBasisPoints-1)/ledger.MaxBasisPoints - 1
 }
 
 // place moves the values of some ranks to where sorting would put them. ranks must be ascending and distinct; sizes[0]

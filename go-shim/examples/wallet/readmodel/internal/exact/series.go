@@ -3,6 +3,7 @@ package exact
 import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
@@ -50,7 +51,7 @@ type series struct {
 	nearUS, widthUS int64
 }
 
-func (s *series) add(run []versions.Entry) {
+func (s *series) add(run []rows.Entry) {
 	for i := range run {
 		e := &run[i]
 		at := e.OccurredAtUS
@@ -64,7 +65,7 @@ func (s *series) add(run []versions.Entry) {
 		if uint64(at-s.nearUS) >= uint64(s.widthUS) {
 			s.find(at)
 		}
-		debit, size := split(e.Amount())
+		debit, size := rows.Split(e.Amount())
 		s.near.Count++
 		sum := &s.near.sums[debit&1]
 		*sum = sum.AddInt64(size)

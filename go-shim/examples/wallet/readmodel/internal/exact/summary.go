@@ -5,13 +5,14 @@ import (
 	"math/bits"
 
 	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
 )
 
 // Summary holds the figures of one pass over a window.
 type Summary struct {
 	CreditCount, DebitCount uint64
-	Sums                    versions.Sides
+	Sums                    rows.Sides
 	// Counterparties is the number of different counterparties.
 	Counterparties uint64
 	// Without entries the following fields have no meaning.
@@ -51,7 +52,7 @@ func Summarize(log versions.Log, window Window, percentiles []uint32, ids int) S
 
 // add sums up the entries of a run that are in the window. It writes their sizes and counterparties to sizes and slots,
 // and returns their number.
-func (s *Summary) add(run []versions.Entry, window Window, sizes []int64, slots []uint32) (n int) {
+func (s *Summary) add(run []rows.Entry, window Window, sizes []int64, slots []uint32) (n int) {
 	sizes, slots = sizes[:len(run)], slots[:len(run)]
 	var debits, net, gross int64
 	var high, low uint64
@@ -62,7 +63,7 @@ func (s *Summary) add(run []versions.Entry, window Window, sizes []int64, slots 
 			continue
 		}
 		amount, at := e.Amount(), e.OccurredAtUS
-		debit, size := split(amount)
+		debit, size := rows.Split(amount)
 		debits += debit
 		net += amount
 		gross += size
@@ -87,7 +88,7 @@ func (s *Summary) add(run []versions.Entry, window Window, sizes []int64, slots 
 // distinct returns the number of different slots, without Nobody.
 func distinct(memory *scratch, slots []uint32, ids int) uint64 {
 	seen := room(&memory.seen, ids/64+1)
-	seen[versions.Nobody/64] = 1 << (versions.Nobody % 64)
+	seen[rows.Nobody/64] = 1 << (rows.Nobody % 64)
 	var count uint64
 	for _, slot := range slots {
 		word := &seen[slot/64]
@@ -101,7 +102,7 @@ func distinct(memory *scratch, slots []uint32, ids int) uint64 {
 	for _, slot := range slots {
 		seen[slot/64] = 0
 	}
-	seen[versions.Nobody/64] = 0
+	seen[rows.Nobody/64] = 0
 	return count
 }
 

@@ -5,7 +5,7 @@ package exact
 import (
 	"sync"
 
-	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/versions"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 )
 
 // Window is a span of time. It includes FromUS and excludes ToUS, which must be after FromUS.
@@ -13,20 +13,21 @@ type Window struct{ FromUS, ToUS int64 }
 
 // takes returns whether the statistics include the entry: it is posted and inside the window. One unsigned comparison
 // checks both ends.
-func (w Window) takes(e *versions.Entry) bool {
+func (w Window) takes(e *rows.Entry) bool {
 	return e.IsPosted() && uint64(e.OccurredAtUS-w.FromUS) < uint64(w.ToUS-w.FromUS)
 }
 
 // scratch is the memory of one computation. Between uses the tables by slot (seen and places) are all zeros, so that a
 // computation clears no more than it filled.
 type scratch struct {
-	sizes  []int64
-	slots  []uint32
-	ranks  []int
-	seen   []uint64
-	places []uint32
-	totals []Total
-	series []Bucket
+	sizes   []int64
+	slots   []uint32
+	ranks   []int
+	seen    []uint64
+	places  []uint32
+	totals  []Total
+	series  []Bucket
+	indexed indexed
 }
 
 var pool = sync.Pool{New: func() any { return new(scratch) }}
@@ -37,11 +38,4 @@ func room[T any](held *[]T, n int) []T {
 		*held = make([]T, n+n/4)
 	}
 	return (*held)[:n]
-}
-
-// split returns an amount's sign, 0 for a credit and 1 for a debit, and its |amount|. It has no branch, because a
-// processor cannot predict signs.
-func split(amount int64) (debit, size int64) {
-	sign := amount >> 63
-	return -sign, (amount ^ sign) - sign
 }

@@ -1,5 +1,10 @@
 package versions
 
+import (
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/runs"
+)
+
 // Account is an account in a version, as it was at a position.
 type Account struct {
 	version *Version
@@ -8,12 +13,39 @@ type Account struct {
 	first uint32
 }
 
-// Holding holds an account's entries in an asset. The zero Log has none.
+// Holding holds an account's entries in an asset. Ledgers have them in runs if they are indexed, else in logs. The zero
+// Log and the zero View have none.
 type Holding struct {
 	Asset string
 	Log   Log
-	// running sums up all entries that the version has. Log may hold only the first of them.
-	running *Standing
+	Runs  runs.View
+	// Indexed says that the entries are in Runs.
+	Indexed bool
+	// newest says that the holding is as it was at its version's position, not at one before.
+	newest bool
+	// running sums up all entries that the version has. Log or Runs may hold only the first of them.
+	running *rows.Standing
+}
+
+func (h *Holding) isEmpty() bool {
+	switch {
+	case h.newest:
+		return h.running.Entries == 0
+	case h.Indexed:
+		return h.Runs.Empty()
+	}
+	return h.Log.count == 0
+}
+
+// isWhole returns whether running certainly sums up what the holding has.
+func (h *Holding) isWhole() bool {
+	switch {
+	case h.newest:
+		return true
+	case h.Indexed:
+		return h.Runs.IsWhole()
+	}
+	return h.Log.count == h.running.Entries
 }
 
 // Ids returns one more than the highest slot that an entry may name.
@@ -35,7 +67,7 @@ func (v *Version) Account(id string, at uint64) (Account, bool) {
 		return a, first != 0
 	}
 	for slot := first; slot != 0; slot = l.holdings.at(slot).next {
-		if v.holding(slot, l.holdings.at(slot), at).Log.count > 0 {
+		if held := v.holding(slot, l.holdings.at(slot), at); !held.isEmpty() {
 			return a, true
 		}
 	}
@@ -49,7 +81,7 @@ func (a Account) Holding(asset string) (Holding, bool) {
 		h := l.holdings.at(slot)
 		if *l.assets.at(h.asset) == asset {
 			found := a.version.holding(slot, h, a.at)
-			return found, found.Log.count > 0
+			return found, !found.isEmpty()
 		}
 		slot = h.next
 	}
@@ -64,7 +96,7 @@ func (a Account) AppendHoldings(to []Holding) []Holding {
 		h := l.holdings.at(slot)
 		held := a.version.holding(slot, h, a.at)
 		slot = h.next
-		if held.Log.count == 0 {
+		if held.isEmpty() {
 			continue
 		}
 		to = append(to, held)
@@ -77,43 +109,51 @@ func (a Account) AppendHoldings(to []Holding) []Holding {
 
 func (v *Version) holding(slot uint32, h *holding, at uint64) Holding {
 	standing := v.standings.get(slot)
-	log := Log{h.blocks.Load(), standing.Entries}
-	if at != v.Position {
-		log = log.until(at)
+	found := Holding{Asset: *v.ledger.assets.at(h.asset), running: standing, newest: at == v.Position}
+	if v.ledger.runs != nil {
+		found.Indexed, found.Runs = true, h.runs.View(standing.Entries, at)
+		return found
 	}
-	return Holding{*v.ledger.assets.at(h.asset), log, standing}
+	if found.Log = (Log{h.blocks.Load(), standing.Entries}); !found.newest {
+		found.Log = found.Log.until(at)
+	}
+	return found
 }
 
-// Standing sums up the whole log.
-func (h *Holding) Standing() Standing {
-	if h.running == nil {
-		return Standing{}
-	}
-	if h.Log.count == h.running.Entries {
+// Standing sums up all entries of the holding.
+func (h *Holding) Standing() rows.Standing {
+	switch {
+	case h.running == nil:
+		return rows.Standing{}
+	case h.isWhole():
 		return *h.running
+	case h.Indexed:
+		return h.Runs.All()
 	}
-	var s Standing
+	var s rows.Standing
 	for run := range h.Log.Runs() {
 		for i := range run {
-			s.count(&run[i])
+			s.Count(&run[i])
 		}
 	}
 	return s
 }
 
 // Before sums up the entries that occurred before an instant.
-func (h *Holding) Before(us int64) Standing {
-	if h.running == nil {
-		return Standing{}
-	}
-	if h.Log.count == h.running.Entries && h.running.LastUS < us {
+func (h *Holding) Before(us int64) rows.Standing {
+	switch {
+	case h.running == nil:
+		return rows.Standing{}
+	case h.isWhole() && h.running.LastUS < us:
 		return *h.running
+	case h.Indexed:
+		return h.Runs.Before(us)
 	}
-	var s Standing
+	var s rows.Standing
 	for run := range h.Log.Runs() {
 		for i := range run {
 			if run[i].OccurredAtUS < us {
-				s.count(&run[i])
+				s.Count(&run[i])
 			}
 		}
 	}

@@ -5,8 +5,7 @@ import (
 	"math"
 	"sort"
 
-	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
-	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 )
 
 // BlockSize is the largest number of contiguous entries. It bounds how many are copied when a log outgrows its memory.
@@ -16,43 +15,13 @@ const BlockSize = 1 << 10
 // firstOfMany is the capacity that the second and later blocks of a log start with.
 const firstOfMany = 1 << 6
 
-const phaseBits = 2
-
-// Entry is what the statistics need of an entry, in 24 bytes without pointers.
-type Entry struct {
-	OccurredAtUS int64
-	// packed is amount<<phaseBits | phase.
-	packed int64
-	// Counterparty is the counterparty's slot, or Nobody.
-	Counterparty uint32
-	// sinceBase is the position less the position of the block's first entry.
-	sinceBase uint32
-}
-
-// These constants fail to compile if a shifted amount does not fit, or a phase does not fit the bits below it.
-const (
-	_ = uint64(math.MaxInt64>>phaseBits - ledger.MaxAmount)
-	_ = uint64(1<<phaseBits - 1 - walletv1.Phase_PHASE_RELEASE)
-)
-
-// Amount returns the signed amount, in minor units.
-func (e *Entry) Amount() int64 { return e.packed >> phaseBits }
-
-// Phase returns the entry's phase.
-func (e *Entry) Phase() walletv1.Phase { return walletv1.Phase(e.packed & (1<<phaseBits - 1)) }
-
-// IsPosted returns whether statistics include the entry.
-func (e *Entry) IsPosted() bool {
-	return e.packed&(1<<phaseBits-1) == int64(walletv1.Phase_PHASE_POSTED)
-}
-
 // block is a contiguous part of a log.
 type block struct {
 	// start is the number of entries in the blocks before.
 	start uint64
 	// base is the position of the first entry.
 	base    uint64
-	entries []Entry
+	entries []rows.Entry
 }
 
 // blocks holds all entries of a log. The tail has spare capacity, which the writer fills. Each reader has the count of
@@ -72,8 +41,8 @@ type Log struct {
 func (l Log) Len() int { return int(l.count) }
 
 // Runs yields the entries, in contiguous runs of at most BlockSize.
-func (l Log) Runs() iter.Seq[[]Entry] {
-	return func(yield func([]Entry) bool) {
+func (l Log) Runs() iter.Seq[[]rows.Entry] {
+	return func(yield func([]rows.Entry) bool) {
 		if l.blocks == nil {
 			return
 		}
@@ -91,7 +60,7 @@ func (l Log) Runs() iter.Seq[[]Entry] {
 
 // first returns the part of the block that belongs to the first count entries of the log. The block must have such
 // entries.
-func (b *block) first(count uint64) []Entry {
+func (b *block) first(count uint64) []rows.Entry {
 	return b.entries[:min(uint64(len(b.entries)), count-b.start)]
 }
 
@@ -110,30 +79,30 @@ func (l Log) until(position uint64) Log {
 		b = &sealed[after-1]
 	}
 	held := b.first(l.count)
-	within := sort.Search(len(held), func(i int) bool { return b.base+uint64(held[i].sinceBase) > position })
+	within := sort.Search(len(held), func(i int) bool { return b.base+uint64(held[i].Since) > position })
 	return Log{l.blocks, b.start + uint64(within)}
 }
 
 // add puts an entry behind the first count entries and returns the new blocks of the log, which may be old itself. It
 // does not change entries that readers of old may see. Only the writer may call it.
-func (old *blocks) add(count, position uint64, e Entry) *blocks {
+func (old *blocks) add(count, position uint64, e rows.Entry) *blocks {
 	b := old
 	switch {
 	case old == nil:
-		b = &blocks{tail: block{base: position, entries: make([]Entry, 1)}}
+		b = &blocks{tail: block{base: position, entries: make([]rows.Entry, 1)}}
 	case count-old.tail.start == BlockSize || position-old.tail.base > math.MaxUint32:
 		full := old.tail
 		full.entries = full.first(count)
 		b = &blocks{
 			sealed: append(old.sealed, full),
-			tail:   block{start: count, base: position, entries: make([]Entry, firstOfMany)},
+			tail:   block{start: count, base: position, entries: make([]rows.Entry, firstOfMany)},
 		}
 	case count-old.tail.start == uint64(len(old.tail.entries)):
-		larger := make([]Entry, 2*len(old.tail.entries))
+		larger := make([]rows.Entry, 2*len(old.tail.entries))
 		copy(larger, old.tail.entries)
 		b = &blocks{old.sealed, block{old.tail.start, old.tail.base, larger}}
 	}
-	e.sinceBase = uint32(position - b.tail.base)
+	e.Since = uint32(position - b.tail.base)
 	b.tail.entries[count-b.tail.start] = e
 	return b
 }

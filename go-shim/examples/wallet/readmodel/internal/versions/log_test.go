@@ -3,32 +3,10 @@ package versions
 import (
 	"math"
 	"testing"
-	"unsafe"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
-	"hotpath.dev/go-shim/examples/wallet/ledger"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 )
-
-func packed(amount int64, phase walletv1.Phase) Entry {
-	return Entry{packed: amount<<phaseBits | int64(phase)}
-}
-
-func TestAnEntryTakes24Bytes(t *testing.T) {
-	if size := unsafe.Sizeof(Entry{}); size != 24 {
-		t.Errorf("%d bytes", size)
-	}
-}
-
-func TestAmountsAndPhasesComeBack(t *testing.T) {
-	for _, amount := range []int64{1, -1, 7, ledger.MaxAmount, -ledger.MaxAmount} {
-		for phase := walletv1.Phase_PHASE_POSTED; phase <= walletv1.Phase_PHASE_RELEASE; phase++ {
-			e := packed(amount, phase)
-			if e.Amount() != amount || e.Phase() != phase || e.IsPosted() != (phase == walletv1.Phase_PHASE_POSTED) {
-				t.Errorf("%d %v came back as %d %v", amount, phase, e.Amount(), e.Phase())
-			}
-		}
-	}
-}
 
 // TestLogsOfOldKeepTheirEntries builds a log with several entries at one position, and with a gap of positions that is
 // too wide for a block. Every log that was taken on the way must keep its entries, and until must find the same entries
@@ -44,7 +22,7 @@ func TestLogsOfOldKeepTheirEntries(t *testing.T) {
 	var held *blocks
 	logs := []Log{{}}
 	for n := range uint64(count) {
-		e := packed(int64(n)+1, walletv1.Phase_PHASE_POSTED)
+		e := rows.New(0, int64(n)+1, walletv1.Phase_PHASE_POSTED, Nobody)
 		held = held.add(n, positionOf(int(n)), e)
 		logs = append(logs, Log{held, n + 1})
 	}

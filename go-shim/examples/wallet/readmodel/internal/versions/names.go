@@ -4,10 +4,12 @@ import (
 	"hash/maphash"
 	"math"
 	"sync/atomic"
+
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
 )
 
 // Nobody is the slot of the empty name, which stands for no counterparty.
-const Nobody uint32 = 0
+const Nobody = rows.Nobody
 
 // names gives every id a slot: a number, dense and in order of first appearance. One writer interns ids while readers
 // look them up without locks. All versions share the slots, so a slot may belong to an id that an older version does

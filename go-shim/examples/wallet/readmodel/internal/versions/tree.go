@@ -1,5 +1,7 @@
 package versions
 
+import "hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
+
 // The standings of all holdings are in a tree of fixed height, indexed by the holding's slot:
 //
 //	tree (the root) ──> bough ──> twig ──> leaf: 4 standings
@@ -28,7 +30,7 @@ type (
 	}
 	leaf struct {
 		madeAt    uint64
-		standings [1 << leafBits]Standing
+		standings [1 << leafBits]rows.Standing
 	}
 )
 
@@ -36,14 +38,14 @@ type (
 type tree []*bough
 
 // get returns the standing of a slot. own must have been called for the slot.
-func (t tree) get(slot uint32) *Standing {
+func (t tree) get(slot uint32) *rows.Standing {
 	l := t[slot>>rootShift].twigs[slot>>boughShift%fanOut].leaves[slot>>twigShift%fanOut]
 	return &l.standings[slot%(1<<leafBits)]
 }
 
 // own returns the standing of a slot, to change. It copies the nodes on the path to the slot, unless the version at
 // this position made them itself.
-func (t *tree) own(slot uint32, position uint64) *Standing {
+func (t *tree) own(slot uint32, position uint64) *rows.Standing {
 	for int(slot>>rootShift) >= len(*t) {
 		*t = append(*t, &bough{madeAt: position})
 	}

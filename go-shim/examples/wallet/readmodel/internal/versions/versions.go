@@ -8,6 +8,8 @@
 //	Ledger.heads   account's slot ──> newest holding ──next──> older holding ...       (shared, only grows)
 //	                                      └──> blocks ──> entries, in booking order    (shared, only grows)
 //
+// An indexed ledger has the entries of a holding in a [runs.Log] instead of blocks.
+//
 // A version skips holdings and entries that are newer than itself.
 package versions
 
@@ -16,6 +18,8 @@ import (
 	"sync/atomic"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/rows"
+	"hotpath.dev/go-shim/examples/wallet/readmodel/internal/runs"
 )
 
 // Ledger is what the writer changes and what all versions share. Ids, assets and logs only grow; each version has
@@ -30,15 +34,19 @@ type Ledger struct {
 	assets   column[string]
 	// assetSlots is used only by the writer.
 	assetSlots map[string]uint32
+	// runs is nil if the ledger is not indexed.
+	runs *runs.Store
 }
 
-// holding is one (account, asset). All fields but blocks are written once.
+// holding is one (account, asset). asset and next are written once.
 type holding struct {
 	asset uint32
 	// next is the slot of the account's next older holding, or 0. Newer holdings come first, so that a version can skip
 	// those that it does not have.
-	next   uint32
+	next uint32
+	// Only one of these two has entries: runs if the ledger is indexed.
 	blocks atomic.Pointer[blocks]
+	runs   runs.Log
 }
 
 // Version is the ledger at one position.
@@ -53,7 +61,14 @@ type Version struct {
 	standings tree
 }
 
-// New returns an empty ledger, at position 0.
+// NewIndexed returns an empty ledger, at position 0, whose holdings have their entries in runs.
+func NewIndexed(shape runs.Shape) *Ledger {
+	l := New()
+	l.runs = runs.NewStore(shape)
+	return l
+}
+
+// New returns an empty ledger, at position 0, whose holdings have their entries in logs.
 func New() *Ledger {
 	l := &Ledger{ids: newNames(), assetSlots: make(map[string]uint32)}
 	l.heads.reserve(Nobody)
@@ -85,19 +100,19 @@ func (l *Ledger) book(v *Version, occurredAtUS int64, e *walletv1.Entry) {
 	// This must come before readers can find the ids.
 	l.heads.reserve(l.ids.size() + 1)
 	account := l.ids.intern(e.GetAccountId())
-	booked := Entry{
-		OccurredAtUS: occurredAtUS,
-		packed:       e.GetAmount()<<phaseBits | int64(e.GetPhase()),
-		Counterparty: l.ids.intern(e.GetCounterparty()),
-	}
+	booked := rows.New(occurredAtUS, e.GetAmount(), e.GetPhase(), l.ids.intern(e.GetCounterparty()))
 	slot := l.hold(v, account, l.asset(e.GetAsset()))
 	standing := v.standings.own(slot, v.Position)
 	h := l.holdings.at(slot)
-	old := h.blocks.Load()
-	if grown := old.add(standing.Entries, v.Position, booked); grown != old {
-		h.blocks.Store(grown)
+	if l.runs != nil {
+		l.runs.Append(&h.runs, standing.Entries, v.Position, booked)
+	} else {
+		old := h.blocks.Load()
+		if grown := old.add(standing.Entries, v.Position, booked); grown != old {
+			h.blocks.Store(grown)
+		}
 	}
-	standing.count(&booked)
+	standing.Count(&booked)
 }
 
 // hold returns the slot of an account's holding of an asset. It makes the holding if there is none.
@@ -130,4 +145,11 @@ func (l *Ledger) asset(name string) uint32 {
 	*l.assets.at(slot) = name
 	l.assetSlots[name] = slot
 	return slot
+}
+
+// Settle waits until an indexed ledger has no large merge left to do. Readers need not wait for that.
+func (l *Ledger) Settle() {
+	if l.runs != nil {
+		l.runs.Settle()
+	}
 }

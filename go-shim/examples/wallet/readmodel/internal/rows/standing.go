@@ -1,4 +1,4 @@
-package versions
+package rows
 
 import (
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
@@ -10,6 +10,16 @@ type Sides struct{ Credits, Debits ledger.Int128 }
 
 // Net returns the credits less the debits.
 func (s *Sides) Net() ledger.Int128 { return s.Credits.Sub(s.Debits) }
+
+// Plus returns the sums of both.
+func (s *Sides) Plus(other *Sides) Sides {
+	return Sides{s.Credits.Add(other.Credits), s.Debits.Add(other.Debits)}
+}
+
+// Minus returns the sums of the entries that other does not have.
+func (s *Sides) Minus(other *Sides) Sides {
+	return Sides{s.Credits.Sub(other.Credits), s.Debits.Sub(other.Debits)}
+}
 
 func (s *Sides) add(amount int64) {
 	if amount > 0 {
@@ -35,7 +45,24 @@ type Standing struct {
 	LastUS int64
 }
 
-func (s *Standing) count(e *Entry) {
+// Add counts several entries of a phase, of which the latest occurred at lastUS.
+func (s *Standing) Add(phase walletv1.Phase, entries uint64, sums *Sides, lastUS int64) {
+	switch phase {
+	case walletv1.Phase_PHASE_POSTED:
+		s.Posted = s.Posted.Plus(sums)
+	case walletv1.Phase_PHASE_HOLD:
+		s.Pending = s.Pending.Plus(sums)
+	case walletv1.Phase_PHASE_RELEASE:
+		s.Pending = s.Pending.Minus(sums)
+	}
+	if s.Entries == 0 || lastUS > s.LastUS {
+		s.LastUS = lastUS
+	}
+	s.Entries += entries
+}
+
+// Count counts an entry.
+func (s *Standing) Count(e *Entry) {
 	switch e.Phase() {
 	case walletv1.Phase_PHASE_POSTED:
 		s.Posted.add(e.Amount())
