@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 10
 # How long all of `make break-even` may take, from the start of the first server to the report.
 BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
-RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed
+RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed-index
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports that the table of docs/front-door.md is generated from.
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
@@ -70,8 +70,9 @@ attack: build ## Attacks on every front door in earnest, and 50,000 connections 
 	cd go-shim/examples && TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \
 		go test -tags attack -count 1 -timeout 2h -v $(ATTACK_FLAGS) ./wallet/doors/
 
-bench: build ## Old path against new in 8 minutes: legacy Go, best Go, the sidecar behind either door and directly, each with its twins
-	target/bin/loadtest run mixed $(BENCH_TARGETS) --compare --window 1.5 --every 1.2 --budget 420 $(if $(KEEP),--keep) $(BENCH_FLAGS)
+# The generator shares the machine with all these servers, so it may lag by 2 ms; the objective is 50 ms.
+bench: build ## Old path against new in 10 minutes: legacy Go, best Go, the sidecar behind either door and directly, each with its twins
+	target/bin/loadtest run mixed $(BENCH_TARGETS) --compare --window 1.5 --every 1.2 --step x2 --max-lag-us 2000 --budget 540 $(if $(KEEP),--keep) $(BENCH_FLAGS)
 
 stress: build ## The same, raising the load slowly until each of them breaks; Ctrl-C gives the report so far
 	target/bin/loadtest run mixed $(TARGETS) --compare --until-failure --every 3 $(STRESS_FLAGS)
