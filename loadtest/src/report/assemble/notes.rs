@@ -57,7 +57,8 @@ pub(super) fn notes(report: &Report, finished: &Finished) -> Vec<String> {
     notes.extend(full_load(report));
     notes.extend(unbroken(report));
     let few = report.ratios.iter().flat_map(|ratio| &ratio.figures);
-    let few = few.filter(|(figure, _)| *figure != ratios::RATE);
+    let few = few
+        .filter(|(figure, _)| ![ratios::RATE, ratios::AT_FULL_LOAD.0].contains(&figure.as_str()));
     let fewest = few.map(|(_, figure)| figure.rounds).min();
     if let Some(rounds) = fewest.filter(|rounds| *rounds < FEW_ROUNDS) {
         notes.push(format!(

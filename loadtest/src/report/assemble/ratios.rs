@@ -16,7 +16,7 @@ const ANSWERED: (&str, Figure) = ("achieved_qps", |window| {
     window.closed_in_flight.map(|_| window.achieved_qps)
 });
 
-type Figure = fn(&Window) -> Option<f64>;
+pub(super) type Figure = fn(&Window) -> Option<f64>;
 
 const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
     ("cpu_us_per_request", |window| window.cpu_us_per_request),
@@ -26,7 +26,7 @@ const AT_EQUAL_LOAD: [(&str, Figure); 5] = [
     ("rss_peak_bytes", |window| window.rss_peak_bytes.map(real)),
 ];
 
-const AT_FULL_LOAD: (&str, Figure) = ("full_load_cpu_us_per_request", |window| {
+pub(super) const AT_FULL_LOAD: (&str, Figure) = ("full_load_cpu_us_per_request", |window| {
     window.cpu_us_per_request
 });
 

@@ -316,3 +316,20 @@ fn full_load_has_figures_of_its_own_and_voids_no_run() {
     let told = |note: &String| note.contains("No window of full load counts for a, b");
     assert!(report.notes.iter().any(told), "{:?}", report.notes);
 }
+
+#[test]
+fn few_rounds_of_full_load_say_nothing_of_equal_load() {
+    let mut finished = fixture::run();
+    for name in ["a", "b"] {
+        fixture::add(&mut finished, name, 0, 400.0);
+        let window = &mut finished.windows.last_mut().unwrap().window;
+        window.phase = Phase::Full;
+        window.cpu_us_per_request = Some(40.0);
+    }
+    let report = assemble(&finished);
+    let full = figure(&report, "b", "full_load_cpu_us_per_request").unwrap();
+    assert_eq!(full.rounds, 1);
+    let mut notes = report.notes.iter();
+    let few = notes.find(|note| note.starts_with("Ratios at equal load"));
+    assert!(few.unwrap().contains("as few as 2 rounds"), "{few:?}");
+}
