@@ -23,6 +23,7 @@ use std::{
             Ordering::{AcqRel, Relaxed, Release},
         },
     },
+    time::Instant,
 };
 
 /// Version of the private protocol.
@@ -238,6 +239,7 @@ impl<M: Model> Session<M> {
                 said = source.next() => said?,
             };
             let readiness = &self.claim.feeds.shared.readiness;
+            let arrived = Instant::now();
             readiness.heard();
             match said {
                 None => return Ok(()),
@@ -250,7 +252,7 @@ impl<M: Model> Session<M> {
                         head: readiness.known_head(),
                         unread_before: readiness.answers_from(),
                     };
-                    let batch = decode::<M>(first_position, events, goal).await?;
+                    let batch = decode::<M>(first_position, events, goal, arrived).await?;
                     self.line.send(batch).await?;
                 }
             }
@@ -281,6 +283,7 @@ async fn decode<M: Model>(
     first_position: u64,
     encoded: Vec<Vec<u8>>,
     goal: Goal,
+    arrived: Instant,
 ) -> Result<Batch<M>, Error> {
     check_size(first_position, &encoded)?;
     let mut events = Vec::with_capacity(encoded.len());
@@ -309,6 +312,7 @@ async fn decode<M: Model>(
         encoded,
         fault,
         goal,
+        arrived,
     })
 }
 

@@ -5,6 +5,7 @@ mod writer;
 
 use crate::{
     error::{Error, Kind},
+    histogram::{Durations, Histogram},
     limits,
     model::Model,
     settings::{Group, Setting, Settings},
@@ -21,7 +22,7 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use writer::Writer;
@@ -45,6 +46,8 @@ pub struct Batch<M: Model> {
     pub fault: Option<Error>,
     /// How far the feed's ledger reaches.
     pub goal: Goal,
+    /// When the batch arrived here.
+    pub arrived: Instant,
 }
 
 /// What the writer should reach, as known when a batch was sent.
@@ -90,6 +93,7 @@ pub struct Counts {
     chores_ended: AtomicU64,
     chores_failed: AtomicU64,
     chores_micros: AtomicU64,
+    publications: Histogram,
 }
 
 enum Command<M: Model> {
@@ -221,6 +225,12 @@ impl Counts {
     #[must_use]
     pub fn chores_failed(&self) -> u64 {
         self.chores_failed.load(Relaxed)
+    }
+
+    /// Of each version that readers could see: how long it took from the arrival of its oldest event to its publication.
+    #[must_use]
+    pub fn publications(&self) -> Durations {
+        self.publications.read()
     }
 
     /// How long their thread was at work.

@@ -1,7 +1,7 @@
 //! A sidecar that answers the CPU-heavy reads of a gRPC service from immutable versions of a ledger.
 //!
 //! Start at [`model`]: a team implements it to have its own reads served. [`app`] runs the model as a program of the
-//! team's own. These two, [`config`], [`error`] and [`schema`] are the public API. The crate's README says what goes
+//! team's own. These two, [`allocator`], [`config`], [`error`] and [`schema`] are the public API. The crate's README says what goes
 //! into `Cargo.toml`.
 //!
 //! Behind them, [`app`] composes the engine:
@@ -25,6 +25,7 @@ extern crate self as hotpath;
 
 #[doc(hidden)]
 pub mod admin;
+pub mod allocator;
 pub mod app;
 pub mod config;
 #[doc(hidden)]
@@ -39,6 +40,8 @@ mod frame_pointers;
 pub mod front;
 #[doc(hidden)]
 pub mod health;
+#[doc(hidden)]
+pub mod histogram;
 #[doc(hidden)]
 pub mod ingest;
 mod json;

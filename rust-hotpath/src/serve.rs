@@ -25,7 +25,7 @@ pub(crate) use core::{Answer, Asked, Core, GiveUp, Turn, Verdict, WANTED};
 pub(crate) use frame::{GRPC, PREFIX};
 pub(crate) use head::{admit, is_base64, is_grpc};
 pub(crate) use inline::{Brief, Once};
-pub use meter::{BOUNDS_US, Meter, MethodCounts, OTHER};
+pub use meter::{Meter, MethodCounts, OTHER};
 pub(crate) use places::Permit;
 pub(crate) use trace::ended;
 pub use wants::{Bounds, Wants};

@@ -26,14 +26,24 @@ const CRATES: &[&str] = &[
 /// The crates with a model that the engine serves.
 const ADOPTERS: [&str; 4] = [WALLET, COUNTER, BURN, INTEROP];
 /// The public API of the engine, as its documentation lists it. Adopters may use nothing else.
-const PUBLIC: [&str; 6] = ["app", "config", "error", "model", "program!", "schema"];
+const PUBLIC: [&str; 7] = [
+    "allocator",
+    "app",
+    "config",
+    "error",
+    "model",
+    "program!",
+    "schema",
+];
 
 type Table = &'static [(&'static str, &'static [&'static str])];
 
 /// Each part, and all other parts of this crate that it may use. A new part must be added here and in ARCHITECTURE.md.
 const MAY_USE: Table = &[
+    ("allocator", &[]),
     ("error", &[]),
     ("frame_pointers", &[]),
+    ("histogram", &[]),
     ("json", &[]),
     ("limits", &[]),
     ("model", &[]),
@@ -49,7 +59,10 @@ const MAY_USE: Table = &[
     ("listen", &["error", "limits", "settings", "socket"]),
     ("readiness", &["limits", "settings"]),
     ("view", &["error", "limits", "model", "settings"]),
-    ("ingest", &["error", "limits", "model", "settings", "view"]),
+    (
+        "ingest",
+        &["error", "histogram", "limits", "model", "settings", "view"],
+    ),
     (
         "feed",
         &[
@@ -65,7 +78,15 @@ const MAY_USE: Table = &[
     ),
     (
         "serve",
-        &["error", "limits", "model", "readiness", "settings", "view"],
+        &[
+            "error",
+            "histogram",
+            "limits",
+            "model",
+            "readiness",
+            "settings",
+            "view",
+        ],
     ),
     (
         "exchange",
@@ -88,10 +109,12 @@ const MAY_USE: Table = &[
     (
         "admin",
         &[
+            "allocator",
             "error",
             "exchange",
             "feed",
             "frame_pointers",
+            "histogram",
             "json",
             "limits",
             "model",

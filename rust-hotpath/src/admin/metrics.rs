@@ -2,8 +2,10 @@
 
 use super::{Reply, Status, reply, status::Process, text};
 use crate::{
+    allocator,
+    histogram::{BOUNDS_US, Durations},
     model::Model,
-    serve::{BOUNDS_US, OTHER},
+    serve::OTHER,
 };
 use hyper::StatusCode;
 use prometheus_client::{
@@ -106,14 +108,8 @@ impl<M: Model> Source<M> {
         let mut family =
             out.encode_descriptor(name, "Time of hot requests", None, MetricType::Histogram)?;
         for (method, counts) in &counts {
-            let bounds = BOUNDS_US
-                .iter()
-                .map(|us| f64::from(u32::try_from(*us).unwrap_or(u32::MAX)) / 1e6);
-            let buckets: Vec<_> = bounds.chain([f64::INFINITY]).zip(counts.buckets).collect();
-            let count = counts.buckets.iter().sum();
             let labels = [("method", **method)];
-            let mut row = family.encode_family(&labels)?;
-            row.encode_histogram::<NoLabelSet>(counts.total.as_secs_f64(), count, &buckets, None)?;
+            histogram_row(&mut family.encode_family(&labels)?, &counts.durations)?;
         }
         counter(
             out,
@@ -225,6 +221,12 @@ impl<M: Model> Source<M> {
             "Versions published",
             sizes.publications,
         )?;
+        let (name, help) = (
+            "hotpathd_publication_seconds",
+            "Time from the arrival of a version's oldest event to its publication, once requests are answered",
+        );
+        let mut row = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        histogram_row(&mut row, &status.feeds.counts().publications())?;
         gauge(
             out,
             "hotpathd_retained_versions",
@@ -311,6 +313,20 @@ fn process(out: &mut DescriptorEncoder<'_>) -> Written {
         "Resident memory",
         process.resident_bytes,
     )?;
+    if let Some(allocated) = allocator::allocated() {
+        gauge(
+            out,
+            "hotpathd_allocated_bytes",
+            "Bytes that the program has allocated at this moment",
+            allocated.bytes,
+        )?;
+        counter(
+            out,
+            "hotpathd_allocations",
+            "Allocations since the start",
+            allocated.allocations,
+        )?;
+    }
     gauge(out, "process_threads", "Threads", process.threads)
 }
 
@@ -331,6 +347,18 @@ fn counter_row(
     value: u64,
 ) -> Written {
     ConstCounter::new(value).encode(family.encode_family(labels)?)
+}
+
+fn histogram_row(row: &mut MetricEncoder<'_>, durations: &Durations) -> Written {
+    let bounds = BOUNDS_US
+        .iter()
+        .map(|us| f64::from(u32::try_from(*us).unwrap_or(u32::MAX)) / 1e6);
+    let buckets: Vec<_> = bounds
+        .chain([f64::INFINITY])
+        .zip(durations.buckets)
+        .collect();
+    let total = durations.total.as_secs_f64();
+    row.encode_histogram::<NoLabelSet>(total, durations.count(), &buckets, None)
 }
 
 fn size(value: usize) -> u64 {

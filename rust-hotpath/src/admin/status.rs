@@ -1,7 +1,7 @@
 //! `/debug/memory`, and what the operating system says about this process.
 
 use super::{Reply, Status, reply};
-use crate::{json, model::Model};
+use crate::{allocator, json, model::Model};
 use hyper::StatusCode;
 use std::{fmt::Write as _, fs};
 
@@ -44,10 +44,15 @@ fn cpu_seconds() -> Option<f64> {
 pub(super) fn memory<M: Model>(status: &Status<M>) -> Reply {
     let process = Process::now();
     let sizes = status.view.sizes();
+    // Null says that the program does not count, which 0 would not.
+    let allocated = allocator::allocated();
+    let number = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
     let mut json = format!(
-        "{{\n  \"resident_bytes\": {},\n  \"peak_resident_bytes\": {},\n  \"threads\": {},\n  \"position\": {},\n  \
+        "{{\n  \"allocated_bytes\": {},\n  \"allocations\": {},\n  \"resident_bytes\": {},\n  \"peak_resident_bytes\": {},\n  \"threads\": {},\n  \"position\": {},\n  \
          \"retained_versions\": {},\n  \"retained_events\": {},\n  \"retired_waiting\": {},\n  \"in_flight\": {},\n  \"buffered_bytes\": {},\n  \
          \"model\": {{",
+        number(allocated.map(|allocated| allocated.bytes)),
+        number(allocated.map(|allocated| allocated.allocations)),
         process.resident_bytes,
         process.peak_resident_bytes,
         process.threads,

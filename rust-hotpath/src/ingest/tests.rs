@@ -37,6 +37,7 @@ fn batch(events: Vec<Added>) -> Batch<Moody> {
         events,
         fault: None,
         goal: Goal::default(),
+        arrived: Instant::now(),
     }
 }
 
@@ -239,6 +240,33 @@ async fn no_history_is_kept_from_before_the_first_answer() {
     line.send(Batch { goal, ..batch }).await.expect("sent");
     view.reached(502, SOON).await.expect("published");
     assert_eq!([500, 501].map(|at| kind_at(&view, at)), [None, None]);
+}
+
+#[tokio::test]
+async fn the_time_to_publication_is_counted_once_requests_are_answered() {
+    let (ingest, view, _thread) = start();
+    let (mut line, _) = ingest.open().await.expect("open");
+    let goal = Goal {
+        head: 500,
+        unread_before: 500,
+    };
+    let batch = plain(1..=500);
+    line.send(Batch { goal, ..batch }).await.expect("sent");
+    view.reached(500, SOON).await.expect("published");
+    let second = Duration::from_secs(1);
+    let arrived = Instant::now().checked_sub(second).expect("a clock");
+    let batch = Batch {
+        goal,
+        arrived,
+        ..plain(501..=501)
+    };
+    line.send(batch).await.expect("sent");
+    view.reached(501, SOON).await.expect("published");
+    // The writer is asked to open a feed, so that it has counted.
+    ingest.open().await.expect("open again");
+    let publications = ingest.counts().publications();
+    assert_eq!(publications.count(), 1);
+    assert!(publications.total >= second);
 }
 
 #[tokio::test]

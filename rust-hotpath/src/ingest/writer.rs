@@ -34,6 +34,8 @@ pub(super) struct Writer<M: Model> {
     /// The events between the published version and `state`. Useless once an event was left out.
     pending: Vec<M::Event>,
     history_broken: bool,
+    /// When the oldest event that is not published arrived.
+    oldest_arrived: Option<Instant>,
     /// The feed that may write, and where to send its refusal. `None` once it was refused.
     open: Option<(u64, tokio::sync::mpsc::Sender<Error>)>,
     chores: Chores<M::State>,
@@ -54,6 +56,7 @@ impl<M: Model> Writer<M> {
             last_published_event: Vec::new(),
             pending: Vec::new(),
             history_broken: false,
+            oldest_arrived: None,
             open: None,
             chores: Chores::new(counts),
             publisher,
@@ -182,6 +185,7 @@ impl<M: Model> Writer<M> {
             self.position += 1;
             self.last_event = encoded;
             self.remember(event);
+            self.oldest_arrived.get_or_insert(batch.arrived);
             self.counts.events_applied.fetch_add(1, Relaxed);
             if index % limits::EVENTS_PER_CLOCK == 0
                 && self.last_published.elapsed() >= self.interval()
@@ -245,6 +249,7 @@ impl<M: Model> Writer<M> {
     fn forget_pending(&mut self) {
         self.pending.clear();
         self.history_broken = false;
+        self.oldest_arrived = None;
     }
 
     /// Whether the writer should publish rarely. Far behind, each version would be outdated at once, and yet it costs
@@ -277,11 +282,17 @@ impl<M: Model> Writer<M> {
             return;
         }
         let (now, state) = (Instant::now(), self.state.clone());
+        // Nobody waits for what is published before requests are answered.
+        let awaited = self.published >= self.goal.unread_before;
+        let arrived = self.oldest_arrived.filter(|_| awaited);
         if self.history_broken {
             self.publisher.restart(self.position, state, now);
         } else {
             let events = std::mem::take(&mut self.pending);
             self.publisher.publish(self.position, state, events, now);
+        }
+        if let Some(arrived) = arrived {
+            self.counts.publications.count(arrived.elapsed());
         }
         self.forget_pending();
         self.published = self.position;

@@ -1,5 +1,6 @@
 //! Lock-free counters of hot requests.
 
+use crate::histogram::{Durations, Histogram};
 use std::{
     array::from_fn,
     sync::{
@@ -11,12 +12,6 @@ use std::{
 use tonic::Code;
 
 const CODES: usize = 17;
-
-/// Upper bounds of the histogram's buckets, in microseconds. One more bucket has no bound.
-pub const BOUNDS_US: [u64; 16] = [
-    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
-    1_000_000, 5_000_000,
-];
 
 /// The label of reasons that the model did not list.
 pub const OTHER: &str = "other";
@@ -34,17 +29,14 @@ pub struct Meter {
 pub struct MethodCounts {
     /// Requests by status code; codes that never occurred are absent.
     pub codes: Vec<(Code, u64)>,
-    /// Requests by duration; see [`BOUNDS_US`].
-    pub buckets: [u64; BOUNDS_US.len() + 1],
-    /// Duration of all requests together.
-    pub total: Duration,
+    /// Requests by duration.
+    pub durations: Durations,
 }
 
 #[derive(Debug)]
 struct Counters {
     codes: [AtomicU64; CODES],
-    buckets: [AtomicU64; BOUNDS_US.len() + 1],
-    total_ns: AtomicU64,
+    durations: Histogram,
 }
 
 /// One request under way. If it is dropped before [`Self::end`], the client has left.
@@ -61,8 +53,7 @@ impl Meter {
         let declines = (0..methods).map(|_| (0..=reasons).map(|_| AtomicU64::new(0)).collect());
         let counters = (0..methods).map(|_| Counters {
             codes: from_fn(|_| AtomicU64::new(0)),
-            buckets: from_fn(|_| AtomicU64::new(0)),
-            total_ns: AtomicU64::new(0),
+            durations: Histogram::default(),
         });
         Self {
             methods: counters.collect(),
@@ -105,8 +96,7 @@ impl Meter {
             let codes = codes.map(|(code, count)| (Code::from_i32(code), count.load(Relaxed)));
             MethodCounts {
                 codes: codes.filter(|(_, count)| *count > 0).collect(),
-                buckets: from_fn(|index| counters.buckets[index].load(Relaxed)),
-                total: Duration::from_nanos(counters.total_ns.load(Relaxed)),
+                durations: counters.durations.read(),
             }
         })
     }
@@ -133,12 +123,9 @@ impl Drop for Call {
 
 impl Counters {
     fn count(&self, code: Code, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let code = usize::try_from(i32::from(code)).unwrap_or(0);
         self.codes[code].fetch_add(1, Relaxed);
-        self.buckets[BOUNDS_US.partition_point(|bound| *bound < us)].fetch_add(1, Relaxed);
-        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.total_ns.fetch_add(ns, Relaxed);
+        self.durations.count(took);
     }
 }
 
@@ -154,6 +141,6 @@ mod tests {
         let counts: Vec<_> = meter.counts().collect();
         assert!(counts[0].codes.is_empty());
         assert_eq!(counts[1].codes, [(Code::Ok, 1), (Code::Cancelled, 1)]);
-        assert_eq!(counts[1].buckets.iter().sum::<u64>(), 2);
+        assert_eq!(counts[1].durations.count(), 2);
     }
 }

@@ -90,6 +90,7 @@ async fn metrics() {
     }
     for name in [
         "hotpathd_publications_total ",
+        "hotpathd_publication_seconds_count ",
         "hotpathd_retained_versions ",
         "process_cpu_seconds_total ",
         "process_resident_memory_bytes ",
@@ -116,6 +117,8 @@ async fn memory() {
         (200, Some(3), Some(1))
     );
     assert!(json["resident_bytes"].as_u64().unwrap() > 0);
+    // This test program's allocator does not count.
+    assert!(json["allocated_bytes"].is_null());
 }
 
 #[tokio::test]

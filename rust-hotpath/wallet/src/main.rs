@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static GLOBAL: hotpath::allocator::Counted<mimalloc::MiMalloc> =
+    hotpath::allocator::Counted(mimalloc::MiMalloc);
 
 /// How often freed pages are given back to the system. The allocator does so by itself only when threads go on to allocate,
 /// and after the ledger was loaded, with all its intermediate versions, the writer may rest for long.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -95,8 +96,13 @@ func TestAdminPagesOfBothProcesses(t *testing.T) {
 			page(t, address, path)
 		}
 	}
-	if memory := page(t, sidecar.Admin, "/debug/memory"); len(memory) == 0 {
-		t.Error("/debug/memory is empty")
+	var memory struct {
+		Allocated int64 `json:"allocated_bytes"`
+		Resident  int64 `json:"resident_bytes"`
+	}
+	if text := page(t, sidecar.Admin, "/debug/memory"); json.Unmarshal(text, &memory) != nil ||
+		memory.Allocated < 1<<10 || memory.Allocated > memory.Resident {
+		t.Errorf("/debug/memory says %s", text)
 	}
 	metrics := scrape(t, sidecar.Admin)
 	for name, want := range map[string]float64{

@@ -4,7 +4,8 @@
 mod model;
 
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static GLOBAL: hotpath::allocator::Counted<mimalloc::MiMalloc> =
+    hotpath::allocator::Counted(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
     // Calibration should be over before the first request.

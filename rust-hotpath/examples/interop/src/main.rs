@@ -5,7 +5,8 @@
 mod model;
 
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static GLOBAL: hotpath::allocator::Counted<mimalloc::MiMalloc> =
+    hotpath::allocator::Counted(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
     hotpath::app::main::<model::Interop>(hotpath::program!())
