@@ -149,7 +149,11 @@ impl<'a> Slices<'a> {
             let mut before = run.sides_before(at);
             while at < range.end {
                 let time = run.time(at);
-                pair += bounds[pair + 1..].partition_point(|bound| *bound <= time);
+                // Most often it lies in the pair that follows, which one look tells.
+                if bounds[pair + 1] <= time {
+                    pair += 1;
+                    pair += bounds[pair + 1..].partition_point(|bound| *bound <= time);
+                }
                 let next = range.end.min(run.before(bounds[pair + 1], at));
                 let after = before.and_then(|_| run.sides_before(next));
                 show(
