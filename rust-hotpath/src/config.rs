@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(config.view.retain, Duration::from_millis(3));
         assert_eq!(config.view.retain_versions, 2);
         assert!(config.shutdown.lifeline);
-        assert_eq!(config.view.retain_events, 100_000, "the default");
+        assert_eq!(config.view.retain_events, 20_000, "the default");
     }
 
     #[test]

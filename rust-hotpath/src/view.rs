@@ -125,7 +125,7 @@ impl Config {
             Setting::new(
                 "retain-versions",
                 "N",
-                "4096",
+                "2048",
                 "Versions kept for x-hotpath-at-position, the newest included",
             )
             .within(&limits::RETAIN_VERSIONS),
@@ -139,8 +139,8 @@ impl Config {
             Setting::new(
                 "retain-events",
                 "N",
-                "100000",
-                "Events kept with them, to rebuild positions between versions",
+                "20000",
+                "Events kept with them, to rebuild positions between versions; each takes memory",
             )
             .within(&limits::RETAIN_EVENTS),
         ],
