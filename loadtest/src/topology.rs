@@ -71,6 +71,8 @@ pub struct Spec {
     pub spliced: bool,
     /// Whether walletd has no read model beside its sidecar, and answers from its database what the sidecar can't.
     pub stored: bool,
+    /// Whether there are two sidecars, of which one stands by.
+    pub pair: bool,
     /// Whether the sidecar answers windows of long accounts by reading every entry, instead of from its index.
     pub scan: bool,
 }
@@ -169,7 +171,12 @@ impl Spec {
         } else {
             ""
         };
-        format!("{what}{how}{scan}{copies}; {workers}")
+        let pair = if self.pair {
+            ", with a second sidecar that stands by"
+        } else {
+            ""
+        };
+        format!("{what}{how}{scan}{copies}{pair}; {workers}")
     }
 }
 
@@ -226,6 +233,9 @@ impl Rig {
             add("--sidecar", "supervise".into());
             add("--sidecar-bin", program(&self.hotpathd).into());
             add("--sidecar-socket", socket(folder).into());
+            if spec.pair {
+                add("--sidecars", "2".into());
+            }
             if spec.unary_hop {
                 add("--hop", "unary".into());
             }
@@ -293,21 +303,22 @@ impl Server {
         }];
         if spec.kind.has_sidecar() {
             let direct = spec.kind == Kind::Direct;
-            let sidecar = ready::sidecar(
-                &mut child,
-                &waiting,
-                &walletd.admin,
-                ready::caught_up,
-                direct,
-            )?;
-            endpoints.hot = sidecar.listen.filter(|_| direct).map(Address::Tcp);
-            watched.push(Watched {
-                name: "hotpathd".to_owned(),
-                pid: sidecar.pid,
-                admin: None,
-                // hotpathd's output goes to walletd, which passes it on.
-                log: Some(log),
-            });
+            let sidecars = if spec.pair { 2 } else { 1 };
+            let caught_up = |values: &_| ready::caught_up(values, sidecars);
+            for (at, name) in ["hotpathd", "hotpathd-2"][..sidecars].iter().enumerate() {
+                let admin = &walletd.admin;
+                let sidecar = ready::sidecar(&mut child, &waiting, admin, caught_up, direct, at)?;
+                if direct && at == 0 {
+                    endpoints.hot = sidecar.listen.map(Address::Tcp);
+                }
+                watched.push(Watched {
+                    name: (*name).to_owned(),
+                    pid: sidecar.pid,
+                    admin: None,
+                    // hotpathd's output goes to walletd, which passes it on.
+                    log: Some(log.clone()),
+                });
+            }
         }
         Ok(Self {
             _child: child,

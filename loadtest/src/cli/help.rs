@@ -43,8 +43,8 @@ Targets:
                and hyper
   direct       the same, hot reads straight to hotpathd; with :spliced to its
                spliced front, below hyper; both with :store if walletd is to have
-               no read model of its own, or with :scan if hotpathd is to have no
-               index
+               no read model of its own, with :pair if a second hotpathd is to
+               stand by, or with :scan if hotpathd is to have no index
                each with :workers (128 of them), :workers=N (1-4096) or :no-workers;
                given twice, two servers are started
   NAME=ADDRESS a server that runs already: host:port or unix:PATH, then, if need be,

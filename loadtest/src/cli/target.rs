@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
+    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store, :pair or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -97,6 +97,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         unary_hop: false,
         spliced: false,
         stored: false,
+        pair: false,
         scan: false,
     };
     for suffix in parts {
@@ -113,11 +114,14 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "spliced" if !matches!(kind, Kind::Legacy | Kind::Store) => spec.spliced = true,
             "spliced" => return Err("spliced is not for legacy and store".to_owned()),
             "store" if kind.has_sidecar() => spec.stored = true,
+            "pair" if kind.has_sidecar() => spec.pair = true,
             "scan" if kind.has_sidecar() => spec.scan = true,
-            "store" | "scan" => return Err(format!("{suffix} is for sidecar and direct only")),
+            "store" | "pair" | "scan" => {
+                return Err(format!("{suffix} is for sidecar and direct only"));
+            }
             _ => {
                 return Err(format!(
-                    "{suffix} must be workers, workers=N, no-workers, unary, spliced, store or scan"
+                    "{suffix} must be workers, workers=N, no-workers, unary, spliced, store, pair or scan"
                 ));
             }
         }

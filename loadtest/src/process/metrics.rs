@@ -26,7 +26,7 @@ pub struct Told {
     pub handed_over: Option<u64>,
 }
 
-/// Values of metrics without labels, by name.
+/// Values of metrics, by name. Labels are a part of the name, as in `name{label="value"}`.
 pub type Values = HashMap<String, f64>;
 
 /// Asks `host:port` for its metrics.
@@ -70,7 +70,7 @@ fn parse(text: &str) -> Values {
     let pairs = lines.filter_map(|line| {
         let (name, value) = line.split_once(' ')?;
         let value = value.split_whitespace().next()?.parse().ok()?;
-        (!name.contains('{')).then(|| (name.to_owned(), value))
+        Some((name.to_owned(), value))
     });
     pairs.collect()
 }

@@ -177,7 +177,7 @@ impl Server {
         }];
         if answer.has_sidecar() {
             let admin = &service.admin;
-            let sidecar = ready::sidecar(&mut child, &waiting, admin, ready::is_ready, false)?;
+            let sidecar = ready::sidecar(&mut child, &waiting, admin, ready::is_ready, false, 0)?;
             watched.push(Watched {
                 name: "sidecar".to_owned(),
                 pid: sidecar.pid,

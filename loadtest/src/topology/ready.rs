@@ -50,19 +50,23 @@ pub(super) fn service(child: &mut Child, waiting: &Waiting<'_>) -> Result<Servic
     }
 }
 
-/// Waits until the sidecar is ready. `caught_up` decides that from the service's metrics.
+/// Waits until a sidecar is ready. `caught_up` decides that from the service's metrics. `at` says which one of several it is.
 pub(super) fn sidecar(
     child: &mut Child,
     waiting: &Waiting<'_>,
     admin: &str,
-    caught_up: fn(&metrics::Values) -> bool,
+    caught_up: impl Fn(&metrics::Values) -> bool,
     direct: bool,
+    at: usize,
 ) -> Result<Sidecar> {
     poll(child, waiting, "got no sidecar that has caught up", || {
         caught_up(&metrics::scrape(admin).ok()?).then_some(())
     })?;
     // The supervisor names the file after the socket, by a flag, which wins over HOTPATHD_READY_FILE.
     let mut path = socket(waiting.folder).into_os_string();
+    if at > 0 {
+        path.push(format!(".{at}"));
+    }
     path.push(".ready");
     let what = "has a sidecar without a ready file";
     let json = poll(child, waiting, what, || json(Path::new(&path)))?;
@@ -88,14 +92,20 @@ pub(super) fn is_ready(values: &metrics::Values) -> bool {
     values.get("hotpath_shim_sidecar_ready") == Some(&1.0)
 }
 
-/// Whether the sidecar is ready and at walletd's position.
-pub(super) fn caught_up(values: &metrics::Values) -> bool {
+/// Whether the sidecars are ready and at walletd's position. The metrics of several have a label.
+pub(super) fn caught_up(values: &metrics::Values, sidecars: usize) -> bool {
     let value = |name: &str| values.get(name).copied();
     let head = value("walletd_position");
-    is_ready(values)
-        && head.is_some()
-        && value("hotpath_shim_sidecar_position") == head
+    let of = |name: &str, at: usize| match sidecars {
+        1 => value(name),
+        _ => value(&format!("{name}{{sidecar=\"{at}\"}}")),
+    };
+    head.is_some()
         && value("hotpath_shim_head_position") == head
+        && (0..sidecars).all(|at| {
+            of("hotpath_shim_sidecar_ready", at) == Some(1.0)
+                && of("hotpath_shim_sidecar_position", at) == head
+        })
 }
 
 /// Reads a ready file. Files are renamed into place, so nobody reads half of one.
@@ -145,12 +155,31 @@ mod tests {
             ("hotpath_shim_sidecar_position", 9.0),
             ("hotpath_shim_head_position", 9.0),
         ];
-        assert!(caught_up(&values(&ready)));
+        assert!(caught_up(&values(&ready), 1));
         for (index, value) in [(0, 0.0), (1, 10.0), (2, 8.0), (3, 8.0)] {
             let mut behind = ready;
             behind[index].1 = value;
-            assert!(!caught_up(&values(&behind)));
+            assert!(!caught_up(&values(&behind), 1));
         }
-        assert!(!caught_up(&values(&ready[..3])));
+        assert!(!caught_up(&values(&ready[..3]), 1));
+    }
+
+    #[test]
+    fn each_of_two_sidecars_must_have_caught_up() {
+        let ready = [
+            ("hotpath_shim_sidecar_ready{sidecar=\"0\"}", 1.0),
+            ("hotpath_shim_sidecar_ready{sidecar=\"1\"}", 1.0),
+            ("hotpath_shim_sidecar_position{sidecar=\"0\"}", 9.0),
+            ("hotpath_shim_sidecar_position{sidecar=\"1\"}", 9.0),
+            ("walletd_position", 9.0),
+            ("hotpath_shim_head_position", 9.0),
+        ];
+        assert!(caught_up(&values(&ready), 2));
+        assert!(!caught_up(&values(&ready), 1));
+        for index in 0..ready.len() {
+            let mut behind = ready;
+            behind[index].1 -= 1.0;
+            assert!(!caught_up(&values(&behind), 2), "{index}");
+        }
     }
 }

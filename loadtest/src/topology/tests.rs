@@ -78,18 +78,23 @@ fn spec(kind: Kind) -> Spec {
         unary_hop: false,
         spliced: false,
         stored: false,
+        pair: false,
         scan: false,
     }
 }
 
 /// Answers every request for metrics.
 fn metrics(position: u64) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let body = format!(
+    metrics_of(format!(
         "hotpath_shim_sidecar_ready 1\nhotpath_shim_sidecar_position {position}\n\
          hotpath_shim_head_position {position}\nwalletd_position 9\n"
-    );
+    ))
+}
+
+/// Answers every request with this text.
+fn metrics_of(body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -296,6 +301,37 @@ fn the_sidecar_may_have_the_only_copy() {
         about.ends_with("without a read model in Go; with 128 stream workers"),
         "{about}"
     );
+}
+
+#[test]
+fn there_may_be_two_sidecars() {
+    let ready = |at: &str, pid: u32| {
+        format!("echo '{{\"pid\":{pid},\"listen\":\"127.0.0.1:8\"}}' >$socket{at}.ready\n")
+    };
+    let body = ["0", "1"].map(|at| {
+        format!(
+            "hotpath_shim_sidecar_ready{{sidecar=\"{at}\"}} 1\nhotpath_shim_sidecar_position{{sidecar=\"{at}\"}} 9\n"
+        )
+    });
+    let admin = metrics_of(body.concat() + "hotpath_shim_head_position 9\nwalletd_position 9\n");
+    let both = ready("", process::id()) + &ready(".1", 1);
+    let stand = Stand::new(&format!("{both}{}", SERVE.replace("ADMIN", &admin)));
+    let mut spec = spec(Kind::Sidecar);
+    spec.pair = true;
+    let arguments = stand
+        .rig
+        .arguments(&spec, Path::new("l.db"), Path::new("f"));
+    assert!(arguments.windows(2).any(|pair| pair == ["--sidecars", "2"]));
+    let about = spec.about();
+    assert!(about.contains("with a second sidecar"), "{about}");
+    let server = Server::start(&stand.rig, &spec, &stand.ledger, &NEVER).unwrap();
+    let watched: Vec<_> = server
+        .watched()
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(watched, ["walletd", "hotpathd", "hotpathd-2"]);
+    assert_eq!(server.watched()[2].pid, 1);
 }
 
 #[test]
