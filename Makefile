@@ -16,7 +16,8 @@ BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed-index
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
-# The reports that the table of docs/front-door.md is generated from.
+# The reports that the tables of README.md below that are generated from, and those of docs/front-door.md.
+SCENARIO_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/,statistics live large)
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
 TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
 # Those that tell algorithm, language, hop and copies apart.
@@ -94,13 +95,15 @@ break-even: burnd burn-sidecar ## From which handler on a sidecar pays, in 4 min
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
-results: build ## Rewrite the tables of README.md and docs/front-door.md from RESULTS, BREAK_EVEN_RESULTS and HOP_RESULTS
+results: build ## Rewrite the tables of README.md and docs/front-door.md from RESULTS, SCENARIO_RESULTS, BREAK_EVEN_RESULTS and HOP_RESULTS
 	target/bin/loadtest report $(RESULTS) --readme README.md
+	target/bin/loadtest report $(SCENARIO_RESULTS) --readme README.md
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md
 	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md
 
 check-results: build ## Fail if those tables are not what those reports say
 	target/bin/loadtest report $(RESULTS) --readme README.md --check
+	target/bin/loadtest report $(SCENARIO_RESULTS) --readme README.md --check
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md --check
 	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md --check
 

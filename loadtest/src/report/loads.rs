@@ -1,5 +1,5 @@
-//! Generates the tables of one question under several loads: a table for each figure, a row for each report, a column for
-//! each target.
+//! Generates the tables of several reports, of different loads or scenarios: a table for each figure, a row for each report,
+//! a column for each target.
 
 use super::{
     files,
@@ -14,8 +14,12 @@ use std::path::{Path, PathBuf};
 
 /// The name of the part that holds the tables.
 const LOADS: &str = "loads";
-/// The figures that are shown: key in `report.json`, and words.
-const SHOWN: [(&str, &str); 2] = [("cpu_us_per_request", "CPU per read"), ("p50_us", "p50")];
+/// The figures that are shown if a report has them: key in `report.json`, and words.
+const SHOWN: [(&str, &str); 3] = [
+    ("full_load_cpu_us_per_request", "CPU per read at full load"),
+    ("cpu_us_per_request", "CPU per read"),
+    ("p50_us", "p50"),
+];
 
 /// Rewrites the part between `<!-- loads -->` and `<!-- /loads -->` with the reports in `folders`. With `check` it
 /// changes nothing, and fails if there were something to change.
@@ -48,36 +52,58 @@ fn one_baseline(reports: &[Report]) -> Result<String> {
 
 fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
     let names = names(reports);
-    let tables = SHOWN.map(|shown| {
+    let mut scenarios = reports.iter().map(|report| &report.run.scenario);
+    let first = scenarios.next();
+    let several = scenarios.any(|scenario| Some(scenario) != first);
+    let called = |report: &Report| match several {
+        true => format!("`{}`, {}", report.run.scenario, load(report)),
+        false => load(report),
+    };
+    let tables = SHOWN.iter().filter_map(|(key, words)| {
+        let has = |report: &&Report| has_figure(report, key);
+        reports.iter().find(has)?;
         let mut table = TextTable::default();
-        let first = [shown.1, "rounds"].map(str::to_owned).into_iter();
+        let first = [*words, "rounds"].map(str::to_owned).into_iter();
         table.row(first.chain(names.iter().cloned()));
         for (report, link) in reports.iter().zip(links) {
-            table.row(row(report, &names, shown.0, link));
+            table.row(row(report, &names, key, &called(report), link));
         }
-        table.markdown()
+        Some(table.markdown())
     });
+    let tables: Vec<String> = tables.collect();
     let void = reports.iter().filter(|report| report.void).map(|report| {
         let reason = report.void_reason.as_deref().unwrap_or_default();
         format!(
             "**{} is void, not to be quoted: {reason}.**\n\n",
-            load(report)
+            called(report)
         )
     });
-    let from = reports.first().map(|report| {
-        format!(
-            "Scenario `{}`, {}",
-            report.run.scenario,
-            origin(&report.run, None)
-        )
-    });
+    let mut origins: Vec<String> = Vec::new();
+    for report in reports {
+        let origin = match several {
+            true => origin(&report.run, None),
+            false => format!(
+                "Scenario `{}`, {}",
+                report.run.scenario,
+                origin(&report.run, None)
+            ),
+        };
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
     format!(
         "{}{}\nEach figure is a ratio to {baseline}: the median of rounds (lowest–highest); ~ is within the noise floor, bold has all of \
          its spread beyond it. {}\n",
         void.collect::<String>(),
         tables.join("\n"),
-        from.unwrap_or_default()
+        origins.join(" ")
     )
+}
+
+fn has_figure(report: &Report, key: &str) -> bool {
+    let mut ratios = compared_targets(report).into_iter();
+    ratios.any(|ratio| ratio.figures.contains_key(key))
 }
 
 /// Returns the names of all targets but the baseline, in the order of the reports.
@@ -91,7 +117,7 @@ fn names(reports: &[Report]) -> Vec<String> {
     names
 }
 
-fn row(report: &Report, names: &[String], key: &str, link: &Path) -> Vec<String> {
+fn row(report: &Report, names: &[String], key: &str, called: &str, link: &Path) -> Vec<String> {
     let ratios = compared_targets(report);
     let figures: Vec<_> = names
         .iter()
@@ -104,8 +130,8 @@ fn row(report: &Report, names: &[String], key: &str, link: &Path) -> Vec<String>
     let cells = figures
         .iter()
         .map(|figure| figure.map_or_else(|| "–".to_owned(), ratio_words));
-    let load = format!("[{}]({}/{})", load(report), link.display(), files::JSON);
-    [load, rounds.unwrap_or(0).to_string()]
+    let linked = format!("[{called}]({}/{})", link.display(), files::JSON);
+    [linked, rounds.unwrap_or(0).to_string()]
         .into_iter()
         .chain(cells)
         .collect()
@@ -126,7 +152,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::report::{assemble, fixture, write};
+    use crate::report::{assemble, fixture, model::Phase, write};
     use std::fs;
 
     /// Writes two reports, and a page with the markers. Returns the page and the folders.
@@ -168,6 +194,33 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("a again") && !text.contains("of another day"));
+    }
+
+    #[test]
+    fn reports_of_several_scenarios_are_told_apart_and_full_load_has_a_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let (page, folders) = written(folder.path());
+        let mut other = fixture::run();
+        for round in 0..2 {
+            for (name, cpu) in [("a", 400.0), ("b", 100.0)] {
+                fixture::add(&mut other, name, round, cpu);
+                let window = &mut other.windows.last_mut().unwrap().window;
+                (window.phase, window.closed_in_flight) = (Phase::Full, Some(128));
+            }
+        }
+        let mut other = assemble(&other);
+        other.run.scenario = "other".to_owned();
+        write(&other, &folders[1]).unwrap();
+        update_loads(&page, &folders, false).unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        for part in [
+            "<!-- loads -->\n| CPU per read at full load | rounds | b |\n",
+            "\n| [`a`, 8 in flight](results/closed/report.json) | 0 | – |\n",
+            "\n| [`other`, ",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("Scenario"), "{text}");
     }
 
     #[test]
