@@ -124,6 +124,28 @@ func TestAnAnswerThatDiffersIsFound(t *testing.T) {
 	}
 }
 
+func TestEveryReaderHasAtLeastOneAnswer(t *testing.T) {
+	c := small(t)
+	c.phases, c.entries, c.readers = nil, 2_000, 3
+	r := begun(t, c)
+	if err := r.carryOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	close(stop)
+	got := r.readers.run(t.Context(), stop, time.Hour, func(err error) { t.Error(err) })
+	if len(got.balances)+len(got.statistics) != c.readers {
+		t.Errorf("%+v", got)
+	}
+	var failed error
+	r.readers.accounts, r.readers.long = []string{"nobody"}, "nobody"
+	r.readers.conns = r.readers.conns[:1]
+	r.readers.run(t.Context(), stop, 0, func(err error) { failed = err })
+	if failed == nil || !strings.Contains(failed.Error(), "NotFound") {
+		t.Errorf("%v", failed)
+	}
+}
+
 func TestARefusedEventEndsTheRun(t *testing.T) {
 	c := small(t)
 	c.entries = 2_000

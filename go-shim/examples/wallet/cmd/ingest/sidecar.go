@@ -82,10 +82,10 @@ func (s *sidecar) feed(ctx context.Context) error {
 	if s.meter.position == nil {
 		return errMetric
 	}
-	// The shim logs an error if hot methods belong to no server. This one never listens.
+	// Without a server for the hot methods the shim would complain. This one never listens.
 	server := grpc.NewServer(s.side.ServerOptions(nil)...)
 	walletv1.RegisterWalletServiceServer(s.side.Wrap(server), walletv1.UnimplementedWalletServiceServer{})
-	return nil
+	return s.side.Check()
 }
 
 // close ends the shim and hotpathd. It may be called again.

@@ -105,9 +105,21 @@ func TestLentEventsAreCommittedAsTheyAreTaken(t *testing.T) {
 }
 
 func TestTheMakerAddsUpAsTheOracleDoes(t *testing.T) {
-	s, m, truth := newSource("x"), newMaker(7, 2_000), new(oracle.Oracle)
+	for seed := range uint64(12) {
+		addsUp(t, seed)
+	}
+}
+
+func addsUp(t *testing.T, seed uint64) {
+	t.Helper()
+	s, m, truth := newSource("x"), newMaker(seed, 2_000), new(oracle.Oracle)
 	m.fill(s, 1_500)
-	m.fill(s, 500)
+	for m.made < 2_000 {
+		last := m.toUS
+		if m.add(s); m.toUS < last {
+			t.Errorf("seed %d: the end went back from %d to %d", seed, last, m.toUS)
+		}
+	}
 	s.commit(s.made())
 	counted := 0
 	for position := uint64(1); position <= s.made(); position++ {
@@ -121,7 +133,7 @@ func TestTheMakerAddsUpAsTheOracleDoes(t *testing.T) {
 		truth.Add(tx)
 		counted += len(tx.GetEntries())
 		if at := tx.GetOccurredAtUs(); at < m.fromUS || at >= m.toUS {
-			t.Errorf("%d is not from %d to %d", at, m.fromUS, m.toUS)
+			t.Errorf("seed %d: %d is not from %d to %d", seed, at, m.fromUS, m.toUS)
 		}
 		if n := s.entriesUpTo(position); n != counted {
 			t.Fatalf("%d entries up to %d, not %d", n, position, counted)
@@ -139,7 +151,7 @@ func TestTheMakerAddsUpAsTheOracleDoes(t *testing.T) {
 		}
 		got, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.balances(id))
 		if want := truth.Ask(s.made(), ask.Hot[balances], request); err != nil || want.Message != "" || !bytes.Equal(got, want.Response) {
-			t.Errorf("%s: %v, %s %v", id, m.balances(id), want.Message, err)
+			t.Errorf("seed %d: %s: %v, %s %v", seed, id, m.balances(id), want.Message, err)
 		}
 	}
 	if of != counted {
