@@ -8,6 +8,8 @@ type churnFigures struct {
 	Before   rested  `json:"before"`
 	After    rested  `json:"after"`
 	PerEntry float64 `json:"resident_bytes_per_entry_at_rest"`
+	// OfAll is After without the empty hotpathd, by entry of the whole ledger.
+	OfAll float64 `json:"resident_bytes_per_entry_of_all"`
 	// These are the slopes of lines through the samples of either half.
 	FirstHalf  float64 `json:"resident_bytes_per_entry_first_half"`
 	SecondHalf float64 `json:"resident_bytes_per_entry_second_half"`

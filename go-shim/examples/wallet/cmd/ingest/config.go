@@ -11,10 +11,15 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/internal/command"
 )
 
-// These bounds keep the memory of this program below 2 GB: an event takes some 120 bytes.
+// These bounds keep the memory of this program below 2 GB: an event takes some 110 bytes.
 const (
+	// memoryLimit is from where on Go collects garbage more often.
+	memoryLimit                = 1_500_000_000
 	fewestEntries, mostEntries = 1_000, 5_000_000
 	mostCommits                = 2_000_000
+	// defaultBusy leaves it to live to reach the merge of the whole history of the longest account, which is due some
+	// 990,000 entries after the first ledger of the default size.
+	defaultBusy = 900_000
 )
 
 // These are the phases. Without fill there is nothing to ask about, so the ledger is filled in any case.
@@ -73,7 +78,7 @@ func configure(args []string, _ func(string) string, output io.Writer) (config, 
 	flags.Func("phases", "`phases` to report, with commas between them (default "+strings.Join(allPhases(), ",")+
 		"); churn needs live, and fill always runs", c.readPhases)
 	flags.Between(&c.entries, "entries", 4_140_000, fewestEntries, mostEntries, "entries of the first ledger")
-	flags.Between(&c.busyEntries, "busy-entries", 1_000_000, fewestEntries, mostEntries, "entries while readers ask without a pause")
+	flags.Between(&c.busyEntries, "busy-entries", defaultBusy, fewestEntries, mostEntries, "entries while readers ask without a pause")
 	flags.Between(&c.rate, "rate", 5_000, 1, 100_000, "transactions a second, in live")
 	flags.Between(&c.seconds, "seconds", 120, 2, 3_600, "how long live lasts")
 	flags.Between(&c.readers, "readers", 4, 1, 256, "readers, each with a connection and one question in flight")

@@ -19,7 +19,7 @@ func TestTheDefaultsAreTheFullSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := configure([]string{"--hotpathd", bin}, os.Getenv, io.Discard)
-	if err != nil || c.entries != largeEntries || c.busyEntries != 1_000_000 || c.rate != 5_000 || c.seconds != 120 ||
+	if err != nil || c.entries != largeEntries || c.busyEntries != defaultBusy || c.rate != 5_000 || c.seconds != 120 ||
 		c.every != 50 || c.out != "target/ingest" || !slices.Equal(c.phases, allPhases()) {
 		t.Errorf("%+v, %v", c, err)
 	}

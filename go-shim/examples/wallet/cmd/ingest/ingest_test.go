@@ -67,7 +67,7 @@ func TestASmallRunMeasuresEveryPhase(t *testing.T) {
 	if last.Entries-first.Entries != f.Entries || r.Churn.Before.Settled && first.Versions != 1 || first.Resident == 0 {
 		t.Errorf("samples from %+v to %+v, %d entries", first, last, f.Entries)
 	}
-	if r.Churn.Before.Resident == 0 || r.Churn.After.Resident == 0 || r.Tool.Peak == 0 {
+	if r.Churn.OfAll <= 0 || r.Churn.Before.Resident == 0 || r.Churn.After.Resident == 0 || r.Tool.Peak == 0 {
 		t.Errorf("churn: %+v, tool: %+v", r.Churn, r.Tool)
 	}
 	written(t, c.out, f.Visible.Count)

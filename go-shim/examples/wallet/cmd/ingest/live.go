@@ -129,6 +129,7 @@ func (r *run) live(ctx context.Context) error {
 		return err
 	}
 	r.report.Churn = churnOf(f.Samples, f.Entries, start, end)
+	r.report.Churn.OfAll = per(int(end.Resident-r.empty), float64(r.maker.made))
 	return context.Cause(ctx)
 }
 

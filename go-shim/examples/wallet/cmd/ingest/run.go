@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
@@ -24,12 +25,15 @@ type run struct {
 	sidecar *sidecar
 	readers readers
 	// long is the account with the most entries.
-	long   string
+	long string
+	// empty is the resident memory of hotpathd before the first event.
+	empty  int64
 	report *report
 }
 
 // ingest carries out a whole run. It fails if nothing can be said about the figures; a wrong answer is in the report.
 func ingest(ctx context.Context, c config, say *console.Console) (*report, error) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	r, err := begin(ctx, c, say)
 	if err != nil {
 		return nil, err
@@ -154,6 +158,7 @@ func (r *run) fill(ctx context.Context) error {
 	if f.Empty, err = r.sidecar.rest(ctx, r.config); err != nil {
 		return err
 	}
+	r.empty = f.Empty.Resident
 	r.say.Step("fill: %s entries are offered at once", console.Count(f.Entries))
 	r.source.commit(r.source.made())
 	if f.Seconds, f.CPU, err = r.timed(func() error {
@@ -170,7 +175,7 @@ func (r *run) fill(ctx context.Context) error {
 	}
 	now, _, err := r.sidecar.look(ctx)
 	f.merges, f.rates = now.merges, ratesOf(f.Entries, f.Seconds, f.CPU)
-	f.BytesPerEntry = float64(f.Full.Resident-f.Empty.Resident) / float64(f.Entries)
+	f.BytesPerEntry = per(int(f.Full.Resident-r.empty), float64(f.Entries))
 	if r.config.runs(fill) {
 		r.report.Fill = f
 	}

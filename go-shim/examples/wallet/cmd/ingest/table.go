@@ -168,6 +168,7 @@ func (f *churnFigures) rows(samples []sample, goals goals) []row {
 	return append(rows,
 		row{churn, "the same at rest, before and after", fmt.Sprintf("%s; %s", f.Before, f.After), ""},
 		row{churn, "resident bytes per added entry, at rest", fmt.Sprintf("%.1f", f.PerEntry), goals.bytes()},
+		row{churn, "resident bytes per entry of the whole ledger, at rest after all phases", fmt.Sprintf("%.1f", f.OfAll), goals.bytes()},
 		row{churn, "the slope of the first half, of the second, kept versions included", fmt.Sprintf("%.1f; %.1f", f.FirstHalf,
 			f.SecondHalf), ""})
 }
