@@ -4,26 +4,23 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
 func TestTheTimeOfABusyThreadIsItsOwn(t *testing.T) {
-	busy, stop := make(chan int), make(chan struct{})
+	busy := make(chan int)
+	var stop atomic.Bool
 	go func() {
 		runtime.LockOSThread()
 		busy <- syscall.Gettid()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for spins := 0; !stop.Load(); spins++ {
 		}
 	}()
 	id := <-busy
-	defer close(stop)
+	defer stop.Store(true)
 	for deadline := time.Now().Add(time.Minute); ; {
 		threads, err := Threads(os.Getpid())
 		if err != nil || time.Now().After(deadline) {
