@@ -36,7 +36,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths ingest test test-rust test-go test-binaries test-oldest test-again adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -157,6 +157,14 @@ fuzz: ## Both sides of the exchange against made-up bytes, FUZZ_SECONDS for each
 # The measurement wants a quiet machine. LENGTHS_FLAGS="--out loadtest/results/…/lengths" keeps it, --up-to 1000 shortens it.
 lengths: ## Reads by the length of the history, 10 to 1,000,000 entries, in Rust and Go, scanned and indexed; charts in target/lengths
 	cd go-shim/examples && go run ./wallet/cmd/lengths $(LENGTHS_FLAGS)
+
+# The measurement wants a quiet machine and five minutes. INGEST_FLAGS="--entries 100000 --busy-entries 50000 --seconds 10" tries it out.
+ingest: ## How fast hotpathd takes events in, what an entry takes in memory, how soon a commit is seen; figures in target/ingest
+	cargo build --release --locked --bin hotpathd
+	@mkdir -p $(BIN)
+	@ln -sf ../release/hotpathd $(BIN)/
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/ingest
+	@target/bin/ingest --hotpathd target/bin/hotpathd --out target/ingest $(INGEST_FLAGS)
 
 data-test: build ## The same checks over the real ledgers in HOTPATH_DATA; fails if they are not there
 	cd go-shim/examples && HOTPATH_DATA=$(HOTPATH_DATA) TEST_HOTPATHD=$(BIN)/hotpathd TEST_WALLETD=$(BIN)/walletd \

@@ -111,22 +111,9 @@ type facts struct {
 }
 
 func factsOf(ctx context.Context, root string, c config) facts {
-	said := func(args ...string) string {
-		command := exec.CommandContext(ctx, args[0], args[1:]...)
-		command.Dir = root
-		output, err := command.Output()
-		if err != nil {
-			return "unknown: " + err.Error()
-		}
-		return strings.TrimSpace(string(output))
-	}
-	commit := said("git", "rev-parse", "HEAD")
-	if said("git", "status", "--porcelain") != "" {
-		commit += " with changes"
-	}
 	return facts{
-		Date: time.Now().UTC().Format(time.DateOnly), Commit: commit, Rust: said("rustc", "--version"), UpTo: c.upTo,
-		Samples: c.samples, Machine: machine.Alone(),
+		Date: time.Now().UTC().Format(time.DateOnly), Commit: machine.Commit(ctx, root),
+		Rust: machine.Said(ctx, root, "rustc", "--version"), UpTo: c.upTo, Samples: c.samples, Machine: machine.Alone(),
 	}
 }
 

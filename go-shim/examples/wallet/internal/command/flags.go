@@ -51,7 +51,12 @@ func (f *Flags) Count(n *int, name string, byDefault int, usage string) {
 
 // Range adds a flag with a number from low, which is the default, to high.
 func (f *Flags) Range(n *int, name string, low, high int, usage string) {
-	f.IntVar(n, name, low, usage)
+	f.Between(n, name, low, low, high, usage)
+}
+
+// Between adds a flag with a number from low to high.
+func (f *Flags) Between(n *int, name string, byDefault, low, high int, usage string) {
+	f.IntVar(n, name, byDefault, usage)
 	f.checks = append(f.checks, func() {
 		if *n < low || *n > high {
 			f.mistake("--%s: must be from %d to %d", name, low, high)

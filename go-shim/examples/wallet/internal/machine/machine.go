@@ -2,6 +2,7 @@
 package machine
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,7 +20,7 @@ type Machine struct {
 	Hotpathd string `json:"hotpathd,omitempty"`
 }
 
-// This describes the machine that this process runs on, and the given binaries.
+// This describes the machine that this process runs on, and the given binaries. A binary without a path is left out.
 func This(walletd, hotpathd string) Machine {
 	m := Alone()
 	m.Walletd, m.Hotpathd = version(walletd, "version"), version(hotpathd, "--version")
@@ -38,11 +39,32 @@ func Alone() Machine {
 }
 
 func version(bin, argument string) string {
-	output, err := exec.Command(bin, argument).Output()
-	if err != nil {
-		return "unknown: " + err.Error()
+	if bin == "" {
+		return ""
 	}
-	return firstLine(string(output))
+	return firstLine(Said(context.Background(), "", bin, argument))
+}
+
+// Commit returns the commit that is checked out in a folder, and says so if files differ from it.
+func Commit(ctx context.Context, dir string) string {
+	commit := Said(ctx, dir, "git", "rev-parse", "HEAD")
+	if !strings.HasPrefix(commit, unknown) && Said(ctx, dir, "git", "status", "--porcelain") != "" {
+		commit += " with changes"
+	}
+	return commit
+}
+
+const unknown = "unknown: "
+
+// Said returns what a program prints, or why that is unknown.
+func Said(ctx context.Context, dir string, args ...string) string {
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
+	command.Dir = dir
+	output, err := command.Output()
+	if err != nil {
+		return unknown + err.Error()
+	}
+	return strings.TrimSpace(string(output))
 }
 
 // field returns the value of the first "name : value" in a file of /proc, or "".
