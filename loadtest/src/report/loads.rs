@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
 
 /// The name of the part that holds the tables.
 const LOADS: &str = "loads";
+/// CPU in a closed loop, where a report has rounds of that beside those of a given rate.
+const FULL_LOAD: &str = "full_load_cpu_us_per_request";
 /// The figures that are shown if a report has them: key in `report.json`, and words.
 const SHOWN: [(&str, &str); 3] = [
-    ("full_load_cpu_us_per_request", "CPU per read at full load"),
+    (FULL_LOAD, "CPU per read at full load"),
     ("cpu_us_per_request", "CPU per read"),
     ("p50_us", "p50"),
 ];
@@ -55,18 +57,18 @@ fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
     let mut scenarios = reports.iter().map(|report| &report.run.scenario);
     let first = scenarios.next();
     let several = scenarios.any(|scenario| Some(scenario) != first);
-    let called = |report: &Report| match several {
-        true => format!("`{}`, {}", report.run.scenario, load(report)),
-        false => load(report),
+    let called = |report: &Report, key: &str| match (several, key) {
+        (true, FULL_LOAD) => format!("`{}`", report.run.scenario),
+        (true, _) => format!("`{}`, {}", report.run.scenario, load(report)),
+        (false, _) => load(report),
     };
     let tables = SHOWN.iter().filter_map(|(key, words)| {
-        let has = |report: &&Report| has_figure(report, key);
-        reports.iter().find(has)?;
+        reports.iter().find(|report| has_figure(report, key))?;
         let mut table = TextTable::default();
         let first = [*words, "rounds"].map(str::to_owned).into_iter();
         table.row(first.chain(names.iter().cloned()));
         for (report, link) in reports.iter().zip(links) {
-            table.row(row(report, &names, key, &called(report), link));
+            table.row(row(report, &names, key, &called(report, key), link));
         }
         Some(table.markdown())
     });
@@ -75,7 +77,7 @@ fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
         let reason = report.void_reason.as_deref().unwrap_or_default();
         format!(
             "**{} is void, not to be quoted: {reason}.**\n\n",
-            called(report)
+            called(report, "")
         )
     });
     let mut origins: Vec<String> = Vec::new();
@@ -215,8 +217,9 @@ mod tests {
         let text = fs::read_to_string(&page).unwrap();
         for part in [
             "<!-- loads -->\n| CPU per read at full load | rounds | b |\n",
-            "\n| [`a`, 8 in flight](results/closed/report.json) | 0 | – |\n",
-            "\n| [`other`, ",
+            "\n| [`a`](results/closed/report.json) | 0 | – |\n",
+            "\n| [`other`](",
+            "\n| [`a`, 8 in flight](",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
