@@ -10,7 +10,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// arrivals is the list of calls whose message has not arrived yet, oldest first. A timer for each would cost more.
+// arrivals is the list of calls whose message has not arrived yet, oldest first. A timer for each would cost more. If there are
+// too many, the oldest gives way: nearly every message comes with its headers, so that it is most likely of a client that
+// never sends one. If the newest were refused, such clients could shut all others out.
 type arrivals struct {
 	most   int
 	within time.Duration
@@ -41,6 +43,8 @@ const (
 	waiting callState = iota
 	arrived
 	late
+	// crowdedOut: there were too many, and this one had waited longest.
+	crowdedOut
 )
 
 // ticks is the number of ticks that a message may take to arrive. The first tick may come at once.
@@ -52,20 +56,28 @@ type finisher interface {
 	WriteStatus(*status.Status) error
 }
 
-// begin adds a call to the list, or refuses it. Call end when its handler has returned.
-func (a *arrivals) begin(ctx context.Context, receive func(any) error) (*call, error) {
-	c, ok := a.spare.Get().(*call)
-	if !ok {
+// begin adds a call to the list, and says whether another had to give way. Call end when its handler has returned.
+func (a *arrivals) begin(ctx context.Context, receive func(any) error) (c *call, crowded bool) {
+	c, _ = a.spare.Get().(*call)
+	if c == nil {
 		c = &call{list: a}
 		c.decode = c.arrive
 	}
 	c.stream, c.receive, c.state = grpc.ServerTransportStreamFromContext(ctx), receive, waiting
+	oldest := a.add(c)
+	if oldest != nil {
+		finish(oldest, a.crowd())
+	}
+	return c, oldest != nil
+}
+
+// add returns the stream of the call that gives way, if one has to.
+func (a *arrivals) add(c *call) (oldest any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.waiting >= a.most {
-		c.stream, c.receive = nil, nil
-		a.spare.Put(c)
-		return nil, status.Errorf(codes.ResourceExhausted, "%d calls are waiting for their message to arrive, which is the limit", a.most)
+	if a.waiting >= a.most && a.first != nil {
+		oldest = a.first.stream
+		a.remove(a.first, crowdedOut)
 	}
 	a.waiting++
 	c.began, c.prev, c.next = a.tick, a.last, nil
@@ -75,7 +87,7 @@ func (a *arrivals) begin(ctx context.Context, receive func(any) error) (*call, e
 		a.last.next = c
 	}
 	a.last = c
-	return c, nil
+	return oldest
 }
 
 func (a *arrivals) end(c *call) {
@@ -87,8 +99,11 @@ func (a *arrivals) end(c *call) {
 // arrive replaces grpc-go's function that decodes the message.
 func (c *call) arrive(into any) error {
 	err := c.receive(into)
-	if c.settle(arrived) == late {
+	switch c.settle(arrived) {
+	case late:
 		return c.list.lateness().Err()
+	case crowdedOut:
+		return c.list.crowd().Err()
 	}
 	return err
 }
@@ -125,6 +140,17 @@ func (a *arrivals) lateness() *status.Status {
 	return status.Newf(codes.DeadlineExceeded, "the request did not arrive within %v", a.within)
 }
 
+func (a *arrivals) crowd() *status.Status {
+	return status.Newf(codes.ResourceExhausted, "more than %d calls are waiting for their message to arrive, and this one has waited longest", a.most)
+}
+
+// finish answers the call of a stream.
+func finish(stream any, with *status.Status) {
+	if s, ok := stream.(finisher); ok {
+		_ = s.WriteStatus(with)
+	}
+}
+
 // sweep ends the calls that have waited too long, and returns how many. It is called every a.within / ticks.
 func (a *arrivals) sweep() int {
 	var ended []any
@@ -136,9 +162,7 @@ func (a *arrivals) sweep() int {
 	}
 	a.mu.Unlock()
 	for _, stream := range ended {
-		if s, ok := stream.(finisher); ok {
-			_ = s.WriteStatus(a.lateness())
-		}
+		finish(stream, a.lateness())
 	}
 	return len(ended)
 }

@@ -47,7 +47,8 @@ type Limits struct {
 	// Streams is the number of concurrent streams of one connection. Well-behaved clients wait. A stream can cost some
 	// 10 kB while its message is still to come, and some 4 kB while a short reply is not read.
 	Streams uint32
-	// Waiting is the number of calls whose message has not arrived yet. Further calls are RESOURCE_EXHAUSTED.
+	// Waiting is the number of calls whose message has not arrived yet. If there are more, the one that has waited longest is
+	// RESOURCE_EXHAUSTED.
 	Waiting int
 	// UnreadBytes is the number of bytes of replies over 1 KiB that flow control has not let leave. Further replies are
 	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply.

@@ -247,12 +247,21 @@ func TestCallsWithoutAMessageAreBoundedAndEnd(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	}
+	// A whole call is answered all the same, in place of the one that has waited longest.
+	ask(t, c, 10)
+	seen := map[codes.Code]int{}
+	for range 2 {
+		seen[outcome(t, c).Code]++
+	}
+	if seen[codes.OK] != 1 || seen[codes.ResourceExhausted] != 1 {
+		t.Errorf("a whole call beside those: %v", seen)
+	}
 	r.sweep(ticks)
-	if n := r.door.arrivals.count(); n != 10 {
+	if n := r.door.arrivals.count(); n != 9 {
 		t.Errorf("%d wait, before their time is up", n)
 	}
 	r.sweep(1)
-	for range 10 {
+	for range 9 {
 		if o := outcome(t, c); o.Code != codes.DeadlineExceeded {
 			t.Errorf("got %+v", o)
 		}

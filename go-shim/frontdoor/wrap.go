@@ -36,11 +36,7 @@ type methodHandler = func(srv any, ctx context.Context, dec func(any) error, int
 
 func (d *Door) unary(handler methodHandler) methodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		call, err := d.arrivals.begin(ctx, dec)
-		if err != nil {
-			d.metrics.waiting.Inc()
-			return nil, err
-		}
+		call := d.begin(ctx, dec)
 		reply, err := handler(srv, ctx, call.decode, interceptor)
 		d.arrivals.end(call)
 		if err != nil {
@@ -52,14 +48,18 @@ func (d *Door) unary(handler methodHandler) methodHandler {
 
 func (d *Door) streaming(handler grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, stream grpc.ServerStream) error {
-		call, err := d.arrivals.begin(stream.Context(), stream.RecvMsg)
-		if err != nil {
-			d.metrics.waiting.Inc()
-			return err
-		}
+		call := d.begin(stream.Context(), stream.RecvMsg)
 		defer d.arrivals.end(call)
 		return handler(srv, onRequest{stream, call})
 	}
+}
+
+func (d *Door) begin(ctx context.Context, receive func(any) error) *call {
+	call, crowded := d.arrivals.begin(ctx, receive)
+	if crowded {
+		d.metrics.waiting.Inc()
+	}
+	return call
 }
 
 // onRequest is the stream of a call that has one request.

@@ -9,6 +9,7 @@
 //! `places` counts requests in flight, `budget` counts the bytes of long messages, and `wants` reads positions and
 //! deadlines.
 
+mod arrivals;
 mod budget;
 mod core;
 mod frame;
@@ -48,11 +49,13 @@ use hyper::{
 use std::{
     convert::Infallible,
     error::Error as StdError,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    task::Poll,
     time::{Duration, Instant},
 };
 use tokio::{task::JoinError, time::timeout};
@@ -132,7 +135,7 @@ impl Config {
                 "max-in-flight",
                 "N",
                 "4096",
-                "Hot requests at once; more are RESOURCE_EXHAUSTED",
+                "Hot requests at once; more are RESOURCE_EXHAUSTED. As many may wait for their message",
             )
             .within(&limits::IN_FLIGHT),
             Setting::new(
@@ -179,6 +182,18 @@ impl<M: Model> Serve<M> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.core.in_flight.taken()
+    }
+
+    /// Hot requests whose message has not arrived yet.
+    #[must_use]
+    pub fn arriving(&self) -> usize {
+        self.core.arrivals.count()
+    }
+
+    /// Those that had to give way to newer ones.
+    #[must_use]
+    pub fn gave_way(&self) -> u64 {
+        self.core.arrivals.gave_way()
     }
 
     /// Bytes of long requests and replies held at this moment.
@@ -282,12 +297,12 @@ impl<M: Model> Core<M> {
         body: B,
     ) -> Result<Answered, Error> {
         let arrived = Instant::now();
-        let permit = self.admit()?;
+        let mut permit = self.admit()?;
         self.ready_at(self.view.position())?;
         let mut share = Share::default();
         let encoding = Encoding::of(headers)?;
         let request = self
-            .receive(encoding, body, wants.timeout, &mut share)
+            .receive(encoding, body, wants.timeout, &mut share, &mut permit)
             .await?;
         let call = Unary {
             method,
@@ -344,21 +359,52 @@ impl<M: Model> Core<M> {
         body: B,
         left: Option<Duration>,
         share: &mut Share,
+        permit: &mut Permit,
     ) -> Result<Bytes, Error> {
-        let grow = |bytes| self.budget.grow(share, bytes);
-        let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
-        let most = left.map_or(limits::REQUEST_ARRIVAL, |time| {
-            time.min(limits::REQUEST_ARRIVAL)
-        });
-        let arrived = timeout(most, arrival).await;
-        let (message, is_packed) = arrived.map_err(|_| {
-            let text = format!("the request did not arrive within {most:?}");
-            Error::new(Kind::TooLate, text)
-        })??;
+        let (message, is_packed) = {
+            let grow = |bytes| self.budget.grow(share, bytes);
+            let arrival = frame::read(encoding, body, self.config.max_message_bytes, grow);
+            self.arrived(arrival, left, permit).await?
+        };
         match is_packed {
             false => Ok(message),
             true => self.unpack(message, share).await,
         }
+    }
+
+    /// Waits for a message. Meanwhile its request rests, and gives way if too many wait.
+    async fn arrived<T>(
+        &self,
+        arrival: impl Future<Output = Result<T, Error>>,
+        left: Option<Duration>,
+        permit: &mut Permit,
+    ) -> Result<T, Error> {
+        let most = left.map_or(limits::REQUEST_ARRIVAL, |time| {
+            time.min(limits::REQUEST_ARRIVAL)
+        });
+        let mut arrival = pin!(timeout(most, arrival));
+        let first_look = poll_fn(|cx| Poll::Ready(arrival.as_mut().poll(cx)));
+        let arrived = match first_look.await {
+            Poll::Ready(arrived) => arrived,
+            Poll::Pending => {
+                permit.rest();
+                let arriving = self.arrivals.enter();
+                let arrived = tokio::select! {
+                    biased;
+                    arrived = arrival => arrived,
+                    () = arriving.crowded_out() => {
+                        let text = "too many requests have not arrived whole, and this one has waited longest";
+                        return Err(Error::new(Kind::Overloaded, text));
+                    }
+                };
+                permit.resume()?;
+                arrived
+            }
+        };
+        arrived.map_err(|_| {
+            let text = format!("the request did not arrive within {most:?}");
+            Error::new(Kind::TooLate, text)
+        })?
     }
 
     fn say(&self, (answer, reply, permit): Answered, say_position: bool) -> (Code, Response<Body>) {

@@ -125,6 +125,18 @@ impl<M: Model> Source<M> {
         )?;
         gauge(
             out,
+            "hotpathd_arriving",
+            "Hot requests whose message has not arrived at this moment",
+            size(self.status.serve.arriving()),
+        )?;
+        counter(
+            out,
+            "hotpathd_arriving_refused",
+            "Those refused because too many waited, the oldest first",
+            self.status.serve.gave_way(),
+        )?;
+        gauge(
+            out,
             "hotpathd_queued",
             "Expensive requests that wait for a thread at this moment: as many run as there are cores",
             size(self.status.serve.queued()),

@@ -5,6 +5,7 @@
 
 use super::{
     Config,
+    arrivals::Arrivals,
     budget::{Budget, Share},
     meter::{Meter, OTHER},
     places::{Permit, Places},
@@ -36,6 +37,7 @@ pub(crate) struct Core<M: Model> {
     pub(crate) view: View<M>,
     readiness: Arc<Readiness>,
     pub(super) in_flight: Arc<Places>,
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) budget: Arc<Budget>,
     pub(crate) meter: Meter,
     /// Places for expensive answers. There are as many as cores, so that cheap requests still get their share of the
@@ -150,6 +152,7 @@ impl<M: Model> Core<M> {
             moved: AtomicU64::new(0),
             stray_decline: Once::new(),
             in_flight: Arc::new(Places::new(config.max_in_flight)),
+            arrivals: Arc::new(Arrivals::new(config.max_in_flight)),
             budget: Arc::new(Budget::new(config.max_buffered_bytes)),
             meter: Meter::new(M::METHODS.len(), M::DECLINES.len()),
             config,

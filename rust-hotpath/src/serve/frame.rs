@@ -29,7 +29,8 @@ pub(super) enum Encoding {
     Gzip,
 }
 
-/// A reply of one frame. It keeps its place among the requests in flight until the connection takes it.
+/// A reply of one frame. It keeps its place among the requests in flight, or rests if it is long, until the connection takes
+/// it.
 struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
@@ -169,13 +170,15 @@ pub(super) fn plain(whole: &[u8], most: usize) -> Option<&[u8]> {
     (flag == 0 && length == message.len() && length <= most).then_some(message)
 }
 
-pub(super) fn response(frame: Vec<u8>, permit: Permit, share: Share) -> Response<Body> {
+pub(super) fn response(frame: Vec<u8>, mut permit: Permit, share: Share) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let is_packed = frame[0] == PACKED;
     let data = if share.is_empty() {
         Bytes::from(frame)
     } else {
+        // From now on the budget bounds it.
+        permit.rest();
         let _share = share;
         Bytes::from_owner(Long { frame, _share })
     };

@@ -1,6 +1,7 @@
 //! Tests requests that are early, too long, broken or abandoned. Each ends alone.
 
 use crate::admin::fetch_text;
+use crate::exchange::metric;
 use crate::{
     counter::proto::{Added, ListRequest},
     harness::{Engine, SOON, added, batch, get, position, until},
@@ -292,9 +293,8 @@ async fn long_requests_share_a_budget_and_short_ones_need_none() {
     client.list(long("2")).await.expect("given back");
 }
 
-#[tokio::test]
-async fn a_request_that_never_arrives_gives_its_place_back() {
-    let (engine, _feed) = Engine::fed(&["--max-in-flight", "1"], 1).await;
+/// Begins a request whose message never comes. Returns how it ends.
+async fn half_open(engine: &Engine) -> impl Future<Output = http::Response<Body>> + use<> {
     let mut channel = engine.channel().await;
     let never = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>());
     let request = http::Request::post("http://localhost/counter.v1.CounterService/Get")
@@ -302,10 +302,37 @@ async fn a_request_that_never_arrives_gives_its_place_back() {
         .body(Body::new(never))
         .unwrap();
     poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
-    let response = tokio::time::timeout(SOON, channel.call(request)).await;
-    let response = response.expect("an end").unwrap();
+    let response = tokio::spawn(channel.call(request));
+    async {
+        let response = tokio::time::timeout(SOON, response).await;
+        response.expect("an end").unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrives_is_ended() {
+    let (engine, _feed) = Engine::fed(&["--max-in-flight", "1"], 1).await;
+    let response = half_open(&engine).await.await;
     assert_eq!(response.headers()["grpc-status"], "4");
     assert!(engine.get("a", &[]).await.is_ok());
+}
+
+#[tokio::test]
+async fn requests_that_never_arrive_shut_nobody_out() {
+    for front in ["stock", "spliced"] {
+        let (engine, _feed) = Engine::fed(&["--max-in-flight", "2", "--front", front], 1).await;
+        let first = half_open(&engine).await;
+        metric(&engine, "hotpathd_arriving 1").await;
+        let _second = half_open(&engine).await;
+        metric(&engine, "hotpathd_arriving 2").await;
+        assert!(engine.get("a", &[]).await.is_ok(), "{front}");
+        let _third = half_open(&engine).await;
+        let crowded_out = first.await;
+        assert_eq!(crowded_out.headers()["grpc-status"], "8", "{front}");
+        metric(&engine, "hotpathd_arriving_refused_total 1").await;
+        metric(&engine, "hotpathd_arriving 2").await;
+        assert!(engine.get("a", &[]).await.is_ok(), "{front}");
+    }
 }
 
 #[tokio::test]
