@@ -135,7 +135,7 @@ impl Config {
                 "max-in-flight",
                 "N",
                 "4096",
-                "Hot requests at once; more are RESOURCE_EXHAUSTED. As many may wait for their message",
+                "Hot requests at once, and as many that arrive; more are RESOURCE_EXHAUSTED",
             )
             .within(&limits::IN_FLIGHT),
             Setting::new(
