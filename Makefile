@@ -16,7 +16,7 @@ BREAK_EVEN_SECONDS ?= 225
 # The report that README.md's result table is generated from.
 RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed-index
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
-# The reports that the tables of README.md below that are generated from, and those of docs/front-door.md.
+# The reports of other scenarios in README.md, and those of docs/front-door.md.
 SCENARIO_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/,statistics live large)
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
 TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
