@@ -113,7 +113,8 @@ type Link struct {
 	readiness feed.Readiness
 	serving   atomic.Pointer[Session]
 	connected atomic.Bool
-	stopping  atomic.Bool
+	// stopping is true once Run is to end. Run sets it, and only what Run has started calls it.
+	stopping func() bool
 
 	feedsOpened atomic.Uint64
 
@@ -145,7 +146,8 @@ func (l *Link) Position() uint64 { return l.readiness.Position() }
 func (l *Link) Run(ctx context.Context) {
 	quick := backoff.Backoff{Min: 20 * time.Millisecond, Max: 250 * time.Millisecond}
 	slow := backoff.Backoff{Min: time.Second, Max: 30 * time.Second}
-	defer context.AfterFunc(ctx, func() { l.stopping.Store(true) })()
+	// What waits for ctx must not find it running still, so nothing copies its end.
+	l.stopping = func() bool { return ctx.Err() != nil }
 	started := time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -255,7 +257,7 @@ func (l *Link) readyChanged(ready bool) {
 		return
 	}
 	l.serving.Store(nil)
-	if l.stopping.Load() {
+	if l.stopping() {
 		return
 	}
 	l.cfg.Events.ReadyChanged()

@@ -85,6 +85,27 @@ func TestLossEndsTheSessionAtOnce(t *testing.T) {
 	await(t, "lost", func() bool { return l.Serving() == nil && !l.Connected() })
 }
 
+// The link ends because its user wants it to, so there is nothing to warn of. Whether it knows that in time is a matter of
+// the scheduler; so it ends often.
+func TestTheEndIsNoLoss(t *testing.T) {
+	for range 30 {
+		t.Run("", func(t *testing.T) {
+			socket := filepath.Join(t.TempDir(), "s")
+			shimtest.Start(t, socket)
+			var log strings.Builder
+			t.Cleanup(func() {
+				if log.Len() > 0 {
+					t.Errorf("the end is told as a fault:\n%s", &log)
+				}
+			})
+			l, _ := up(t, socket, func(c *Config) {
+				c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			})
+			await(t, "serving", func() bool { return l.Serving() != nil })
+		})
+	}
+}
+
 // heldLedger answers a read of the past only once it is released.
 type heldLedger struct {
 	*shimtest.Ledger
