@@ -62,7 +62,7 @@ func attacked(t *testing.T, a *attack.Attack, stock bool) attack.Outcome {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-time.After(time.Millisecond): // many attacks run at once
 				}
 			}
 		})

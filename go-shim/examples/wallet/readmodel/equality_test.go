@@ -47,7 +47,11 @@ func TestModelsAgreeOnALargeLedger(t *testing.T) {
 		t.Fatalf("the busiest account has only %d entries", entries[busiest[0]])
 	}
 	random := rand.New(rand.NewPCG(1, 1))
-	for range 400 {
+	questions := 400
+	if testing.Short() {
+		questions = 20
+	}
+	for range questions {
 		at := Newest
 		if random.IntN(2) == 0 {
 			at = random.Uint64N(transactions + 1)

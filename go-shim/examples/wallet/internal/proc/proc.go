@@ -148,14 +148,16 @@ var ErrEnded = errors.New("the process ended; its last lines say why")
 // Await polls check until it returns true. It fails if the process ends or the time is up. The error contains the last
 // lines of the process's output.
 func (p *Process) Await(what string, atMost time.Duration, check func() bool) error {
-	deadline := time.Now().Add(atMost)
+	began := time.Now()
 	for !check() {
+		// A long wait need not be exact, and what check does may take much of a core.
+		next := min(10*time.Millisecond+time.Since(began)/20, 250*time.Millisecond)
 		select {
 		case <-p.done:
 			return p.Explain(fmt.Errorf("%w (%v), awaited: %s", ErrEnded, p.err, what))
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(next):
 		}
-		if time.Now().After(deadline) {
+		if time.Since(began) > atMost {
 			return p.Explain(fmt.Errorf("not within %v: %s", atMost, what))
 		}
 	}
