@@ -33,6 +33,10 @@ type call struct {
 	prev, next *call
 	began      uint64
 	state      callState
+	// ctx and turns are those of a unary call. running is true while it has its turn.
+	ctx     context.Context
+	turns   *running
+	running bool
 	// decode is c.arrive. It is made once, because a method value is an allocation.
 	decode func(any) error
 }
@@ -92,11 +96,14 @@ func (a *arrivals) add(c *call) (oldest any) {
 
 func (a *arrivals) end(c *call) {
 	c.settle(arrived)
-	c.stream, c.receive = nil, nil
+	if c.running {
+		c.turns.end()
+	}
+	c.stream, c.receive, c.ctx, c.turns, c.running = nil, nil, nil, nil, false
 	a.spare.Put(c)
 }
 
-// arrive replaces grpc-go's function that decodes the message.
+// arrive replaces grpc-go's function that decodes the message. A unary call then waits for its turn.
 func (c *call) arrive(into any) error {
 	err := c.receive(into)
 	switch c.settle(arrived) {
@@ -105,6 +112,11 @@ func (c *call) arrive(into any) error {
 	case crowdedOut:
 		return c.list.crowd().Err()
 	}
+	if err != nil || c.turns == nil || c.running {
+		return err
+	}
+	err = c.turns.begin(c.ctx)
+	c.running = err == nil
 	return err
 }
 

@@ -1,6 +1,6 @@
 // Package frontdoor bounds what callers can make a grpc-go server hold: connections, calls whose message is still to
-// come, and replies that are not read. grpc-go itself bounds none of them. The package has nothing to do with a
-// sidecar.
+// come, handlers that run at once, and replies that are not read. grpc-go itself bounds none of them. The package has
+// nothing to do with a sidecar.
 //
 //	door := frontdoor.New(frontdoor.Limits{})
 //	server := grpc.NewServer(append(door.ServerOptions(), options...)...)
@@ -31,6 +31,7 @@ const (
 	DefaultConnections = 10_000
 	DefaultStreams     = 256
 	DefaultWaiting     = 4_096
+	DefaultRunning     = 1_024
 	DefaultUnreadBytes = 256 << 20
 	DefaultHeaderBytes = 64 << 10
 	DefaultArrival     = 10 * time.Second
@@ -50,6 +51,10 @@ type Limits struct {
 	// Waiting is the number of calls whose message has not arrived yet. If there are more, the one that has waited longest is
 	// RESOURCE_EXHAUSTED.
 	Waiting int
+	// Running is the number of handlers of unary calls that run at once. Further calls wait for their turn, in the order in
+	// which their messages came, until their deadlines. Streams don't count: flow control holds up a handler that sends more
+	// than its caller takes. Raise it if handlers wait long for something else, such as a database.
+	Running int
 	// UnreadBytes is the number of bytes of replies over 1 KiB that flow control has not let leave. Further replies are
 	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply.
 	UnreadBytes int64
@@ -77,6 +82,7 @@ type Door struct {
 	limits   Limits
 	metrics  *counters
 	arrivals arrivals
+	running  running
 	unread   atomic.Int64
 	warn     *ratelog.Limiter
 
@@ -95,6 +101,7 @@ func New(limits Limits) *Door {
 	set(&limits.Connections, DefaultConnections)
 	set(&limits.Streams, DefaultStreams)
 	set(&limits.Waiting, DefaultWaiting)
+	set(&limits.Running, DefaultRunning)
 	set(&limits.UnreadBytes, DefaultUnreadBytes)
 	set(&limits.HeaderBytes, DefaultHeaderBytes)
 	set(&limits.Arrival, DefaultArrival)
@@ -104,6 +111,7 @@ func New(limits Limits) *Door {
 	}
 	d := &Door{limits: limits, warn: ratelog.New(limits.Logger, time.Second)}
 	d.arrivals.most, d.arrivals.within = limits.Waiting, limits.Arrival
+	d.running.turns = make(chan struct{}, limits.Running)
 	d.metrics = newCounters(d, limits.Metrics)
 	return d
 }

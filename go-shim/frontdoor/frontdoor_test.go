@@ -41,7 +41,7 @@ type rig struct {
 	socket string
 }
 
-func newRig(t *testing.T, limits Limits) *rig {
+func newRig(t *testing.T, limits Limits, more ...func(grpc.ServiceRegistrar)) *rig {
 	t.Helper()
 	limits.Logger, limits.Metrics = slog.New(slog.DiscardHandler), shimprom.New(prometheus.NewRegistry())
 	limits.Arrival, limits.Stall = 1000*time.Hour, 1000*time.Hour
@@ -54,6 +54,9 @@ func newRig(t *testing.T, limits Limits) *rig {
 	r.door.Wrap(server).RegisterService(&grpc.ServiceDesc{
 		ServiceName: "test.Echo", HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{{MethodName: "Repeat", Handler: repeat}},
 	}, r)
+	for _, register := range more {
+		register(r.door.Wrap(server))
+	}
 	go func() { _ = server.Serve(r.door.Listen(listener)) }()
 	t.Cleanup(server.Stop)
 	return r

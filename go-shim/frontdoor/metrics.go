@@ -10,6 +10,7 @@ import (
 const (
 	limitConnections = "connections"
 	limitWaiting     = "waiting"
+	limitRunning     = "running"
 	limitUnread      = "unread"
 )
 
@@ -38,11 +39,14 @@ func newCounters(d *Door, meter metrics.Meter) *counters {
 			Name: "frontdoor_stalled_total", Help: "Connections closed because the caller took nothing of what it was owed.",
 		}),
 	}
+	d.running.refused = meter.Counter(refused, limitRunning)
 	gauge := func(name, help string, value func() float64) {
 		meter.Gauge(metrics.Family{Name: name, Help: help}, value)
 	}
 	gauge("frontdoor_connections", "Open connections.", func() float64 { return float64(d.connections()) })
 	gauge("frontdoor_waiting_calls", "Calls whose message has yet to arrive.", func() float64 { return float64(d.arrivals.count()) })
+	gauge("frontdoor_running_calls", "Handlers of unary calls that are running.", func() float64 { return float64(d.running.count()) })
+	gauge("frontdoor_queued_calls", "Unary calls whose message has arrived and whose handler waits for its turn.", func() float64 { return float64(d.running.queued.Load()) })
 	gauge("frontdoor_unread_bytes", "Bytes of watched replies that have not left.", func() float64 { return float64(d.unread.Load()) })
 	if _, err := meter.Register(); err != nil {
 		panic(fmt.Sprintf("frontdoor: register metrics: %v", err))

@@ -37,12 +37,16 @@ type methodHandler = func(srv any, ctx context.Context, dec func(any) error, int
 func (d *Door) unary(handler methodHandler) methodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		call := d.begin(ctx, dec)
+		call.ctx, call.turns = ctx, &d.running
 		reply, err := handler(srv, ctx, call.decode, interceptor)
+		if err == nil {
+			reply, err = d.owe(ctx, reply)
+		}
 		d.arrivals.end(call)
 		if err != nil {
 			return nil, err
 		}
-		return d.owe(ctx, reply)
+		return reply, nil
 	}
 }
 

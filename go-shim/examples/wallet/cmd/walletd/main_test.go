@@ -81,9 +81,9 @@ func TestUsageMistakesAreReportedAllAtOnce(t *testing.T) {
 	t.Parallel()
 	runWalletd(t).want(t, 64, "usage: walletd COMMAND")
 	runWalletd(t, "post").want(t, 64, `there is no command "post"`, "usage:")
-	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "--max-streams", "0", "--max-unread-bytes", "1048576", "extra", "--lifeline=maybe", "--admin").
+	runWalletd(t, "serve", "--listen", "nowhere", "--bad", "x", "--read-model=worst", "--drain-ms", "-1", "--stream-workers", "65537", "--max-streams", "0", "--max-running", "0", "--max-unread-bytes", "1048576", "extra", "--lifeline=maybe", "--admin").
 		want(t, 64, "there is no flag --bad", `--read-model "worst": must be one of legacy, best-scan, best, store`, `--drain-ms "-1": must be a number`,
-			`--stream-workers "65537": must be a number from 0 to 65536`, `--max-streams "0": must be a number from 1 to 65536`,
+			`--stream-workers "65537": must be a number from 0 to 65536`, `--max-streams "0": must be a number from 1 to 65536`, `--max-running "0": must be a number from 1 to 1048576`,
 			"--max-unread-bytes 1048576: must be at least --max-message-bytes, which is 4194304", `--lifeline "maybe"`,
 			`unexpected argument "extra"`, "--admin needs a value", "--db is required", `--listen "nowhere": must be host:port`)
 	runWalletd(t, "serve", "--db", "x", "--store-reads", "0").

@@ -32,8 +32,8 @@ Answers the wallet API over gRPC, with reflection and health checks. The ledger 
 calls are UNAVAILABLE and health is NOT_SERVING. A database that is read-only, or on a full disk, is served for reads; the
 log says so. SIGTERM and SIGINT let running calls finish, for up to --drain-ms; a second one ends the process at once.
 
-What callers can make it hold is bounded, by --max-connections, --max-streams and --max-unread-bytes, and in time: a
-request must arrive within 10 s, and a caller that takes nothing of its replies for a minute is cut off. Clocks of these
+What callers can make it hold is bounded, by --max-connections, --max-streams, --max-running and --max-unread-bytes, and
+in time: a request must arrive within 10 s, and a caller that takes nothing of its replies for a minute is cut off. Clocks of these
 have steps of 2.5 s.
 
 The admin address serves /metrics (Prometheus), /healthz, /readyz and /debug/pprof/. Anyone who reaches it can read
@@ -105,6 +105,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	maxMessage := f.number("max-message-bytes", 4<<20, 64<<10, 64<<20, "bytes of the largest request and reply")
 	connections := f.number("max-connections", frontdoor.DefaultConnections, 1, 1_000_000, "connections at once; more are closed at once")
 	calls := f.number("max-streams", frontdoor.DefaultStreams, 1, 1<<16, "calls of one connection at once; well-behaved clients wait")
+	running := f.number("max-running", frontdoor.DefaultRunning, 1, 1<<20, "handlers at once; further calls wait for their turn until their deadlines. Calls that a spliced front door answers don't count")
 	unread := f.number("max-unread-bytes", frontdoor.DefaultUnreadBytes, 1<<20, 1<<40, "bytes of replies that callers have yet to take; more are RESOURCE_EXHAUSTED. One connection has at most a quarter")
 	workers := f.number("stream-workers", frontdoor.StreamWorkers, 0, maxStreamWorkers, "goroutines kept to run calls on; 0 starts a new one for each call")
 	f.BoolVar(&c.lifeline, "lifeline", false, "shut down when standard input ends, for programs that start walletd; what it reads there means nothing")
@@ -124,7 +125,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
 	c.streamWorkers, c.storeReads = uint32(*workers), int(*storeReads)
-	c.door = frontdoor.Limits{Connections: int(*connections), Streams: uint32(*calls), UnreadBytes: *unread}
+	c.door = frontdoor.Limits{Connections: int(*connections), Streams: uint32(*calls), Running: int(*running), UnreadBytes: *unread}
 	if *unread < *maxMessage {
 		f.mistake("--max-unread-bytes %d: must be at least --max-message-bytes, which is %d", *unread, *maxMessage)
 	}

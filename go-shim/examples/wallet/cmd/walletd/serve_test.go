@@ -189,7 +189,8 @@ func TestWhatCallersMakeItHoldIsBounded(t *testing.T) {
 		}
 	}
 	page := s.page(t, "/metrics")
-	for _, want := range []string{"frontdoor_connections 1\n", "frontdoor_unread_bytes 0\n",
+	for _, want := range []string{"frontdoor_connections 1\n", "frontdoor_unread_bytes 0\n", "frontdoor_running_calls 0\n", "frontdoor_queued_calls 0\n", `frontdoor_refused_total{limit="running"} 0`,
+
 		`frontdoor_refused_total{limit="unread"} 0`, "frontdoor_late_total 0", "frontdoor_stalled_total 0"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("/metrics lacks %s", want)
