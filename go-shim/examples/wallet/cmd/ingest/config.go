@@ -17,6 +17,8 @@ const (
 	memoryLimit                = 1_500_000_000
 	fewestEntries, mostEntries = 1_000, 5_000_000
 	mostCommits                = 2_000_000
+	// threadsEnd is longer than hotpathd keeps an idle thread for expensive questions, 10 s.
+	threadsEnd = 12 * time.Second
 	// defaultBusy leaves it to live to reach the merge of the whole history of the longest account, which is due some
 	// 990,000 entries after the first ledger of the default size.
 	defaultBusy = 900_000
@@ -24,13 +26,14 @@ const (
 
 // These are the phases. Without fill there is nothing to ask about, so the ledger is filled in any case.
 const (
-	fill  = "fill"
-	busy  = "busy"
-	live  = "live"
-	churn = "churn"
+	fill    = "fill"
+	busy    = "busy"
+	live    = "live"
+	churn   = "churn"
+	offload = "offload"
 )
 
-func allPhases() []string { return []string{fill, busy, live, churn} }
+func allPhases() []string { return []string{fill, busy, live, churn, offload} }
 
 // config holds the settings from the command line.
 type config struct {
@@ -45,6 +48,9 @@ type config struct {
 	readers, readRate int
 	// every says which commits are waited for: one in so many.
 	every int
+	// rounds of expensive questions are asked, with this many questions each; idle is how long nothing is asked after a round.
+	rounds, questions int
+	idle              time.Duration
 	// retainMS is how long hotpathd keeps replaced versions, in milliseconds.
 	retainMS int
 	// settle is how long hotpathd's memory must stay the same before it is read.
@@ -54,10 +60,11 @@ type config struct {
 const usage = `usage: ingest [flags]
 
 Starts a hotpathd, feeds it, and measures in phases:
-  fill   the first ledger, all of it offered at once
-  busy   more entries as fast as they are taken, while readers ask without a pause
-  live   transactions at a steady rate, and how long it takes until a reader sees one
-  churn  resident memory while live runs, and at rest before and after
+  fill     the first ledger, all of it offered at once
+  busy     more entries as fast as they are taken, while readers ask without a pause
+  live     transactions at a steady rate, and how long it takes until a reader sees one
+  churn    resident memory while live runs, and at rest before and after
+  offload  memory at rest after each of some rounds of expensive questions
 The figures go to ingest.json, and those of single commits to commits.csv. A slow machine is no error. Exit code 1: the feed
 was lost, an event or a question was refused, or an answer was wrong.
 
@@ -66,7 +73,7 @@ flags:`
 var errPhases = errors.New("must be one or more of " + strings.Join(allPhases(), ", "))
 
 func configure(args []string, _ func(string) string, output io.Writer) (config, error) {
-	c := config{phases: allPhases(), settle: 3 * time.Second}
+	c := config{phases: allPhases(), settle: 3 * time.Second, idle: threadsEnd}
 	flags := command.NewFlags("ingest", output)
 	flags.Usage = func() {
 		fmt.Fprintln(output, usage)
@@ -84,6 +91,8 @@ func configure(args []string, _ func(string) string, output io.Writer) (config, 
 	flags.Between(&c.readers, "readers", 4, 1, 256, "readers, each with a connection and one question in flight")
 	flags.Between(&c.readRate, "read-rate", 200, 1, 100_000, "questions a second of all readers together, in live")
 	flags.Between(&c.every, "sample-every", 50, 1, 1_000_000, "in live a reader waits for one commit in so many")
+	flags.Between(&c.rounds, "rounds", 6, 2, 100, "rounds of expensive questions, in offload")
+	flags.Between(&c.questions, "round-questions", 10_000, 32, 1_000_000, "questions of one round")
 	flags.Between(&c.retainMS, "retain-ms", 30_000, 0, 600_000, "hotpathd's setting; memory is at rest only after so long")
 	if err := flags.Parse(args); err != nil {
 		return c, err

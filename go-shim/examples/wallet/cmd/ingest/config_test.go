@@ -48,7 +48,9 @@ func TestMistakesNameTheFlagAndTheRule(t *testing.T) {
 		{"--retain-ms -1", "--retain-ms: must be from 0 to 600000"},
 		{"--rate 100000 --seconds 21", "must be at most 2000000 transactions together"},
 		{"--phases fill,churn", "churn needs live"},
-		{"--phases fill,lively", "must be one or more of fill, busy, live, churn"},
+		{"--phases fill,lively", "must be one or more of fill, busy, live, churn, offload"},
+		{"--rounds 1", "--rounds: must be from 2 to 100"},
+		{"--round-questions 31", "--round-questions: must be from 32 to 1000000"},
 		{"more", `unexpected argument "more"`},
 	} {
 		_, err := configure(append([]string{"--hotpathd", bin}, strings.Fields(c.args)...), os.Getenv, io.Discard)
@@ -66,7 +68,7 @@ func TestHelpNamesPhasesAndFlags(t *testing.T) {
 	if _, err := configure([]string{"--help"}, os.Getenv, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("%v", err)
 	}
-	for _, part := range append(allPhases(), "-phases phases", "(default fill,busy,live,churn)", "-retain-ms", "Exit code 1") {
+	for _, part := range append(allPhases(), "-phases phases", "(default fill,busy,live,churn,offload)", "-retain-ms", "Exit code 1") {
 		if !strings.Contains(help.String(), part) {
 			t.Errorf("%q is missing in:\n%s", part, help.String())
 		}

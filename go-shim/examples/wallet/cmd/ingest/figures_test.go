@@ -136,10 +136,11 @@ func TestTheTableHasUnitsAndGoals(t *testing.T) {
 		Live:  &liveFigures{Rate: 5_000, Visible: latency{Count: 7, P50: 712.3, P99: 1999.6}, Samples: make([]sample, 25)},
 	}
 	r.Churn = &churnFigures{PerEntry: 33}
+	r.Offload = &offloadFigures{Growth: -3_000_000, Rounds: []round{{Allocated: 41_260_000}, {Allocated: 7_000_000}}}
 	text := strings.Join(r.table(), "\n")
 	for _, want := range []string{
 		"517,500", tooShort, "800,000", "at least 500,000 (hoped for: 1,000,000)", "51.2", "at most 48 (hoped for: 32)", "712 µs; 2 ms",
-		"p99 at most 2 ms", "not offered by this hotpathd", "answers a second to 4 readers", ", still changing", "33.0", "(7 commits)",
+		"p99 at most 2 ms", "not offered by this hotpathd", "answers a second to 4 readers", ", still changing", "33.0", "(7 commits)", "41.3 7.0", "-3 MB", "at most 2 MB",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in:\n%s", want, text)

@@ -27,6 +27,7 @@ func small(t *testing.T) config {
 	return config{
 		hotpathd: hotpathd, out: filepath.Join(t.TempDir(), "out"), seed: 1, phases: allPhases(), entries: 80_000, busyEntries: 5_000,
 		rate: 500, seconds: 2, readers: 2, readRate: 100, every: 20, retainMS: 100, settle: restEvery,
+		rounds: 3, questions: 64,
 	}
 }
 
@@ -70,6 +71,10 @@ func TestASmallRunMeasuresEveryPhase(t *testing.T) {
 	if r.Churn.OfAll <= 0 || r.Churn.Before.Resident == 0 || r.Churn.After.Resident == 0 || r.Tool.Peak == 0 {
 		t.Errorf("churn: %+v, tool: %+v", r.Churn, r.Tool)
 	}
+	if f := r.Offload; len(f.Rounds) != c.rounds || f.Series.Count != c.rounds*c.questions/2 || f.Totals.Count != f.Series.Count ||
+		f.Offloaded < uint64(f.Series.Count) || f.Before.Allocated == 0 || f.Rounds[2].Allocated == 0 || f.Rounds[2].Threads == 0 {
+		t.Errorf("offload: %+v", f)
+	}
 	written(t, c.out, f.Visible.Count)
 }
 
@@ -84,7 +89,7 @@ func written(t *testing.T, out string, commits int) {
 	if err := json.Unmarshal(text, &got); err != nil || bytes.Contains(text, []byte(out)) {
 		t.Errorf("%v, or names a folder of this machine:\n%s", err, text)
 	}
-	for _, key := range []string{"facts", "goals", "ledger", "fill", "busy", "live", "churn", "tool", "checked_balances"} {
+	for _, key := range []string{"facts", "goals", "ledger", "fill", "busy", "live", "churn", "offload", "tool", "checked_balances"} {
 		if got[key] == nil {
 			t.Errorf("%s is missing", key)
 		}

@@ -64,7 +64,7 @@ func ingest(ctx context.Context, c config, say *console.Console) (*report, error
 func (r *run) carryOut(ctx context.Context) error {
 	ctx, forget := r.sidecar.alive(ctx)
 	defer forget()
-	for _, step := range []func(context.Context) error{r.fill, r.prepareReaders, r.busy, r.live, r.check} {
+	for _, step := range []func(context.Context) error{r.fill, r.prepareReaders, r.busy, r.live, r.offload, r.check} {
 		if err := step(ctx); err != nil {
 			return err
 		}

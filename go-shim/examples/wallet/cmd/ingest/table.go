@@ -32,6 +32,9 @@ func (r *report) table() []string {
 	if r.Churn != nil {
 		rows = append(rows, r.Churn.rows(r.Live.Samples, r.Goals)...)
 	}
+	if r.Offload != nil {
+		rows = append(rows, r.Offload.rows(r.Goals)...)
+	}
 	rows = append(rows, row{"tool", "most memory of this program", console.Megabytes(r.Tool.Peak), ""})
 	return aligned(rows)
 }
