@@ -364,7 +364,7 @@ impl Generator {
             clock: self.clock,
             answers: Answers {
                 now: begin,
-                tally: Tally::new((begin, end), upkeep, quickest, budget),
+                tally: Tally::new((begin, end), timeout, upkeep, quickest, budget),
                 writes: Writes::new(writes, *next_write),
             },
             limits: Limits {

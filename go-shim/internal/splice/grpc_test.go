@@ -71,7 +71,11 @@ func TestHotAndColdCallsOfRealClients(t *testing.T) {
 			r := newRig(t, o.rig)
 			conn := r.dial(o.client...)
 			r.warm(conn)
-			mix(t, conn, 12, 40)
+			calls := 40
+			if testing.Short() {
+				calls = 20
+			}
+			mix(t, conn, 12, calls)
 			if r.policy.begun < 100 {
 				t.Errorf("only %d calls were hot", r.policy.begun)
 			}

@@ -45,6 +45,7 @@ pub(super) enum GivenUp {
 pub(super) struct Tally {
     begin: u64,
     end: u64,
+    timeout: u64,
     started: Instant,
     cpu: Duration,
     /// CPU and wall time until the last read was due.
@@ -69,11 +70,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Opens the accounts of a window from `begin` to `end`, which keep replies if there is a budget for them.
+    /// Opens the accounts of a window from `begin` to `end`, whose callers give up after `timeout`. They keep replies if
+    /// there is a budget for them.
     /// `quickest` is the quickest known answer of each method. For a method that never answered in time it is how long
     /// the generator waited.
     pub(super) fn new(
         (begin, end): (u64, u64),
+        timeout: u64,
         upkeep: Upkeep,
         quickest: Vec<Option<u64>>,
         reply_budget: Option<usize>,
@@ -86,6 +89,7 @@ impl Tally {
         Self {
             begin,
             end,
+            timeout,
             started: Instant::now(),
             cpu: thread_cpu(),
             loaded: None,
@@ -172,7 +176,8 @@ impl Tally {
         }
     }
 
-    /// Records that a read got its answer or lost its connection.
+    /// Records that a read got its answer or lost its connection. Without success a caller whose time is up has given up,
+    /// whatever a server says that saw the same deadline pass: tonic, for one, says CANCELLED.
     pub(super) fn answered(
         &mut self,
         token: Token,
@@ -180,6 +185,11 @@ impl Tally {
         answer: &Answer<'_>,
         now: u64,
     ) {
+        let deadline = token.planned.saturating_add(self.timeout);
+        if answer.status != status::OK && now >= deadline {
+            self.given_up(token, GivenUp::Late, now);
+            return;
+        }
         self.ended(token, method, answer.status, now);
         if self.replies.is_some() && answer.replied {
             self.keep(n, answer);
@@ -313,5 +323,46 @@ mod tests {
         let (same, other) = kept_text(format!("{long}!").as_bytes());
         assert_eq!(same, text);
         assert_ne!(other, whole);
+    }
+
+    #[test]
+    fn what_a_server_says_after_the_deadline_is_no_longer_heard() {
+        for (code, now, told) in [
+            (status::CANCELLED, 1_099, status::CANCELLED),
+            (status::CANCELLED, 1_100, status::DEADLINE_EXCEEDED),
+            (status::UNAVAILABLE, 5_000, status::DEADLINE_EXCEEDED),
+        ] {
+            let mut tally = Tally::new(
+                (0, 10_000),
+                100,
+                Upkeep::closed(1),
+                vec![None],
+                Some(1 << 20),
+            );
+            tally.due(0, 0);
+            tally.sent();
+            let token = Token {
+                purpose: Purpose::Read { n: 0, method: 0 },
+                planned: 1_000,
+                sent: 1_000,
+            };
+            let answer = Answer {
+                replied: true,
+                ..Answer::failed(code, "said by the server")
+            };
+            tally.answered(token, (0, 0), &answer, now);
+            assert_eq!(
+                tally.statuses,
+                BTreeMap::from([(told, 1)]),
+                "{code} at {now}"
+            );
+            let kept = &tally.replies.as_ref().expect("a budget").replies;
+            assert_eq!(
+                kept[0].is_some(),
+                told == code,
+                "a caller that left hears nothing"
+            );
+            assert_eq!(tally.in_flight(), 0);
+        }
     }
 }

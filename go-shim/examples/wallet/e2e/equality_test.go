@@ -77,13 +77,13 @@ func newEquality(t *testing.T, seed uint64) *equality {
 }
 
 func (e *equality) run() {
-	rounds, posts, questions := 20, 5, 20
+	rounds, posts, questions := 10, 5, 20
 	if e.seed >= heavySeed {
 		// Sums exceed int64 only after many large transactions.
 		rounds, posts, questions = 40, 12, 8
 	}
 	if testing.Short() && e.seed < heavySeed {
-		rounds = 5
+		rounds = 4
 	}
 	before := e.shimmed.shim()
 	for range rounds {

@@ -47,7 +47,7 @@ func TestModelsAgreeOnALargeLedger(t *testing.T) {
 		t.Fatalf("the busiest account has only %d entries", entries[busiest[0]])
 	}
 	random := rand.New(rand.NewPCG(1, 1))
-	questions := 400
+	questions := 150
 	if testing.Short() {
 		questions = 20
 	}

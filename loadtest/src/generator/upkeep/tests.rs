@@ -54,7 +54,7 @@ fn ok() -> Answer<'static> {
 
 /// Records reads, given by planned times and answers, as the loop would.
 fn accounts(upkeep: Upkeep, end: u64, reads: &[(u64, u64)], timeout: u64) -> Observed {
-    let mut tally = Tally::new((0, end), upkeep, vec![None], None);
+    let mut tally = Tally::new((0, end), u64::MAX, upkeep, vec![None], None);
     for (n, &(planned, answered)) in (0..).zip(reads) {
         let token = Token {
             purpose: Purpose::Read { n, method: 0 },
