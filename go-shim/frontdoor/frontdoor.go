@@ -32,7 +32,7 @@ const (
 	DefaultStreams     = 256
 	DefaultWaiting     = 4_096
 	DefaultRunning     = 1_024
-	DefaultUnreadBytes = 256 << 20
+	DefaultUnreadBytes = 128 << 20
 	DefaultHeaderBytes = 64 << 10
 	DefaultArrival     = 10 * time.Second
 	DefaultStall       = time.Minute
@@ -56,7 +56,8 @@ type Limits struct {
 	// than its caller takes. Raise it if handlers wait long for something else, such as a database.
 	Running int
 	// UnreadBytes is the number of bytes of replies over 1 KiB that flow control has not let leave. Further replies are
-	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply.
+	// RESOURCE_EXHAUSTED. One connection has at most a quarter, or one reply. Resident memory may grow by twice as much, because
+	// Go's collector lets the heap grow to twice of what is in use.
 	UnreadBytes int64
 	// HeaderBytes is the size of the headers of one call.
 	HeaderBytes uint32

@@ -17,7 +17,7 @@ type Limits struct {
 	// Resets bounds the streams that one connection resets, or makes the door reset, within a second (20,000).
 	Resets int
 	// Unread bounds the bytes that one client has yet to take (1 MiB): beyond, the door stops reading from it. UnreadInAll
-	// bounds those of all clients (256 MiB): beyond, grpc-go gets all calls, and holds back its handlers; and hot replies
+	// bounds those of all clients (128 MiB): beyond, grpc-go gets all calls, and holds back its handlers; and hot replies
 	// that would have to be kept are RESOURCE_EXHAUSTED. One client has a quarter of it, or one reply.
 	Unread, UnreadInAll int
 	// Stall is how long a client may take nothing of what it has been sent, or open no window for hot replies (60 s); then its
@@ -39,7 +39,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Bodies, 1<<20)
 	def(&l.Resets, 20_000)
 	def(&l.Unread, 1<<20)
-	def(&l.UnreadInAll, 256<<20)
+	def(&l.UnreadInAll, 128<<20)
 	after := func(field *time.Duration, value time.Duration) {
 		if *field == 0 {
 			*field = value

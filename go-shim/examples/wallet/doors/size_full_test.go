@@ -11,7 +11,7 @@ const (
 	hold            = 3 * time.Second
 	patience        = 15 * time.Second
 	pause           = time.Second
-	// mostGrowth is how much memory both programs may gain by an attack: 256 MiB of unread replies, what is under way to
-	// them, and what the collector has yet to find.
+	// mostGrowth is how much memory both programs may gain by an attack: 128 MiB of unread replies before each of walletd's doors
+	// and 256 MiB before hotpathd, what is under way to them, and what the collector has yet to find.
 	mostGrowth = 1 << 30
 )
