@@ -17,7 +17,7 @@ BREAK_EVEN_SECONDS ?= 225
 RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/mixed-index
 BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports of other scenarios in README.md, and those of docs/front-door.md.
-SCENARIO_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/,statistics live large)
+SCENARIO_RESULTS ?= $(addprefix loadtest/results/,$(addprefix 2026-11-27-linux-2-cores/,statistics live large) 2026-11-28-linux-2-cores/pair)
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
 TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
 # Those that tell algorithm, language, hop and copies apart.

@@ -1,4 +1,4 @@
-//! Generates the tables of several reports, of different loads or scenarios: a table for each figure, a row for each report,
+//! Generates the tables of several reports, of different loads or scenarios: a table for each figure, a row for each report that has it,
 //! a column for each target.
 
 use super::{
@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 const LOADS: &str = "loads";
 /// CPU in a closed loop, where a report has rounds of that beside those of a given rate.
 const FULL_LOAD: &str = "full_load_cpu_us_per_request";
-/// The figures that are shown if a report has them: key in `report.json`, and words.
-const SHOWN: [(&str, &str); 3] = [
+/// The figures that are shown if a report has them: key in `report.json`, and words. Memory comes last.
+const SHOWN: [(&str, &str); 4] = [
     (FULL_LOAD, "CPU per read at full load"),
     ("cpu_us_per_request", "CPU per read"),
     ("p50_us", "p50"),
+    ("rss_peak_bytes", "peak memory"),
 ];
 
 /// Rewrites the part between `<!-- loads -->` and `<!-- /loads -->` with the reports in `folders`. With `check` it
@@ -62,12 +63,19 @@ fn tables(reports: &[Report], baseline: &str, links: &[PathBuf]) -> String {
         (true, _) => format!("`{}`, {}", report.run.scenario, load(report)),
         (false, _) => load(report),
     };
-    let tables = SHOWN.iter().filter_map(|(key, words)| {
-        reports.iter().find(|report| has_figure(report, key))?;
+    // Loads of one scenario differ little in memory.
+    let shown = &SHOWN[..SHOWN.len() - usize::from(!several)];
+    let tables = shown.iter().filter_map(|(key, words)| {
+        let with: Vec<_> = (reports.iter().zip(links))
+            .filter(|(report, _)| has_figure(report, key))
+            .collect();
+        if with.is_empty() {
+            return None;
+        }
         let mut table = TextTable::default();
         let first = [*words, "rounds"].map(str::to_owned).into_iter();
         table.row(first.chain(names.iter().cloned()));
-        for (report, link) in reports.iter().zip(links) {
+        for (report, link) in with {
             table.row(row(report, &names, key, &called(report, key), link));
         }
         Some(table.markdown())
@@ -195,7 +203,11 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains("a again") && !text.contains("of another day"));
+        assert!(
+            !text.contains("a again")
+                && !text.contains("of another day")
+                && !text.contains("peak memory")
+        );
     }
 
     #[test]
@@ -217,13 +229,15 @@ mod tests {
         let text = fs::read_to_string(&page).unwrap();
         for part in [
             "<!-- loads -->\n| CPU per read at full load | rounds | b |\n",
-            "\n| [`a`](results/closed/report.json) | 0 | – |\n",
             "\n| [`other`](",
             "\n| [`a`, 8 in flight](",
+            "\n| peak memory | rounds | b |\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("Scenario"), "{text}");
+        let without = "[`a`](results/closed/report.json)";
+        assert!(!text.contains(without), "a row of nothing: {text}");
     }
 
     #[test]
