@@ -1,5 +1,5 @@
-//! Generates the tables of several reports, of different loads or scenarios: a table for each figure, a row for each report that has it,
-//! a column for each target.
+//! Generates the tables of several reports, of different loads or scenarios: a table for each figure, a row for each report
+//! that has it, a column for each target.
 
 use super::{
     files,
