@@ -68,6 +68,16 @@ const (
 	Sidecar = modes.Sidecar
 )
 
+// Canary forwards percent (0-100) of the keys of a method, like Sidecar, and leaves the others to the local handler. Which
+// ones depends on nothing but Config.CanaryKey: the same in every process, and a higher percentage forwards all keys that a
+// lower one does.
+func Canary(percent int) Mode {
+	if percent < 0 || percent > 100 {
+		return 0 // Open says that this is not a mode
+	}
+	return modes.Canary(percent)
+}
+
 // Interceptors says what server interceptors see of a request of a hot method.
 type Interceptors uint8
 
@@ -121,6 +131,17 @@ type Config struct {
 	ModesPoll time.Duration
 	// DefaultMode is the mode of methods that the file doesn't name; default Sidecar, or Legacy if Run is Alone.
 	DefaultMode Mode
+
+	// KillFile is the path of a file that need not exist. While it exists, all hot methods are Legacy, whatever else says
+	// otherwise: `touch` is a rollback that needs neither the sidecar nor anything of this process but its file system. The
+	// shim looks for it before it serves, and then every ModesPoll, at least every 250 ms. Empty means no such file.
+	KillFile string
+	// CanaryKey, if not nil, returns the part of an encoded request by which a Canary chooses, such as the account's id, so
+	// that all requests about an account are answered by the same side. The shim calls it from many goroutines, for each
+	// request of a method in such a mode. If it returns nothing, or is nil, all bytes of the request are the key; then set it
+	// if requests have map fields, which have no order. If it panics, the local handler answers. It must not keep or change
+	// the bytes.
+	CanaryKey func(method string, request []byte) []byte
 
 	// HopTimeout is the longest time that a request waits for the sidecar; default 100 ms. A request also never waits
 	// for more than half of the caller's remaining time, so that the local handler has the other half.

@@ -16,7 +16,7 @@ func (d *door) whyHandedOver(call *splice.Call, n note) splice.Reason {
 		return splice.ForFallback
 	case d.state.Load() != doorOpen:
 		return splice.ForShut
-	case Mode(m.mode.Load()) == Legacy:
+	case !m.takes(call.Body):
 		return splice.ForMode
 	case d.side.reachable(m.index) != none:
 		return splice.ForNotReady

@@ -58,6 +58,14 @@ func everyMetadataAndPositions(c *shim.Config) { everyMetadata(c); heeded(c) }
 // stayLocal is a Forwardable that goes by what a handler would see.
 func stayLocal(ctx context.Context, _ string) bool { return false }
 
+// canary forwards so many of a hundred keys, of which a request has this one: account-1 is in the 31st hundredth.
+func canary(percent int, key string) func(*shim.Config) {
+	return func(c *shim.Config) {
+		c.DefaultMode = shim.Canary(percent)
+		c.CanaryKey = func(string, []byte) []byte { return []byte(key) }
+	}
+}
+
 func stopped(t *testing.T, r *rig) {
 	r.sidecar.Stop()
 	eventually(t, "the loss is noticed", func() bool { return !r.side.Status().Ready })
@@ -82,6 +90,14 @@ func localCases() map[string]doorCase {
 	return map[string]doorCase{
 		"legacy": {config: func(c *shim.Config) { c.DefaultMode = shim.Legacy },
 			counts: map[string]float64{local: 1, "local_metadata_total": 1}},
+		"a canary of nothing": {config: canary(0, "account-1"), counts: map[string]float64{local: 1, "local_metadata_total": 1}},
+		"outside the canary":  {config: canary(30, "account-1"), counts: map[string]float64{local: 1, "local_metadata_total": 1}},
+		"outside the canary, not ready": {config: canary(30, "account-1"), prepare: stopped,
+			counts: map[string]float64{local: 1, "local_metadata_total": 1}},
+		"inside the canary, not ready": {config: canary(31, "account-1"), prepare: stopped, counts: fellBack("not_ready", false)},
+		"CanaryKey panics": {config: func(c *shim.Config) {
+			c.DefaultMode, c.CanaryKey = shim.Canary(100), func(string, []byte) []byte { panic("no idea") }
+		}, counts: map[string]float64{local: 1, "local_metadata_total": 1}},
 		"not ready":      {prepare: stopped, counts: fellBack("not_ready", false)},
 		"method refused": {prepare: refused, counts: fellBack("method_refused", false)},
 		"breaker open": {prepare: broken, config: func(c *shim.Config) {
@@ -128,7 +144,8 @@ func hopCases(t *testing.T) map[string]doorCase {
 
 func forwardedCases() map[string]doorCase {
 	all := map[string]doorCase{
-		"plain": {}, "authorization": {config: everyMetadata, pairs: []string{"authorization", "secret"}},
+		"plain": {}, "inside the canary": {config: canary(31, "account-1")}, "a canary of all": {config: canary(100, "")},
+		"authorization":    {config: everyMetadata, pairs: []string{"authorization", "secret"}},
 		"the key of notes": {config: everyMetadata, pairs: []string{"hotpath-note", "mine"}},
 		"positions that callers may not choose": {config: everyMetadata,
 			pairs: []string{position.Key, "want", position.MinKey, "98", position.AtKey, "99", position.Prefix + "later", "x"}},

@@ -47,9 +47,12 @@ type hop struct {
 
 // staysLocal says, before the request is read, whether the local handler has to answer it.
 func (m *method) staysLocal() bool {
-	if Mode(m.mode.Load()) == Legacy {
+	switch mode := Mode(m.mode.Load()); {
+	case mode.Percent() == 0:
 		m.metrics.Legacy()
 		return true
+	case mode != Sidecar:
+		return false // forward decides by the request's bytes
 	}
 	why := m.side.reachable(m.index)
 	if why != none {
@@ -62,6 +65,10 @@ func (m *method) staysLocal() bool {
 func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (out answer) {
 	var h hop
 	defer m.survive(&h, &out)
+	if !m.takes(body) {
+		m.metrics.Legacy()
+		return answer{}
+	}
 	if why := m.route(ctx, body, &h); why != none {
 		m.metrics.Fallback(int(why))
 		return answer{}

@@ -60,6 +60,7 @@ type Side struct {
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	closing    sync.Once
+	switches   switches
 	// undo holds functions that take back what Open made. They run last first.
 	undo []func()
 }
@@ -71,6 +72,10 @@ type Side struct {
 func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	cfg = cfg.withDefaults()
 	descriptors, table, err := cfg.validate(source)
+	if err != nil {
+		return nil, err
+	}
+	killed, err := cfg.killed()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +93,8 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	if cfg.FrontDoor == Spliced {
 		s.door = newDoor(s)
 	}
-	s.setModes(table)
+	s.switches.killed = killed
+	s.setModes(table, "")
 	prepareSidecars := func() error { return s.prepareSidecars(descriptors) }
 	ended := func() error {
 		if ctx.Err() == nil {
@@ -139,15 +145,14 @@ func (s *Side) keepFolder() error {
 
 func (s *Side) newTelemetry() *telemetry.Set {
 	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
-		DoorReasons: splice.Reasons(), DoorRules: splice.Rules()}
-	for _, mode := range modes.All() {
-		names.Modes = append(names.Modes, mode.String())
-	}
+		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(),
+		Modes: modes.Kinds()}
 	gauges := telemetry.Gauges{
 		DoorOpen:     func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
 		DoorUnread:   s.unreadAtDoor,
 		HeadPosition: s.source.Head,
-		Mode:         func(i int) string { return Mode(s.methods[i].mode.Load()).String() },
+		Mode:         func(i int) (string, int) { mode := Mode(s.methods[i].mode.Load()); return mode.Kind(), mode.Percent() },
+		Killed:       s.isKilled,
 	}
 	for _, c := range s.sidecars {
 		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
@@ -203,6 +208,9 @@ func (s *Side) start(ctx context.Context, table modes.Table) {
 	if s.cfg.ModesFile != "" {
 		s.background.Go(func() { s.watchModes(ctx, table) })
 	}
+	if s.cfg.KillFile != "" {
+		s.background.Go(func() { s.watchKillFile(ctx) })
+	}
 }
 
 // awaitSource waits until the Source has loaded its ledger; it is false if ctx ends first. A Source that is still
@@ -217,22 +225,6 @@ func (s *Side) awaitSource(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func (s *Side) watchModes(ctx context.Context, table modes.Table) {
-	watcher := modes.Watcher{
-		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll, Table: table,
-		Changed: func(table modes.Table) {
-			s.setModes(table)
-			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile,
-				"legacy", table.Count(modes.Legacy), "sidecar", table.Count(modes.Sidecar))
-		},
-		Failed: func(err error) {
-			s.metrics.ModeReloadErrors.Inc()
-			s.log.Error("the modes file cannot be used; the last good modes stay", "error", err)
-		},
-	}
-	watcher.Run(ctx)
 }
 
 // Close ends the feed and a supervised sidecar. The local handlers answer requests that are under way, and later ones.

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"hotpath.dev/go-shim/internal/backoff"
-	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/telemetry"
 )
 
@@ -80,12 +79,6 @@ func maker(descriptor protoreflect.MessageDescriptor) func() proto.Message {
 			return nil
 		}
 		return message.New().Interface()
-	}
-}
-
-func (s *Side) setModes(table modes.Table) {
-	for i, mode := range table {
-		s.methods[i].mode.Store(uint32(mode))
 	}
 }
 

@@ -9,8 +9,10 @@ type Status struct {
 	// Asked is the index of the sidecar that is asked. Sidecars are all of them.
 	Asked    int
 	Sidecars []SidecarStatus
-	// Modes are the modes of the hot methods.
-	Modes map[string]Mode
+	// Modes are the modes of the hot methods that are in force. Killed is true while Config.KillFile is there, so that they are all
+	// Legacy.
+	Modes  map[string]Mode
+	Killed bool
 }
 
 // SidecarStatus is about one sidecar.
@@ -33,7 +35,7 @@ func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}
 	}
-	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Modes: make(map[string]Mode, len(s.methods))}
+	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Killed: s.isKilled(), Modes: make(map[string]Mode, len(s.methods))}
 	for _, c := range s.sidecars {
 		status.Sidecars = append(status.Sidecars, c.status())
 	}

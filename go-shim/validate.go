@@ -47,7 +47,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(c.Run <= Alone, "Run", "must be Off, Supervise, Attach or Alone")
 	m.check(c.Run != Alone || c.FrontDoor == Spliced && c.Spliced.Local, "Run", "Alone does nothing without FrontDoor Spliced and Spliced.Local")
 	m.check(c.Spliced.MaxRecvMsgSize >= 0 && c.Spliced.MaxSendMsgSize >= 0, "Spliced.MaxRecvMsgSize, .MaxSendMsgSize", "must not be below zero")
-	m.check(slices.Contains(modes.All(), c.DefaultMode), "DefaultMode", "must be Legacy or Sidecar")
+	m.check(c.DefaultMode.Valid(), "DefaultMode", "must be Legacy, Sidecar, or Canary of 0-100")
 	m.check(c.Interceptors <= Raw, "Interceptors", "must be Decoded or Raw")
 	m.check(c.FrontDoor <= Spliced, "FrontDoor", "must be Stock or Spliced")
 	m.check(c.Experiment.Hop <= experiment.Unary, "Experiment.Hop", "must be Batched or Unary")
@@ -119,4 +119,16 @@ func printable(id string) bool {
 func CheckModesFile(path string, methods []string) error {
 	_, err := modes.Load(path, methods, Sidecar)
 	return err
+}
+
+// killed says whether the kill file is there.
+func (c *Config) killed() (bool, error) {
+	if c.KillFile == "" || c.Run == Off {
+		return false, nil
+	}
+	there, err := modes.IsThere(c.KillFile)
+	if err != nil {
+		return false, errors.Join(ErrConfig, fmt.Errorf("KillFile: %w", err))
+	}
+	return there, nil
 }

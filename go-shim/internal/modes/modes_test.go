@@ -23,10 +23,11 @@ func write(t *testing.T, text string) string {
 
 func TestLoad(t *testing.T) {
 	for text, want := range map[string]Table{
-		`default = "legacy"`:                                          {Legacy, Legacy},
-		"default = \"legacy\"\n[methods]\n":                           {Legacy, Legacy},
-		"[methods]\n\"/a.B/D\" = \"legacy\"":                          {Sidecar, Legacy},
-		"default = \"legacy\"\n[methods]\n'/a.B/C' = \"sidecar\"\r\n": {Sidecar, Legacy},
+		`default = "legacy"`:                                             {Legacy, Legacy},
+		"default = \"legacy\"\n[methods]\n":                              {Legacy, Legacy},
+		"[methods]\n\"/a.B/D\" = \"legacy\"":                             {Sidecar, Legacy},
+		"default = \"legacy\"\n[methods]\n'/a.B/C' = \"sidecar\"\r\n":    {Sidecar, Legacy},
+		"default = \"canary 5%\"\n[methods]\n'/a.B/C' = \"canary 100%\"": {Canary(100), Canary(5)},
 	} {
 		got, err := Load(write(t, text), hot, Sidecar)
 		if err != nil || !slices.Equal(got, want) {
@@ -37,9 +38,9 @@ func TestLoad(t *testing.T) {
 
 func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 	for text, wants := range map[string][]string{
-		"default = \"fast\"": {`:1: default: must be "legacy" or "sidecar"`},
+		"default = \"fast\"": {`:1: default: must be "legacy", "sidecar" or "canary N%" with N`},
 		"\n[methods]\n\"/a.B/C\" = \"x\"\n\"/a.B/E\" = \"legacy\"": {
-			`:3: /a.B/C: must be "legacy" or "sidecar"`, ":4: /a.B/E: is not one of the hot methods"},
+			`:3: /a.B/C: must be "legacy", "sidecar" or "canary N%" with N`, ":4: /a.B/E: is not one of the hot methods"},
 		"":                             {": says nothing: it must name a default, or a method under [methods]"},
 		" \r\n\n":                      {": says nothing: "},
 		"# default = \"legacy\"\n":     {": says nothing: "},
@@ -48,9 +49,9 @@ func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 		"\x00\x00\x00\x00":             {":1: "},
 		"defualt = \"legacy\"":         {":1: defualt: is not a known key"},
 		"default = \"legacy\"\n[mode]": {":2: mode: is not a known key"},
-		"default = 3":                  {`:1: default: must be "legacy" or "sidecar"`},
+		"default = 3":                  {`:1: default: must be "legacy", "sidecar" or "canary N%" with N`},
 		"methods = 3":                  {":1: methods: must be a table"},
-		"[methods.\"/a.B/C\"]\nx = 1":  {`: /a.B/C: must be "legacy" or "sidecar"`},
+		"[methods.\"/a.B/C\"]\nx = 1":  {`: /a.B/C: must be "legacy", "sidecar" or "canary N%" with N`},
 		"x = [":                        {":1: x: "},
 		"[methods]\n\"/a.B/C\" = \"legacy\"\n\"/a.B/C\" = \"legacy\"": {":3: methods./a.B/C: "},
 	} {

@@ -26,8 +26,10 @@ type Gauges struct {
 	// DoorUnread is how many bytes its callers have yet to take.
 	DoorUnread   func() int64
 	HeadPosition func() uint64
-	// Mode returns the mode of the i-th method.
-	Mode func(i int) string
+	// Mode returns the kind of the i-th method's mode, and the percentage of keys that are forwarded. Killed is true while the kill
+	// file is there.
+	Mode   func(i int) (kind string, percent int)
+	Killed func() bool
 }
 
 // Set holds the metrics of one shim.
@@ -58,8 +60,10 @@ func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	s := &Set{
 		Door: newDoor(meter, names, gauges), methods: make([]Method, len(names.Methods)),
 		ModeReloadErrors: counter(meter, "hotpath_shim_modes_reload_errors_total",
-			"Times the modes file could not be used after a change."),
+			"Times the modes file or the kill file could not be used after a change."),
 	}
+	meter.Gauge(metrics.Family{Name: "hotpath_shim_killed", Help: "1 while the kill file is there, so that all methods are in mode legacy."},
+		func() float64 { return truth(gauges.Killed()) })
 	s.makeMethods(meter, names, gauges)
 	s.sidecars = newSidecars(meter, names, gauges.Sidecars)
 	position(meter, "hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
@@ -70,12 +74,14 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 	served := metrics.Family{Name: "hotpath_shim_requests_total", Help: "Requests of hot methods by who answered them.",
 		Labels: []string{"method", "served_by"}}
 	fallbacks := metrics.Family{Name: "hotpath_shim_fallbacks_total",
-		Help: "Requests in mode sidecar that the local handler answered, by reason.", Labels: []string{"method", "reason"}}
+		Help: "Requests that the mode forwards and that the local handler answered, by reason.", Labels: []string{"method", "reason"}}
 	hop := metrics.Family{Name: "hotpath_shim_hop_seconds", Help: "Time from sending a request to the sidecar to its outcome.",
 		Labels: []string{"method"}}
 	bounds := []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, .1, .2, .5, 1}
 	mode := metrics.Family{Name: "hotpath_shim_mode", Help: "1 for the mode that the method is in, 0 for the others.",
 		Labels: []string{"method", "mode"}}
+	percent := metrics.Family{Name: "hotpath_shim_forwarded_percent", Labels: []string{"method"},
+		Help: "Percentage of keys that the method's mode forwards: 0 in legacy, 100 in sidecar."}
 	localMetadata := metrics.Family{Name: "hotpath_shim_local_metadata_total", Labels: []string{"method"},
 		Help: "Answers of the local handler with response headers or trailers, which answers of the sidecar lack."}
 	splicedLocal := metrics.Family{Name: "hotpath_shim_spliced_local_total", Labels: []string{"method"},
@@ -91,8 +97,9 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 			m.fallbacks = append(m.fallbacks, meter.Counter(fallbacks, name, reason))
 		}
 		for _, one := range names.Modes {
-			meter.Gauge(mode, func() float64 { return truth(gauges.Mode(i) == one) }, name, one)
+			meter.Gauge(mode, func() float64 { kind, _ := gauges.Mode(i); return truth(kind == one) }, name, one)
 		}
+		meter.Gauge(percent, func() float64 { _, percent := gauges.Mode(i); return float64(percent) }, name)
 	}
 }
 

@@ -50,6 +50,9 @@ the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where
   default = "sidecar"
   [methods]
   "/wallet.v1.WalletService/GetBalance" = "legacy"
+  "/wallet.v1.WalletService/GetStatistics" = "canary 25%"
+A canary asks the sidecar about so many of a hundred accounts, always the same ones, and more of them if the number rises.
+While the file of --kill-file exists, walletd answers everything itself: touch it to go back at once.
 
 --front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also
 has walletd's own reads answer there, with the same interceptors, metrics and bytes. A walletd without any sidecar gains

@@ -54,6 +54,8 @@ type Shim struct {
 	BreakersOpen uint64
 	// Modes is the mode of each method of ask.Hot.
 	Modes [len(ask.Hot)]Mode
+	// Percent is the percentage of keys that the mode of a hot method forwards.
+	Percent [len(ask.Hot)]int
 	// Below is what the spliced front door did. It is zero behind the stock door.
 	Below Below
 }
@@ -125,6 +127,7 @@ func ShimOf(page probe.Page) Shim {
 		},
 	}
 	for i, method := range ask.Hot {
+		s.Percent[i] = int(page.Value("hotpath_shim_forwarded_percent", probe.Labels{"method": method}))
 		for _, mode := range []Mode{Legacy, SidecarMode} {
 			labels := probe.Labels{"method": method, "mode": string(mode)}
 			if page.Value("hotpath_shim_mode", labels) == 1 {
