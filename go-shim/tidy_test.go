@@ -29,6 +29,7 @@ var layers = map[string][]string{
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
+	"cmd/hotpathctl":           {"internal/modes"},
 	"codec":                    {},
 	"internal/attack":          {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},

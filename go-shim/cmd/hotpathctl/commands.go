@@ -1,0 +1,140 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hotpath.dev/go-shim/internal/modes"
+)
+
+func need(flag, value string) error {
+	if value == "" {
+		return mistake("%s is required", flag)
+	}
+	return nil
+}
+
+func (c *command) show(context.Context) error {
+	if err := need("--modes", c.modes); err != nil {
+		return err
+	}
+	named, err := modes.Entries(c.modes)
+	if err != nil {
+		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	names := slices.SortedFunc(maps.Keys(named), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		fmt.Fprintf(c.out, "%-12s %s\n", named[name], name)
+	}
+	if c.kill == "" {
+		return nil
+	}
+	there, err := modes.IsThere(c.kill)
+	if err != nil {
+		return failure{exitFile, err}
+	}
+	if there {
+		fmt.Fprintf(c.out, "\nThe kill file %s is there: all hot methods are legacy, whatever is said above.\n", c.kill)
+	}
+	return nil
+}
+
+// rank puts the default before the methods.
+func rank(name string) int {
+	if name == modes.DefaultKey {
+		return 1
+	}
+	return 0
+}
+
+func (c *command) set(ctx context.Context) error {
+	if err := need("--modes", c.modes); err != nil {
+		return err
+	}
+	if len(c.args) != 2 {
+		return mistake("set needs a method, or default, and a mode")
+	}
+	key := c.args[0]
+	mode, err := modes.Parse(c.args[1])
+	if err != nil {
+		return mistake("mode %q: %w", c.args[1], err)
+	}
+	content, err := os.ReadFile(c.modes)
+	if err != nil {
+		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	before, err := modes.Entries(c.modes)
+	if err != nil {
+		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	edited, err := modes.Edit(content, key, mode)
+	if err != nil {
+		return failure{exitFile, fmt.Errorf("--modes: %s: %w", c.modes, err)}
+	}
+	if err := modes.Replace(c.modes, edited); err != nil {
+		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	was := before[key]
+	if was == "" {
+		was = "not named"
+	}
+	fmt.Fprintf(c.out, "%s: %s, was %s\n", key, mode, was)
+	concerned := func(labels string) bool {
+		if key != modes.DefaultKey {
+			return strings.Contains(labels, strconv.Quote(key))
+		}
+		for name := range before {
+			if strings.Contains(labels, strconv.Quote(name)) {
+				return false // it has a mode of its own
+			}
+		}
+		return true
+	}
+	return c.await(ctx, "hotpath_shim_forwarded_percent", concerned, fmt.Sprint(mode.Percent()))
+}
+
+func (c *command) rollback(ctx context.Context) error {
+	if err := need("--kill-file", c.kill); err != nil {
+		return err
+	}
+	who := "somebody"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	file, err := os.OpenFile(c.kill, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return failure{exitFile, fmt.Errorf("--kill-file: %w", err)}
+	}
+	// The file counts even if nothing can be written.
+	_, _ = fmt.Fprintf(file, "%s rolled back at %s\n", who, time.Now().UTC().Format(time.RFC3339))
+	_ = file.Close()
+	fmt.Fprintf(c.out, "rolled back: Go answers all hot methods while %s is there\n", c.kill)
+	return c.await(ctx, "hotpath_shim_killed", all, "1")
+}
+
+func (c *command) resume(ctx context.Context) error {
+	if err := need("--kill-file", c.kill); err != nil {
+		return err
+	}
+	switch err := os.Remove(c.kill); {
+	case errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintf(c.out, "there was no rollback: %s is not there\n", c.kill)
+	case err != nil:
+		return failure{exitFile, fmt.Errorf("--kill-file: %w", err)}
+	default:
+		fmt.Fprintf(c.out, "%s is removed: the modes count again\n", c.kill)
+	}
+	return c.await(ctx, "hotpath_shim_killed", all, "0")
+}
