@@ -1,5 +1,5 @@
-// Command hotpathctl changes who answers hot methods. It needs the files that the service was told to obey, and nothing else: no
-// running sidecar, and no address of the service.
+// Command hotpathctl changes who answers hot methods. It needs the files that the service was told to obey, and nothing
+// else: no running sidecar, and no address of the service.
 package main
 
 import (
@@ -24,11 +24,12 @@ const usage = `usage: hotpathctl COMMAND [flags]
 
 FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file).
 
-With --metrics URL, the address of the service's Prometheus metrics, set, rollback and resume wait until the service shows that it
-has obeyed, for at most --within (default 5s). Without it, look at hotpath_shim_killed and hotpath_shim_forwarded_percent yourself.
+With --metrics URL, the address of the service's Prometheus metrics, set, rollback and resume wait until the service
+shows that it has obeyed, for at most --within (default 5s). Without it, hotpath_shim_killed and
+hotpath_shim_forwarded_percent say what the service does.
 
-Exit codes: 0 done, 64 a mistake in the command, 66 a file cannot be read or changed, 75 the file is changed, but the service did
-not show in time that it has obeyed.
+Exit codes: 0 done, 64 a mistake in the command, 66 a file cannot be read or changed, 75 the file is changed, but the
+service did not show in time that it has obeyed.
 `
 
 // Exit codes, as in sysexits.h.
