@@ -88,7 +88,7 @@ func serve(t *testing.T, dir string, want uint64) *served {
 	spec := rig.WalletdSpec{
 		Bin: found.walletd, Dir: dir, DB: filepath.Join(dir, "ledger.db"), StartWithin: testTimeout,
 	}
-	return start(t, spec, []string{"--retain-versions", "1000000", "--retain-ms", "3600000"}, want)
+	return start(t, spec, []string{"--retain-versions", "1000000", "--retain-events", "1000000", "--retain-ms", "3600000"}, want)
 }
 
 // start starts a walletd that answers by itself. With arguments of a sidecar it feeds one.
