@@ -24,13 +24,26 @@ func need(flag, value string) error {
 	return nil
 }
 
+// read returns the modes file, and the modes that it names.
+func (c *command) read() ([]byte, map[string]string, error) {
+	content, err := modes.Read(c.modes)
+	if err != nil {
+		return nil, nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	named, err := modes.Entries(content)
+	if err != nil {
+		return nil, nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
+	}
+	return content, named, nil
+}
+
 func (c *command) show(context.Context) error {
 	if err := need("--modes", c.modes); err != nil {
 		return err
 	}
-	named, err := modes.Entries(c.modes)
+	_, named, err := c.read()
 	if err != nil {
-		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+		return err
 	}
 	names := slices.SortedFunc(maps.Keys(named), func(a, b string) int {
 		return cmp.Or(-cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
@@ -71,13 +84,9 @@ func (c *command) set(ctx context.Context) error {
 	if err != nil {
 		return mistake("mode %q: %w", c.args[1], err)
 	}
-	content, err := os.ReadFile(c.modes)
+	content, before, err := c.read()
 	if err != nil {
-		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
-	}
-	before, err := modes.Entries(c.modes)
-	if err != nil {
-		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
+		return err
 	}
 	edited, err := modes.Edit(content, key, mode)
 	if err != nil {

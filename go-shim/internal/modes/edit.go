@@ -18,7 +18,7 @@ const DefaultKey = "default"
 // Edit returns the content of a modes file with another mode for a method, or for DefaultKey. All other lines stay as they are,
 // comments included. It fails if the result would not say that, and nothing else.
 func Edit(content []byte, key string, mode Mode) ([]byte, error) {
-	before, err := entries(content)
+	before, err := Entries(content)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func Edit(content []byte, key string, mode Mode) ([]byte, error) {
 		return nil, fmt.Errorf("%s: must be default, or the full name of a method, such as /package.Service/Method", key)
 	}
 	edited := put(content, key, mode, before)
-	after, err := entries(edited)
+	after, err := Entries(edited)
 	before[key] = mode.String()
 	if err != nil || len(after) != len(before) {
 		return nil, ErrUneditable
@@ -42,8 +42,8 @@ func Edit(content []byte, key string, mode Mode) ([]byte, error) {
 // ErrUneditable is the error of Edit if it cannot tell the lines of the file apart.
 var ErrUneditable = errors.New("the file is written in a way that cannot be edited: edit it by hand")
 
-// entries are the modes that a file names, by method or DefaultKey.
-func entries(content []byte) (map[string]string, error) {
+// Entries returns the modes that the content of a file names, by method or DefaultKey.
+func Entries(content []byte) (map[string]string, error) {
 	var f struct {
 		Default string            `toml:"default"`
 		Methods map[string]string `toml:"methods"`
@@ -59,15 +59,6 @@ func entries(content []byte) (map[string]string, error) {
 		named[DefaultKey] = f.Default
 	}
 	return named, nil
-}
-
-// Entries returns the modes that a file names, by method or DefaultKey.
-func Entries(path string) (map[string]string, error) {
-	content, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	return entries(content)
 }
 
 func put(content []byte, key string, mode Mode, named map[string]string) []byte {

@@ -28,14 +28,15 @@ type file struct {
 // `: > FILE` or a crash leaves such a file behind, and it must not undo the modes in force. The error joins all
 // Mistakes.
 func Load(path string, methods []string, fallback Mode) (Table, error) {
-	content, err := read(path)
+	content, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
 	return parse(path, content, methods, fallback)
 }
 
-func read(path string) ([]byte, error) {
+// Read reads a modes file, of at most 1 MiB.
+func Read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func (w *Watcher) Run(ctx context.Context) {
 // poll judges what two polls in a row saw alike. A single poll may see a file that is just being written or replaced.
 func (w *Watcher) poll() {
 	now := sight{taken: true}
-	now.content, now.err = read(w.Path)
+	now.content, now.err = Read(w.Path)
 	settled := now.equal(w.seen)
 	w.seen = now
 	if !settled || now.equal(w.judged) {
