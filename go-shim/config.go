@@ -78,6 +78,28 @@ func Canary(percent int) Mode {
 	return modes.Canary(percent)
 }
 
+// Shadow leaves a method to the local handler, like Legacy. Afterwards the sidecar is asked for percent (1-100) of the requests
+// as well, and the two answers are compared. See Comparison.
+func Shadow(percent int) Mode { return checked(modes.Shadow, percent) }
+
+// ReverseShadow forwards a method, like Sidecar. Afterwards the local handler is asked for percent (1-100) of the requests as
+// well, and the two answers are compared.
+func ReverseShadow(percent int) Mode { return checked(modes.ReverseShadow, percent) }
+
+// Again leaves a method to the local handler, like Legacy, which is asked once more for percent (1-100) of the requests. It
+// shows how often the local handler disagrees with itself, and so what to expect of Shadow.
+func Again(percent int) Mode { return checked(modes.Again, percent) }
+
+func checked(mode func(int) Mode, percent int) Mode {
+	if percent < 1 || percent > 100 {
+		return 0 // Open says that this is not a mode
+	}
+	return mode(percent)
+}
+
+// ParseMode reads a mode as the modes file has it, such as "canary 5% check 10%".
+func ParseMode(text string) (Mode, error) { return modes.Parse(text) }
+
 // Interceptors says what server interceptors see of a request of a hot method.
 type Interceptors uint8
 
@@ -142,6 +164,9 @@ type Config struct {
 	// if requests have map fields, which have no order. If it panics, the local handler answers. It must not keep or change
 	// the bytes.
 	CanaryKey func(method string, request []byte) []byte
+
+	// Comparison applies to modes that compare the two sides.
+	Comparison Comparison
 
 	// HopTimeout is the longest time that a request waits for the sidecar; default 100 ms. A request also never waits
 	// for more than half of the caller's remaining time, so that the local handler has the other half.
@@ -226,6 +251,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Supervisor.Bin, "hotpathd")
 	set(&c.Supervisor.StartTimeout, 15*time.Second)
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
+	c.Comparison = c.Comparison.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -38,7 +38,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 		`Methods[0]: "UnaryCall" must be "/package.Service/Method"`,
 		`Methods[1]: "/grpc.testing.TestService/Nope" is not in any linked .pb.go`,
 		"Methods[3]: " + unaryCall + " must not repeat",
-		modes + `:4: /x.Y/Z: must be "legacy", "sidecar" or "canary N%" with N from 0 to 100`, modes + ":4: /x.Y/Z: is not one of the hot methods",
+		modes + `:4: /x.Y/Z: must be "legacy", "shadow", "shadow N%", "canary N%"`, modes + ":4: /x.Y/Z: is not one of the hot methods",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s", want)

@@ -18,8 +18,8 @@
 //
 // What server interceptors see of a hot method depends on Config.Interceptors alone, not on who answers: typed messages
 // (Decoded), or *codec.Raw (Raw). Without interceptors, bytes pass through undecoded. A method in mode Legacy, or
-// without a ready sidecar, runs through the untouched generated handler, except with Raw interceptors. A stats.Handler
-// sees *codec.Raw as the payload of a message that passed through undecoded.
+// without a ready sidecar, runs through the untouched generated handler, except with Raw interceptors or in a mode that
+// compares. A stats.Handler sees *codec.Raw as the payload of a message that passed through undecoded.
 //
 // # Parts
 //
@@ -28,10 +28,10 @@
 // scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
-// breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire, h2 and
-// quiet (what lanes are made of), splice (the spliced door, also made of h2 and quiet), workers (which run local handlers
-// behind it), supervise and rundir (its folder), standby (which of two sidecars is asked), and backoff, ratelog and
-// experiment, which several of them use.
+// breaker, shadow (comparisons) and evidence (what they leave), telemetry, transport with transport/lane and
+// transport/unary, feed, link (connections and Hello), wire, h2 and quiet (what lanes are made of), splice (the spliced
+// door, also made of h2 and quiet), workers (which run local handlers behind it), supervise and rundir (its folder),
+// standby (which of two sidecars is asked), and backoff, ratelog and experiment, which several of them use.
 //
 // Files of this package:
 //
@@ -41,6 +41,7 @@
 //	sidecar.go, either.go                     one sidecar, or two; which one gets a request
 //	handler.go, forward.go                    the way of one request: budget, call, judgement, fallback, panics
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
+//	comparison.go, compare.go, demote.go      answers of the two sides compared, and what follows from a difference
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
 //	trace.go, status.go, creds.go             trace context, statuses, sockets
 //	front_door.go, door.go, door_hop.go       the settings and the policy of the spliced door; its calls' way to a sidecar

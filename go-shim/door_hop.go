@@ -147,6 +147,10 @@ func (f *forwarded) conclude(out *lane.Outcome) (used poster) {
 	f.m.handBack(&f.hop, success, none)
 	f.m.metrics.Sidecar()
 	call := f.call
+	if f.m.checksLater() {
+		f.hop.took = time.Since(f.began)
+		f.m.checkLater(caller(call), &f.hop, out.Body, out.Position, out.Err)
+	}
 	f.call = nil
 	if out.Err != nil {
 		call.Refuse(statusOf(out.Err), out.Position, f.hop.tell)

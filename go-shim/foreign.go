@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/shadow"
 )
 
 // server holds what is known about one server. grpc-go does not reveal which codec is in force, so the first message
@@ -87,6 +88,9 @@ func (g *guarded) refuse(srv any, ctx context.Context, dec func(any) error, inte
 	}
 	if !g.staysLocal() {
 		g.metrics.Fallback(int(foreignCodec))
+	}
+	if g.comparesLocal() {
+		g.side.comparer.Drop(g.index, shadow.Foreign)
 	}
 	g.state.Store(foreign)
 	return g.local(srv, ctx, dec, interceptor)

@@ -29,6 +29,8 @@ type answer struct {
 	body             []byte
 	err              error
 	served, declined bool
+	// compares is true if the mode leaves the request to the local handler, whose answer is to be compared.
+	compares bool
 }
 
 // hop is a request on its way to the sidecar.
@@ -43,6 +45,8 @@ type hop struct {
 	admitted bool
 	// again is true if another sidecar gave no answer before.
 	again bool
+	// took is how long it took.
+	took time.Duration
 }
 
 // staysLocal says, before the request is read, whether the local handler has to answer it.
@@ -67,7 +71,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	defer m.survive(&h, &out)
 	if !m.takes(body) {
 		m.metrics.Legacy()
-		return answer{}
+		return answer{compares: samples(Mode(m.mode.Load()))}
 	}
 	if why := m.route(ctx, body, &h); why != none {
 		m.metrics.Fallback(int(why))
@@ -88,6 +92,9 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	}
 	m.handBack(&h, success, none)
 	m.metrics.Sidecar()
+	if m.checksLater() {
+		m.checkLater(context.WithoutCancel(ctx), &h, reply.Body, reply.Position, err)
+	}
 	if h.tell {
 		// This fails only if an interceptor sent the header already. Then there is no place for the position.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
@@ -193,7 +200,8 @@ func (s *Side) oldest(asked, head uint64) uint64 {
 func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transport.Reply, reason, error) {
 	began := time.Now()
 	reply, err := h.session.Transport.Call(ctx, &h.request)
-	m.metrics.Hop(time.Since(began))
+	h.took = time.Since(began)
+	m.metrics.Hop(h.took)
 	why := judge(&h.request, reply, err)
 	if why == none && err == nil && into != nil {
 		if codec.Decode(m.side.codec, reply.Body, into) != nil {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/shadow"
 )
 
 // methodHandler is grpc.MethodHandler, which older versions of grpc-go keep to themselves.
@@ -32,6 +33,9 @@ func (h *handler) handle(srv any, ctx context.Context, dec func(any) error, inte
 	}
 	// This is settled before anything is read, so that a method that stays local is served as if there were no shim.
 	if h.staysLocal() {
+		if h.comparesLocal() {
+			return h.locallyCompared(srv, ctx, dec, interceptor)
+		}
 		return h.locally(srv, ctx, dec, interceptor)
 	}
 	if interceptor != nil {
@@ -60,12 +64,52 @@ func (h *handler) locally(srv any, ctx context.Context, dec func(any) error, int
 	return h.local(srv, ctx, dec, between)
 }
 
+// locallyCompared is like locally, and has the answer compared.
+func (h *handler) locallyCompared(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+	if interceptor == nil {
+		in := new(codec.Raw)
+		if err := dec(in); err != nil {
+			return nil, err
+		}
+		return h.comparedFrom(srv, ctx, in)
+	}
+	between := func(ctx context.Context, request any, info *grpc.UnaryServerInfo, service grpc.UnaryHandler) (any, error) {
+		return interceptor(ctx, request, info, func(ctx context.Context, request any) (any, error) {
+			return h.comparedTyped(ctx, request, service)
+		})
+	}
+	return h.local(srv, ctx, dec, between)
+}
+
+func (h *handler) comparedFrom(srv any, ctx context.Context, in *codec.Raw) (any, error) {
+	return h.compared(ctx, in.Bytes, func(ctx context.Context) (any, error) { return h.localFrom(srv, ctx, in) })
+}
+
+// comparedTyped is for interceptors that see messages. They get the service's own reply.
+func (h *handler) comparedTyped(ctx context.Context, request any, service grpc.UnaryHandler) (any, error) {
+	var typed any
+	run := func(ctx context.Context) (reply any, err error) {
+		typed, err = service(ctx, request)
+		return typed, err
+	}
+	// The service may change the request.
+	body, err := codec.Encode(h.side.codec, request)
+	if err != nil {
+		h.side.comparer.Drop(h.index, shadow.Unencodable)
+		return h.watched(ctx, run)
+	}
+	_, err = h.compared(ctx, body, run)
+	return typed, err
+}
+
 // raw forwards the request's bytes. If there is no answer, the local handler gets the same bytes.
 func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) {
 	answer := h.forward(ctx, in.Bytes, nil)
 	switch {
 	case answer.declined:
 		return h.localFrom(srv, ctx, in)
+	case answer.compares:
+		return h.comparedFrom(srv, ctx, in)
 	case !answer.served:
 		return h.watchedFrom(srv, ctx, in)
 	case answer.err != nil:
@@ -99,6 +143,9 @@ type rawHandler func(srv any, ctx context.Context, in *codec.Raw) (any, error)
 func (h *handler) answerer(ctx context.Context) rawHandler {
 	switch {
 	case h.staysLocal():
+		if h.comparesLocal() {
+			return h.comparedFrom
+		}
 		return h.watchedFrom
 	case h.keptHere(ctx):
 		return h.localFrom
@@ -154,6 +201,8 @@ func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, int
 			switch {
 			case answer.declined:
 				return service(ctx, request)
+			case answer.compares:
+				return h.comparedTyped(ctx, request, service)
 			case !answer.served:
 				return h.watched(ctx, func(ctx context.Context) (any, error) { return service(ctx, request) })
 			case answer.err != nil:

@@ -39,21 +39,26 @@ func read(stream readable) (o outgoing) {
 // watched runs the local handler and reports the headers and trailers that it sets, because an answer of the sidecar has
 // none.
 func (h *handler) watched(ctx context.Context, run func(context.Context) (any, error)) (any, error) {
+	reply, _, err := h.observed(ctx, run)
+	return reply, err
+}
+
+// observed is like watched. set says whether the handler has set any.
+func (h *handler) observed(ctx context.Context, run func(context.Context) (any, error)) (reply any, set bool, err error) {
 	switch stream := grpc.ServerTransportStreamFromContext(ctx).(type) {
 	case nil, compressing, *localCall:
 		if own, ok := stream.(readable); ok {
 			before := read(own)
-			reply, err := run(ctx)
-			h.tellOfMetadata(ctx, before, read(own))
-			return reply, err
+			reply, err = run(ctx)
+			return reply, h.tellOfMetadata(ctx, before, read(own)), err
 		}
-		return run(ctx)
+		reply, err = run(ctx)
+		return reply, false, err
 	default:
 		// Someone else has wrapped grpc-go's stream, so its type cannot be found anyway.
 		seen := &recorder{ServerTransportStream: stream}
-		reply, err := run(grpc.NewContextWithServerTransportStream(ctx, seen))
-		h.tellOfMetadata(ctx, outgoing{}, seen.all())
-		return reply, err
+		reply, err = run(grpc.NewContextWithServerTransportStream(ctx, seen))
+		return reply, h.tellOfMetadata(ctx, outgoing{}, seen.all()), err
 	}
 }
 
@@ -96,15 +101,17 @@ func (r *recorder) SetTrailer(md metadata.MD) error {
 	return r.ServerTransportStream.SetTrailer(md)
 }
 
-func (m *method) tellOfMetadata(ctx context.Context, before, after outgoing) {
+// tellOfMetadata says whether there is metadata that an answer of the sidecar would lack.
+func (m *method) tellOfMetadata(ctx context.Context, before, after outgoing) bool {
 	headers, trailers := added(before.header, after.header), added(before.trailer, after.trailer)
 	// A request that is never forwarded loses nothing.
 	if len(headers)+len(trailers) == 0 || m.forwardable(ctx) != none {
-		return
+		return false
 	}
 	m.metrics.LocalMetadata()
 	m.tellOfKeys("header", headers)
 	m.tellOfKeys("trailer", trailers)
+	return true
 }
 
 // added returns the keys that got values. It leaves out position keys, because the sidecar's answers have them too.

@@ -13,13 +13,15 @@ const mostKillPoll = 250 * time.Millisecond
 
 // switches decide which modes are in force. A request reads the one word of its method:
 //
-//	modes file, or DefaultMode ──> table ──┐
-//	                                       ├──> method.mode
-//	kill file is there ──> Legacy ─────────┘
+//	modes file, or DefaultMode ──> table ──> demoted? Shadow instead of a mode that forwards ──┐
+//	                                                                                           ├──> method.mode
+//	kill file is there ──> Legacy ─────────────────────────────────────────────────────────────┘
 type switches struct {
 	mu     sync.Mutex
 	table  modes.Table
 	killed bool
+	// demoted says by method whether a real difference has demoted it, marked whether its mark was last seen in the folder.
+	demoted, marked []bool
 }
 
 // setModes puts a table into force, unless the kill file is there. by says for the log where it comes from.
@@ -53,6 +55,9 @@ func (s *Side) isKilled() bool {
 func (s *Side) applyModes(by string) {
 	for i, m := range s.methods {
 		mode := s.switches.table[i]
+		if s.switches.demoted[i] && mode.Percent() > 0 {
+			mode = Shadow(100)
+		}
 		if s.switches.killed {
 			mode = Legacy
 		}

@@ -13,12 +13,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"hotpath.dev/go-shim/codec"
+	"hotpath.dev/go-shim/internal/evidence"
 	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/rundir"
 	"hotpath.dev/go-shim/internal/schema"
+	"hotpath.dev/go-shim/internal/shadow"
 	"hotpath.dev/go-shim/internal/splice"
 	"hotpath.dev/go-shim/internal/standby"
 	"hotpath.dev/go-shim/internal/telemetry"
@@ -52,6 +54,9 @@ type Side struct {
 	keeping sync.Mutex
 	// door is nil unless FrontDoor is Spliced.
 	door *door
+	// comparer compares answers. evidence is where it keeps what differs; nil if nowhere.
+	comparer *comparer
+	evidence *evidence.Folder
 	// servers holds a *server by the registrar that was wrapped.
 	servers sync.Map
 	// optionsTaken is true once ServerOptions was called. Without the options the server can't hand out raw bytes.
@@ -94,7 +99,12 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		s.door = newDoor(s)
 	}
 	s.switches.killed = killed
+	if err := s.openEvidence(); err != nil {
+		return nil, err
+	}
 	s.setModes(table, "")
+	s.comparer = newComparer(s)
+	s.undo = append(s.undo, s.comparer.Close)
 	prepareSidecars := func() error { return s.prepareSidecars(descriptors) }
 	ended := func() error {
 		if ctx.Err() == nil {
@@ -146,13 +156,18 @@ func (s *Side) keepFolder() error {
 func (s *Side) newTelemetry() *telemetry.Set {
 	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
 		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(),
-		Modes: modes.Kinds()}
+		Modes: modes.Kinds(), Classes: shadow.Classes(), ComparisonDrops: shadow.Drops()}
 	gauges := telemetry.Gauges{
 		DoorOpen:     func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
 		DoorUnread:   s.unreadAtDoor,
 		HeadPosition: s.source.Head,
-		Mode:         func(i int) (string, int) { mode := Mode(s.methods[i].mode.Load()); return mode.Kind(), mode.Percent() },
-		Killed:       s.isKilled,
+		Mode: func(i int) (string, int, int) {
+			mode := Mode(s.methods[i].mode.Load())
+			return mode.Kind(), mode.Percent(), mode.Check()
+		},
+		Killed:  s.isKilled,
+		Demoted: s.isDemoted,
+		Waiting: func() int { return s.comparer.Waiting() },
 	}
 	for _, c := range s.sidecars {
 		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
@@ -211,6 +226,9 @@ func (s *Side) start(ctx context.Context, table modes.Table) {
 	if s.cfg.KillFile != "" {
 		s.background.Go(func() { s.watchKillFile(ctx) })
 	}
+	if s.evidence != nil {
+		s.background.Go(func() { s.watchDemotions(ctx) })
+	}
 }
 
 // awaitSource waits until the Source has loaded its ledger; it is false if ctx ends first. A Source that is still
@@ -237,6 +255,9 @@ func (s *Side) Close() error {
 			s.door.close()
 		}
 		s.background.Wait()
+		if s.comparer != nil {
+			s.comparer.Close()
+		}
 		var ending sync.WaitGroup
 		for _, c := range s.sidecars {
 			if c.supervisor != nil {

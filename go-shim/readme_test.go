@@ -12,6 +12,7 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/shadow"
 	"hotpath.dev/go-shim/metrics"
 	"hotpath.dev/go-shim/shimtest"
 )
@@ -48,6 +49,15 @@ func TestReadmeNamesEveryMetricAndReason(t *testing.T) {
 	for _, reason := range reasonNames() {
 		if !strings.Contains(readme, "| `"+reason+"` |") {
 			t.Errorf("no reason %s", reason)
+		}
+	}
+	guide, err := os.ReadFile("../docs/rollout.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(shadow.Drops(), shadow.Classes()...) {
+		if !strings.Contains(string(guide), "| `"+name+"` |") {
+			t.Errorf("docs/rollout.md has no row for %s", name)
 		}
 	}
 	for _, name := range told(t) {

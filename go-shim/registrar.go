@@ -45,7 +45,9 @@ type method struct {
 	// newReply makes an empty reply, to show to interceptors. newRequest makes a request, to see whether bytes are one.
 	newRequest, newReply func() proto.Message
 	mode                 atomic.Uint32
-	metrics              *telemetry.Method
+	// own is how the service's handler is called; nil until the service is registered.
+	own     atomic.Pointer[local]
+	metrics *telemetry.Method
 	// told are the keys of response metadata that the log has named.
 	told once
 
@@ -152,6 +154,7 @@ func (r registrar) swap(desc *grpc.MethodDesc, m *method, implementation any) {
 		return
 	}
 	m.state.Store(registered)
+	m.own.CompareAndSwap(nil, &local{desc.Handler, implementation})
 	h := &guarded{handler: handler{method: m, local: desc.Handler}, server: r.server}
 	desc.Handler = h.handle
 	if r.side.door != nil {

@@ -1,5 +1,7 @@
 package shim
 
+import "hotpath.dev/go-shim/internal/shadow"
+
 // Status is a snapshot of a shim, for admin pages and tests. With two sidecars it is about the one that is asked, except
 // for Sidecars.
 type Status struct {
@@ -13,6 +15,20 @@ type Status struct {
 	// Legacy.
 	Modes  map[string]Mode
 	Killed bool
+	// Compared says by method what comparisons found, for methods of which some request was to be compared.
+	Compared map[string]Compared
+}
+
+// Compared counts requests of a method since the shim was opened. Comparison says when two answers count as what.
+type Compared struct {
+	// Equal: callers cannot tell the answers apart. Metadata: they are equal, but Go's handler set response headers or trailers,
+	// which the sidecar cannot. Moved: Go disagreed with itself. Stale: the sidecar had not reached the position in time. Real:
+	// the sidecar answered differently than Go.
+	Equal, Metadata, Moved, Stale, Real uint64
+	// Dropped were not compared. hotpath_shim_comparisons_dropped_total says why.
+	Dropped uint64
+	// Demoted is true while Go answers the method because of a real difference.
+	Demoted bool
 }
 
 // SidecarStatus is about one sidecar.
@@ -35,15 +51,27 @@ func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}
 	}
-	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Killed: s.isKilled(), Modes: make(map[string]Mode, len(s.methods))}
+	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Killed: s.isKilled(), Modes: make(map[string]Mode, len(s.methods)),
+		Compared: make(map[string]Compared)}
 	for _, c := range s.sidecars {
 		status.Sidecars = append(status.Sidecars, c.status())
 	}
 	status.SidecarStatus = status.Sidecars[status.Asked]
-	for _, m := range s.methods {
+	for i, m := range s.methods {
 		status.Modes[m.name] = Mode(m.mode.Load())
+		if compared := s.compared(i); compared != (Compared{}) {
+			status.Compared[m.name] = compared
+		}
 	}
 	return status
+}
+
+func (s *Side) compared(i int) Compared {
+	classes, dropped := s.comparer.Count(i)
+	return Compared{
+		Equal: classes[shadow.Equal], Metadata: classes[shadow.Metadata], Moved: classes[shadow.Moved], Stale: classes[shadow.Stale],
+		Real: classes[shadow.Real], Dropped: dropped, Demoted: s.isDemoted(i),
+	}
 }
 
 func (c *sidecar) status() SidecarStatus {

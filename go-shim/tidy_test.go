@@ -25,16 +25,17 @@ const (
 // and none of them may use the root. Nothing here can use examples/, which is a module of its own, because the shim
 // does not know the messages that it carries.
 var layers = map[string][]string{
-	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
-		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/splice",
+	".": {"codec", "internal/backoff", "internal/breaker", "internal/evidence", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
+		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/shadow", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
-	"cmd/hotpathctl":           {"internal/modes"},
+	"cmd/hotpathctl":           {"internal/evidence", "internal/modes"},
 	"codec":                    {},
 	"internal/attack":          {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
 	"internal/backoff":         {},
 	"internal/breaker":         {"internal/backoff"},
+	"internal/evidence":        {"internal/shadow"},
 	"internal/experiment":      {},
 	"internal/feed":            {generatedCode, "position"},
 	"internal/h2":              {},
@@ -44,6 +45,7 @@ var layers = map[string][]string{
 	"internal/ratelog":         {},
 	"internal/rundir":          {},
 	"internal/schema":          {},
+	"internal/shadow":          {},
 	"internal/splice":          {"internal/h2", "internal/quiet"},
 	"internal/standby":         {},
 	"internal/supervise":       {"internal/backoff"},

@@ -13,8 +13,15 @@ import (
 
 func all(string) bool { return true }
 
-// await waits until a metric has a value in all samples with labels that concern it, if there is an address to ask.
-func (c *command) await(ctx context.Context, metric string, concerned func(labels string) bool, value string) error {
+// shown is what the metrics are to show: a value in all samples with labels that concern it.
+type shown struct {
+	metric    string
+	concerned func(labels string) bool
+	value     string
+}
+
+// await waits until the metrics show all of it, if there is an address to ask.
+func (c *command) await(ctx context.Context, all ...shown) error {
 	if c.metrics == "" {
 		return nil
 	}
@@ -23,14 +30,19 @@ func (c *command) await(ctx context.Context, metric string, concerned func(label
 	defer cancel()
 	last := errors.New("it has not answered yet")
 	for {
-		found, err := shows(ctx, c.metrics, metric, concerned, value)
-		if found {
+		what := all[0]
+		found, err := shows(ctx, c.metrics, what)
+		switch {
+		case found && len(all) > 1:
+			all = all[1:]
+			continue
+		case found:
 			fmt.Fprintf(c.out, "the service shows it, %.1f s later\n", time.Since(began).Seconds())
 			return nil
 		}
 		switch {
 		case err == nil:
-			last = fmt.Errorf("%s is not %s", metric, value)
+			last = fmt.Errorf("%s is not %s", what.metric, what.value)
 		case ctx.Err() == nil:
 			last = err
 		}
@@ -43,7 +55,7 @@ func (c *command) await(ctx context.Context, metric string, concerned func(label
 }
 
 // shows says whether a metric has that value now. It fails if the page cannot be read.
-func shows(ctx context.Context, url, metric string, concerned func(string) bool, value string) (bool, error) {
+func shows(ctx context.Context, url string, what shown) (bool, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false, err
@@ -60,12 +72,12 @@ func shows(ctx context.Context, url, metric string, concerned func(string) bool,
 	lines := bufio.NewScanner(io.LimitReader(response.Body, 16<<20))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		rest, found := strings.CutPrefix(lines.Text(), metric)
-		if !found || rest == "" || rest[0] != '{' && rest[0] != ' ' || !concerned(rest) {
+		rest, found := strings.CutPrefix(lines.Text(), what.metric)
+		if !found || rest == "" || rest[0] != '{' && rest[0] != ' ' || !what.concerned(rest) {
 			continue
 		}
 		samples++
-		if fields := strings.Fields(rest); fields[len(fields)-1] == value {
+		if fields := strings.Fields(rest); fields[len(fields)-1] == what.value {
 			met++
 		}
 	}

@@ -111,7 +111,12 @@ func (c *command) set(ctx context.Context) error {
 		}
 		return true
 	}
-	return c.await(ctx, "hotpath_shim_forwarded_percent", concerned, fmt.Sprint(mode.Percent()))
+	err = c.await(ctx, shown{"hotpath_shim_forwarded_percent", concerned, fmt.Sprint(mode.Percent())},
+		shown{"hotpath_shim_checked_percent", concerned, fmt.Sprint(mode.Check())})
+	if err != nil {
+		return fmt.Errorf("%w (a rollback and a demotion go before: see hotpath_shim_killed and hotpath_shim_demoted)", err)
+	}
+	return nil
 }
 
 func (c *command) rollback(ctx context.Context) error {
@@ -130,7 +135,7 @@ func (c *command) rollback(ctx context.Context) error {
 	_, _ = fmt.Fprintf(file, "%s rolled back at %s\n", who, time.Now().UTC().Format(time.RFC3339))
 	_ = file.Close()
 	fmt.Fprintf(c.out, "rolled back: Go answers all hot methods while %s is there\n", c.kill)
-	return c.await(ctx, "hotpath_shim_killed", all, "1")
+	return c.await(ctx, shown{"hotpath_shim_killed", all, "1"})
 }
 
 func (c *command) resume(ctx context.Context) error {
@@ -145,5 +150,5 @@ func (c *command) resume(ctx context.Context) error {
 	default:
 		fmt.Fprintf(c.out, "%s is removed: the modes count again\n", c.kill)
 	}
-	return c.await(ctx, "hotpath_shim_killed", all, "0")
+	return c.await(ctx, shown{"hotpath_shim_killed", all, "0"})
 }

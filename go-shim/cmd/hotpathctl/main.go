@@ -18,15 +18,18 @@ import (
 const usage = `usage: hotpathctl COMMAND [flags]
 
   show      --modes FILE [--kill-file FILE]     print the modes, and whether the kill file is there
-  set       --modes FILE METHOD|default MODE    change one mode: legacy, sidecar or "canary N%"
+  set       --modes FILE METHOD|default MODE    change one mode: legacy, "shadow N%", "canary N%", sidecar and others
   rollback  --kill-file FILE                    Go answers all hot methods at once, whatever the modes are
   resume    --kill-file FILE                    take a rollback back: the modes count again
+  explain   CAPTURE|FOLDER                      print a difference that the service has kept, or what its folder holds
+  lift      --evidence FOLDER METHOD            take a demotion back: the method's mode counts again
 
-FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file).
+FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file), FOLDER what it
+has as Config.Comparison.Folder (walletd: --evidence). docs/rollout.md of hotpath explains the modes.
 
-With --metrics URL, the address of the service's Prometheus metrics, set, rollback and resume wait until the service
-shows that it has obeyed, for at most --within (default 5s). Without it, hotpath_shim_killed and
-hotpath_shim_forwarded_percent say what the service does.
+With --metrics URL, the address of the service's Prometheus metrics, set, rollback, resume and lift wait until the service
+shows that it has obeyed, for at most --within (default 5s). Without it, hotpath_shim_killed,
+hotpath_shim_forwarded_percent and hotpath_shim_demoted say what the service does.
 
 Exit codes: 0 done, 64 a mistake in the command, 66 a file cannot be read or changed, 75 the file is changed, but the
 service did not show in time that it has obeyed.
@@ -72,6 +75,7 @@ func main() {
 type command struct {
 	out                  io.Writer
 	modes, kill, metrics string
+	evidence             string
 	within               time.Duration
 	args                 []string
 }
@@ -87,6 +91,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	commands := map[string]func(*command, context.Context) error{
 		"show": (*command).show, "set": (*command).set, "rollback": (*command).rollback, "resume": (*command).resume,
+		"explain": (*command).explain, "lift": (*command).lift,
 	}
 	do, known := commands[name]
 	if !known {
@@ -97,6 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.modes, "modes", "", "")
 	flags.StringVar(&c.kill, "kill-file", "", "")
+	flags.StringVar(&c.evidence, "evidence", "", "")
 	flags.StringVar(&c.metrics, "metrics", "", "")
 	flags.DurationVar(&c.within, "within", 5*time.Second, "")
 	switch err := flags.Parse(args[1:]); {
@@ -109,7 +115,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return mistake("--within %v: must be above 0 and at most 1h", c.within)
 	}
 	c.args = flags.Args()
-	if most := map[string]int{"set": 2}[name]; len(c.args) > most {
+	if most := map[string]int{"set": 2, "explain": 1, "lift": 1}[name]; len(c.args) > most {
 		return mistake("unexpected argument %q; flags come before arguments", c.args[most])
 	}
 	return do(c, ctx)

@@ -94,6 +94,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"show --what", exitUsage, "flag provided but not defined: -what"},
 		{"rollback", exitUsage, "--kill-file is required"}, {"resume now", exitUsage, `unexpected argument "now"`},
 		{"rollback --kill-file " + folder, exitFile, "is a directory"},
+		{"explain", exitUsage, "explain needs a capture"}, {"explain " + path, exitFile, "is no capture"},
+		{"explain " + path + ".x", exitFile, "no such file"}, {"lift /a.B/C", exitUsage, "--evidence is required"},
+		{"lift --evidence " + folder, exitUsage, "lift needs a method"}, {"lift --evidence " + path + " /a.B/C", exitFile, "not a directory"},
 		{"resume --kill-file " + path + "/x", exitFile, "not a directory"},
 	} {
 		if _, code, err := call(t, strings.Fields(c.args)...); code != c.code || err == nil || !strings.Contains(err.Error(), c.want) {
@@ -121,6 +124,7 @@ func TestItWaitsUntilTheServiceShowsIt(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(w, "# HELP hotpath_shim_killed 7\nhotpath_shim_killed %d\nhotpath_shim_killed_not 9\n", killed)
+		fmt.Fprintln(w, "hotpath_shim_checked_percent{method=\"/a.B/C\"} 0\nhotpath_shim_checked_percent{method=\"/a.B/D\"} 0")
 		fmt.Fprintf(w, "hotpath_shim_forwarded_percent{method=\"/a.B/C\"} 3\nhotpath_shim_forwarded_percent{method=\"/a.B/D\"} %d\n", percent)
 	}))
 	defer service.Close()

@@ -2,14 +2,13 @@
 package modes
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
-// Mode says who answers a method. It is one word, so that requests read it by one atomic load: the kind, and above it the
-// percentage of a canary. The zero value is not a mode.
+// Mode says who answers a method, and how many of its requests are compared. It is one word, so that requests read it by one
+// atomic load: the kind, above it the percentage that is forwarded, and above that the percentage that is checked. The zero
+// value is not a mode.
 type Mode uint32
 
 const (
@@ -18,22 +17,44 @@ const (
 	// Sidecar forwards the method, with the local handler as the fallback.
 	Sidecar
 	canary
+	shadow
+	reverse
+	again
 )
 
 const (
 	kindBits    = 8
+	checkBits   = 2 * kindBits
 	mostPercent = 100
+	// reverseCheck is what a reverse shadow checks if it does not say how much. A check costs Go what the sidecar saves.
+	reverseCheck = 1
 )
 
 // Canary forwards percent of the keys, 0-100, and leaves the others to the local handler. See Mode.Takes.
 func Canary(percent int) Mode { return canary | Mode(percent)<<kindBits }
 
-// Kinds returns the kinds of modes. The metrics show each of them.
-func Kinds() []string { return []string{"legacy", "sidecar", "canary"} }
+// Shadow leaves the method to the local handler. Afterwards the sidecar is asked the same for percent of the requests, 1-100.
+func Shadow(percent int) Mode { return shadow.Checked(percent) }
 
-// Kind is the mode without its percentage, as in Kinds.
+// ReverseShadow forwards the method. Afterwards the local handler is asked the same for percent of the requests, 1-100.
+func ReverseShadow(percent int) Mode { return reverse.Checked(percent) }
+
+// Again leaves the method to the local handler, and afterwards asks it the same again for percent of the requests, 1-100.
+func Again(percent int) Mode { return again.Checked(percent) }
+
+// Checked is the same mode with another percentage of requests that are compared. Legacy and Sidecar compare none.
+func (m Mode) Checked(percent int) Mode {
+	return m&(1<<checkBits-1) | Mode(percent)<<checkBits
+}
+
+// Kinds returns the kinds of modes. The metrics show each of them.
+func Kinds() []string {
+	return []string{"legacy", "sidecar", "canary", "shadow", "reverse-shadow", "aa"}
+}
+
+// Kind is the mode without its percentages, as in Kinds.
 func (m Mode) Kind() string {
-	if kind := m.kind(); kind >= Legacy && kind <= canary {
+	if kind := m.kind(); kind >= Legacy && kind <= again {
 		return Kinds()[kind-Legacy]
 	}
 	return fmt.Sprintf("mode(%d)", uint32(m))
@@ -41,13 +62,20 @@ func (m Mode) Kind() string {
 
 func (m Mode) kind() Mode { return m & (1<<kindBits - 1) }
 
+func (m Mode) share() int { return int(m >> kindBits & (1<<kindBits - 1)) }
+
+func (m Mode) check() int { return int(m >> checkBits) }
+
 // Valid says whether it is one of the modes.
 func (m Mode) Valid() bool {
+	checks := m.check() >= 1 && m.check() <= mostPercent
 	switch m.kind() {
 	case Legacy, Sidecar:
 		return m == m.kind()
 	case canary:
-		return m>>kindBits <= mostPercent
+		return m.share() <= mostPercent && (checks || m.check() == 0)
+	case shadow, reverse, again:
+		return m.share() == 0 && checks
 	default:
 		return false
 	}
@@ -56,40 +84,20 @@ func (m Mode) Valid() bool {
 // Percent is the percentage of keys that are forwarded.
 func (m Mode) Percent() int {
 	switch m.kind() {
-	case Sidecar:
+	case Sidecar, reverse:
 		return mostPercent
 	case canary:
-		return int(m >> kindBits)
+		return m.share()
 	default:
 		return 0
 	}
 }
 
-// ErrUnknownMode is the error of Parse for anything else.
-var ErrUnknownMode = errors.New(`must be "legacy", "sidecar" or "canary N%" with N from 0 to 100`)
+// Check is the percentage of requests that are compared afterwards.
+func (m Mode) Check() int { return m.check() }
 
-// Parse reads a mode as String writes it.
-func Parse(text string) (Mode, error) {
-	for _, mode := range []Mode{Legacy, Sidecar} {
-		if text == mode.String() {
-			return mode, nil
-		}
-	}
-	digits, found := strings.CutPrefix(text, "canary ")
-	digits, ends := strings.CutSuffix(digits, "%")
-	percent, err := strconv.ParseUint(digits, 10, 8)
-	if mode := Canary(int(percent)); found && ends && err == nil && mode.Valid() && mode.String() == text {
-		return mode, nil
-	}
-	return 0, ErrUnknownMode
-}
-
-func (m Mode) String() string {
-	if m.kind() == canary {
-		return fmt.Sprintf("canary %d%%", m.Percent())
-	}
-	return m.Kind()
-}
+// AsksAgain says whether the local handler is compared with itself, which shows how often it disagrees with itself.
+func (m Mode) AsksAgain() bool { return m.kind() == again }
 
 // Table holds a mode for each hot method, in the order of the methods.
 type Table []Mode

@@ -38,9 +38,9 @@ func TestLoad(t *testing.T) {
 
 func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 	for text, wants := range map[string][]string{
-		"default = \"fast\"": {`:1: default: must be "legacy", "sidecar" or "canary N%" with N`},
+		"default = \"fast\"": {`:1: default: must be "legacy", "shadow", "shadow N%", "canary N%"`},
 		"\n[methods]\n\"/a.B/C\" = \"x\"\n\"/a.B/E\" = \"legacy\"": {
-			`:3: /a.B/C: must be "legacy", "sidecar" or "canary N%" with N`, ":4: /a.B/E: is not one of the hot methods"},
+			`:3: /a.B/C: must be "legacy", "shadow", "shadow N%", "canary N%"`, ":4: /a.B/E: is not one of the hot methods"},
 		"":                             {": says nothing: it must name a default, or a method under [methods]"},
 		" \r\n\n":                      {": says nothing: "},
 		"# default = \"legacy\"\n":     {": says nothing: "},
@@ -49,9 +49,9 @@ func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 		"\x00\x00\x00\x00":             {":1: "},
 		"defualt = \"legacy\"":         {":1: defualt: is not a known key"},
 		"default = \"legacy\"\n[mode]": {":2: mode: is not a known key"},
-		"default = 3":                  {`:1: default: must be "legacy", "sidecar" or "canary N%" with N`},
+		"default = 3":                  {`:1: default: must be "legacy", "shadow", "shadow N%", "canary N%"`},
 		"methods = 3":                  {":1: methods: must be a table"},
-		"[methods.\"/a.B/C\"]\nx = 1":  {`: /a.B/C: must be "legacy", "sidecar" or "canary N%" with N`},
+		"[methods.\"/a.B/C\"]\nx = 1":  {`: /a.B/C: must be "legacy", "shadow", "shadow N%", "canary N%"`},
 		"x = [":                        {":1: x: "},
 		"[methods]\n\"/a.B/C\" = \"legacy\"\n\"/a.B/C\" = \"legacy\"": {":3: methods./a.B/C: "},
 	} {

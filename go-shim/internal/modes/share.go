@@ -7,7 +7,7 @@ import "math/bits"
 // keys that a lower one does.
 func (m Mode) Takes(key []byte) bool {
 	switch m.kind() {
-	case Sidecar:
+	case Sidecar, reverse:
 		return true
 	case canary:
 		return bucket(key) < uint64(m.Percent())

@@ -21,6 +21,9 @@ func TestRaisingTheShareMovesNoKeyBack(t *testing.T) {
 			}
 			taken = now
 		}
+		if !ReverseShadow(1).Takes(key) || Shadow(100).Takes(key) || Again(100).Takes(key) {
+			t.Fatalf("%x: a shadow forwards all or none", key)
+		}
 		if !taken || Canary(0).Takes(key) || Legacy.Takes(key) || !Sidecar.Takes(key) {
 			t.Fatalf("%x: 100%% are all, and 0%% are none", key)
 		}
@@ -57,19 +60,30 @@ func TestBucketsStayTheSame(t *testing.T) {
 func TestModesAreReadAsTheyAreWritten(t *testing.T) {
 	all := []Mode{Legacy, Sidecar}
 	for percent := range mostPercent + 1 {
-		all = append(all, Canary(percent))
+		all = append(all, Canary(percent), Canary(percent).Checked(100-percent))
+	}
+	for percent := 1; percent <= mostPercent; percent++ {
+		all = append(all, Shadow(percent), ReverseShadow(percent), Again(percent), Canary(40).Checked(percent))
 	}
 	for _, mode := range all {
 		if got, err := Parse(mode.String()); err != nil || got != mode || !mode.Valid() {
 			t.Errorf("%v: %v, %v", mode, got, err)
 		}
 	}
-	for _, text := range []string{"", "Legacy", "canary", "canary %", "canary 5", "canary  5%", "canary 05%", "canary 101%", "canary -1%", "canary 5 %", "canary +5%", "canary 1e1%", "5%"} {
+	for _, text := range []string{"", "Legacy", "canary", "canary %", "canary 5", "canary  5%", "canary 05%", "canary 101%", "canary -1%", "canary 5 %", "canary +5%", "canary 1e1%", "5%",
+		"legacy 5%", "sidecar 5%", "shadow 0%", "shadow 101%", "shadow 5", "shadow 5% check 5%", "aa 0%", "aa ", "reverse-shadow 0%", "reverse-shadow -1%",
+		"canary 5% check", "canary 5% check 0%", "canary 5% check 101%", "canary 5% check 5% 5%", "canary 5% Check 5%", "canary 5%  check 5%", "mode(7)"} {
 		if got, err := Parse(text); err == nil {
 			t.Errorf("%q is taken for %v", text, got)
 		}
 	}
-	for _, mode := range []Mode{0, canary + 1, Legacy | 1<<kindBits, Canary(101), Canary(1 << 20)} {
+	for text, want := range map[string]Mode{"shadow": Shadow(100), "shadow 100%": Shadow(100), "reverse-shadow": ReverseShadow(1), "aa": Again(100), "aa 7%": Again(7)} {
+		if got, err := Parse(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, mode := range []Mode{0, again + 1, shadow, reverse, again, Shadow(101), ReverseShadow(0), Canary(5).Checked(101), Legacy.Checked(1), Sidecar.Checked(1),
+		Shadow(5) | 1<<kindBits, Legacy | 1<<kindBits, Canary(101), Canary(1 << 20)} {
 		if mode.Valid() {
 			t.Errorf("%v is taken for a mode", mode)
 		}

@@ -13,6 +13,8 @@ const side = "side"
 // Names holds the values of labels that are known from the start.
 type Names struct {
 	Methods, Modes []string
+	// Classes are what comparisons find, ComparisonDrops why requests are not compared.
+	Classes, ComparisonDrops []string
 	// Fallbacks, LaneFailures, FeedRefusals and DoorReasons are reasons, DoorRules are rules.
 	Fallbacks, LaneFailures, FeedRefusals, DoorReasons, DoorRules []string
 }
@@ -26,10 +28,13 @@ type Gauges struct {
 	// DoorUnread is how many bytes its callers have yet to take.
 	DoorUnread   func() int64
 	HeadPosition func() uint64
-	// Mode returns the kind of the i-th method's mode, and the percentage of keys that are forwarded. Killed is true while the kill
-	// file is there.
-	Mode   func(i int) (kind string, percent int)
+	// Mode returns the kind of the i-th method's mode, the percentage of keys that are forwarded, and that of requests that are
+	// compared. Killed is true while the kill file is there.
+	Mode   func(i int) (kind string, percent, check int)
 	Killed func() bool
+	// Demoted says whether a real difference has demoted the i-th method. Waiting is how many requests wait to be compared.
+	Demoted func(i int) bool
+	Waiting func() int
 }
 
 // Set holds the metrics of one shim.
@@ -53,6 +58,8 @@ type Method struct {
 	declines        *declines
 	localMetadata   metrics.Counter
 	splicedLocal    metrics.Counter
+
+	Compared *Comparisons
 }
 
 // New makes a set. Its gauges are not read before the meter is registered.
@@ -64,6 +71,8 @@ func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 	}
 	meter.Gauge(metrics.Family{Name: "hotpath_shim_killed", Help: "1 while the kill file is there, so that all methods are in mode legacy."},
 		func() float64 { return truth(gauges.Killed()) })
+	meter.Gauge(metrics.Family{Name: "hotpath_shim_comparisons_waiting", Help: "Requests that wait to be compared."},
+		func() float64 { return float64(gauges.Waiting()) })
 	s.makeMethods(meter, names, gauges)
 	s.sidecars = newSidecars(meter, names, gauges.Sidecars)
 	position(meter, "hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
@@ -86,10 +95,15 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 		Help: "Answers of the local handler with response headers or trailers, which answers of the sidecar lack."}
 	splicedLocal := metrics.Family{Name: "hotpath_shim_spliced_local_total", Labels: []string{"method"},
 		Help: "Requests that a worker of the spliced front door gave to the local handler, without grpc-go."}
+	check := metrics.Family{Name: "hotpath_shim_checked_percent", Labels: []string{"method"},
+		Help: "Percentage of requests that the method's mode has compared."}
+	demoted := metrics.Family{Name: "hotpath_shim_demoted", Labels: []string{"method"},
+		Help: "1 while Go answers the method because the sidecar has answered differently."}
 	declines := newDeclines(meter)
 	for i, name := range names.Methods {
 		m := &s.methods[i]
 		m.name, m.declines, m.localMetadata = name, declines, meter.Counter(localMetadata, name)
+		m.Compared = newComparisons(meter, names, name, bounds)
 		m.splicedLocal = meter.Counter(splicedLocal, name)
 		m.servedBySidecar, m.servedByLegacy = meter.Counter(served, name, "sidecar"), meter.Counter(served, name, "legacy")
 		m.hop = meter.Histogram(hop, bounds, name)
@@ -97,9 +111,11 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 			m.fallbacks = append(m.fallbacks, meter.Counter(fallbacks, name, reason))
 		}
 		for _, one := range names.Modes {
-			meter.Gauge(mode, func() float64 { kind, _ := gauges.Mode(i); return truth(kind == one) }, name, one)
+			meter.Gauge(mode, func() float64 { kind, _, _ := gauges.Mode(i); return truth(kind == one) }, name, one)
 		}
-		meter.Gauge(percent, func() float64 { _, percent := gauges.Mode(i); return float64(percent) }, name)
+		meter.Gauge(percent, func() float64 { _, percent, _ := gauges.Mode(i); return float64(percent) }, name)
+		meter.Gauge(check, func() float64 { _, _, check := gauges.Mode(i); return float64(check) }, name)
+		meter.Gauge(demoted, func() float64 { return truth(gauges.Demoted(i)) }, name)
 	}
 }
 

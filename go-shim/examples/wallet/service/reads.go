@@ -3,12 +3,9 @@ package service
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
@@ -52,11 +49,11 @@ func answer[Req, Resp any](
 ) (*Resp, error) {
 	want, badWant := position.FromIncoming(ctx)
 	if err := check(req); err != nil {
-		s.report(ctx, want, s.model.Position())
+		position.Report(ctx, want, s.model.Position())
 		return nil, statusOf(err)
 	}
 	if badWant != nil {
-		s.report(ctx, want, s.model.Position())
+		position.Report(ctx, want, s.model.Position())
 		return nil, status.Error(codes.InvalidArgument, badWant.Error())
 	}
 	at, err := s.reach(ctx, want)
@@ -70,20 +67,12 @@ func answer[Req, Resp any](
 	resp, answeredAt, err := read(model, at, req)
 	var verdict *ledger.Error
 	if err == nil || errors.As(err, &verdict) {
-		s.report(ctx, want, answeredAt)
+		position.Report(ctx, want, answeredAt)
 	}
 	if err != nil {
 		return nil, statusOf(err)
 	}
 	return resp, nil
-}
-
-// report puts the position into the response header, which a call has even if it fails.
-func (s *Service) report(ctx context.Context, want position.Want, at uint64) {
-	if want.Asked {
-		// This fails only if the headers have been sent already, and nothing here sends them.
-		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(at, 10)))
-	}
 }
 
 // reach waits until the ledger has the position that the caller wants, and returns the position to read at.

@@ -52,6 +52,8 @@ the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where
   "/wallet.v1.WalletService/GetBalance" = "legacy"
   "/wallet.v1.WalletService/GetStatistics" = "canary 25%"
 A canary asks the sidecar about so many of a hundred accounts, always the same ones, and more of them if the number rises.
+"shadow" has walletd answer, and compares its answers with the sidecar's; docs/rollout.md has the other modes. One real
+difference has walletd answer that read, whatever --modes says, until hotpathctl lifts it (not with --keep-forwarding).
 While the file of --kill-file exists, walletd answers everything itself: touch it to go back at once.
 
 --front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also

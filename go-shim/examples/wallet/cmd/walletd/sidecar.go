@@ -26,9 +26,9 @@ var hotMethods = []string{
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes, kill, how, through string
-	hopTimeoutMS, sidecars                      *int64
-	local                                       bool
+	who, bin, socket, modes, kill, how, through, evidence string
+	hopTimeoutMS, sidecars                                *int64
+	local, keepForwarding                                 bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -49,7 +49,11 @@ func (c *sidecarConfig) flags(f *flags) {
 		"the spliced front door also runs this process's own hot reads, with interceptors, where grpc-go would do so for more CPU")
 	c.hopTimeoutMS = f.number("hop-timeout-ms", 100, 1, 60_000,
 		"milliseconds that a read waits for the sidecar before Go answers; many long replies at once need more")
-	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read: legacy, sidecar or canary N%; read again when it changes")
+	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read: legacy, shadow, canary N%, sidecar and others; read again when it changes")
+	f.StringVar(&c.evidence, "evidence", "",
+		"folder for hot reads that the sidecar answered otherwise than Go, in modes that compare; made if need be. hotpathctl explain prints them")
+	f.BoolVar(&c.keepForwarding, "keep-forwarding", false,
+		"leave the modes as they are when the sidecar answers otherwise than Go; by default one such answer has Go answer that method")
 	f.StringVar(&c.kill, "kill-file", "", "while this file exists, walletd answers all hot reads itself, whatever --modes says")
 }
 
@@ -68,7 +72,8 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--front-door %q: %v", c.through, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "evidence",
+			"keep-forwarding"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -107,7 +112,8 @@ func (c *sidecarConfig) checkAlone(f *flags) {
 	if !c.local {
 		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
 	}
-	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file"} {
+	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file", "evidence",
+		"keep-forwarding"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
 		}
@@ -130,6 +136,7 @@ func openSidecar(
 	return shim.Open(ctx, shim.Config{
 		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
 		KillFile: hot.kill, CanaryKey: accountOf,
+		Comparison: shim.Comparison{Folder: hot.evidence, KeepForwarding: hot.keepForwarding},
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*hot.hopTimeoutMS) * time.Millisecond,

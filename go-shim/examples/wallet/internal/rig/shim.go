@@ -5,20 +5,27 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 	"hotpath.dev/go-shim/examples/wallet/internal/probe"
 )
 
-// Mode says who answers a hot method.
+// Mode says who answers a hot method, as a modes file does: "canary 5%", say.
 type Mode string
 
-// These are the modes in a modes file.
+// These are two of them.
 const (
 	Legacy      Mode = "legacy"
 	SidecarMode Mode = "sidecar"
 )
+
+// kind is the mode without its percentages.
+func (m Mode) kind() Mode {
+	kind, _, _ := strings.Cut(string(m), " ")
+	return Mode(kind)
+}
 
 // WriteModes writes a modes file with this default. It renames the file into place, so that walletd never reads half of
 // it.
@@ -52,10 +59,14 @@ type Shim struct {
 	Restarts  uint64
 	// BreakersOpen is the number of circuit breakers that are not closed.
 	BreakersOpen uint64
-	// Modes is the mode of each method of ask.Hot.
+	// Modes is the mode of each method of ask.Hot, without percentages.
 	Modes [len(ask.Hot)]Mode
-	// Percent is the percentage of keys that the mode of a hot method forwards.
-	Percent [len(ask.Hot)]int
+	// Percent is the percentage of keys that the mode of a hot method forwards. Checked is that of requests that it compares.
+	Percent, Checked [len(ask.Hot)]int
+	// Compared counts requests whose answers were compared, by class. Uncompared counts those that were not, by reason.
+	Compared, Uncompared map[string]uint64
+	// Demoted counts methods that Go answers because of a real difference.
+	Demoted uint64
 	// Below is what the spliced front door did. It is zero behind the stock door.
 	Below Below
 }
@@ -117,6 +128,10 @@ func ShimOf(page probe.Page) Shim {
 		Reasons:   byLabel(page, "hotpath_shim_fallbacks_total", "reason"),
 		Restarts:  uint64(page.Value("hotpath_shim_sidecar_restarts_total", nil)),
 
+		Compared:   byLabel(page, "hotpath_shim_compared_total", "class"),
+		Uncompared: byLabel(page, "hotpath_shim_comparisons_dropped_total", "reason"),
+		Demoted:    uint64(page.Value("hotpath_shim_demoted", nil)),
+
 		BreakersOpen: uint64(page.Value("hotpath_shim_breaker_open", nil)),
 		Below: Below{
 			Answered:    uint64(page.Value("hotpath_shim_spliced_answered_total", nil)),
@@ -128,14 +143,23 @@ func ShimOf(page probe.Page) Shim {
 	}
 	for i, method := range ask.Hot {
 		s.Percent[i] = int(page.Value("hotpath_shim_forwarded_percent", probe.Labels{"method": method}))
-		for _, mode := range []Mode{Legacy, SidecarMode} {
-			labels := probe.Labels{"method": method, "mode": string(mode)}
-			if page.Value("hotpath_shim_mode", labels) == 1 {
-				s.Modes[i] = mode
-			}
-		}
+		s.Checked[i] = int(page.Value("hotpath_shim_checked_percent", probe.Labels{"method": method}))
+		s.Modes[i] = modeOf(page, method)
 	}
 	return s
+}
+
+func modeOf(page probe.Page, method string) Mode {
+	for _, sample := range page["hotpath_shim_mode"].GetMetric() {
+		labels := make(map[string]string)
+		for _, pair := range sample.GetLabel() {
+			labels[pair.GetName()] = pair.GetValue()
+		}
+		if labels["method"] == method && sample.GetGauge().GetValue() == 1 {
+			return Mode(labels["mode"])
+		}
+	}
+	return ""
 }
 
 // askedOf returns which sidecar is asked, and the labels of what is told about it. A single one has no labels.
@@ -183,14 +207,14 @@ func (w *Walletd) AwaitCaughtUp(atMost time.Duration) (Shim, error) {
 	return w.AwaitShim("the sidecar serves and has caught up", atMost, Shim.CaughtUp)
 }
 
-// Switch rewrites the modes file and waits until the shim uses it for all hot methods.
+// Switch rewrites the modes file and waits until the shim shows a mode of this kind for all hot methods.
 func (w *Walletd) Switch(mode Mode, atMost time.Duration) error {
 	if err := WriteModes(w.spec.Modes, mode); err != nil {
 		return err
 	}
 	_, err := w.AwaitShim("mode "+string(mode)+" for all methods", atMost, func(s Shim) bool {
 		for _, now := range s.Modes {
-			if now != mode {
+			if now != mode.kind() {
 				return false
 			}
 		}
