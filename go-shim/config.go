@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/encoding"
@@ -97,6 +98,34 @@ func checked(mode func(int) Mode, percent int) Mode {
 	return mode(percent)
 }
 
+// ParseModes reads modes as a variable of the environment may have them: "default=legacy; /a.B/C=canary 5%". usual is the mode
+// of default, or 0. An empty text names none.
+func ParseModes(text string) (usual Mode, named map[string]Mode, err error) {
+	named = make(map[string]Mode)
+	for part := range strings.SplitSeq(text, ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		key, value, found := strings.Cut(part, "=")
+		key = strings.TrimSpace(key)
+		mode, bad := modes.Parse(strings.TrimSpace(value))
+		switch _, twice := named[key]; {
+		case !found:
+			return 0, nil, fmt.Errorf("%q must be METHOD=MODE or default=MODE", part)
+		case bad != nil:
+			return 0, nil, fmt.Errorf("%s: %w", key, bad)
+		case twice || key == modes.DefaultKey && usual != 0:
+			return 0, nil, fmt.Errorf("%s is named twice", key)
+		case key == modes.DefaultKey:
+			usual = mode
+		default:
+			named[key] = mode
+		}
+	}
+	return usual, named, nil
+}
+
 // ParseMode reads a mode as the modes file has it, such as "canary 5% check 10%".
 func ParseMode(text string) (Mode, error) { return modes.Parse(text) }
 
@@ -151,8 +180,11 @@ type Config struct {
 	ModesFile string
 	// ModesPoll is how often the shim looks at the file; default 250 ms.
 	ModesPoll time.Duration
-	// DefaultMode is the mode of methods that the file doesn't name; default Sidecar, or Legacy if Run is Alone.
+	// DefaultMode is the mode of methods that neither the file nor Modes names; default Sidecar, or Legacy if Run is Alone.
 	DefaultMode Mode
+	// Modes are the modes of some methods, by "/package.Service/Method". They count unless the file names the method, or a
+	// default. ParseModes reads them from a variable of the environment.
+	Modes map[string]Mode
 
 	// KillFile is the path of a file that need not exist. While it exists, all hot methods are Legacy, whatever else says
 	// otherwise: `touch` is a rollback that needs neither the sidecar nor anything of this process but its file system. The

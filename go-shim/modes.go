@@ -36,9 +36,13 @@ func (s *Side) setModes(table modes.Table, by string) {
 func (s *Side) setKilled(killed bool) {
 	s.switches.mu.Lock()
 	defer s.switches.mu.Unlock()
+	if s.switches.killed == killed {
+		return
+	}
 	s.switches.killed = killed
 	if killed {
-		s.log.Warn("the kill file is there: all hot methods are answered locally until it is removed", "path", s.cfg.KillFile)
+		s.log.Warn("the kill file is there: all hot methods are answered locally until it is removed", "path", s.cfg.KillFile,
+			"says", modes.KilledBy(s.cfg.KillFile))
 	} else {
 		s.log.Info("the kill file is gone: the modes are again what they were set to", "path", s.cfg.KillFile)
 	}
@@ -70,10 +74,14 @@ func (s *Side) applyModes(by string) {
 
 func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 	watcher := modes.Watcher{
-		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Fallback: s.cfg.DefaultMode, Every: s.cfg.ModesPoll, Table: table,
-		Changed: func(table modes.Table) {
-			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile)
-			s.setModes(table, "modes file "+s.cfg.ModesFile)
+		Path: s.cfg.ModesFile, Methods: s.cfg.Methods, Before: s.cfg.table(), Every: s.cfg.ModesPoll, Table: table,
+		Changed: func(table modes.Table, by string) {
+			s.log.Info("the modes file was read again", "path", s.cfg.ModesFile, "last_change_by", by)
+			source := "modes file " + s.cfg.ModesFile
+			if by != "" {
+				source += ", " + by
+			}
+			s.setModes(table, source)
 		},
 		Failed: func(err error) {
 			s.metrics.ModeReloadErrors.Inc()
@@ -85,7 +93,7 @@ func (s *Side) watchModes(ctx context.Context, table modes.Table) {
 
 func (s *Side) watchKillFile(ctx context.Context) {
 	file := modes.KillFile{
-		Path: s.cfg.KillFile, Every: min(s.cfg.ModesPoll, mostKillPoll), There: s.isKilled(), Changed: s.setKilled,
+		Path: s.cfg.KillFile, Every: min(s.cfg.ModesPoll, mostKillPoll), Lock: &s.controls, Known: s.isKilled, Changed: s.setKilled,
 		Failed: func(err error) {
 			s.metrics.ModeReloadErrors.Inc()
 			s.log.Error("it cannot be seen whether the kill file is there; the modes stay", "error", err)

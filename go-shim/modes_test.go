@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
 	shim "hotpath.dev/go-shim"
 	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/shimtest"
@@ -117,5 +119,51 @@ func TestModesThatAreNoneAreErrorsOfOpen(t *testing.T) {
 	}
 	if shim.Canary(101) != 0 || shim.Canary(-1) != 0 {
 		t.Error("more than all, or less than nothing")
+	}
+}
+
+func TestModesOfTheEnvironment(t *testing.T) {
+	usual, named, err := shim.ParseModes(" default = legacy ;; /a.B/C=canary 5% check 10%; /a.B/D = shadow ")
+	if err != nil || usual != shim.Legacy || len(named) != 2 || named["/a.B/C"] != shim.Canary(5).Checked(10) || named["/a.B/D"] != shim.Shadow(100) {
+		t.Errorf("%v, %v, %v", usual, named, err)
+	}
+	if usual, named, err = shim.ParseModes(""); usual != 0 || len(named) != 0 || err != nil {
+		t.Errorf("of nothing: %v, %v, %v", usual, named, err)
+	}
+	for text, want := range map[string]string{
+		"legacy": `"legacy" must be METHOD=MODE`, "default=fast": "default: must be", "/a.B/C=legacy;/a.B/C=legacy": "/a.B/C is named twice",
+		"default=legacy;default=legacy": "default is named twice",
+	} {
+		if _, _, err := shim.ParseModes(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// What the file says wins, so that one default in it takes all back.
+func TestTheFileGoesBeforeOtherModes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "modes.toml")
+	for text, want := range map[string]shim.Mode{
+		`default = "legacy"`: shim.Legacy,
+		"[methods]\n\"" + testpb.TestService_EmptyCall_FullMethodName + "\" = \"legacy\"": shim.Canary(5),
+		"[methods]\n\"" + unaryCall + "\" = \"sidecar\"":                                  shim.Sidecar,
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, setup{noFake: true, config: func(c *shim.Config) {
+			c.Methods = []string{unaryCall, testpb.TestService_EmptyCall_FullMethodName}
+			c.ModesFile, c.Modes = file, map[string]shim.Mode{unaryCall: shim.Canary(5)}
+		}})
+		if got := r.side.Status().Modes[unaryCall]; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	cfg := shim.Config{Run: shim.Attach, Socket: "s", Methods: []string{unaryCall}, Modes: map[string]shim.Mode{"/a.B/C": shim.Legacy, unaryCall: 0}}
+	_, err := shim.Open(t.Context(), cfg, shimtest.NewLedger("l"))
+	for _, want := range []string{"/a.B/C is not one of the Methods", unaryCall + " must have a mode"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
 	}
 }

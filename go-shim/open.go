@@ -66,6 +66,8 @@ type Side struct {
 	background sync.WaitGroup
 	closing    sync.Once
 	switches   switches
+	// controls lets one call at a time change files.
+	controls sync.Mutex
 	// undo holds functions that take back what Open made. They run last first.
 	undo []func()
 }

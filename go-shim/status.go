@@ -1,6 +1,9 @@
 package shim
 
-import "hotpath.dev/go-shim/internal/shadow"
+import (
+	"hotpath.dev/go-shim/internal/modes"
+	"hotpath.dev/go-shim/internal/shadow"
+)
 
 // Status is a snapshot of a shim, for admin pages and tests. With two sidecars it is about the one that is asked, except
 // for Sidecars.
@@ -15,6 +18,10 @@ type Status struct {
 	// Legacy.
 	Modes  map[string]Mode
 	Killed bool
+	// Set are the modes that the hot methods were set to, which a demotion or the kill file may go before. KilledBy is what the
+	// kill file says.
+	Set      map[string]Mode
+	KilledBy string
 	// Compared says by method what comparisons found, for methods of which some request was to be compared.
 	Compared map[string]Compared
 }
@@ -57,6 +64,10 @@ func (s *Side) Status() Status {
 		status.Sidecars = append(status.Sidecars, c.status())
 	}
 	status.SidecarStatus = status.Sidecars[status.Asked]
+	status.Set = s.set()
+	if status.Killed {
+		status.KilledBy = modes.KilledBy(s.cfg.KillFile)
+	}
 	for i, m := range s.methods {
 		status.Modes[m.name] = Mode(m.mode.Load())
 		if compared := s.compared(i); compared != (Compared{}) {
@@ -64,6 +75,17 @@ func (s *Side) Status() Status {
 		}
 	}
 	return status
+}
+
+// set returns the modes that the methods were set to.
+func (s *Side) set() map[string]Mode {
+	s.switches.mu.Lock()
+	defer s.switches.mu.Unlock()
+	set := make(map[string]Mode, len(s.methods))
+	for i, m := range s.methods {
+		set[m.name] = s.switches.table[i]
+	}
+	return set
 }
 
 func (s *Side) compared(i int) Compared {

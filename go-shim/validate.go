@@ -77,14 +77,29 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 		m.check(printable(source.LedgerID()), "Source.LedgerID", "must be 1-64 bytes of printable ASCII without spaces")
 	}
 	methods := c.findMethods(&m)
-	table := modes.Uniform(len(c.Methods), c.DefaultMode)
+	for name, mode := range c.Modes {
+		m.check(slices.Contains(c.Methods, name), "Modes", name+" is not one of the Methods")
+		m.check(mode.Valid(), "Modes", name+" must have a mode that ParseMode returns")
+	}
+	table := c.table()
 	if c.ModesFile != "" {
 		var err error
-		if table, err = modes.Load(c.ModesFile, c.Methods, c.DefaultMode); err != nil {
+		if table, err = modes.Load(c.ModesFile, c.Methods, table); err != nil {
 			m = append(m, fmt.Errorf("ModesFile: %w", err))
 		}
 	}
 	return methods, table, m.join()
+}
+
+// table holds the modes of methods that no file names.
+func (c *Config) table() modes.Table {
+	table := modes.Uniform(len(c.Methods), c.DefaultMode)
+	for i, name := range c.Methods {
+		if mode, named := c.Modes[name]; named {
+			table[i] = mode
+		}
+	}
+	return table
 }
 
 func (c *Config) findMethods(m *mistakes) []protoreflect.MethodDescriptor {
@@ -118,7 +133,7 @@ func printable(id string) bool {
 // CheckModesFile says what Open would say of a Config.ModesFile for these methods: a service can check its command line
 // by it before it opens anything.
 func CheckModesFile(path string, methods []string) error {
-	_, err := modes.Load(path, methods, Sidecar)
+	_, err := modes.Load(path, methods, modes.Uniform(len(methods), Sidecar))
 	return err
 }
 

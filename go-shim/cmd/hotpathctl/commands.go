@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/user"
@@ -24,24 +22,24 @@ func need(flag, value string) error {
 	return nil
 }
 
-// read returns the modes file, and the modes that it names.
-func (c *command) read() ([]byte, map[string]string, error) {
+// read returns the modes that the modes file names.
+func (c *command) read() (map[string]string, error) {
 	content, err := modes.Read(c.modes)
 	if err != nil {
-		return nil, nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
+		return nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
 	}
 	named, err := modes.Entries(content)
 	if err != nil {
-		return nil, nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
+		return nil, failure{exitFile, fmt.Errorf("--modes: %w", err)}
 	}
-	return content, named, nil
+	return named, nil
 }
 
 func (c *command) show(context.Context) error {
 	if err := need("--modes", c.modes); err != nil {
 		return err
 	}
-	_, named, err := c.read()
+	named, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -84,18 +82,15 @@ func (c *command) set(ctx context.Context) error {
 	if err != nil {
 		return mistake("mode %q: %w", c.args[1], err)
 	}
-	content, before, err := c.read()
+	named, err := c.read()
 	if err != nil {
 		return err
 	}
-	edited, err := modes.Edit(content, key, mode)
+	before, err := modes.Change(c.modes, key, mode, whoami(), time.Now())
 	if err != nil {
-		return failure{exitFile, fmt.Errorf("--modes: %s: %w", c.modes, err)}
-	}
-	if err := modes.Replace(c.modes, edited); err != nil {
 		return failure{exitFile, fmt.Errorf("--modes: %w", err)}
 	}
-	was := before[key]
+	was := before
 	if was == "" {
 		was = "not named"
 	}
@@ -104,7 +99,7 @@ func (c *command) set(ctx context.Context) error {
 		if key != modes.DefaultKey {
 			return strings.Contains(labels, strconv.Quote(key))
 		}
-		for name := range before {
+		for name := range named {
 			if strings.Contains(labels, strconv.Quote(name)) {
 				return false // it has a mode of its own
 			}
@@ -119,21 +114,21 @@ func (c *command) set(ctx context.Context) error {
 	return nil
 }
 
+// whoami is who runs this program.
+func whoami() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "user " + strconv.Itoa(os.Getuid())
+}
+
 func (c *command) rollback(ctx context.Context) error {
 	if err := need("--kill-file", c.kill); err != nil {
 		return err
 	}
-	who := "somebody"
-	if u, err := user.Current(); err == nil {
-		who = u.Username
-	}
-	file, err := os.OpenFile(c.kill, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
+	if err := modes.Kill(c.kill, whoami(), time.Now()); err != nil {
 		return failure{exitFile, fmt.Errorf("--kill-file: %w", err)}
 	}
-	// The file counts even if nothing can be written.
-	_, _ = fmt.Fprintf(file, "%s rolled back at %s\n", who, time.Now().UTC().Format(time.RFC3339))
-	_ = file.Close()
 	fmt.Fprintf(c.out, "rolled back: Go answers all hot methods while %s is there\n", c.kill)
 	return c.await(ctx, shown{"hotpath_shim_killed", all, "1"})
 }
@@ -142,11 +137,12 @@ func (c *command) resume(ctx context.Context) error {
 	if err := need("--kill-file", c.kill); err != nil {
 		return err
 	}
-	switch err := os.Remove(c.kill); {
-	case errors.Is(err, fs.ErrNotExist):
-		fmt.Fprintf(c.out, "there was no rollback: %s is not there\n", c.kill)
+	was, err := modes.Resume(c.kill)
+	switch {
 	case err != nil:
 		return failure{exitFile, fmt.Errorf("--kill-file: %w", err)}
+	case !was:
+		fmt.Fprintf(c.out, "there was no rollback: %s is not there\n", c.kill)
 	default:
 		fmt.Fprintf(c.out, "%s is removed: the modes count again\n", c.kill)
 	}

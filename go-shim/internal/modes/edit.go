@@ -8,12 +8,64 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
 
 // DefaultKey is the key in a modes file of the mode of all methods that it does not name.
 const DefaultKey = "default"
+
+// authorPrefix begins the first line of a file that Change has written.
+const authorPrefix = "# changed by "
+
+// Author returns who changed a modes file last, when, and how, if that was by Change.
+func Author(content []byte) string {
+	first, _, _ := strings.Cut(string(content), "\n")
+	by, _ := strings.CutPrefix(first, authorPrefix)
+	if len(by) == len(first) {
+		return ""
+	}
+	return by
+}
+
+// Change puts another mode into a modes file, as Edit does, and says in its first line that who did. It returns the mode that
+// the file named before; empty if none.
+func Change(path, key string, mode Mode, who string, at time.Time) (before string, err error) {
+	content, err := Read(path)
+	if err != nil {
+		return "", err
+	}
+	named, err := Entries(content)
+	if err != nil {
+		return "", err
+	}
+	edited, err := Edit(content, key, mode)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	before = named[key]
+	was := before
+	if was == "" {
+		was = "not named"
+	}
+	if Author(edited) != "" {
+		_, edited, _ = bytes.Cut(edited, []byte("\n"))
+	}
+	line := fmt.Sprintf("%s%s at %s: %s is %s, was %s\n", authorPrefix, oneLine(who), at.UTC().Format(time.RFC3339), key, mode, was)
+	return before, Replace(path, append([]byte(line), edited...))
+}
+
+// oneLine makes a name harmless in a comment.
+func oneLine(who string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, who)
+}
 
 // Edit returns the content of a modes file with another mode for a method, or for DefaultKey. All other lines stay as they are,
 // comments included. It fails if the result would not say that, and nothing else.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEditChangesOneModeAndNothingElse(t *testing.T) {
@@ -71,5 +72,28 @@ func TestReplaceKeepsPermissionsAndLinks(t *testing.T) {
 		if strings.HasPrefix(entry.Name(), ".") {
 			t.Errorf("%s is left", entry.Name())
 		}
+	}
+}
+
+func TestAChangeSaysWhoMadeIt(t *testing.T) {
+	path := write(t, "# ours\ndefault = \"legacy\"\n")
+	at := time.UnixMilli(1_800_000_000_000)
+	if Author([]byte("default = 1")) != "" {
+		t.Error("an author of nothing")
+	}
+	before, err := Change(path, DefaultKey, Shadow(100), "ann", at)
+	if err != nil || before != "legacy" {
+		t.Fatalf("%q, %v", before, err)
+	}
+	if before, err = Change(path, "/a.B/C", Canary(5), "bob\n[methods]", at); err != nil || before != "" {
+		t.Fatalf("%q, %v", before, err)
+	}
+	content, err := Read(path)
+	const want = "# changed by bob [methods] at 2027-01-15T08:00:00Z: /a.B/C is canary 5%, was not named\n# ours\ndefault = \"shadow\"\n[methods]\n\"/a.B/C\" = \"canary 5%\"\n"
+	if err != nil || string(content) != want {
+		t.Errorf("%v:\n%s", err, content)
+	}
+	if got := Author(content); got != "bob [methods] at 2027-01-15T08:00:00Z: /a.B/C is canary 5%, was not named" {
+		t.Error(got)
 	}
 }

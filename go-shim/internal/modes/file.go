@@ -24,15 +24,15 @@ type file struct {
 //	[methods]
 //	"/wallet.v1.WalletService/GetBalance" = "legacy"
 //
-// fallback is the default of a file that names none. A file that names neither a default nor a method is a mistake:
+// before holds the modes of methods that the file does not name, if it names no default. A file that names neither a default nor a method is a mistake:
 // `: > FILE` or a crash leaves such a file behind, and it must not undo the modes in force. The error joins all
 // Mistakes.
-func Load(path string, methods []string, fallback Mode) (Table, error) {
+func Load(path string, methods []string, before Table) (Table, error) {
 	content, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, content, methods, fallback)
+	return parse(path, content, methods, before)
 }
 
 // Read reads a modes file, of at most 1 MiB.
@@ -51,7 +51,7 @@ func Read(path string) ([]byte, error) {
 	return content, nil
 }
 
-func parse(path string, content []byte, methods []string, fallback Mode) (Table, error) {
+func parse(path string, content []byte, methods []string, before Table) (Table, error) {
 	var f file
 	meta, err := toml.Decode(string(content), &f)
 	if err != nil {
@@ -68,15 +68,17 @@ func parse(path string, content []byte, methods []string, fallback Mode) (Table,
 		report(key[len(key)-1], "is not a known key: use default and [methods]")
 	}
 	if f.Default != nil {
-		if fallback, err = parseAny(f.Default); err != nil {
+		usual, err := parseAny(f.Default)
+		if err != nil {
 			report("default", err.Error())
 		}
+		before = Uniform(len(methods), usual)
 	}
 	named, isTable := f.Methods.(map[string]any)
 	if f.Methods != nil && !isTable {
 		report("methods", "must be a table: [methods]")
 	}
-	table := Uniform(len(methods), fallback)
+	table := slices.Clone(before)
 	for _, key := range meta.Keys() {
 		if len(key) != 2 || key[0] != "methods" {
 			continue

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -14,14 +16,53 @@ import (
 type KillFile struct {
 	Path  string
 	Every time.Duration
-	// There is what was last seen, at first what IsThere returned.
-	There bool
-	// Changed is called with each change.
+	// Lock is held from the look at the file until Changed has returned. Whoever makes the file, and says so, holds it too.
+	Lock sync.Locker
+	// Known returns what was last heard of the file, from here or from whoever makes and removes it.
+	Known func() bool
+	// Changed is called if the file says otherwise.
 	Changed func(there bool)
 	// Failed is called once for each reason why it cannot be seen whether the file is there. Then nothing changes.
 	Failed func(error)
 
 	failure string
+}
+
+// Kill makes the file, and adds a line that says who did.
+func Kill(path, who string, at time.Time) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("kill file: %w", err)
+	}
+	// The file counts even if nothing can be written.
+	_, _ = fmt.Fprintf(file, "%s rolled back at %s\n", oneLine(who), at.UTC().Format(time.RFC3339))
+	_ = file.Close()
+	return nil
+}
+
+// mostTold bounds what is logged of a kill file.
+const mostTold = 200
+
+// KilledBy returns the last line of the kill file, which says who made it if Kill did; empty if nothing does.
+func KilledBy(path string) string {
+	content, err := Read(path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	last := oneLine(lines[len(lines)-1])
+	return last[:min(len(last), mostTold)]
+}
+
+// Resume removes the file. It says whether it was there.
+func Resume(path string) (was bool, err error) {
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("kill file: %w", err)
+	}
+	return true, nil
 }
 
 // IsThere says whether the file is there. Its folder need not exist.
@@ -51,6 +92,8 @@ func (k *KillFile) Run(ctx context.Context) {
 }
 
 func (k *KillFile) poll() {
+	k.Lock.Lock()
+	defer k.Lock.Unlock()
 	there, err := IsThere(k.Path)
 	if err != nil {
 		if k.failure != err.Error() {
@@ -60,8 +103,7 @@ func (k *KillFile) poll() {
 		return
 	}
 	k.failure = ""
-	if there != k.There {
-		k.There = there
+	if there != k.Known() {
 		k.Changed(there)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 )
 
 func TestTheKillFileIsSeenWhateverItIs(t *testing.T) {
@@ -12,7 +14,9 @@ func TestTheKillFileIsSeenWhateverItIs(t *testing.T) {
 	path := filepath.Join(folder, "run", "kill")
 	var seen []bool
 	var failures int
-	k := &KillFile{Path: path, Changed: func(there bool) { seen = append(seen, there) }, Failed: func(error) { failures++ }}
+	var there bool
+	k := &KillFile{Path: path, Lock: &sync.Mutex{}, Known: func() bool { return there },
+		Changed: func(now bool) { seen, there = append(seen, now), now }, Failed: func(error) { failures++ }}
 	step := func(do error) {
 		t.Helper()
 		if do != nil {
@@ -34,11 +38,38 @@ func TestTheKillFileIsSeenWhateverItIs(t *testing.T) {
 	}
 	step(os.WriteFile(filepath.Dir(path), nil, 0o600))
 	step(nil)
-	if want := []bool{true, false, true, false, true}; !slices.Equal(seen, want) || failures != 1 || !k.There {
-		t.Errorf("seen %v, want %v; %d failures, there: %v", seen, want, failures, k.There)
+	if want := []bool{true, false, true, false, true}; !slices.Equal(seen, want) || failures != 1 || !there {
+		t.Errorf("seen %v, want %v; %d failures, there: %v", seen, want, failures, there)
 	}
 	step(os.Remove(filepath.Dir(path)))
-	if k.There || len(seen) != 6 {
+	if there || len(seen) != 6 {
 		t.Errorf("seen %v", seen)
+	}
+	// Somebody has made the file and said so, and another removes it before the next look.
+	there = true
+	step(nil)
+	if there || len(seen) != 7 {
+		t.Errorf("seen %v", seen)
+	}
+}
+
+func TestTheKillFileSaysWhoMadeIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kill")
+	at := time.UnixMilli(1_800_000_000_000)
+	for _, who := range []string{"ann", "bob"} {
+		if err := Kill(path, who, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := KilledBy(path); got != "bob rolled back at 2027-01-15T08:00:00Z" {
+		t.Error(got)
+	}
+	for _, want := range []bool{true, false} {
+		if was, err := Resume(path); err != nil || was != want {
+			t.Errorf("%v, %v", was, err)
+		}
+	}
+	if KilledBy(path) != "" {
+		t.Error("nobody did")
 	}
 }

@@ -29,7 +29,7 @@ func TestLoad(t *testing.T) {
 		"default = \"legacy\"\n[methods]\n'/a.B/C' = \"sidecar\"\r\n":    {Sidecar, Legacy},
 		"default = \"canary 5%\"\n[methods]\n'/a.B/C' = \"canary 100%\"": {Canary(100), Canary(5)},
 	} {
-		got, err := Load(write(t, text), hot, Sidecar)
+		got, err := Load(write(t, text), hot, Uniform(2, Sidecar))
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
 		}
@@ -56,7 +56,7 @@ func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 		"[methods]\n\"/a.B/C\" = \"legacy\"\n\"/a.B/C\" = \"legacy\"": {":3: methods./a.B/C: "},
 	} {
 		path := write(t, text)
-		_, err := Load(path, hot, Sidecar)
+		_, err := Load(path, hot, Uniform(2, Sidecar))
 		for _, want := range wants {
 			if err == nil || !strings.Contains(err.Error(), path+want) {
 				t.Errorf("%q: got %v, want %s", text, err, want)
@@ -66,11 +66,11 @@ func TestMistakesNameFileLineKeyAndRule(t *testing.T) {
 }
 
 func TestMissingAndUnfitFiles(t *testing.T) {
-	if _, err := Load(filepath.Join(t.TempDir(), "absent"), hot, Sidecar); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Load(filepath.Join(t.TempDir(), "absent"), hot, Uniform(2, Sidecar)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 	var mistake *Mistake
-	if _, err := Load(t.TempDir(), hot, Sidecar); !errors.As(err, &mistake) {
+	if _, err := Load(t.TempDir(), hot, Uniform(2, Sidecar)); !errors.As(err, &mistake) {
 		t.Errorf("directory: %v", err)
 	}
 }
@@ -85,13 +85,13 @@ type watched struct {
 func watch(t *testing.T) *watched {
 	t.Helper()
 	path := write(t, legacy)
-	table, err := Load(path, hot, Sidecar)
+	table, err := Load(path, hot, Uniform(2, Sidecar))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &watched{}
-	w.Watcher = &Watcher{Path: path, Methods: hot, Fallback: Sidecar, Table: table,
-		Changed: func(t Table) { w.tables = append(w.tables, t) },
+	w.Watcher = &Watcher{Path: path, Methods: hot, Before: Uniform(2, Sidecar), Table: table,
+		Changed: func(t Table, _ string) { w.tables = append(w.tables, t) },
 		Failed:  func(err error) { w.failures = append(w.failures, err) }}
 	return w
 }

@@ -13,14 +13,16 @@ import (
 // edits, and notifications don't survive the atomic renames by which configuration is commonly replaced. A change
 // counts once two polls in a row have seen the same content.
 type Watcher struct {
-	Path     string
-	Methods  []string
-	Fallback Mode
-	Every    time.Duration
+	Path    string
+	Methods []string
+	// Before holds the modes of methods that the file does not name, if it names no default.
+	Before Table
+	Every  time.Duration
 	// Table is the table in force, at first the one that Load returned.
 	Table Table
-	// Changed is called with each good table that differs from the one in force, or that ends a failure.
-	Changed func(Table)
+	// Changed is called with each good table that differs from the one in force, or that ends a failure. by is what the file
+	// says about its last change: see Author.
+	Changed func(table Table, by string)
 	// Failed is called once for each bad content, and for each other reason why the file can't be used. The last good
 	// table stays in force.
 	Failed func(error)
@@ -73,7 +75,7 @@ func (w *Watcher) poll() {
 		w.fail(explain(now.err))
 		return
 	}
-	table, err := parse(w.Path, now.content, w.Methods, w.Fallback)
+	table, err := parse(w.Path, now.content, w.Methods, w.Before)
 	if err != nil {
 		w.fail(err)
 		return
@@ -82,7 +84,7 @@ func (w *Watcher) poll() {
 		return
 	}
 	w.Table, w.failing = table, false
-	w.Changed(table)
+	w.Changed(table, Author(now.content))
 }
 
 func (w *Watcher) fail(err error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/shimadmin"
 )
 
 // errReadyFile ends serve, because a program that waits for the ready file would otherwise wait forever.
@@ -22,6 +26,10 @@ var errReadyFile = errors.New("cannot write the ready file: check that its folde
 type admin struct {
 	listener net.Listener
 	server   *http.Server
+	// mux has the pages, and userMux those for the socket that only the same user can open.
+	mux, userMux *http.ServeMux
+	// userServer serves that one; nil without --admin-socket.
+	userServer *http.Server
 }
 
 func startAdmin(address string, t *telemetry) (*admin, error) {
@@ -29,9 +37,34 @@ func startAdmin(address string, t *telemetry) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{listener, &http.Server{Handler: adminPages(t), ReadHeaderTimeout: 5 * time.Second}}
+	a := &admin{listener: listener, mux: adminPages(t), userMux: http.NewServeMux()}
+	a.userMux.Handle("/", a.mux)
+	a.server = &http.Server{Handler: a.mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = a.server.Serve(listener) }()
 	return a, nil
+}
+
+// metricsPath is where both listeners show the metrics.
+const metricsPath = "/metrics"
+
+// show adds the status page of the shim. Beyond loopback it changes nothing.
+func (a *admin) show(side *shim.Side, log *slog.Logger) {
+	local, _ := a.address().(*net.TCPAddr)
+	cfg := shimadmin.Config{MetricsPath: metricsPath, Logger: log, ReadOnly: local == nil || !local.IP.IsLoopback()}
+	a.mux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))
+	cfg.ReadOnly = false
+	a.userMux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))
+}
+
+// listenUnix serves the pages on a socket that only the same user can open.
+func (a *admin) listenUnix(socket string) error {
+	listener, err := shimadmin.ListenUnix(socket)
+	if err != nil {
+		return fmt.Errorf("--admin-socket: %w: %w", errListen, err)
+	}
+	a.userServer = &http.Server{Handler: a.userMux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = a.userServer.Serve(listener) }()
+	return nil
 }
 
 func (a *admin) address() net.Addr { return a.listener.Addr() }
@@ -42,11 +75,14 @@ func (a *admin) close() {
 	if a.server.Shutdown(ctx) != nil {
 		_ = a.server.Close()
 	}
+	if a.userServer != nil {
+		_ = a.userServer.Close()
+	}
 }
 
-func adminPages(t *telemetry) http.Handler {
+func adminPages(t *telemetry) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET "+metricsPath, promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !t.ready.Load() {

@@ -106,7 +106,7 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 	db := filepath.Join(folder, "wallet.db")
 	serve := func(args ...string) result { return runWalletd(t, append([]string{"serve", "--db", db}, args...)...) }
 	serve("--sidecar", "on", "--modes", modes, "--listen", "here", "--sidecar-socket", strings.Repeat("s", 104)).
-		want(t, 64, `--sidecar "on": must be off, supervise, attach or alone`, modes+`:1: default: must be "legacy", "sidecar" or "canary N%" with N from 0 to 100`,
+		want(t, 64, `--sidecar "on": must be off, supervise, attach or alone`, modes+`:1: default: must be "legacy", "shadow", "shadow N%", "canary N%"`,
 			modes+":3: /x: is not one of the hot methods", `--listen "here"`, "--sidecar-socket: must be at most 103 bytes")
 	serve("--sidecar", "attach", "--sidecar-bin", "x").
 		want(t, 64, "--sidecar attach needs --sidecar-socket", "--sidecar-bin does nothing with --sidecar attach")

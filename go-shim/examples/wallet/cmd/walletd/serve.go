@@ -37,7 +37,8 @@ in time: a request must arrive within 10 s, and a caller that takes nothing of i
 have steps of 2.5 s.
 
 The admin address serves /metrics (Prometheus), /healthz, /readyz and /debug/pprof/. Anyone who reaches it can read
-them: keep it on loopback.
+them: keep it on loopback. With a sidecar, /hotpath/ shows who answers, and on loopback and on --admin-socket it also changes
+modes and rolls back.
 
 A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenever it cannot, walletd does:
   --sidecar supervise   walletd starts it, restarts it, and ends it with itself; its settings are HOTPATHD_* in the
@@ -54,6 +55,8 @@ the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where
 A canary asks the sidecar about so many of a hundred accounts, always the same ones, and more of them if the number rises.
 "shadow" has walletd answer, and compares its answers with the sidecar's; docs/rollout.md has the other modes. One real
 difference has walletd answer that read, whatever --modes says, until hotpathctl lifts it (not with --keep-forwarding).
+HOTPATH_MODES in the environment has modes for the reads that the file does not name, if it names no default:
+  HOTPATH_MODES="default=legacy; /wallet.v1.WalletService/GetBalance=shadow 10%"
 While the file of --kill-file exists, walletd answers everything itself: touch it to go back at once.
 
 --front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also
@@ -82,10 +85,10 @@ const maxStreamWorkers = 1 << 16
 
 // serveConfig is the parsed and checked command line of serve.
 type serveConfig struct {
-	db, listen, admin, readModel, readyFile string
-	drain                                   time.Duration
-	maxMessageBytes                         int
-	door                                    frontdoor.Limits
+	db, listen, admin, adminSocket, readModel, readyFile string
+	drain                                                time.Duration
+	maxMessageBytes                                      int
+	door                                                 frontdoor.Limits
 	// streamWorkers is how many goroutines wait for calls. 0 starts a new goroutine for each call.
 	streamWorkers uint32
 	lifeline      bool
@@ -102,6 +105,7 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	f.takeEmpty(&c.newStore)
 	f.StringVar(&c.listen, "listen", "127.0.0.1:7450", "host:port for gRPC; port 0 takes a free one")
 	f.StringVar(&c.admin, "admin", "127.0.0.1:7451", "host:port for the admin pages; port 0 takes a free one")
+	f.StringVar(&c.adminSocket, "admin-socket", "", "a Unix socket for the admin pages, which only the same user can open")
 	models := readmodel.AllNames()
 	f.StringVar(&c.readModel, "read-model", readmodel.NameLegacy, "what answers the reads: "+strings.Join(models, ", "))
 	storeReads := f.number("store-reads", store.DefaultViews, 1, 256, "reads of the database at once, with --read-model store")
@@ -127,6 +131,9 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	}
 	f.address("listen", c.listen)
 	f.address("admin", c.admin)
+	if f.given("admin-socket") && len(c.adminSocket) > shim.MaxSocketBytes {
+		f.mistake("--admin-socket: must be at most %d bytes: choose a shorter path", shim.MaxSocketBytes)
+	}
 	c.sidecar.check(f)
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
 	c.streamWorkers, c.storeReads = uint32(*workers), int(*storeReads)
@@ -199,6 +206,14 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	defer side.Close()
+	if c.sidecar.run != shim.Off {
+		admin.show(side, log)
+	}
+	if c.adminSocket != "" {
+		if err := admin.listenUnix(c.adminSocket); err != nil {
+			return err
+		}
+	}
 	c.door.Logger, c.door.Metrics = log, shimprom.New(telemetry.registry)
 	door := frontdoor.New(c.door)
 	server := newServer(service.New(ledger, model), side, door, serverOptions(c, telemetry, log)...)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,9 @@ var hotMethods = []string{
 	walletv1.WalletService_GetTimeSeries_FullMethodName,
 }
 
+// modesVariable holds modes that the modes file goes before.
+const modesVariable = "HOTPATH_MODES"
+
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
 	who, bin, socket, modes, kill, how, through, evidence string
@@ -33,6 +38,9 @@ type sidecarConfig struct {
 	run       shim.Run
 	hop       experiment.Hop
 	frontDoor shim.FrontDoor
+	// usual and named are the modes of the environment.
+	usual shim.Mode
+	named map[string]shim.Mode
 }
 
 func (c *sidecarConfig) flags(f *flags) {
@@ -103,6 +111,9 @@ func (c *sidecarConfig) check(f *flags) {
 	if f.given("modes") && (c.run != shim.Off || err != nil) {
 		c.checkModes(f)
 	}
+	if c.run != shim.Off {
+		c.checkEnvironment(f)
+	}
 }
 
 // lastSocket is the longest path of a socket.
@@ -116,6 +127,18 @@ func (c *sidecarConfig) checkAlone(f *flags) {
 		"keep-forwarding"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
+		}
+	}
+}
+
+func (c *sidecarConfig) checkEnvironment(f *flags) {
+	var err error
+	if c.usual, c.named, err = shim.ParseModes(os.Getenv(modesVariable)); err != nil {
+		f.mistake("%s: %v", modesVariable, err)
+	}
+	for name := range c.named {
+		if !slices.Contains(hotMethods, name) {
+			f.mistake("%s: %s is not one of the hot reads", modesVariable, name)
 		}
 	}
 }
@@ -135,7 +158,7 @@ func openSidecar(
 	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
 		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
-		KillFile: hot.kill, CanaryKey: accountOf,
+		DefaultMode: hot.usual, Modes: hot.named, KillFile: hot.kill, CanaryKey: accountOf,
 		Comparison: shim.Comparison{Folder: hot.evidence, KeepForwarding: hot.keepForwarding},
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
