@@ -22,14 +22,14 @@ const (
 )
 
 // layers says which packages of this module each package may use outside its tests. The root puts the others together. None of
-// them may use the root, which is "", but shimadmin, which is a user of it. Nothing here can use examples/, which is a module of its own, because the shim
-// does not know the messages that it carries.
+// them may use the root, which is "", but shimadmin, which is a user of it. Nothing here can use examples/, which is a module
+// of its own, because the shim does not know the messages that it carries.
 var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/evidence", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/shadow", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
-	"cmd/hotpathctl":           {"internal/evidence", "internal/modes"},
+	"cmd/hotpathctl":           {"internal/evidence", "internal/modes", "internal/rollout"},
 	"codec":                    {},
 	"internal/attack":          {},
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
@@ -43,6 +43,7 @@ var layers = map[string][]string{
 	"internal/modes":           {},
 	"internal/quiet":           {},
 	"internal/ratelog":         {},
+	"internal/rollout":         {},
 	"internal/rundir":          {},
 	"internal/schema":          {},
 	"internal/shadow":          {},

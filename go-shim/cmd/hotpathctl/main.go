@@ -23,6 +23,9 @@ const usage = `usage: hotpathctl COMMAND [flags]
   resume    --kill-file FILE                    take a rollback back: the modes count again
   explain   CAPTURE|FOLDER                      print a difference that the service has kept, or what its folder holds
   lift      --evidence FOLDER METHOD            take a demotion back: the method's mode counts again
+  plan      STAGES --modes FILE --metrics URL[,URL...] --state FILE [flags]
+            --plan FILE --state FILE            raise the share of the sidecar stage by stage, while all gates hold
+            --state FILE --resume | --status    go on with a plan that was interrupted or stopped, or look at it
 
 FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file), FOLDER what it
 has as Config.Comparison.Folder (walletd: --evidence). docs/rollout.md of hotpath explains the modes.
@@ -31,13 +34,33 @@ With --metrics URL, the address of the service's Prometheus metrics, set, rollba
 shows that it has obeyed, for at most --within (default 5s). Without it, hotpath_shim_killed,
 hotpath_shim_forwarded_percent and hotpath_shim_demoted say what the service does.
 
-Exit codes: 0 done, 64 a mistake in the command, 66 a file cannot be read or changed, 75 the file is changed, but the
-service did not show in time that it has obeyed.
+plan 5,25,50,90,100 sends 5% of the requests to the sidecar, then 25%, and so on, and compares some of the answers. A
+stage passes after --hold, if enough requests were compared and no gate failed. Flags of plan, with their defaults:
+
+  --methods M,M            the methods; without it, all hot methods that the metrics show
+  --hold 10m               how long each stage is held, with all replicas in it (0s to 168h)
+  --min-compared 1000      requests that must be compared in each stage; a plan waits for them
+  --max-mismatch 0         gate: real mismatches in a stage
+  --max-p99-ratio 1.1      gate: the sidecar's p99 over Go's, for the same requests
+  --max-fallback-share 0.01  gate: share of forwarded requests that Go had to answer
+  --check 10               percentage of requests that are compared
+  --on-failure back        back: the methods go to shadow (Go answers, and requests are still compared); stop: they stay
+  --unreachable-for 1m     how long a replica may not answer, or not be in the stage, before the plan fails (1s to 1h)
+  --poll 1s                how often the metrics are read
+  --state FILE             where the plan remembers how far it is; FILE.lock beside it keeps a second hotpathctl away
+  --plan FILE              a TOML file with the settings above as keys, and [[replica]] tables with modes and metrics
+
+The kill file, and a method that the service itself has taken from the sidecar, end a plan as well. A plan that somebody
+interrupts leaves the methods in their stage.
+
+Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan failed, 66 a file cannot be read or changed, 75
+the service did not show in time that it has obeyed, or the plan was interrupted.
 `
 
 // Exit codes, as in sysexits.h.
 const (
 	exitUsage   = 64
+	exitGate    = 65
 	exitFile    = 66
 	exitNotSeen = 75
 )
@@ -88,6 +111,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if slices.Contains([]string{"help", "-h", "--help"}, name) {
 		fmt.Fprint(out, usage)
 		return flag.ErrHelp
+	}
+	if name == "plan" {
+		return newPlanner(out).run(ctx, args[1:])
 	}
 	commands := map[string]func(*command, context.Context) error{
 		"show": (*command).show, "set": (*command).set, "rollback": (*command).rollback, "resume": (*command).resume,

@@ -50,11 +50,16 @@ func Change(path, key string, mode Mode, who string, at time.Time) (before strin
 	if was == "" {
 		was = "not named"
 	}
-	if Author(edited) != "" {
-		_, edited, _ = bytes.Cut(edited, []byte("\n"))
+	return before, Replace(path, Sign(edited, who, fmt.Sprintf("%s is %s, was %s", key, mode, was), at))
+}
+
+// Sign returns the content of a modes file with a first line for Author: who made which change.
+func Sign(content []byte, who, change string, at time.Time) []byte {
+	if Author(content) != "" {
+		_, content, _ = bytes.Cut(content, []byte("\n"))
 	}
-	line := fmt.Sprintf("%s%s at %s: %s is %s, was %s\n", authorPrefix, oneLine(who), at.UTC().Format(time.RFC3339), key, mode, was)
-	return before, Replace(path, append([]byte(line), edited...))
+	line := fmt.Sprintf("%s%s at %s: %s\n", authorPrefix, oneLine(who), at.UTC().Format(time.RFC3339), oneLine(change))
+	return append([]byte(line), content...)
 }
 
 // oneLine makes a name harmless in a comment.
