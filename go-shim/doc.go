@@ -24,8 +24,9 @@
 // # Parts
 //
 // A service may also use package position, for the metadata that its own handlers obey; codec, for what Raw interceptors
-// see; metrics, the interface that the shim reports to, and shimprom, which implements it for Prometheus; shimtest, a
-// scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
+// see; metrics, the interface that the shim reports to, and shimprom, which implements it for Prometheus; tracing, the
+// interface for spans, and shimotel, which implements it for OpenTelemetry; shimtest, a scripted sidecar for tests; and
+// frontdoor, which bounds what callers can make any grpc-go server hold.
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
 // breaker, telemetry, transport with transport/lane and transport/unary, feed, link (connections and Hello), wire, h2 and
@@ -42,7 +43,7 @@
 //	handler.go, forward.go                    the way of one request: budget, call, judgement, fallback, panics
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
-//	trace.go, status.go, creds.go             trace context, statuses, sockets
+//	trace.go, tracer.go, status.go, creds.go  trace context, spans, statuses, sockets
 //	front_door.go, door.go, door_hop.go       the settings and the policy of the spliced door; its calls' way to a sidecar
 //	door_local.go, door_local_stream.go       local handlers behind it, without grpc-go
 package shim

@@ -18,6 +18,7 @@ import (
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // minHop is the least time with which a hop is tried.
@@ -43,6 +44,8 @@ type hop struct {
 	admitted bool
 	// again is true if another sidecar gave no answer before.
 	again bool
+	// span is nil until it has begun, so always without a tracer.
+	span *span
 }
 
 // staysLocal says, before the request is read, whether the local handler has to answer it.
@@ -73,6 +76,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		m.metrics.Fallback(int(why))
 		return answer{}
 	}
+	m.startSpan(ctx, &h)
 	reply, why, err := m.call(ctx, &h, into)
 	if why != none && ctx.Err() == nil && m.askOther(&h, why, err, m.side.budget(ctx)) {
 		reply, why, err = m.call(ctx, &h, into)
@@ -81,13 +85,16 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		// The caller has left: nobody waits for a fallback, and this says nothing about the sidecar.
 		if cause := ctx.Err(); cause != nil {
 			m.handBack(&h, noOutcome, none)
-			return answer{err: status.FromContextError(cause).Err(), served: true}
+			left := status.FromContextError(cause).Err()
+			m.endSpan(&h, tracing.Outcome{Err: left})
+			return answer{err: left, served: true}
 		}
 		m.fail(&h, why, err)
 		return answer{declined: why == declined}
 	}
 	m.handBack(&h, success, none)
 	m.metrics.Sidecar()
+	m.endSpan(&h, tracing.Outcome{Answered: true, Position: reply.Position, Err: err})
 	if h.tell {
 		// This fails only if an interceptor sent the header already. Then there is no place for the position.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
@@ -105,6 +112,7 @@ func (m *method) survive(h *hop, out *answer) {
 	m.metrics.Fallback(int(panicked))
 	m.tellOfPanic(cause)
 	m.handBack(h, methodFailure, panicked)
+	m.endSpan(h, tracing.Outcome{Reason: panicked.String()})
 }
 
 func (m *method) tellOfPanic(cause any) {
@@ -243,6 +251,7 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 // fail reports a hop without an answer to the breaker, the metrics and the log.
 func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
+	m.endSpan(h, tracing.Outcome{Reason: why.String(), Err: err})
 	if why == declined {
 		// This is normal: the sidecar works, and there is nothing to warn about.
 		m.metrics.Declined(whyDeclined(err))

@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
-		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
+		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position", "tracing"},
 	"cmd/hotpathctl":           {"internal/modes"},
 	"codec":                    {},
 	"internal/attack":          {},
@@ -55,8 +55,10 @@ var layers = map[string][]string{
 	"internal/workers":         {},
 	"metrics":                  {},
 	"position":                 {},
+	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
 	"shimtest":                 {"codec", generatedCode, "position"},
+	"tracing":                  {},
 }
 
 // source is one Go file that is not generated.
