@@ -53,6 +53,8 @@ the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where
   "/wallet.v1.WalletService/GetStatistics" = "canary 25%"
 A canary asks the sidecar about so many of a hundred accounts, always the same ones, and more of them if the number rises.
 While the file of --kill-file exists, walletd answers everything itself: touch it to go back at once.
+--otlp URL sends a span of each read that goes to the sidecar, if its caller traces it, to an OpenTelemetry collector. The
+variables OTEL_EXPORTER_OTLP_* and OTEL_RESOURCE_ATTRIBUTES are obeyed.
 
 --front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also
 has walletd's own reads answer there, with the same interceptors, metrics and bytes. A walletd without any sidecar gains
@@ -192,6 +194,11 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	checks := health.NewServer()
 	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
 	loaded := make(chan struct{})
+	var endTracing func()
+	if telemetry.tracer, endTracing, err = openTracing(ctx, c.sidecar.otlp, log); err != nil {
+		return err
+	}
+	defer endTracing()
 	side, err := openSidecar(ctx, c, ledger, loaded, telemetry, log)
 	if err != nil {
 		return err

@@ -26,9 +26,9 @@ var hotMethods = []string{
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes, kill, how, through string
-	hopTimeoutMS, sidecars                      *int64
-	local                                       bool
+	who, bin, socket, modes, kill, how, through, otlp string
+	hopTimeoutMS, sidecars                            *int64
+	local                                             bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -51,6 +51,7 @@ func (c *sidecarConfig) flags(f *flags) {
 		"milliseconds that a read waits for the sidecar before Go answers; many long replies at once need more")
 	f.StringVar(&c.modes, "modes", "", "TOML file that says who answers a hot read: legacy, sidecar or canary N%; read again when it changes")
 	f.StringVar(&c.kill, "kill-file", "", "while this file exists, walletd answers all hot reads itself, whatever --modes says")
+	f.StringVar(&c.otlp, "otlp", "", "URL of an OpenTelemetry collector (OTLP by gRPC) for spans of the hops whose callers trace")
 }
 
 // check reports mistakes that would otherwise show only after the store is open. With --sidecar off the other flags may
@@ -68,10 +69,15 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--front-door %q: %v", c.through, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file"} {
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "otlp"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
+		}
+	}
+	if f.given("otlp") {
+		if err := checkOTLP(c.otlp); err != nil {
+			f.mistake("--otlp %q: %v", c.otlp, err)
 		}
 	}
 	if c.local && c.run != shim.Off && c.frontDoor != shim.Spliced {
@@ -107,7 +113,7 @@ func (c *sidecarConfig) checkAlone(f *flags) {
 	if !c.local {
 		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
 	}
-	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file"} {
+	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file", "otlp"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
 		}
@@ -129,7 +135,7 @@ func openSidecar(
 	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
 		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
-		KillFile: hot.kill, CanaryKey: accountOf,
+		KillFile: hot.kill, CanaryKey: accountOf, Tracer: t.tracer,
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,
 		HopTimeout:      time.Duration(*hot.hopTimeoutMS) * time.Millisecond,
