@@ -27,8 +27,8 @@ BENCH_TARGETS := $(addprefix --target ,legacy store best-go-scan best-go best-go
 # Most tests wait for a process, a socket or a deadline. If only as many ran at once as there are cores, the cores would be idle.
 export RUST_TEST_THREADS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 8 ? cores : 8)))
 GO_TEST := go test -race -parallel $(RUST_TEST_THREADS)
-# GO_ALL names the packages of all three Go modules: go-shim, its frontdoor and its examples. Use it in go-shim/examples, whose
-# go.mod names new versions of all dependencies. The other two go.mod files name the oldest versions that these modules work
+# GO_ALL names the packages of all four Go modules: go-shim, its frontdoor, its shimotel and its examples. Use it in go-shim/examples, whose
+# go.mod names new versions of all dependencies. The other go.mod files name the oldest versions that these modules work
 # with, and GO_OLDEST is the oldest Go that they work with.
 GO_ALL := hotpath.dev/go-shim/...
 GO_OLDEST := go1.25.10
@@ -126,7 +126,8 @@ test-rust: test-binaries
 	.ci/spliced-front
 
 test-go: test-binaries
-	cd go-shim/examples && TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
+	prometheus=$$(.ci/prometheus) && cd go-shim/examples && PROMETHEUS_BIN="$$prometheus" \
+		TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
 	cd go-shim/examples && TEST_FRONT_DOOR=spliced HOTPATHD_FRONT=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) hotpath.dev/go-shim ./wallet/e2e
@@ -135,6 +136,7 @@ test-go: test-binaries
 test-oldest: ## The shim's tests with the oldest Go and grpc-go that it works with
 	cd go-shim && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
 	cd go-shim/frontdoor && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
+	cd go-shim/shimotel && GOTOOLCHAIN=$(GO_OLDEST) go test ./...
 
 # N is how often each whole suite runs. OFTEN is how often the tests with clocks, processes or sockets run besides: with the
 # default, ten times as often in all.

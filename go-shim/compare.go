@@ -122,7 +122,7 @@ func (m *method) checksLater() bool {
 
 // checkLater has an answer of the sidecar compared with Go's. The bytes stay the caller's.
 func (m *method) checkLater(ctx context.Context, h *hop, reply []byte, at uint64, err error) {
-	first := shadow.Answer{Body: bytes.Clone(reply), Position: at, Took: h.took}
+	first := shadow.Answer{Body: bytes.Clone(reply), Position: at, Took: time.Duration(h.tookUS) * time.Microsecond}
 	if err != nil {
 		first.Body, first.Status = nil, statusOf(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"hotpath.dev/go-shim/internal/modes"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/metrics"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // Run says who starts and stops the sidecar.
@@ -232,6 +233,8 @@ type Config struct {
 	// Metrics receives the shim's metrics. For Prometheus, use shimprom.New(registerer). Nil means that nobody gets
 	// them. Each shim needs a Meter of its own.
 	Metrics metrics.Meter
+	// Tracer, if not nil, makes a span for each request that goes to the sidecar. For OpenTelemetry, use shimotel.New(provider).
+	Tracer tracing.Tracer
 
 	// FrontDoor is Stock by default. docs/front-door.md tells when to use which.
 	FrontDoor FrontDoor

@@ -24,8 +24,9 @@
 // # Parts
 //
 // A service may also use package position, for the metadata that its own handlers obey; codec, for what Raw interceptors
-// see; metrics, the interface that the shim reports to, and shimprom, which implements it for Prometheus; shimtest, a
-// scripted sidecar for tests; and frontdoor, which bounds what callers can make any grpc-go server hold.
+// see; metrics, the interface that the shim reports to, and shimprom, which implements it for Prometheus; tracing, the
+// interface for spans, and shimotel, which implements it for OpenTelemetry; shimtest, a scripted sidecar for tests; and
+// frontdoor, which bounds what callers can make any grpc-go server hold.
 //
 // This package composes packages under internal, one per technology, none of which imports this one: schema, modes,
 // breaker, shadow (comparisons) and evidence (what they leave), telemetry, transport with transport/lane and
@@ -43,7 +44,7 @@
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
 //	comparison.go, compare.go, demote.go      answers of the two sides compared, and what follows from a difference
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's
-//	trace.go, status.go, creds.go             trace context, statuses, sockets
+//	trace.go, tracer.go, status.go, creds.go  trace context, spans, statuses, sockets
 //	front_door.go, door.go, door_hop.go       the settings and the policy of the spliced door; its calls' way to a sidecar
 //	door_local.go, door_local_stream.go       local handlers behind it, without grpc-go
 package shim

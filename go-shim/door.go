@@ -17,6 +17,7 @@ import (
 	"hotpath.dev/go-shim/internal/transport/lane"
 	"hotpath.dev/go-shim/internal/workers"
 	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // door is the policy behind the spliced front door:
@@ -337,6 +338,7 @@ func (f *forwarded) panicked(cause any) {
 	f.m.metrics.Fallback(int(panicked))
 	f.m.tellOfPanic(cause)
 	f.m.handBack(&f.hop, methodFailure, panicked)
+	f.m.endSpan(&f.hop, tracing.Outcome{Reason: panicked.String()})
 	if f.call != nil {
 		f.toService(noteLocal)
 	}
@@ -364,6 +366,7 @@ func (f *forwarded) cancel(call *splice.Call) poster {
 		return nil
 	}
 	f.call = nil
+	f.m.endSpan(&f.hop, tracing.Outcome{})
 	if f.via.Cancel(f.ticket) {
 		f.m.metrics.Hop(time.Since(f.began))
 		f.m.handBack(&f.hop, noOutcome, none)

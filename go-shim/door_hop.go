@@ -12,6 +12,7 @@ import (
 	"hotpath.dev/go-shim/internal/splice"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/internal/transport/lane"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // This file takes a call at the door over to a sidecar and back:
@@ -52,7 +53,9 @@ func (f *forwarded) send() poster {
 		via, ok := f.hop.session.Transport.(poster)
 		err := lane.ErrTooLong
 		var ticket lane.Ticket
-		if ok {
+		if ok && lane.Takes(f.hop.request.Body) {
+			// A call that another way carries has its span there.
+			f.m.startSpan(context.Background(), &f.hop)
 			ticket, err = via.Post(&f.hop.request, f)
 		}
 		switch {
@@ -146,9 +149,10 @@ func (f *forwarded) conclude(out *lane.Outcome) (used poster) {
 	}
 	f.m.handBack(&f.hop, success, none)
 	f.m.metrics.Sidecar()
+	f.m.endSpan(&f.hop, tracing.Outcome{Answered: true, Position: out.Position, Err: out.Err})
 	call := f.call
 	if f.m.checksLater() {
-		f.hop.took = time.Since(f.began)
+		f.hop.tookUS = microseconds(time.Since(f.began))
 		f.m.checkLater(caller(call), &f.hop, out.Body, out.Position, out.Err)
 	}
 	f.call = nil

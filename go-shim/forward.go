@@ -3,6 +3,7 @@ package shim
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/transport"
 	"hotpath.dev/go-shim/position"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // minHop is the least time with which a hop is tried.
@@ -45,8 +47,10 @@ type hop struct {
 	admitted bool
 	// again is true if another sidecar gave no answer before.
 	again bool
-	// took is how long it took.
-	took time.Duration
+	// tookUS is how long it took, in microseconds, in the place that the flags leave.
+	tookUS uint32
+	// span is nil until it has begun, so always without a tracer.
+	span *span
 }
 
 // staysLocal says, before the request is read, whether the local handler has to answer it.
@@ -77,6 +81,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		m.metrics.Fallback(int(why))
 		return answer{}
 	}
+	m.startSpan(ctx, &h)
 	reply, why, err := m.call(ctx, &h, into)
 	if why != none && ctx.Err() == nil && m.askOther(&h, why, err, m.side.budget(ctx)) {
 		reply, why, err = m.call(ctx, &h, into)
@@ -85,7 +90,9 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		// The caller has left: nobody waits for a fallback, and this says nothing about the sidecar.
 		if cause := ctx.Err(); cause != nil {
 			m.handBack(&h, noOutcome, none)
-			return answer{err: status.FromContextError(cause).Err(), served: true}
+			left := status.FromContextError(cause).Err()
+			m.endSpan(&h, tracing.Outcome{Err: left})
+			return answer{err: left, served: true}
 		}
 		m.fail(&h, why, err)
 		return answer{declined: why == declined}
@@ -95,6 +102,7 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 	if m.checksLater() {
 		m.checkLater(context.WithoutCancel(ctx), &h, reply.Body, reply.Position, err)
 	}
+	m.endSpan(&h, tracing.Outcome{Answered: true, Position: reply.Position, Err: err})
 	if h.tell {
 		// This fails only if an interceptor sent the header already. Then there is no place for the position.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
@@ -112,6 +120,7 @@ func (m *method) survive(h *hop, out *answer) {
 	m.metrics.Fallback(int(panicked))
 	m.tellOfPanic(cause)
 	m.handBack(h, methodFailure, panicked)
+	m.endSpan(h, tracing.Outcome{Reason: panicked.String()})
 }
 
 func (m *method) tellOfPanic(cause any) {
@@ -200,8 +209,9 @@ func (s *Side) oldest(asked, head uint64) uint64 {
 func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transport.Reply, reason, error) {
 	began := time.Now()
 	reply, err := h.session.Transport.Call(ctx, &h.request)
-	h.took = time.Since(began)
-	m.metrics.Hop(h.took)
+	took := time.Since(began)
+	h.tookUS = microseconds(took)
+	m.metrics.Hop(took)
 	why := judge(&h.request, reply, err)
 	if why == none && err == nil && into != nil {
 		if codec.Decode(m.side.codec, reply.Body, into) != nil {
@@ -210,6 +220,8 @@ func (m *method) call(ctx context.Context, h *hop, into proto.Message) (transpor
 	}
 	return reply, why, err
 }
+
+func microseconds(d time.Duration) uint32 { return uint32(min(d.Microseconds(), math.MaxUint32)) }
 
 // judge returns none if the outcome is an answer, and otherwise why it is a failure. An answer has a position that the
 // request allows.
@@ -251,6 +263,7 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 // fail reports a hop without an answer to the breaker, the metrics and the log.
 func (m *method) fail(h *hop, why reason, err error) {
 	m.metrics.Fallback(int(why))
+	m.endSpan(h, tracing.Outcome{Reason: why.String(), Err: err})
 	if why == declined {
 		// This is normal: the sidecar works, and there is nothing to warn about.
 		m.metrics.Declined(whyDeclined(err))

@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	".": {"codec", "internal/backoff", "internal/breaker", "internal/evidence", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/shadow", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
-		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position"},
+		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position", "tracing"},
 	"cmd/hotpathctl":           {"internal/evidence", "internal/modes", "internal/rollout"},
 	"codec":                    {},
 	"internal/attack":          {},
@@ -59,8 +59,10 @@ var layers = map[string][]string{
 	"metrics":                  {},
 	"position":                 {},
 	"shimadmin":                {""},
+	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
 	"shimtest":                 {"codec", generatedCode, "position"},
+	"tracing":                  {},
 }
 
 // source is one Go file that is not generated.

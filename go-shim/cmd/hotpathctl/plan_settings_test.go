@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -217,6 +218,10 @@ func TestGoingBackLeavesAloneWhatGoAnswersAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
+	signed, content, _ := bytes.Cut(content, []byte("\n"))
+	if !bytes.HasSuffix(signed, []byte(": a plan puts 1 methods into shadow")) {
+		t.Errorf("who did it is not said: %s", signed)
+	}
 	if want := "default = \"sidecar\"\n[methods]\n\"/a.B/Balance\" = \"legacy\"\n\"/a.B/Entries\" = \"shadow\"\n"; err != nil || string(content) != want {
 		t.Errorf("%q, %v", content, err)
 	}

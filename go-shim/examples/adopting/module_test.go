@@ -24,8 +24,10 @@ import (
 	_ "hotpath.dev/go-shim/codec"
 	_ "hotpath.dev/go-shim/frontdoor"
 	"hotpath.dev/go-shim/position"
+	_ "hotpath.dev/go-shim/shimotel"
 	_ "hotpath.dev/go-shim/shimprom"
 	_ "hotpath.dev/go-shim/shimtest"
+	_ "hotpath.dev/go-shim/tracing"
 )
 
 func main() {
@@ -34,21 +36,23 @@ func main() {
 }
 `
 
-// TestTheTaggedModulesCanBeRequired packs the shim and its module frontdoor as a Go module proxy would after the tags
-// go-shim/v0.1.0 and go-shim/frontdoor/v0.1.0. A module that has no `replace` then downloads both and builds a program with
-// their public packages.
+// TestTheTaggedModulesCanBeRequired packs the shim and its modules frontdoor and shimotel as a Go module proxy would after the
+// tags go-shim/v0.1.0, go-shim/frontdoor/v0.1.0 and go-shim/shimotel/v0.1.0. A module that has no `replace` then downloads them
+// and builds a program with their public packages.
 func TestTheTaggedModulesCanBeRequired(t *testing.T) {
 	const path, tag = "hotpath.dev/go-shim", "v0.1.0"
 	proxy := t.TempDir()
 	publish(t, proxy, module.Version{Path: path, Version: tag}, filepath.Join("..", ".."))
 
-	// A release of frontdoor requires the shim that was tagged before it (ARCHITECTURE.md, "Releases").
-	frontdoor := t.TempDir()
-	if err := os.CopyFS(frontdoor, os.DirFS(filepath.Join("..", "..", "frontdoor"))); err != nil {
-		t.Fatal(err)
+	// Their releases require the shim that was tagged before them (ARCHITECTURE.md, "Releases").
+	for _, name := range []string{"frontdoor", "shimotel"} {
+		folder := t.TempDir()
+		if err := os.CopyFS(folder, os.DirFS(filepath.Join("..", "..", name))); err != nil {
+			t.Fatal(err)
+		}
+		goCommand(t, folder, nil, "mod", "edit", "-dropreplace="+path, "-require="+path+"@"+tag)
+		publish(t, proxy, module.Version{Path: path + "/" + name, Version: tag}, folder)
 	}
-	goCommand(t, frontdoor, nil, "mod", "edit", "-dropreplace="+path, "-require="+path+"@"+tag)
-	publish(t, proxy, module.Version{Path: path + "/frontdoor", Version: tag}, frontdoor)
 
 	// The module cache is this test's own, since a cached version is never downloaded again. What the shim depends on
 	// comes from the cache that exists, if it is there.
@@ -63,7 +67,7 @@ func TestTheTaggedModulesCanBeRequired(t *testing.T) {
 		t.Fatal(err)
 	}
 	goCommand(t, folder, env, "mod", "init", "example.com/consumer")
-	goCommand(t, folder, env, "get", path+"@"+tag, path+"/frontdoor@"+tag)
+	goCommand(t, folder, env, "get", path+"@"+tag, path+"/frontdoor@"+tag, path+"/shimotel@"+tag)
 	goCommand(t, folder, env, "mod", "tidy")
 	if got := goCommand(t, folder, env, "run", "."); got != "true x-hotpath-position\n" {
 		t.Errorf("the program printed %q", got)

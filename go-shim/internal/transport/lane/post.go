@@ -34,6 +34,9 @@ type Ticket struct {
 	id   uint64
 }
 
+// Takes says whether a lane can carry a request's body. For any other, Post returns ErrTooLong.
+func Takes(body []byte) bool { return len(body) <= maxBodyBytes }
+
 // Post accepts a request. Its outcome goes to a Receiver once: the answer, DEADLINE_EXCEEDED when its budget is over,
 // or UNAVAILABLE when the lane is lost or closed. With an error (transport.ErrBusy, transport.ErrRefused, ErrTooLong,
 // or UNAVAILABLE) there is no outcome. The request leaves with the next Flush at the latest, and nothing of it is kept.
@@ -42,7 +45,7 @@ func (t *Transport) Post(request *transport.Request, to Receiver) (Ticket, error
 	if err != nil {
 		return Ticket{}, err
 	}
-	if len(request.Body) > maxBodyBytes {
+	if !Takes(request.Body) {
 		return Ticket{}, ErrTooLong
 	}
 	ticket, _, err := t.send(&posting{to: to, frame: newFrame(request, name), now: t.now(), budget: request.Budget})

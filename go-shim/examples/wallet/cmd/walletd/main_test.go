@@ -123,6 +123,9 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 	serve("--sidecar", "alone", "--sidecar-bin", "b", "--sidecar-socket", "s", "--hop", "unary", "--hop-timeout-ms", "9", "--modes", modes, "--sidecars", "1").
 		want(t, 64, "--sidecar alone does nothing without --front-door spliced --front-local", "--sidecar-bin does nothing with --sidecar alone",
 			"--sidecar-socket does nothing with", "--hop does nothing with", "--hop-timeout-ms does nothing with", "--modes does nothing with", "--sidecars does nothing with")
+	serve("--sidecar", "attach", "--sidecar-socket", "s", "--otlp", "127.0.0.1:4317").
+		want(t, 64, `--otlp "127.0.0.1:4317": must be a URL, such as http://127.0.0.1:4317`)
+	serve("--otlp", "http://h:1").want(t, 64, "--otlp does nothing without --sidecar")
 	serve("--front-local").want(t, 64, "--front-local does nothing without --sidecar")
 	serve("--sidecar", "supervise", "--sidecar-bin", filepath.Join(folder, "none"), "--modes", filepath.Join(folder, "absent")).
 		want(t, 64, "no such program", "no such file")

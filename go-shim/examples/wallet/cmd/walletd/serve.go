@@ -58,6 +58,8 @@ difference has walletd answer that read, whatever --modes says, until hotpathctl
 HOTPATH_MODES in the environment has modes for the reads that the file does not name, if it names no default:
   HOTPATH_MODES="default=legacy; /wallet.v1.WalletService/GetBalance=shadow 10%"
 While the file of --kill-file exists, walletd answers everything itself: touch it to go back at once.
+--otlp URL sends a span of each read that goes to the sidecar, if its caller traces it, to an OpenTelemetry collector. The
+variables OTEL_EXPORTER_OTLP_* and OTEL_RESOURCE_ATTRIBUTES are obeyed.
 
 --front-door spliced reads calls of those reads below grpc-go, for less CPU, and forwards them. With --front-local it also
 has walletd's own reads answer there, with the same interceptors, metrics and bytes. A walletd without any sidecar gains
@@ -201,6 +203,11 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	checks := health.NewServer()
 	setHealth(checks, healthpb.HealthCheckResponse_NOT_SERVING)
 	loaded := make(chan struct{})
+	var endTracing func()
+	if telemetry.tracer, endTracing, err = openTracing(ctx, c.sidecar.otlp, log); err != nil {
+		return err
+	}
+	defer endTracing()
 	side, err := openSidecar(ctx, c, ledger, loaded, telemetry, log)
 	if err != nil {
 		return err

@@ -31,9 +31,9 @@ const modesVariable = "HOTPATH_MODES"
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes, kill, how, through, evidence string
-	hopTimeoutMS, sidecars                                *int64
-	local, keepForwarding                                 bool
+	who, bin, socket, modes, kill, how, through, evidence, otlp string
+	hopTimeoutMS, sidecars                                      *int64
+	local, keepForwarding                                       bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -63,6 +63,7 @@ func (c *sidecarConfig) flags(f *flags) {
 	f.BoolVar(&c.keepForwarding, "keep-forwarding", false,
 		"leave the modes as they are when the sidecar answers otherwise than Go; by default one such answer has Go answer that method")
 	f.StringVar(&c.kill, "kill-file", "", "while this file exists, walletd answers all hot reads itself, whatever --modes says")
+	f.StringVar(&c.otlp, "otlp", "", "URL of an OpenTelemetry collector (OTLP by gRPC) for spans of the hops whose callers trace")
 }
 
 // check reports mistakes that would otherwise show only after the store is open. With --sidecar off the other flags may
@@ -81,10 +82,15 @@ func (c *sidecarConfig) check(f *flags) {
 	}
 	if !f.given("sidecar") {
 		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "evidence",
-			"keep-forwarding"} {
+			"keep-forwarding", "otlp"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
+		}
+	}
+	if f.given("otlp") {
+		if err := checkOTLP(c.otlp); err != nil {
+			f.mistake("--otlp %q: %v", c.otlp, err)
 		}
 	}
 	if c.local && c.run != shim.Off && c.frontDoor != shim.Spliced {
@@ -124,7 +130,7 @@ func (c *sidecarConfig) checkAlone(f *flags) {
 		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
 	}
 	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file", "evidence",
-		"keep-forwarding"} {
+		"keep-forwarding", "otlp"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
 		}
@@ -158,7 +164,7 @@ func openSidecar(
 	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
 		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
-		DefaultMode: hot.usual, Modes: hot.named, KillFile: hot.kill, CanaryKey: accountOf,
+		DefaultMode: hot.usual, Modes: hot.named, KillFile: hot.kill, CanaryKey: accountOf, Tracer: t.tracer,
 		Comparison: shim.Comparison{Folder: hot.evidence, KeepForwarding: hot.keepForwarding},
 		// The service's own reads support the callers' positions too.
 		CallerPositions: true,

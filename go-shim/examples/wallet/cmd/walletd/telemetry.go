@@ -11,6 +11,7 @@ import (
 	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/examples/wallet/service"
 	"hotpath.dev/go-shim/examples/wallet/store"
+	"hotpath.dev/go-shim/tracing"
 )
 
 // gcSeconds selects the CPU time of garbage collection, exported as go_cpu_classes_gc_total_cpu_seconds_total. Go
@@ -25,6 +26,8 @@ type telemetry struct {
 	// loaded lets wallet calls in. ready is what /readyz reports; on shutdown it turns false before calls are refused.
 	loaded, ready atomic.Bool
 	failing       atomic.Bool
+	// tracer is nil without --otlp.
+	tracer tracing.Tracer
 
 	commits        prometheus.Counter
 	commitFailures prometheus.Counter
