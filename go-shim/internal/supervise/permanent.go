@@ -101,3 +101,27 @@ func describe(b *strings.Builder, path string) {
 		b.WriteString("\n")
 	}
 }
+
+// Program describes the file that a start of the program would run. It is empty if there is none.
+func Program(bin string) string {
+	path, err := exec.LookPath(bin)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	describe(&b, path)
+	return b.String()
+}
+
+func (s *Supervisor) describeStart() {
+	program := Program(s.path)
+	s.started.Store(&program)
+}
+
+// Started returns what Program said of the program when it was last started, and "" before.
+func (s *Supervisor) Started() string {
+	if program := s.started.Load(); program != nil {
+		return *program
+	}
+	return ""
+}

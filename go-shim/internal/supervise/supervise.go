@@ -2,11 +2,14 @@
 // sure that the sidecar dies with its parent. It needs a Unix system.
 //
 //	start ──> running ──> the process ended, or must end ──> backoff ──> start
-//	                          │
-//	                          └─ an exit code that a restart cannot mend ──> given up ──> start
-//	                                                       a file or setting changed, or Restart
+//	                          │ │ │
+//	                          │ │ └─ too many ends in a short time ──> a long wait ──> start
+//	                          │ └─── an exit code that a restart cannot mend ──> given up ──> start
+//	                          │                              a file or setting changed, or Restart
+//	                          └───── Ended says so ──> over
 //
-// lines.go logs what the sidecar prints, and keeps its last lines.
+// crashes.go has the budget of ends, permanent.go the exit codes, group.go kills and reaps what a sidecar leaves behind, and
+// lines.go logs what it prints, and keeps its last lines.
 package supervise
 
 import (
@@ -65,6 +68,15 @@ type Config struct {
 	// GaveUp is called with true when the sidecar is given up until something changes, and with false when that is
 	// over.
 	GaveUp func(bool)
+	// Ended is called when the sidecar is gone, unless Close ended it, with the cause and its last lines. If it returns true,
+	// the sidecar is not started again.
+	Ended func(cause error, said string) bool
+	// Crashes is how many ends within CrashWindow are a crash loop, which is over when a sidecar has been up for CrashWindow.
+	// Meanwhile the sidecar is started only after SlowMin, and each time after a longer wait, up to SlowMax.
+	Crashes                       int
+	CrashWindow, SlowMin, SlowMax time.Duration
+	// CrashLooping is called with true when a crash loop begins, and with false when it is over.
+	CrashLooping func(bool)
 }
 
 // Supervisor runs one sidecar.
@@ -76,6 +88,10 @@ type Supervisor struct {
 	again  chan string
 	pid    atomic.Int64
 	clock  clock
+	// started describes the program that the last start ran.
+	started atomic.Pointer[string]
+	// budget is for run's goroutine only.
+	budget budget
 }
 
 // New finds the program. It starts nothing.
@@ -84,7 +100,8 @@ func New(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBinary, err)
 	}
-	return &Supervisor{cfg: cfg, path: path, done: make(chan struct{}), again: make(chan string, 1), clock: wall{}}, nil
+	return &Supervisor{cfg: cfg, path: path, done: make(chan struct{}), again: make(chan string, 1), clock: wall{},
+		budget: newBudget(cfg)}, nil
 }
 
 // Start begins to keep the sidecar running.
@@ -111,6 +128,15 @@ func (s *Supervisor) Restart(why string) {
 // PID returns the process id of the running sidecar, or 0 if none is running.
 func (s *Supervisor) PID() int { return int(s.pid.Load()) }
 
+// life is how one process ended.
+type life struct {
+	err error
+	// said holds its last lines.
+	said string
+	// gaveUp is true if the sidecar was given up, and something has changed since. over is true if it is not to be started again.
+	gaveUp, over bool
+}
+
 func (s *Supervisor) run(ctx context.Context) {
 	defer close(s.done)
 	wait := backoff.Backoff{Min: minBackoff, Max: maxBackoff}
@@ -119,35 +145,45 @@ func (s *Supervisor) run(ctx context.Context) {
 			s.cfg.Restarted()
 		}
 		began := s.clock.Now()
-		gaveUp, err := s.try(ctx)
-		if ctx.Err() != nil {
+		life := s.try(ctx)
+		switch {
+		case ctx.Err() != nil || life.over:
 			return
-		}
-		if gaveUp {
+		case life.gaveUp:
 			wait.Reset()
+			continue
+		case s.spend(ctx, life):
 			continue
 		}
 		if s.clock.Now().Sub(began) > settled {
 			wait.Reset()
 		}
 		pause := wait.Next()
-		s.cfg.Log.Error("the sidecar is gone; starting it again", "cause", err, "in", pause.Round(time.Millisecond))
+		s.cfg.Log.Error("the sidecar is gone; starting it again", "cause", life.err, "in", pause.Round(time.Millisecond))
 		sleep(ctx, s.clock, pause)
 	}
 }
 
 // try starts the sidecar and returns when it is gone and may be started again.
-func (s *Supervisor) try(ctx context.Context) (gaveUp bool, err error) {
-	if err := s.cfg.Prepare(); err != nil {
-		return false, fmt.Errorf("start %s: %w", s.path, err)
-	}
+func (s *Supervisor) try(ctx context.Context) life {
 	before, out := s.configuration(), &lines{log: s.cfg.Log}
-	err = s.once(ctx, out)
-	said := out.flush()
-	if code, yes := permanent(err); yes && ctx.Err() == nil {
-		return s.giveUp(ctx, code, before, said), err
+	err := s.cfg.Prepare()
+	if err != nil {
+		err = fmt.Errorf("start %s: %w", s.path, err)
+	} else {
+		err = s.once(ctx, out)
 	}
-	return false, err
+	l := life{err: err, said: out.flush()}
+	if ctx.Err() != nil {
+		return l
+	}
+	if l.over = s.cfg.Ended(l.err, l.said); l.over {
+		return l
+	}
+	if code, yes := permanent(err); yes {
+		l.gaveUp = s.giveUp(ctx, code, before, l.said)
+	}
+	return l
 }
 
 // once starts the sidecar and returns when it is gone.
@@ -166,6 +202,7 @@ func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
 	}
 	defer lifeline.Close()
 
+	s.describeStart()
 	started, exited := launch(command)
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", s.path, err)
@@ -178,6 +215,7 @@ func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
 	if !ended {
 		s.stop(command.Process, exited)
 	}
+	endGroup(command.Process.Pid)
 	return err
 }
 
@@ -185,7 +223,7 @@ func (s *Supervisor) once(ctx context.Context, out io.Writer) error {
 func (s *Supervisor) watch(ctx context.Context, exited <-chan error) (err error, ended bool) {
 	startup, stop := s.clock.After(s.cfg.StartTimeout)
 	defer stop()
-	var reached reach
+	reached, began := reach{}, s.clock.Now()
 	for {
 		look, stop := s.clock.After(lookEvery)
 		select {
@@ -195,6 +233,9 @@ func (s *Supervisor) watch(ctx context.Context, exited <-chan error) (err error,
 		case <-look:
 			if s.look(&reached); reached.gone >= goneLooks {
 				return errors.New("its socket is gone, and so is every connection"), false
+			}
+			if reached.up {
+				s.stayedUp(s.clock.Now().Sub(began))
 			}
 		case <-startup:
 			stop()
@@ -257,10 +298,7 @@ func (s *Supervisor) stop(child *os.Process, exited <-chan error) {
 		s.cfg.Log.Warn("the sidecar did not drain in time; killing it", "pid", child.Pid, "after", s.cfg.DrainTimeout)
 		_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 		<-exited
-		return
 	}
-	// Kill what it may have left behind in its process group.
-	_ = syscall.Kill(-child.Pid, syscall.SIGKILL)
 }
 
 func exit(err error) error {

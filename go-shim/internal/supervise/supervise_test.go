@@ -44,6 +44,10 @@ func TestMain(m *testing.M) {
 		hung()
 	case "service":
 		service()
+	case "leaving":
+		leaving()
+	case "reaping":
+		os.Exit(reaping())
 	case "answering":
 		answering()
 	case "permanent":
@@ -127,7 +131,9 @@ func config(dir string) Config {
 	return Config{Bin: os.Args[0], Args: []string{"--extra", "1"}, Socket: filepath.Join(dir, "s"),
 		ReadyFile: filepath.Join(dir, "ready"), StartTimeout: time.Hour, DrainTimeout: 10 * time.Second,
 		Log: slog.New(slog.DiscardHandler), Connected: func() bool { return false },
-		Prepare: func() error { return nil }, Restarted: func() {}, GaveUp: func(bool) {}}
+		Prepare: func() error { return nil }, Restarted: func() {}, GaveUp: func(bool) {},
+		Ended: func(error, string) bool { return false }, Crashes: 100, CrashWindow: time.Minute,
+		SlowMin: 30 * time.Second, SlowMax: 5 * time.Minute, CrashLooping: func(bool) {}}
 }
 
 func start(t *testing.T, as string, change func(*Config)) *Supervisor {
