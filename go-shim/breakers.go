@@ -23,7 +23,7 @@ func (c *sidecar) breakerChanged(change breaker.Change) {
 		message = "a breaker lets one request through as a probe"
 	case breaker.Open:
 		message = "a breaker opened: the calls that it guards are answered locally"
-		if c.other != nil {
+		if c.other.Load() != nil {
 			message = "a breaker opened: the calls that it guards are given to the other sidecar, or answered locally"
 		}
 		args = append(args, "for", change.For)

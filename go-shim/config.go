@@ -256,8 +256,22 @@ type Supervisor struct {
 	Args []string
 	// StartTimeout is how long a sidecar may take to listen before it is replaced; default 15 s.
 	StartTimeout time.Duration
-	// DrainTimeout is the time between SIGTERM and SIGKILL; default 5 s.
+	// DrainTimeout is the time between SIGTERM and SIGKILL; default 5 s. A sidecar that an upgrade has replaced has as long
+	// before SIGTERM to finish what it was asked.
 	DrainTimeout time.Duration
+
+	// Crashes is how many ends of the sidecar within CrashWindow are a crash loop, 1-100; default 5 and 1 min. In a crash loop
+	// it is started only after SlowRestart, and then after longer waits, up to MaxSlowRestart; default 30 s and 5 min. The loop
+	// is over once a sidecar has been up for CrashWindow.
+	Crashes                                  int
+	CrashWindow, SlowRestart, MaxSlowRestart time.Duration
+
+	// UpgradeTimeout is how long an upgrade waits until the new sidecar has caught up with the ledger; default 5 min.
+	UpgradeTimeout time.Duration
+	// UpgradeSettle is how long the new sidecar is asked while the old one still stands by; default 3 s.
+	UpgradeSettle time.Duration
+	// UpgradeOnChange has the shim upgrade by itself when the program's file was replaced.
+	UpgradeOnChange bool
 }
 
 // Breaker says when to stop asking a failing sidecar, for one method or for all. Package breaker has the rule.
@@ -286,6 +300,12 @@ func (c Config) withDefaults() Config {
 	set(&c.Supervisor.Bin, "hotpathd")
 	set(&c.Supervisor.StartTimeout, 15*time.Second)
 	set(&c.Supervisor.DrainTimeout, 5*time.Second)
+	set(&c.Supervisor.Crashes, 5)
+	set(&c.Supervisor.CrashWindow, time.Minute)
+	set(&c.Supervisor.SlowRestart, 30*time.Second)
+	set(&c.Supervisor.MaxSlowRestart, 5*time.Minute)
+	set(&c.Supervisor.UpgradeTimeout, 5*time.Minute)
+	set(&c.Supervisor.UpgradeSettle, 3*time.Second)
 	c.Comparison = c.Comparison.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()

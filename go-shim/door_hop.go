@@ -78,7 +78,7 @@ func (f *forwarded) send() poster {
 
 // askOther is method.askOther, for a call at the door. It needs the lock, and f.call.
 func (f *forwarded) askOther(why reason, err error) bool {
-	if f.hop.sidecar.other == nil {
+	if f.hop.sidecar.other.Load() == nil {
 		return false
 	}
 	now := time.Now()

@@ -121,7 +121,7 @@ func TestPanicBehindTheDoorEndsInTheLocalHandler(t *testing.T) {
 			if err != nil || reply.GetUsername() != "LOCAL" {
 				t.Fatalf("%v, %v", reply, err)
 			}
-			if open := side.sidecars[0].breaker.Open(); !slices.Equal(open, side.cfg.Methods) {
+			if open := side.sidecars[0].Load().breaker.Open(); !slices.Equal(open, side.cfg.Methods) {
 				t.Fatal("the panic is not counted as a failure")
 			}
 		})

@@ -13,14 +13,17 @@ import (
 //	   └──> the other, in what is left of the time ──> local
 //
 // Any answer has to be at a position that the request allows: the bounds belong to the request, so they are the same for
-// both. With a single sidecar nothing of this applies.
+// both. With a single sidecar nothing of this applies, except during an upgrade: then the new and the old one are such a
+// pair, and afterwards a request that still meets the old one may ask the new one (upgrade.go).
 
 // reachable says whether a sidecar may be asked for the i-th method, whatever breakers say: none, or why not.
 func (s *Side) reachable(i int) reason {
 	asked := s.chooser.Asked()
 	why := asked.takes(i)
-	if why != none && asked.other != nil && asked.other.takes(i) == none {
-		return none
+	if why != none {
+		if other := asked.other.Load(); other != nil && other.takes(i) == none {
+			return none
+		}
 	}
 	return why
 }
@@ -47,8 +50,7 @@ func (m *method) reach(c *sidecar, h *hop) reason {
 }
 
 // reachEither admits a hop to one of two sidecars.
-func (m *method) reachEither(first *sidecar, h *hop) reason {
-	second := first.other
+func (m *method) reachEither(first, second *sidecar, h *hop) reason {
 	if !first.clear(m.index) && second.clear(m.index) {
 		first, second = second, first
 	}
@@ -57,9 +59,13 @@ func (m *method) reachEither(first *sidecar, h *hop) reason {
 	if why.mayDifferElsewhere() && m.reach(second, h) == none {
 		why = none
 	}
+	rest := second
+	if h.sidecar == second {
+		rest = first
+	}
 	// While both are well, this is all that a second sidecar costs.
-	if why == none && !h.sidecar.other.breaker.Clear(m.index) {
-		m.probe(h.sidecar.other, &h.request)
+	if why == none && !rest.breaker.Clear(m.index) {
+		m.probe(rest, &h.request)
 	}
 	return why
 }
@@ -78,14 +84,15 @@ func (r reason) mayDifferElsewhere() bool {
 // Otherwise the first outcome stands.
 func (m *method) askOther(h *hop, why reason, err error, budget time.Duration) bool {
 	first := h.sidecar
-	if first.other == nil || h.again || !why.mayDifferElsewhere() {
+	second := first.other.Load()
+	if second == nil || h.again || !why.mayDifferElsewhere() {
 		return false
 	}
 	// The breaker of the first must know before anything else is tried, and may have the chooser choose again.
 	m.handBack(h, m.outcome(h, why, err), why)
 	h.again = true
 	h.request.Budget = budget
-	if m.reach(first.other, h) != none {
+	if m.reach(second, h) != none {
 		return false
 	}
 	first.metrics.AskedAgain(int(why))

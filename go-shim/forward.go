@@ -157,10 +157,11 @@ func (m *method) admit(a *asked, h *hop) reason {
 	h.request = m.requestOf(a, head)
 	// This may be another sidecar, or another session, than the one that staysLocal looked at.
 	first := m.side.chooser.Asked()
-	if first.other == nil {
+	second := first.other.Load()
+	if second == nil {
 		return m.reach(first, h)
 	}
-	return m.reachEither(first, h)
+	return m.reachEither(first, second, h)
 }
 
 // keptHere counts a request that Config.Forwardable leaves to the local handler.

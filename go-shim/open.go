@@ -43,8 +43,10 @@ type Side struct {
 	codec   encoding.CodecV2
 	methods []*method
 	metrics *telemetry.Set
-	// sidecars are one or two. chooser says which one is asked.
-	sidecars []*sidecar
+	// sidecars are one or two; an upgrade replaces them. chooser says which one is asked. greeting is what they are
+	// told of the hot methods.
+	sidecars []slot
+	greeting []link.Method
 	chooser  *standby.Chooser[sidecar]
 	// positions reads what callers ask about positions.
 	positions position.Reader
@@ -62,10 +64,13 @@ type Side struct {
 	// optionsTaken is true once ServerOptions was called. Without the options the server can't hand out raw bytes.
 	optionsTaken atomic.Bool
 
+	// life ends with Close, by stop.
+	life       context.Context
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	closing    sync.Once
 	switches   switches
+	upgrades   upgrades
 	// controls lets one call at a time change files.
 	controls sync.Mutex
 	// undo holds functions that take back what Open made. They run last first.
@@ -107,7 +112,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 	s.setModes(table, "")
 	s.comparer = newComparer(s)
 	s.undo = append(s.undo, s.comparer.Close)
-	prepareSidecars := func() error { return s.prepareSidecars(descriptors) }
+	s.greeting = s.linkMethods(descriptors)
 	ended := func() error {
 		if ctx.Err() == nil {
 			return nil
@@ -115,7 +120,7 @@ func Open(ctx context.Context, cfg Config, source Source) (*Side, error) {
 		return fmt.Errorf("shim: Open was given up: %w", context.Cause(ctx))
 	}
 	// The metrics come last, because a scrape may follow at once and reads everything else.
-	for _, step := range []func() error{ended, s.prepareSocket, ended, prepareSidecars, s.registerMetrics, ended} {
+	for _, step := range []func() error{ended, s.prepareSocket, ended, s.prepareSidecars, s.registerMetrics, ended} {
 		if err := step(); err != nil {
 			s.unwind()
 			return nil, err
@@ -157,7 +162,7 @@ func (s *Side) keepFolder() error {
 
 func (s *Side) newTelemetry() *telemetry.Set {
 	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
-		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(),
+		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(), UpgradeResults: upgradeResults(),
 		Modes: modes.Kinds(), Classes: shadow.Classes(), ComparisonDrops: shadow.Drops()}
 	gauges := telemetry.Gauges{
 		DoorOpen:     func() bool { return s.door != nil && s.door.state.Load() == doorOpen },
@@ -167,16 +172,21 @@ func (s *Side) newTelemetry() *telemetry.Set {
 			mode := Mode(s.methods[i].mode.Load())
 			return mode.Kind(), mode.Percent(), mode.Check()
 		},
-		Killed:  s.isKilled,
-		Demoted: s.isDemoted,
-		Waiting: func() int { return s.comparer.Waiting() },
+		Killed:    s.isKilled,
+		Demoted:   s.isDemoted,
+		Waiting:   func() int { return s.comparer.Waiting() },
+		Upgrading: func() bool { return s.upgrades.status().Running },
 	}
-	for _, c := range s.sidecars {
+	for i := range s.sidecars {
+		now := s.sidecars[i].Load
 		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
-			BreakerOpen: c.breaker.IsOpen,
-			Ready:       func() bool { return c.link.Serving() != nil },
-			Position:    func() uint64 { return c.link.Position() },
-			Asked:       func() bool { return s.chooser.Asked() == c },
+			BreakerOpen:  func(i int) bool { return now().breaker.IsOpen(i) },
+			Ready:        func() bool { return now().link.Serving() != nil },
+			Position:     func() uint64 { return now().link.Position() },
+			Asked:        func() bool { return s.chooser.Asked() == now() },
+			Refused:      func(i int) bool { return now().refusal(i) != "" },
+			GivenUp:      func() bool { return now().givenUp.Load() },
+			CrashLooping: func() bool { return now().looping.Load() },
 		})
 	}
 	return telemetry.New(s.cfg.Metrics, names, gauges)
@@ -209,17 +219,12 @@ func (s *Side) linkMethods(descriptors []protoreflect.MethodDescriptor) []link.M
 
 func (s *Side) start(ctx context.Context, table modes.Table) {
 	ctx, s.stop = context.WithCancel(ctx)
-	for _, c := range s.sidecars {
-		if c.supervisor != nil {
-			c.supervisor.Start()
-		}
-		if s.cfg.Run != Alone {
-			s.background.Go(func() {
-				if s.awaitSource(ctx) {
-					c.link.Run(ctx)
-				}
-			})
-		}
+	s.life = ctx
+	for _, c := range s.current() {
+		c.start(ctx)
+	}
+	if s.cfg.Supervisor.UpgradeOnChange {
+		s.background.Go(func() { s.watchProgram(ctx) })
 	}
 	s.background.Go(func() { s.remindOfCheck(ctx) })
 	if s.cfg.ModesFile != "" {
@@ -252,6 +257,7 @@ func (s *Side) awaitSource(ctx context.Context) bool {
 // local handlers that the shim itself has called, for up to 5 s.
 func (s *Side) Close() error {
 	s.closing.Do(func() {
+		s.upgrades.close()
 		s.stop()
 		if s.door != nil {
 			s.door.close()
@@ -261,7 +267,7 @@ func (s *Side) Close() error {
 			s.comparer.Close()
 		}
 		var ending sync.WaitGroup
-		for _, c := range s.sidecars {
+		for _, c := range s.current() {
 			if c.supervisor != nil {
 				ending.Go(c.supervisor.Close)
 			}

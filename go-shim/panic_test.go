@@ -37,7 +37,7 @@ func TestPanicOfTheForwardingCodeEndsInTheLocalHandler(t *testing.T) {
 	if out := side.methods[0].forward(t.Context(), []byte("x"), nil); out.served {
 		t.Fatalf("got %+v", out)
 	}
-	if open := side.sidecars[0].breaker.Open(); !slices.Equal(open, cfg.Methods) {
+	if open := side.sidecars[0].Load().breaker.Open(); !slices.Equal(open, cfg.Methods) {
 		t.Fatal("the panic is not counted as a failure")
 	}
 }

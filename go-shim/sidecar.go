@@ -9,10 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	"hotpath.dev/go-shim/internal/breaker"
 	"hotpath.dev/go-shim/internal/experiment"
+	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/ratelog"
 	"hotpath.dev/go-shim/internal/standby"
@@ -30,12 +29,14 @@ import (
 //	chooser ──┤
 //	          └──> sidecar 1: the same
 //
-// either.go says which one gets a request, and what happens if it gives no answer.
+// either.go says which one gets a request, and what happens if it gives no answer. upgrade.go puts another one in the place of
+// one.
 type sidecar struct {
-	side  *Side
-	index int
-	// other is the other one; nil if there is only one.
-	other      *sidecar
+	side *Side
+	// index is its place, number the number of its socket. They differ after an upgrade.
+	index, number int
+	// other is the one that may be asked when this one gives no answer; nil if there is none.
+	other      atomic.Pointer[sidecar]
 	socket     string
 	log        *slog.Logger
 	quiet      *ratelog.Limiter
@@ -45,23 +46,58 @@ type sidecar struct {
 	supervisor *supervise.Supervisor // nil unless Run is Supervise
 	// wasReady is true once it could be asked.
 	wasReady atomic.Bool
+	// refused says by method why the sidecar refused it in its last Hello; nil if that is not so.
+	refused []atomic.Pointer[string]
+	// givenUp and looping say that the supervised sidecar is not started again, or only slowly.
+	givenUp, looping atomic.Bool
+	// trial is nil unless it was started by an upgrade.
+	trial *trial
+	// endLink ends the link and returns when it has ended.
+	endLink func()
+}
+
+// slot is the place of a sidecar.
+type slot struct{ atomic.Pointer[sidecar] }
+
+// current returns the sidecars that have a place.
+func (s *Side) current() []*sidecar {
+	all := make([]*sidecar, len(s.sidecars))
+	for i := range s.sidecars {
+		all[i] = s.sidecars[i].Load()
+	}
+	return all
 }
 
 // makeSidecars makes what needs neither sockets nor programs.
 func (s *Side) makeSidecars() {
-	for i := range s.cfg.Sidecars {
-		c := &sidecar{side: s, index: i, log: s.log, quiet: s.quiet}
-		if s.cfg.Sidecars > 1 {
-			c.log = s.log.With("sidecar", i)
-			c.quiet = ratelog.New(c.log, time.Second)
-		}
-		c.breaker = c.newBreakers()
-		s.sidecars = append(s.sidecars, c)
+	s.sidecars = make([]slot, s.cfg.Sidecars)
+	for i := range s.sidecars {
+		s.sidecars[i].Store(s.newSidecar(i, i, s.logOf(i)))
 	}
-	if len(s.sidecars) == 2 {
-		s.sidecars[0].other, s.sidecars[1].other = s.sidecars[1], s.sidecars[0]
+	all := s.current()
+	if len(all) == 2 {
+		all[0].other.Store(all[1])
+		all[1].other.Store(all[0])
 	}
-	s.chooser = standby.New(s.sidecars, (*sidecar).health, s.takenOver)
+	s.chooser = standby.New(all, (*sidecar).health, s.takenOver)
+}
+
+func (s *Side) newSidecar(index, number int, log *slog.Logger) *sidecar {
+	c := &sidecar{side: s, index: index, number: number, log: log, quiet: s.quiet, endLink: func() {},
+		refused: make([]atomic.Pointer[string], len(s.cfg.Methods))}
+	if log != s.log {
+		c.quiet = ratelog.New(log, time.Second)
+	}
+	c.breaker = c.newBreakers()
+	return c
+}
+
+// logOf names a sidecar in the log, unless there is but one.
+func (s *Side) logOf(index int) *slog.Logger {
+	if s.cfg.Sidecars == 1 {
+		return s.log
+	}
+	return s.log.With("sidecar", index)
 }
 
 // takenOver hears of each change of the one that is asked.
@@ -105,15 +141,19 @@ func (c *sidecar) ailment() string {
 }
 
 // meanwhile says for the log what happens to hot methods without this sidecar.
-func (s *Side) meanwhile() string {
-	if s.cfg.Sidecars > 1 {
+func (c *sidecar) meanwhile() string {
+	switch {
+	case c.trial.isOn():
+		return "the sidecar that it was to replace goes on"
+	case c.other.Load() != nil:
 		return "hot methods are given to the other one, or answered locally"
 	}
 	return "hot methods are answered locally"
 }
 
 // SocketOf returns the path of the i-th sidecar's socket, for a Config with this Socket. The sidecar's other files, such as
-// that of Status.ReadyFile, are beside it, and their names begin with its name.
+// that of Status.ReadyFile, are beside it, and their names begin with its name. An upgrade moves a sidecar to the lowest number
+// that is free: Status says where each one is.
 func SocketOf(socket string, i int) string {
 	if i == 0 {
 		return socket
@@ -124,15 +164,50 @@ func SocketOf(socket string, i int) string {
 // longestSocket is the length of the longest path of a socket.
 func (s *Side) longestSocket() int { return len(SocketOf(s.cfg.Socket, s.cfg.Sidecars-1)) }
 
-func (s *Side) prepareSidecars(descriptors []protoreflect.MethodDescriptor) error {
-	for i, c := range s.sidecars {
-		c.socket, c.metrics = SocketOf(s.cfg.Socket, i), s.metrics.Sidecar(i)
-		if err := c.prepareSupervisor(); err != nil {
+func (s *Side) prepareSidecars() error {
+	for _, c := range s.current() {
+		if err := c.prepare(); err != nil {
 			return err
 		}
-		c.link = link.New(c.linkConfig(descriptors))
 	}
 	return nil
+}
+
+func (c *sidecar) prepare() error {
+	c.socket, c.metrics = SocketOf(c.side.cfg.Socket, c.number), c.side.metrics.Sidecar(c.index)
+	if err := c.prepareSupervisor(); err != nil {
+		return err
+	}
+	c.link = link.New(c.linkConfig())
+	return nil
+}
+
+// start runs the sidecar, and the link to it, until ctx ends or somebody ends them.
+func (c *sidecar) start(ctx context.Context) {
+	if c.supervisor != nil {
+		c.supervisor.Start()
+	}
+	if c.side.cfg.Run == Alone {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	c.endLink = func() { cancel(); <-ended }
+	c.side.background.Go(func() {
+		defer close(ended)
+		defer cancel()
+		if c.side.awaitSource(ctx) {
+			c.link.Run(ctx)
+		}
+	})
+}
+
+// refusal says why the sidecar refused the i-th method in its last Hello; "" if it did not.
+func (c *sidecar) refusal(i int) string {
+	if why := c.refused[i].Load(); why != nil {
+		return *why
+	}
+	return ""
 }
 
 func (c *sidecar) prepareSupervisor() error {
@@ -144,7 +219,10 @@ func (c *sidecar) prepareSupervisor() error {
 		Bin: cfg.Supervisor.Bin, Args: cfg.Supervisor.Args, Socket: c.socket, ReadyFile: readyFile(c.socket),
 		StartTimeout: cfg.Supervisor.StartTimeout, DrainTimeout: cfg.Supervisor.DrainTimeout, Log: c.log,
 		Connected: func() bool { return c.link.Connected() }, Prepare: c.side.keepFolder,
-		Restarted: c.metrics.Restarts.Inc, GaveUp: c.metrics.SetGivenUp,
+		Restarted: c.metrics.Restarts.Inc, GaveUp: c.givenUp.Store, CrashLooping: c.looping.Store,
+		Ended:   func(cause error, said string) bool { return c.trial.fail(crashed(cause, said)) },
+		Crashes: cfg.Supervisor.Crashes, CrashWindow: cfg.Supervisor.CrashWindow,
+		SlowMin: cfg.Supervisor.SlowRestart, SlowMax: cfg.Supervisor.MaxSlowRestart,
 	})
 	if err != nil {
 		return errors.Join(ErrConfig, fmt.Errorf("Supervisor.Bin: %w", err))
@@ -153,7 +231,7 @@ func (c *sidecar) prepareSupervisor() error {
 	return nil
 }
 
-func (c *sidecar) linkConfig(descriptors []protoreflect.MethodDescriptor) link.Config {
+func (c *sidecar) linkConfig() link.Config {
 	s := c.side
 	// Requests that are too long for a lane are few.
 	lanes, connections := s.cfg.Connections, 1
@@ -161,23 +239,33 @@ func (c *sidecar) linkConfig(descriptors []protoreflect.MethodDescriptor) link.C
 		lanes, connections = 0, s.cfg.Connections
 	}
 	return link.Config{
-		Socket: c.socket, Source: s.source, Methods: s.linkMethods(descriptors), Lanes: lanes, Connections: connections,
-		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: c.log, Meanwhile: s.meanwhile(),
+		Socket: c.socket, Source: s.source, Methods: s.greeting, Lanes: lanes, Connections: connections,
+		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: c.log, Meanwhile: c.meanwhile,
 		NewTransport: c.newTransport,
 		Events: link.Events{
 			Greeted:       func() { c.breaker.Reset("a new session") },
 			ReadyChanged:  c.readyChanged,
-			MethodRefused: c.metrics.SetRefused,
-			Refused:       c.metrics.FeedRefused,
+			MethodRefused: func(i int, why string) { c.refused[i].Store(&why) },
+			Refused:       c.feedRefused,
 			FeedReopened:  c.metrics.FeedReconnects.Inc,
 			Unusable: func(why string) bool {
 				if c.supervisor == nil {
 					return false
 				}
-				c.supervisor.Restart(why)
+				if !c.trial.fail(refused(why)) {
+					c.supervisor.Restart(why)
+				}
 				return true
 			},
 		},
+	}
+}
+
+// feedRefused hears of refusals. One that is on trial gets no second chance, unless somebody may just have been faster.
+func (c *sidecar) feedRefused(refusal *feed.Refusal) {
+	c.metrics.FeedRefused(refusal.Reason)
+	if refusal.Reason != feed.Busy {
+		c.trial.fail(refused(refusal.Error() + ": " + refusal.Advice()))
 	}
 }
 

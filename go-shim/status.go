@@ -22,6 +22,8 @@ type Status struct {
 	// kill file says.
 	Set      map[string]Mode
 	KilledBy string
+	// Upgrade is about the upgrade that is under way, or else the last one.
+	Upgrade Upgrade
 	// Compared says by method what comparisons found, for methods of which some request was to be compared.
 	Compared map[string]Compared
 }
@@ -49,6 +51,8 @@ type SidecarStatus struct {
 	SidecarPosition uint64
 	// SidecarPID is 0 unless the shim supervises one that runs now.
 	SidecarPID int
+	// CrashLooping is true while a supervised sidecar is started again only slowly, because it kept ending.
+	CrashLooping bool
 	// Socket is the sidecar's socket. ReadyFile is the file in which a supervised sidecar says where it listens.
 	Socket, ReadyFile string
 }
@@ -58,9 +62,9 @@ func (s *Side) Status() Status {
 	if s.cfg.Run == Off {
 		return Status{}
 	}
-	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Killed: s.isKilled(), Modes: make(map[string]Mode, len(s.methods)),
+	status := Status{HeadPosition: s.source.Head(), Asked: s.chooser.Asked().index, Killed: s.isKilled(), Upgrade: s.upgrades.status(), Modes: make(map[string]Mode, len(s.methods)),
 		Compared: make(map[string]Compared)}
-	for _, c := range s.sidecars {
+	for _, c := range s.current() {
 		status.Sidecars = append(status.Sidecars, c.status())
 	}
 	status.SidecarStatus = status.Sidecars[status.Asked]
@@ -104,6 +108,7 @@ func (c *sidecar) status() SidecarStatus {
 	}
 	if c.supervisor != nil {
 		status.SidecarPID, status.ReadyFile = c.supervisor.PID(), readyFile(c.socket)
+		status.CrashLooping = c.looping.Load()
 	}
 	return status
 }

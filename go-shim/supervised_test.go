@@ -47,13 +47,18 @@ func actAsSidecar(ledger string) {
 	} else {
 		ledger = ""
 	}
-	body, err := proto.Marshal(response("SIDECAR"))
+	name := "SIDECAR"
+	if release := os.Getenv(asRelease); release != "" {
+		name = release
+	}
+	body, err := proto.Marshal(response(name))
 	if err != nil {
 		panic(err)
 	}
 	sidecar, err := shimtest.Listen(socket, func(s *shimtest.Sidecar) {
 		s.Seed(ledger, past...)
 		s.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Body: body} })
+		haveFlaw(s, body)
 	})
 	if err != nil {
 		panic(err)
@@ -78,13 +83,24 @@ func endHopelessly() {
 func supervised(t *testing.T, ledger string, change ...func(*shim.Config)) *rig {
 	t.Helper()
 	t.Setenv(asSidecar, ledger)
-	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMPDIR", shortDir(t))
 	return newRig(t, setup{noFake: true, events: 100, config: func(c *shim.Config) {
 		c.Run, c.Socket, c.Supervisor.Bin, c.Supervisor.StartTimeout = shim.Supervise, "", os.Args[0], testTimeout
 		for _, do := range change {
 			do(c)
 		}
 	}})
+}
+
+// shortDir is a folder for sockets, whose paths must be short. That of t.TempDir has the test's name in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "shim-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 func TestSupervisedSidecarIsKilledAndComesBack(t *testing.T) {

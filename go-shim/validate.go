@@ -71,6 +71,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	} {
 		m.check(d.value > 0, d.field, "must be above zero")
 	}
+	c.Supervisor.validate(&m, c)
 	if source == nil {
 		m.check(c.Run == Alone, "Source", "must not be nil")
 	} else {
@@ -89,6 +90,29 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 		}
 	}
 	return methods, table, m.join()
+}
+
+func (s *Supervisor) validate(m *mistakes, c *Config) {
+	m.check(s.Crashes >= 1 && s.Crashes <= 100, "Supervisor.Crashes", "must be 1-100")
+	for _, d := range []struct {
+		field              string
+		value, least, most time.Duration
+		rule               string
+	}{
+		{"Supervisor.CrashWindow", s.CrashWindow, time.Second, time.Hour, "must be 1 s to 1 h"},
+		{"Supervisor.SlowRestart", s.SlowRestart, time.Second, s.MaxSlowRestart, "must be 1 s to MaxSlowRestart"},
+		{"Supervisor.MaxSlowRestart", s.MaxSlowRestart, time.Second, time.Hour, "must be 1 s to 1 h"},
+		{"Supervisor.UpgradeTimeout", s.UpgradeTimeout, time.Second, 24 * time.Hour, "must be 1 s to 24 h"},
+		{"Supervisor.UpgradeSettle", s.UpgradeSettle, time.Millisecond, time.Hour, "must be 1 ms to 1 h"},
+	} {
+		m.check(d.value >= d.least && d.value <= d.most, d.field, d.rule)
+	}
+	if s.UpgradeOnChange {
+		m.check(c.Run == Supervise || c.Run == Off, "Supervisor.UpgradeOnChange", "needs Run Supervise")
+		longest := MaxSocketBytes - len(SocketOf("", c.Sidecars))
+		m.check(len(c.Socket) <= longest, "Socket",
+			fmt.Sprintf("must be at most %d bytes with Supervisor.UpgradeOnChange, because the new sidecar's has %s at its end", longest, SocketOf("", c.Sidecars)))
+	}
 }
 
 // table holds the modes of methods that no file names.

@@ -53,7 +53,7 @@ type Config struct {
 	HeadEvery time.Duration
 	Log       *slog.Logger
 	// Meanwhile says, for the log, what happens to hot methods without this sidecar.
-	Meanwhile string
+	Meanwhile func() string
 	// NewTransport makes the transport of a session.
 	NewTransport func(transport.Peer) transport.Transport
 	Events       Events
@@ -71,10 +71,10 @@ type Events struct {
 	Greeted func()
 	// ReadyChanged comes whenever Serving begins or ceases to return a session, unless Run is to end.
 	ReadyChanged func()
-	// MethodRefused says, with each Hello, whether the i-th method was refused.
-	MethodRefused func(i int, refused bool)
+	// MethodRefused says, with each Hello, why the i-th method was refused; "" if it was accepted.
+	MethodRefused func(i int, why string)
 	// Refused is called for each refusal of a whole Hello or feed.
-	Refused func(reason string)
+	Refused func(*feed.Refusal)
 	// FeedReopened is called for each feed but the first.
 	FeedReopened func()
 	// Unusable is called if only a restart can mend the sidecar. It returns true if there will be one.
@@ -170,7 +170,7 @@ func (l *Link) Run(ctx context.Context) {
 			l.judgeSilence(err)
 			// A sidecar that is started with the service is absent at first.
 			if time.Since(started) > startGrace {
-				l.quiet.Warn("session", "no sidecar: "+l.cfg.Meanwhile, "socket", l.cfg.Socket, "cause", err)
+				l.quiet.Warn("session", "no sidecar: "+l.cfg.Meanwhile(), "socket", l.cfg.Socket, "cause", err)
 			}
 		}
 		_ = backoff.Sleep(ctx, wait) // cancelled: the loop ends
@@ -229,9 +229,9 @@ func (l *Link) session(ctx context.Context) error {
 
 func (l *Link) newSession(conns *connections, answer *helloAnswer) *Session {
 	for i, refusal := range answer.refusals {
-		l.cfg.Events.MethodRefused(i, refusal != "")
+		l.cfg.Events.MethodRefused(i, refusal)
 		if refusal != "" && refusal != l.refusals[i] {
-			l.cfg.Log.Warn("the sidecar refused a method: "+l.cfg.Meanwhile,
+			l.cfg.Log.Warn("the sidecar refused a method: "+l.cfg.Meanwhile(),
 				"method", l.cfg.Methods[i].FullName, "reason", refusal)
 		}
 		if refusal == "" && l.refusals[i] != "" {
@@ -261,7 +261,7 @@ func (l *Link) readyChanged(ready bool) {
 		return
 	}
 	l.cfg.Events.ReadyChanged()
-	l.quiet.Warn("unready", "the sidecar is not ready: "+l.cfg.Meanwhile,
+	l.quiet.Warn("unready", "the sidecar is not ready: "+l.cfg.Meanwhile(),
 		"position", l.Position(), "head", l.cfg.Source.Head())
 }
 
@@ -279,7 +279,7 @@ func (l *Link) watchHead(ctx context.Context) {
 }
 
 func (l *Link) logRefusal(refusal *feed.Refusal) {
-	l.cfg.Events.Refused(refusal.Reason)
+	l.cfg.Events.Refused(refusal)
 	l.quiet.Warn(refusal.Reason, "the sidecar refused: "+refusal.Advice(), "socket", l.cfg.Socket,
 		"reason", refusal.Reason, "cause", refusal.Err)
 }

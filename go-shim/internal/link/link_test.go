@@ -28,7 +28,7 @@ func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan str
 		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
 		NewTransport: func(peer transport.Peer) transport.Transport { return unary.New(peer) },
 		Events: Events{
-			Greeted: func() {}, ReadyChanged: func() {}, MethodRefused: func(int, bool) {}, Refused: func(string) {}, FeedReopened: func() {},
+			Greeted: func() {}, ReadyChanged: func() {}, MethodRefused: func(int, string) {}, Refused: func(*feed.Refusal) {}, FeedReopened: func() {},
 			Unusable: func(why string) bool { unusable <- why; return true },
 		},
 	}

@@ -45,6 +45,15 @@ func New[S any](all []*S, health func(*S) Health, changed func(from, to *S)) *Ch
 // Asked returns the one that is asked.
 func (c *Chooser[S]) Asked() *S { return c.asked.Load() }
 
+// Set replaces all of them. asked, which is one of them, is asked from now on, whatever the health of the others. It does not
+// call changed, but Look does, if another one is better.
+func (c *Chooser[S]) Set(asked *S, all ...*S) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = all
+	c.asked.Store(asked)
+}
+
 // Look chooses again. Call it after the health of any of them has changed: the last call sees the last change.
 func (c *Chooser[S]) Look() {
 	c.mu.Lock()

@@ -136,3 +136,23 @@ func TestChangesAtOnceLeaveTheBetterOne(t *testing.T) {
 		}
 	}
 }
+
+func TestOthersMayTakeTheirPlace(t *testing.T) {
+	r := newRig(Failing, Well)
+	r.Look()
+	r.wants(t, 1, "0 to 1")
+	third := &fake{name: 2}
+	r.Set(third, third, r.all[1])
+	r.wants(t, 2, "0 to 1")
+	// It is asked as it was told, until somebody looks.
+	r.Look()
+	r.wants(t, 1, "0 to 1", "2 to 1")
+	third.set(Well)
+	r.becomes(1, Dead)
+	r.wants(t, 2, "0 to 1", "2 to 1", "1 to 2")
+	r.Set(third, third)
+	r.becomes(1, Well)
+	third.set(Dead)
+	r.becomes(0, Well)
+	r.wants(t, 2, "0 to 1", "2 to 1", "1 to 2")
+}

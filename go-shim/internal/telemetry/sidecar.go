@@ -3,7 +3,6 @@ package telemetry
 import (
 	"slices"
 	"strconv"
-	"sync/atomic"
 
 	"hotpath.dev/go-shim/metrics"
 )
@@ -16,6 +15,10 @@ type SidecarGauges struct {
 	Position    func() uint64
 	// Asked says whether this is the one that is asked.
 	Asked func() bool
+	// Refused says whether the sidecar refused the i-th method in its last Hello.
+	Refused func(i int) bool
+	// GivenUp and CrashLooping say whether a supervised sidecar is not started again, or only slowly.
+	GivenUp, CrashLooping func() bool
 }
 
 // Sidecar holds the metrics of one sidecar.
@@ -26,8 +29,6 @@ type Sidecar struct {
 	// TakeOvers counts how often this one began to be asked in place of the other.
 	TakeOvers metrics.Counter
 
-	givenUp     atomic.Bool
-	refused     []atomic.Bool
 	feedRefused func(reason string) metrics.Counter
 	transitions func(breaker, to string) metrics.Counter
 	askedAgain  []metrics.Counter
@@ -74,7 +75,7 @@ func newSidecars(meter metrics.Meter, names Names, gauges []SidecarGauges) []*Si
 
 func newSidecar(meter metrics.Meter, names Names, gauges SidecarGauges) *Sidecar {
 	s := &Sidecar{
-		Lanes: newLanes(meter, names.LaneFailures), refused: make([]atomic.Bool, len(names.Methods)),
+		Lanes:          newLanes(meter, names.LaneFailures),
 		Restarts:       counter(meter, "hotpath_shim_sidecar_restarts_total", "Times the supervised sidecar was started again."),
 		FeedReconnects: counter(meter, "hotpath_shim_feed_reconnects_total", "Feeds opened after the first."),
 		feedRefused: byReason(meter, metrics.Family{Name: "hotpath_shim_feed_refusals_total",
@@ -83,11 +84,13 @@ func newSidecar(meter metrics.Meter, names Names, gauges SidecarGauges) *Sidecar
 	refused := metrics.Family{Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
 		Labels: []string{"method"}}
 	for i, name := range names.Methods {
-		meter.Gauge(refused, func() float64 { return truth(s.refused[i].Load()) }, name)
+		meter.Gauge(refused, func() float64 { return truth(gauges.Refused(i)) }, name)
 	}
 	s.makeBreakers(meter, names, gauges)
 	gauge(meter, "hotpath_shim_sidecar_given_up",
-		"1 while the supervised sidecar is not started again, because it could not start as it is set.", s.givenUp.Load)
+		"1 while the supervised sidecar is not started again, because it could not start as it is set.", gauges.GivenUp)
+	gauge(meter, "hotpath_shim_sidecar_crash_looping",
+		"1 while the supervised sidecar is started again only slowly, because it kept ending.", gauges.CrashLooping)
 	gauge(meter, "hotpath_shim_sidecar_ready", "1 while the sidecar is connected and has caught up.", gauges.Ready)
 	position(meter, "hotpath_shim_sidecar_position", "The newest position that the sidecar published, as last heard.", gauges.Position)
 	return s
@@ -118,17 +121,16 @@ func (s *Sidecar) makeBreakers(meter metrics.Meter, names Names, gauges SidecarG
 	}
 }
 
-// SetRefused shows whether the sidecar refused the i-th method.
-func (s *Sidecar) SetRefused(i int, refused bool) { s.refused[i].Store(refused) }
-
 // BreakerChanged counts one transition.
 func (s *Sidecar) BreakerChanged(name, to string) { s.transitions(name, to).Inc() }
-
-// SetGivenUp shows whether the supervised sidecar is not to be started again.
-func (s *Sidecar) SetGivenUp(givenUp bool) { s.givenUp.Store(givenUp) }
 
 // FeedRefused counts one refusal.
 func (s *Sidecar) FeedRefused(reason string) { s.feedRefused(reason).Inc() }
 
-// AskedAgain counts a request for which the other sidecar is asked. reason is the index of the reason in Names.Fallbacks.
-func (s *Sidecar) AskedAgain(reason int) { s.askedAgain[reason].Inc() }
+// AskedAgain counts a request for which the other sidecar is asked. reason is the index of the reason in Names.Fallbacks. A
+// single sidecar, which has another one only while it is upgraded, does not count them.
+func (s *Sidecar) AskedAgain(reason int) {
+	if s.askedAgain != nil {
+		s.askedAgain[reason].Inc()
+	}
+}

@@ -17,6 +17,8 @@ type Names struct {
 	Classes, ComparisonDrops []string
 	// Fallbacks, LaneFailures, FeedRefusals and DoorReasons are reasons, DoorRules are rules.
 	Fallbacks, LaneFailures, FeedRefusals, DoorReasons, DoorRules []string
+	// UpgradeResults are how upgrades end.
+	UpgradeResults []string
 }
 
 // Gauges holds functions that are called whenever the metrics are read.
@@ -35,6 +37,8 @@ type Gauges struct {
 	// Demoted says whether a real difference has demoted the i-th method. Waiting is how many requests wait to be compared.
 	Demoted func(i int) bool
 	Waiting func() int
+	// Upgrading says whether an upgrade is under way.
+	Upgrading func() bool
 }
 
 // Set holds the metrics of one shim.
@@ -45,6 +49,8 @@ type Set struct {
 	Door *Door
 
 	ModeReloadErrors metrics.Counter
+
+	upgrades func(result string) metrics.Counter
 }
 
 // Method holds the metrics of one hot method. They are looked up once, so that a request looks up none, unless the
@@ -73,6 +79,9 @@ func New(meter metrics.Meter, names Names, gauges Gauges) *Set {
 		func() float64 { return truth(gauges.Killed()) })
 	meter.Gauge(metrics.Family{Name: "hotpath_shim_comparisons_waiting", Help: "Requests that wait to be compared."},
 		func() float64 { return float64(gauges.Waiting()) })
+	s.upgrades = byReason(meter, metrics.Family{Name: "hotpath_shim_upgrades_total",
+		Help: "Upgrades of the supervised sidecars, by how they ended.", Labels: []string{"result"}}, names.UpgradeResults)
+	gauge(meter, "hotpath_shim_upgrading", "1 while the supervised sidecars are upgraded.", gauges.Upgrading)
 	s.makeMethods(meter, names, gauges)
 	s.sidecars = newSidecars(meter, names, gauges.Sidecars)
 	position(meter, "hotpath_shim_head_position", "The last durable position of the ledger.", gauges.HeadPosition)
@@ -152,6 +161,9 @@ func (s *Set) Method(i int) *Method { return &s.methods[i] }
 
 // Sidecar returns the metrics of the i-th sidecar.
 func (s *Set) Sidecar(i int) *Sidecar { return s.sidecars[i] }
+
+// Upgraded counts an upgrade.
+func (s *Set) Upgraded(result string) { s.upgrades(result).Inc() }
 
 // Sidecar counts a request that the sidecar answered.
 func (m *Method) Sidecar() { m.servedBySidecar.Inc() }

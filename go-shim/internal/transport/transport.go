@@ -33,6 +33,12 @@ type Transport interface {
 	Close()
 }
 
+// Counting is a Transport that knows how many calls are under way.
+type Counting interface {
+	// UnderWay counts them. It may also count calls for which the sidecar still works, though nobody waits any more.
+	UnderWay() int
+}
+
 // Peer is what a transport knows about a greeted sidecar.
 type Peer struct {
 	// Conns are the greeted connections for unary calls. They use the codec of package codec.

@@ -93,6 +93,19 @@ func (t *Transport) Close() {
 	t.cfg.Large.Close()
 }
 
+// UnderWay implements transport.Counting.
+func (t *Transport) UnderWay() int {
+	n := 0
+	for _, l := range t.lanes {
+		_, inFlight := l.pressure()
+		n += inFlight
+	}
+	if large, counts := t.cfg.Large.(transport.Counting); counts {
+		n += large.UnderWay()
+	}
+	return n
+}
+
 // Large returns the transport for what no lane can carry.
 func (t *Transport) Large() transport.Transport { return t.cfg.Large }
 

@@ -22,6 +22,8 @@ type Transport struct {
 	peer    transport.Peer
 	options []grpc.CallOption
 	turn    atomic.Uint32
+	// underWay is the number of calls.
+	underWay atomic.Int64
 }
 
 // New makes a transport over the peer's connections.
@@ -41,6 +43,8 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	}
 	ctx, cancel := context.WithTimeout(ctx, request.Budget)
 	defer cancel()
+	t.underWay.Add(1)
+	defer t.underWay.Add(-1)
 	var header, trailer metadata.MD
 	options := make([]grpc.CallOption, 0, len(t.options)+2)
 	options = append(options, t.options...)
@@ -58,6 +62,9 @@ func (t *Transport) Call(ctx context.Context, request *transport.Request) (trans
 	}
 	return answer, err
 }
+
+// UnderWay implements transport.Counting.
+func (t *Transport) UnderWay() int { return int(t.underWay.Load()) }
 
 // Close implements transport.Transport. Calls end with their connections.
 func (t *Transport) Close() {}
