@@ -10,6 +10,7 @@
 //	POST /hotpath/rollback         makes the kill file
 //	POST /hotpath/resume           removes it
 //	POST /hotpath/lift             {"method": "/a.B/C"}: takes a demotion back
+//	POST /hotpath/upgrade          upgrades the supervised sidecars, and answers when that is over
 //
 // A POST needs the header X-Hotpath-Who, which names who asks, and answers {} or {"error": "..."}.
 //
@@ -20,6 +21,7 @@
 package shimadmin
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -69,6 +71,7 @@ type Side interface {
 	Rollback(who string) error
 	Resume(who string) error
 	Lift(method, who string) error
+	Upgrade(ctx context.Context, who string) error
 }
 
 // New makes the handler.
@@ -85,6 +88,8 @@ func New(side Side, cfg Config) http.Handler {
 		mux.HandleFunc("POST "+Prefix+"rollback", h.change(func(_ order, who string) error { return side.Rollback(who) }))
 		mux.HandleFunc("POST "+Prefix+"resume", h.change(func(_ order, who string) error { return side.Resume(who) }))
 		mux.HandleFunc("POST "+Prefix+"lift", h.change(func(o order, who string) error { return side.Lift(o.Method, who) }))
+		// Nobody stops an upgrade by leaving. It takes minutes, and connections may be cut meanwhile.
+		mux.HandleFunc("POST "+Prefix+"upgrade", h.change(func(_ order, who string) error { return side.Upgrade(context.Background(), who) }))
 	}
 	return h.guarded(mux)
 }
@@ -174,7 +179,8 @@ func codeOf(err error) int {
 	switch {
 	case errors.Is(err, shim.ErrNotHot), errors.Is(err, shim.ErrNotAMode):
 		return http.StatusBadRequest
-	case errors.Is(err, shim.ErrNoModesFile), errors.Is(err, shim.ErrNoKillFile), errors.Is(err, shim.ErrNoFolder):
+	case errors.Is(err, shim.ErrNoModesFile), errors.Is(err, shim.ErrNoKillFile), errors.Is(err, shim.ErrNoFolder), errors.Is(err, shim.ErrNotSupervised),
+		errors.Is(err, shim.ErrUpgrading), errors.Is(err, shim.ErrClosed):
 		return http.StatusConflict
 	case errors.Is(err, fs.ErrPermission):
 		return http.StatusForbidden
@@ -206,6 +212,20 @@ type Status struct {
 	MetricsPath string    `json:"metrics_path"`
 	Methods     []Method  `json:"methods"`
 	Sidecars    []Sidecar `json:"sidecars"`
+	Upgrade     Upgrade   `json:"upgrade"`
+}
+
+// Upgrade is about the upgrade that is under way, or else the last one. Without one, By is empty.
+type Upgrade struct {
+	Running bool `json:"running"`
+	// Sidecar is the index of the one whose turn it is, Phase what it waits for: filling, settling or draining.
+	Sidecar int       `json:"sidecar"`
+	Phase   string    `json:"phase"`
+	By      string    `json:"by"`
+	Began   time.Time `json:"began"`
+	Ended   time.Time `json:"ended"`
+	// Error says why it failed.
+	Error string `json:"error"`
 }
 
 // Method is about one hot method.
@@ -233,15 +253,17 @@ type Sidecar struct {
 	OpenBreakers []string `json:"open_breakers"`
 	Position     uint64   `json:"position"`
 	// PID is 0 unless the shim runs it.
-	PID    int    `json:"pid"`
-	Socket string `json:"socket"`
+	PID int `json:"pid"`
+	// CrashLooping is true while it is started again only slowly, because it kept ending.
+	CrashLooping bool   `json:"crash_looping"`
+	Socket       string `json:"socket"`
 }
 
 // StatusOf puts a shim's status into the form of the API. Methods are in the order of their names.
 func StatusOf(s shim.Status, cfg Config) Status {
 	status := Status{
 		Time: time.Now().UTC(), Head: s.HeadPosition, Killed: s.Killed, KilledBy: s.KilledBy, ReadOnly: cfg.ReadOnly, MetricsPath: cfg.MetricsPath,
-		Methods: []Method{}, Sidecars: []Sidecar{},
+		Methods: []Method{}, Sidecars: []Sidecar{}, Upgrade: upgradeOf(s.Upgrade),
 	}
 	for name, mode := range s.Modes {
 		compared := s.Compared[name]
@@ -256,8 +278,16 @@ func StatusOf(s shim.Status, cfg Config) Status {
 	for i, c := range s.Sidecars {
 		status.Sidecars = append(status.Sidecars, Sidecar{
 			Asked: i == s.Asked, Connected: c.Connected, Ready: c.Ready, OpenBreakers: append([]string{}, c.OpenBreakers...),
-			Position: c.SidecarPosition, PID: c.SidecarPID, Socket: c.Socket,
+			Position: c.SidecarPosition, PID: c.SidecarPID, Socket: c.Socket, CrashLooping: c.CrashLooping,
 		})
 	}
 	return status
+}
+
+func upgradeOf(u shim.Upgrade) Upgrade {
+	upgrade := Upgrade{Running: u.Running, Sidecar: u.Sidecar, Phase: u.Phase, By: u.By, Began: u.Began, Ended: u.Ended}
+	if u.Err != nil {
+		upgrade.Error = u.Err.Error()
+	}
+	return upgrade
 }

@@ -29,6 +29,7 @@ func (s *side) Status() shim.Status {
 		SidecarStatus: shim.SidecarStatus{OpenBreakers: []string{"/a.B/D"}}, HeadPosition: 7, Killed: true, KilledBy: "ann",
 		Modes:    map[string]shim.Mode{"/a.B/D": shim.Legacy, "/a.B/C": shim.Canary(5).Checked(10)},
 		Set:      map[string]shim.Mode{"/a.B/D": shim.Sidecar, "/a.B/C": shim.Canary(5).Checked(10)},
+		Upgrade:  shim.Upgrade{Running: true, Phase: "filling", By: "bob", Err: shim.ErrUpgradeCrashed},
 		Compared: map[string]shim.Compared{"/a.B/C": {Equal: 3, Real: 1, Dropped: 2, Demoted: true}}, Sidecars: []shim.SidecarStatus{{Ready: true, SidecarPosition: 6}},
 	}
 }
@@ -44,6 +45,12 @@ func (s *side) SetMode(method string, mode shim.Mode, who string) error {
 func (s *side) Rollback(who string) error     { return s.tell("rollback", who) }
 func (s *side) Resume(who string) error       { return s.tell("resume", who) }
 func (s *side) Lift(method, who string) error { return s.tell("lift", method, who) }
+func (s *side) Upgrade(ctx context.Context, who string) error {
+	if ctx.Done() != nil {
+		return errors.New("a client that leaves would stop it")
+	}
+	return s.tell("upgrade", who)
+}
 
 func quiet(cfg shimadmin.Config) shimadmin.Config {
 	cfg.Logger = slog.New(slog.DiscardHandler)
@@ -68,7 +75,7 @@ func TestChangesAreToldWithWhoAskedForThem(t *testing.T) {
 	for _, c := range []struct{ path, body, want string }{
 		{"mode", `{"method":"/a.B/C","mode":"canary 5%"}`, "mode /a.B/C canary 5% ann"},
 		{"mode", `{"method":"default","mode":"shadow 100%"}`, "mode default shadow ann"},
-		{"rollback", "", "rollback ann"}, {"resume", "{}", "resume ann"}, {"lift", `{"method":"/a.B/C"}`, "lift /a.B/C ann"},
+		{"rollback", "", "rollback ann"}, {"resume", "{}", "resume ann"}, {"lift", `{"method":"/a.B/C"}`, "lift /a.B/C ann"}, {"upgrade", "", "upgrade ann"},
 	} {
 		s.told = nil
 		code, answer := send(handler, http.MethodPost, shimadmin.Prefix+c.path, c.body, "ann", "127.0.0.1:1")
@@ -100,6 +107,9 @@ func TestWhatIsNotInOrderIsRefused(t *testing.T) {
 		{name: "no mode", method: post, path: "mode", body: `{"method":"/a.B/C","mode":"fast"}`, who: "ann", host: "localhost", code: 400, want: `fast\": must be`},
 		{name: "not hot", method: post, path: "lift", body: `{"method":"/x"}`, who: "ann", host: "localhost", err: shim.ErrNotHot, code: 400, want: "is not one of the hot"},
 		{name: "no file", method: post, path: "rollback", who: "ann", host: "localhost", err: shim.ErrNoKillFile, code: 409, want: "Config.KillFile"},
+		{name: "not supervised", method: post, path: "upgrade", who: "ann", host: "localhost", err: shim.ErrNotSupervised, code: 409, want: "Supervise"},
+		{name: "upgrading", method: post, path: "upgrade", who: "ann", host: "localhost", err: shim.ErrUpgrading, code: 409, want: "under way"},
+		{name: "crashed", method: post, path: "upgrade", who: "ann", host: "localhost", err: shim.ErrUpgradeCrashed, code: 500, want: "the new sidecar ended"},
 		{name: "not allowed", method: post, path: "rollback", who: "ann", host: "localhost", err: fs.ErrPermission, code: 403, want: "permission denied"},
 		{name: "a full disk", method: post, path: "rollback", who: "ann", host: "localhost", err: errors.New("no space left"), code: 500, want: "no space left"},
 		{name: "read-only", method: post, path: "rollback", who: "ann", host: "localhost", readOnly: true, code: 404},
@@ -129,7 +139,8 @@ func TestTheStatusSaysWhatIsInForceAndWhatWasSet(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer), &s); code != http.StatusOK || err != nil {
 		t.Fatalf("%d %s: %v", code, answer, err)
 	}
-	if len(s.Methods) != 2 || s.Head != 7 || !s.Killed || s.KilledBy != "ann" || s.MetricsPath != "/metrics" || len(s.Sidecars) != 1 || !s.Sidecars[0].Asked {
+	if len(s.Methods) != 2 || s.Head != 7 || !s.Killed || s.KilledBy != "ann" || s.MetricsPath != "/metrics" || len(s.Sidecars) != 1 || !s.Sidecars[0].Asked ||
+		!s.Upgrade.Running || s.Upgrade.Phase != "filling" || s.Upgrade.By != "bob" || s.Upgrade.Error != "the new sidecar ended" {
 		t.Fatalf("%+v", s)
 	}
 	if m := s.Methods[0]; m.Name != "/a.B/C" || m.Mode != "canary 5% check 10%" || m.Forwarded != 5 || m.Checked != 10 || !m.Demoted ||

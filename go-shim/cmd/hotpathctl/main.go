@@ -1,5 +1,5 @@
-// Command hotpathctl changes who answers hot methods. It needs the files that the service was told to obey, and nothing
-// else: no running sidecar, and no address of the service.
+// Command hotpathctl changes who answers hot methods, and upgrades sidecars. For all but an upgrade it needs the files that
+// the service was told to obey, and nothing else: no running sidecar, and no address of the service.
 package main
 
 import (
@@ -26,6 +26,7 @@ const usage = `usage: hotpathctl COMMAND [flags]
   plan      STAGES --modes FILE --metrics URL[,URL...] --state FILE [flags]
             --plan FILE --state FILE            raise the share of the sidecar stage by stage, while all gates hold
             --state FILE --resume | --status    go on with a plan that was interrupted or stopped, or look at it
+  upgrade   --admin URL|unix:PATH               the service runs the sidecar's program as it is on disk now, without a gap
 
 FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file), FOLDER what it
 has as Config.Comparison.Folder (walletd: --evidence). docs/rollout.md of hotpath explains the modes.
@@ -53,8 +54,11 @@ stage passes after --hold, if enough requests were compared and no gate failed. 
 The kill file, and a method that the service itself has taken from the sidecar, end a plan as well. A plan that somebody
 interrupts leaves the methods in their stage.
 
-Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan failed, 66 a file cannot be read or changed, 75
-the service did not show in time that it has obeyed, or the plan was interrupted.
+upgrade waits until the service has replaced its sidecars, or has given that up; an upgrade goes on if hotpathctl ends. The
+address is that of the service's admin pages (walletd: --admin, or unix: and the path of --admin-socket).
+
+Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan or an upgrade failed, 66 a file cannot be read or
+changed, 75 the service did not answer, or did not show in time that it has obeyed, or the plan was interrupted.
 `
 
 // Exit codes, as in sysexits.h.
@@ -98,7 +102,7 @@ func main() {
 type command struct {
 	out                  io.Writer
 	modes, kill, metrics string
-	evidence             string
+	evidence, admin      string
 	within               time.Duration
 	args                 []string
 }
@@ -117,7 +121,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	commands := map[string]func(*command, context.Context) error{
 		"show": (*command).show, "set": (*command).set, "rollback": (*command).rollback, "resume": (*command).resume,
-		"explain": (*command).explain, "lift": (*command).lift,
+		"explain": (*command).explain, "lift": (*command).lift, "upgrade": (*command).upgrade,
 	}
 	do, known := commands[name]
 	if !known {
@@ -130,6 +134,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&c.kill, "kill-file", "", "")
 	flags.StringVar(&c.evidence, "evidence", "", "")
 	flags.StringVar(&c.metrics, "metrics", "", "")
+	flags.StringVar(&c.admin, "admin", "", "")
 	flags.DurationVar(&c.within, "within", 5*time.Second, "")
 	switch err := flags.Parse(args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
