@@ -47,6 +47,7 @@ A sidecar, hotpathd, can answer the CPU-heavy reads, with the same bytes; whenev
 With --sidecars 2 there are two, both fed. One is asked; when it dies, hangs or is refused, the other takes over, and the
 first stands by in its turn. That is for --read-model store, which cannot stand in for a sidecar under load. With attach
 the second listens on PATH.1; with supervise both get the same HOTPATHD_*, where an address needs port 0.
+A supervised sidecar is upgraded without a gap: replace its program, then hotpathctl upgrade --admin URL.
 --modes FILE says, per method, whether it is asked, and may be edited meanwhile:
   default = "sidecar"
   [methods]

@@ -33,7 +33,7 @@ const modesVariable = "HOTPATH_MODES"
 type sidecarConfig struct {
 	who, bin, socket, modes, kill, how, through, evidence, otlp string
 	hopTimeoutMS, sidecars                                      *int64
-	local, keepForwarding                                       bool
+	local, keepForwarding, upgradeOnChange                      bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -50,6 +50,8 @@ func (c *sidecarConfig) flags(f *flags) {
 		"the sidecar's Unix socket, at most %d bytes; attach needs it, supervise makes one up without it", shim.MaxSocketBytes))
 	c.sidecars = f.number("sidecars", 1, 1, 2,
 		"how many sidecars to feed; one is asked, a second takes over when that one fails. Its socket is the first's with .1 at the end")
+	f.BoolVar(&c.upgradeOnChange, "upgrade-on-change", false,
+		"start the sidecar's program beside the one that runs, and let it take over, when its file was replaced (supervise only)")
 	f.StringVar(&c.how, "hop", experiment.Batched.String(), "how requests cross to the sidecar: batched, or unary to compare with")
 	f.StringVar(&c.through, "front-door", shim.Stock.String(),
 		"who reads hot reads from callers: stock (grpc-go), or spliced (the shim, below grpc-go, without interceptors and their metrics)")
@@ -81,7 +83,7 @@ func (c *sidecarConfig) check(f *flags) {
 		f.mistake("--front-door %q: %v", c.through, unknown)
 	}
 	if !f.given("sidecar") {
-		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "evidence",
+		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "upgrade-on-change", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "evidence",
 			"keep-forwarding", "otlp"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
@@ -95,6 +97,9 @@ func (c *sidecarConfig) check(f *flags) {
 	}
 	if c.local && c.run != shim.Off && c.frontDoor != shim.Spliced {
 		f.mistake("--front-local does nothing without --front-door spliced")
+	}
+	if c.upgradeOnChange && c.run != shim.Supervise && c.run != shim.Off {
+		f.mistake("--upgrade-on-change does nothing without --sidecar supervise")
 	}
 	switch c.run {
 	case shim.Alone:
@@ -123,7 +128,13 @@ func (c *sidecarConfig) check(f *flags) {
 }
 
 // lastSocket is the longest path of a socket.
-func (c *sidecarConfig) lastSocket() string { return shim.SocketOf(c.socket, int(*c.sidecars)-1) }
+func (c *sidecarConfig) lastSocket() string {
+	last := int(*c.sidecars) - 1
+	if c.upgradeOnChange {
+		last++ // that of the new one
+	}
+	return shim.SocketOf(c.socket, last)
+}
 
 func (c *sidecarConfig) checkAlone(f *flags) {
 	if !c.local {
@@ -163,7 +174,7 @@ func openSidecar(
 ) (*shim.Side, error) {
 	hot := c.sidecar
 	return shim.Open(ctx, shim.Config{
-		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin}, ModesFile: hot.modes,
+		Run: hot.run, Methods: hotMethods, Socket: hot.socket, Sidecars: int(*hot.sidecars), Supervisor: shim.Supervisor{Bin: hot.bin, UpgradeOnChange: hot.upgradeOnChange}, ModesFile: hot.modes,
 		DefaultMode: hot.usual, Modes: hot.named, KillFile: hot.kill, CanaryKey: accountOf, Tracer: t.tracer,
 		Comparison: shim.Comparison{Folder: hot.evidence, KeepForwarding: hot.keepForwarding},
 		// The service's own reads support the callers' positions too.
