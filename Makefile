@@ -36,7 +36,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths ingest test test-rust test-go test-binaries test-oldest test-again adopting \
+.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths ingest test test-rust test-go test-binaries test-oldest test-again container adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -146,6 +146,9 @@ OFTEN ?= $(shell expr 9 '*' $(N))
 test-again: ## Each suite N times on a machine whose cores are all busy, to find tests that fail now and then (N=3, OFTEN=9*N; RESUME=1 counts the runs of a call that was stopped)
 	.ci/test-again $(N) $(OFTEN) $(if $(RESUME),resume)
 
+container: test-binaries ## walletd as PID 1, without root, on a read-only root file system; needs the right to make namespaces
+	TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_WALLETD=$(ROOT)/target/debug/walletd .ci/container
+
 adopting: ## Follow docs/adopting.md to the letter, from an empty folder
 	cd go-shim/examples && go test -tags adopting -count 1 -timeout 30m -v ./adopting
 
@@ -177,7 +180,7 @@ lint: ## Formatting and lints of both languages and of the protos
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd go-shim && test -z "$$(gofmt -l . | tee /dev/stderr)"
-	cd go-shim/examples && go vet -tags datatest,adopting,attack $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting,attack $(GO_ALL)
+	cd go-shim/examples && go vet -tags datatest,adopting,attack,container $(GO_ALL) && $(STATICCHECK) -tags datatest,adopting,attack,container $(GO_ALL)
 	cd go-shim/examples && go vet -tags burn_cgo ./burn/... && $(STATICCHECK) -tags burn_cgo ./burn/...
 	cd proto && $(BUF) lint && $(BUF) format --diff --exit-code
 

@@ -252,7 +252,7 @@ type Supervisor struct {
 	// Bin is a name to look up on PATH, or a path; default "hotpathd".
 	Bin string
 	// Args are flags that follow --socket, --lifeline and --ready-file, which the shim itself sets. Two sidecars get the
-	// same, so an address among them must have the port 0.
+	// same, and so do an old and a new one during an upgrade: an address among them must have the port 0.
 	Args []string
 	// StartTimeout is how long a sidecar may take to listen before it is replaced; default 15 s.
 	StartTimeout time.Duration

@@ -139,7 +139,7 @@ func (s *Side) prepareSocket() error {
 	}
 	var err error
 	if s.folder, err = rundir.Make(os.TempDir()); err != nil {
-		return fmt.Errorf("shim: no folder for the sidecar's socket: %w", err)
+		return fmt.Errorf("shim: no folder for the sidecar's socket: %w: set Socket, or have TMPDIR name a folder that can be written", err)
 	}
 	s.undo = append(s.undo, s.folder.Remove)
 	s.cfg.Socket = s.folder.Socket()
