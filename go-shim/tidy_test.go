@@ -62,7 +62,7 @@ var layers = map[string][]string{
 	"shimadmin":                {""},
 	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
-	"shimtest":                 {"codec", generatedCode, "position"},
+	"shimtest":                 {"codec", generatedCode, "internal/evidence", "position"},
 	"tracing":                  {},
 }
 
