@@ -28,8 +28,8 @@ var (
 	ErrDiffers = errors.New("the sidecar still answers otherwise than Go")
 	// ErrNotReplayable: the capture has no request, because it was too long or redacted away.
 	ErrNotReplayable = errors.New("the capture has no request to replay")
-	// ErrOtherLedger: Go does not say any more what it said. The ledger is another one, or Go has changed.
-	ErrOtherLedger = errors.New("Go no longer says what it said: is this the ledger of the capture?")
+	// ErrOtherLedger: the service does not say any more what it said. The ledger is another one, or Go has changed.
+	ErrOtherLedger = errors.New("the service no longer says what it said: is this the ledger of the capture?")
 )
 
 // Replay asks both sides each captured request of a folder again, at the position of the capture, in a subtest each. So a real
@@ -68,7 +68,7 @@ func ReplayCapture(ctx context.Context, path string, service, sidecar grpc.Clien
 	}
 	fromGo, err := replay(ctx, capture, service)
 	if err != nil {
-		return fmt.Errorf("Go: %w", err)
+		return fmt.Errorf("the service: %w", err)
 	}
 	if kept := capture.Go; len(kept.Bytes) == kept.Length && !fromGo.is(kept.Bytes, kept.Status) {
 		return fmt.Errorf("%s at position %d: %w", capture.Method, capture.Position, ErrOtherLedger)
