@@ -58,7 +58,7 @@ var layers = map[string][]string{
 	"internal/workers":         {},
 	"metrics":                  {},
 	"position":                 {},
-	"shimadmin":                {""},
+	"shimadmin":                {"", "internal/rollout"},
 	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
 	"shimtest":                 {"codec", generatedCode, "position"},

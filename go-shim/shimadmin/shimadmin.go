@@ -58,6 +58,8 @@ type Config struct {
 	// MetricsPath is where the same server shows the shim's Prometheus metrics. The page reads rates and latencies there.
 	// Without it, it shows none.
 	MetricsPath string
+	// PlanState is the path of the file in which `hotpathctl plan --state` remembers how far it is. The page then shows the plan.
+	PlanState string
 	// Logger hears of each change that was asked for; by default slog.Default().
 	Logger *slog.Logger
 }
@@ -206,6 +208,8 @@ type Status struct {
 	MetricsPath string    `json:"metrics_path"`
 	Methods     []Method  `json:"methods"`
 	Sidecars    []Sidecar `json:"sidecars"`
+	// Plan is null without Config.PlanState.
+	Plan *Plan `json:"plan"`
 }
 
 // Method is about one hot method.
@@ -241,7 +245,7 @@ type Sidecar struct {
 func StatusOf(s shim.Status, cfg Config) Status {
 	status := Status{
 		Time: time.Now().UTC(), Head: s.HeadPosition, Killed: s.Killed, KilledBy: s.KilledBy, ReadOnly: cfg.ReadOnly, MetricsPath: cfg.MetricsPath,
-		Methods: []Method{}, Sidecars: []Sidecar{},
+		Methods: []Method{}, Sidecars: []Sidecar{}, Plan: planOf(cfg.PlanState),
 	}
 	for name, mode := range s.Modes {
 		compared := s.Compared[name]
