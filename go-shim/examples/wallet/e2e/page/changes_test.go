@@ -138,7 +138,7 @@ func TestOldDataAreSaidToBeOld(t *testing.T) {
 		}
 	})
 	b.says("#head", "the ledger is at 777")
-	if rate := b.text("#tile-go"); !regexp.MustCompile(`^\d+/s$`).MatchString(rate) {
+	if rate := b.text("#tile-go"); !regexp.MustCompile(`^[\d,]+/s$`).MatchString(rate) {
 		t.Errorf("after a restart Go answers %s", rate)
 	}
 }
