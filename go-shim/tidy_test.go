@@ -59,7 +59,7 @@ var layers = map[string][]string{
 	"internal/workers":         {},
 	"metrics":                  {},
 	"position":                 {},
-	"shimadmin":                {""},
+	"shimadmin":                {"", "internal/rollout"},
 	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
 	"shimtest":                 {"codec", generatedCode, "internal/evidence", "position"},
