@@ -43,21 +43,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(said)
 	}
 	folder := t.TempDir()
-	capture := func(name string, answer []byte) string {
-		content, err := json.Marshal(map[string]any{
-			"version": 1, "method": ask.Hot[0], "position": at,
-			"request": map[string]any{"bytes": request.Request, "length": len(request.Request)},
-			"go":      map[string]any{"bytes": answer, "length": len(answer), "code": "OK"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(folder, "mismatch-"+name+".json")
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	capture := func(name string, answer []byte) string { return keep(t, folder, name, request, at, answer) }
 	capture("mended", said.Reply)
 	shimtest.Replay(t, folder, service.conn, direct)
 
@@ -95,6 +81,24 @@ func TestReplay(t *testing.T) {
 	if err := shimtest.ReplayCapture(t.Context(), path, service.conn, direct); err == nil || !strings.Contains(err.Error(), "no answer at position 99") {
 		t.Errorf("too new: %v", err)
 	}
+}
+
+// keep writes a capture of a question with Go's answer, and returns its path.
+func keep(t *testing.T, folder, name string, question ask.Question, at uint64, answer []byte) string {
+	t.Helper()
+	content, err := json.Marshal(map[string]any{
+		"version": 1, "method": ask.Hot[question.Method], "position": at,
+		"request": map[string]any{"bytes": question.Request, "length": len(question.Request)},
+		"go":      map[string]any{"bytes": answer, "length": len(answer), "code": "OK"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "mismatch-"+name+".json")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // bothSides starts a sidecar that keeps all positions, and a walletd in mode legacy that feeds it.
