@@ -126,7 +126,7 @@ test-rust: test-binaries
 	.ci/spliced-front
 
 test-go: test-binaries
-	prometheus=$$(.ci/prometheus) && cd go-shim/examples && PROMETHEUS_BIN="$$prometheus" \
+	prometheus=$$(.ci/prometheus) && browser=$$(.ci/browser) && cd go-shim/examples && PROMETHEUS_BIN="$$prometheus" BROWSER_BIN="$$browser" \
 		TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
 	cd go-shim/examples && TEST_FRONT_DOOR=spliced HOTPATHD_FRONT=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \

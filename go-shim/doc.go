@@ -42,6 +42,7 @@
 //	sidecar.go, either.go                     one sidecar, or two; which one gets a request
 //	upgrade.go, trial.go                      a new sidecar in the place of one that runs
 //	handler.go, forward.go                    the way of one request: budget, call, judgement, fallback, panics
+//	hedge.go                                  a request for both sides
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
 //	comparison.go, compare.go, demote.go      answers of the two sides compared, and what follows from a difference
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's

@@ -161,7 +161,7 @@ func (s *Side) keepFolder() error {
 }
 
 func (s *Side) newTelemetry() *telemetry.Set {
-	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
+	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: fallbackNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
 		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(), UpgradeResults: upgradeResults(),
 		Modes: modes.Kinds(), Classes: shadow.Classes(), ComparisonDrops: shadow.Drops()}
 	gauges := telemetry.Gauges{
@@ -181,6 +181,7 @@ func (s *Side) newTelemetry() *telemetry.Set {
 		now := s.sidecars[i].Load
 		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
 			BreakerOpen:  func(i int) bool { return now().breaker.IsOpen(i) },
+			BudgetSpent:  func(i int) bool { return now().budgets[i].Spent() },
 			Ready:        func() bool { return now().link.Serving() != nil },
 			Position:     func() uint64 { return now().link.Position() },
 			Asked:        func() bool { return s.chooser.Asked() == now() },

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/budget"
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/internal/feed"
 	"hotpath.dev/go-shim/internal/link"
@@ -42,6 +43,7 @@ type sidecar struct {
 	quiet      *ratelog.Limiter
 	metrics    *telemetry.Sidecar
 	breaker    *breaker.Breakers
+	budgets    []*budget.Budget // by method
 	link       *link.Link
 	supervisor *supervise.Supervisor // nil unless Run is Supervise
 	// wasReady is true once it could be asked.
@@ -89,6 +91,7 @@ func (s *Side) newSidecar(index, number int, log *slog.Logger) *sidecar {
 		c.quiet = ratelog.New(log, time.Second)
 	}
 	c.breaker = c.newBreakers()
+	c.budgets = c.newBudgets()
 	return c
 }
 
@@ -243,7 +246,7 @@ func (c *sidecar) linkConfig() link.Config {
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: c.log, Meanwhile: c.meanwhile,
 		NewTransport: c.newTransport,
 		Events: link.Events{
-			Greeted:       func() { c.breaker.Reset("a new session") },
+			Greeted:       c.greeted,
 			ReadyChanged:  c.readyChanged,
 			MethodRefused: func(i int, why string) { c.refused[i].Store(&why) },
 			Refused:       c.feedRefused,

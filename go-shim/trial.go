@@ -120,8 +120,9 @@ func (c *sidecar) isLevelWith(old *sidecar, head uint64) bool {
 	return position >= head || old.link.Serving() != nil && position >= old.link.Position()
 }
 
-// settle waits while the new one is asked and the other one stands by. If the chooser prefers that one, the new one is not well.
-func (c *sidecar) settle(ctx context.Context) error {
+// settle waits while the new one is asked and the other one stands by. If the chooser prefers that one, or if more
+// requests get no answer from the new one than from the old one, the new one is not well.
+func (c *sidecar) settle(ctx context.Context, old *sidecar) error {
 	over := time.NewTimer(c.side.cfg.Supervisor.UpgradeSettle)
 	defer over.Stop()
 	looks := time.NewTicker(upgradeLook)
@@ -140,10 +141,22 @@ func (c *sidecar) settle(ctx context.Context) error {
 			return c.trial.failure()
 		case c.side.chooser.Asked() != c:
 			return c.howItFailed(ctx, ailment)
+		case c.spentMoreThan(old) != "":
+			return fmt.Errorf("%w: too many requests of %s got no answer", ErrUpgradeUnwell, c.spentMoreThan(old))
 		case done:
 			return c.trial.pass()
 		}
 	}
+}
+
+// spentMoreThan names a method whose budget of hops in vain is spent, and was not spent at the old one.
+func (c *sidecar) spentMoreThan(old *sidecar) string {
+	for i, name := range c.side.cfg.Methods {
+		if c.budgets[i].Spent() && !old.budgets[i].Spent() {
+			return name
+		}
+	}
+	return ""
 }
 
 // howItFailed waits a moment for the end of the process, which says more than the loss of its connections.

@@ -185,7 +185,7 @@ func (s *Side) replace(ctx context.Context, index int) error {
 	s.sidecars[index].Store(c)
 	s.ask(c, beside)
 	leave(old, c)
-	if err := c.settle(ctx); err != nil {
+	if err := c.settle(ctx, old); err != nil {
 		s.sidecars[index].Store(old)
 		if beside == old {
 			s.ask(old, nil)

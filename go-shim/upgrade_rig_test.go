@@ -36,6 +36,12 @@ func haveFlaw(s *shimtest.Sidecar, body []byte) {
 		s.Answer(func(shimtest.Call) shimtest.Answer { os.Exit(3); return shimtest.Answer{} })
 	case "hangs when asked":
 		s.Answer(func(shimtest.Call) shimtest.Answer { return shimtest.Answer{Hang: true} })
+	case "answers every second":
+		n := 0
+		s.Answer(func(shimtest.Call) shimtest.Answer {
+			n++
+			return shimtest.Answer{Body: body, Unpositioned: n%2 == 0}
+		})
 	case "takes its time":
 		s.Answer(func(call shimtest.Call) shimtest.Answer {
 			answer := shimtest.Answer{Body: body}

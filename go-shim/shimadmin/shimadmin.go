@@ -4,7 +4,7 @@
 //
 // The same handler is an API:
 //
-//	GET  /hotpath/                 the page
+//	GET  /hotpath/                 the page, and its icon.svg
 //	GET  /hotpath/status           what it shows, as JSON: see Status
 //	POST /hotpath/mode             {"method": "/a.B/C", "mode": "canary 5%"}: writes the modes file
 //	POST /hotpath/rollback         makes the kill file
@@ -44,6 +44,10 @@ const (
 	// WhoHeader names who asks for a change, in 1-64 printable characters.
 	WhoHeader = "X-Hotpath-Who"
 
+	// icon is what a browser shows beside the title. Without one it would ask the server's root for another.
+	icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0072b2"/>` +
+		`<path d="M5 3v10M11 3v10M5 8h6" stroke="#fff" stroke-width="2" fill="none"/></svg>`
+
 	mostWho       = 64
 	mostBodyBytes = 64 << 10
 )
@@ -60,6 +64,8 @@ type Config struct {
 	// MetricsPath is where the same server shows the shim's Prometheus metrics. The page reads rates and latencies there.
 	// Without it, it shows none.
 	MetricsPath string
+	// PlanState is the path of the file in which `hotpathctl plan --state` remembers how far it is. The page then shows the plan.
+	PlanState string
 	// Logger hears of each change that was asked for; by default slog.Default().
 	Logger *slog.Logger
 }
@@ -82,6 +88,7 @@ func New(side Side, cfg Config) http.Handler {
 	h := &handler{side, cfg}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Prefix+"{$}", h.page)
+	mux.HandleFunc("GET "+Prefix+"icon.svg", h.icon)
 	mux.HandleFunc("GET "+Prefix+"status", h.status)
 	if !cfg.ReadOnly {
 		mux.HandleFunc("POST "+Prefix+"mode", h.change(h.mode))
@@ -126,6 +133,11 @@ func (h *handler) knows(host string) bool {
 func (h *handler) page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(page)
+}
+
+func (h *handler) icon(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "image/svg+xml")
+	_, _ = w.Write([]byte(icon))
 }
 
 func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
@@ -213,6 +225,8 @@ type Status struct {
 	Methods     []Method  `json:"methods"`
 	Sidecars    []Sidecar `json:"sidecars"`
 	Upgrade     Upgrade   `json:"upgrade"`
+	// Plan is null without Config.PlanState.
+	Plan *Plan `json:"plan"`
 }
 
 // Upgrade is about the upgrade that is under way, or else the last one. Without one, By is empty.
@@ -263,7 +277,7 @@ type Sidecar struct {
 func StatusOf(s shim.Status, cfg Config) Status {
 	status := Status{
 		Time: time.Now().UTC(), Head: s.HeadPosition, Killed: s.Killed, KilledBy: s.KilledBy, ReadOnly: cfg.ReadOnly, MetricsPath: cfg.MetricsPath,
-		Methods: []Method{}, Sidecars: []Sidecar{}, Upgrade: upgradeOf(s.Upgrade),
+		Methods: []Method{}, Sidecars: []Sidecar{}, Upgrade: upgradeOf(s.Upgrade), Plan: planOf(cfg.PlanState),
 	}
 	for name, mode := range s.Modes {
 		compared := s.Compared[name]

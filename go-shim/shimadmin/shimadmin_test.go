@@ -155,6 +155,19 @@ func TestTheStatusSaysWhatIsInForceAndWhatWasSet(t *testing.T) {
 	}
 }
 
+func TestThePageLoadsNothingAndHasNoWayToWriteMarkup(t *testing.T) {
+	handler := shimadmin.New(&side{}, quiet(shimadmin.Config{}))
+	_, page := send(handler, http.MethodGet, shimadmin.Prefix, "", "", "127.0.0.1")
+	for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "http://", "https://", "eval("} {
+		if strings.Contains(page, word) {
+			t.Errorf("the page has %s", word)
+		}
+	}
+	if code, icon := send(handler, http.MethodGet, shimadmin.Prefix+"icon.svg", "", "", "127.0.0.1"); code != http.StatusOK || !strings.HasPrefix(icon, "<svg ") {
+		t.Errorf("%d %s", code, icon)
+	}
+}
+
 func TestTheSocketIsTheUsersOwn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	dead, err := net.Listen("unix", path)

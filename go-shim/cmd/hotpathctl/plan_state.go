@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	stateVersion = 1
+	stateVersion = rollout.FileVersion
 	// maxStateBytes is far above 100 replicas with 256 methods that have a few dozen counters each.
 	maxStateBytes = 128 << 20
 )

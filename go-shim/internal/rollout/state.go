@@ -40,6 +40,9 @@ const (
 	Edited Cause = "edited"
 )
 
+// FileVersion is the version of the files in which hotpathctl keeps a Rollout, under the key rollout.
+const FileVersion = 1
+
 // mostHistory bounds the history, which only stages and resumes make longer.
 const mostHistory = 200
 

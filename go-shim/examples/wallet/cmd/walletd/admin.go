@@ -48,9 +48,9 @@ func startAdmin(address string, t *telemetry) (*admin, error) {
 const metricsPath = "/metrics"
 
 // show adds the status page of the shim. Beyond loopback it changes nothing.
-func (a *admin) show(side *shim.Side, log *slog.Logger) {
+func (a *admin) show(side *shim.Side, planState string, log *slog.Logger) {
 	local, _ := a.address().(*net.TCPAddr)
-	cfg := shimadmin.Config{MetricsPath: metricsPath, Logger: log, ReadOnly: local == nil || !local.IP.IsLoopback()}
+	cfg := shimadmin.Config{MetricsPath: metricsPath, PlanState: planState, Logger: log, ReadOnly: local == nil || !local.IP.IsLoopback()}
 	a.mux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))
 	cfg.ReadOnly = false
 	a.userMux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))

@@ -113,15 +113,15 @@ func TestFlagsOfTheSidecarMustFit(t *testing.T) {
 	serve("--sidecar", "attach", "--sidecars", "2", "--sidecar-socket", strings.Repeat("s", 102)).
 		want(t, 64, "--sidecar-socket: must be at most 101 bytes")
 	serve("--sidecars", "3").want(t, 64, `--sidecars "3": must be a number from 1 to 2`, "--sidecars does nothing without --sidecar")
-	serve("--sidecar-socket", "s", "--modes", modes, "--hop", "long", "--front-door", "barn", "--hop-timeout-ms", "0").
-		want(t, 64, "--sidecar-socket does nothing without --sidecar", "--hop does nothing without --sidecar",
+	serve("--sidecar-socket", "s", "--modes", modes, "--hop", "long", "--front-door", "barn", "--hop-timeout-ms", "0", "--plan-state", "p").
+		want(t, 64, "--plan-state does nothing without --sidecar", "--sidecar-socket does nothing without --sidecar", "--hop does nothing without --sidecar",
 			"--front-door does nothing without --sidecar", `--front-door "barn": must be stock or spliced`, `--hop-timeout-ms "0": must be a number`,
 			"--hop-timeout-ms does nothing without --sidecar",
 			`--hop "long": must be batched or unary`, "--modes does nothing without --sidecar")
 	serve("--sidecar", "attach", "--sidecar-socket", "s", "--front-local").
 		want(t, 64, "--front-local does nothing without --front-door spliced")
-	serve("--sidecar", "alone", "--sidecar-bin", "b", "--sidecar-socket", "s", "--hop", "unary", "--hop-timeout-ms", "9", "--modes", modes, "--sidecars", "1").
-		want(t, 64, "--sidecar alone does nothing without --front-door spliced --front-local", "--sidecar-bin does nothing with --sidecar alone",
+	serve("--sidecar", "alone", "--sidecar-bin", "b", "--sidecar-socket", "s", "--hop", "unary", "--hop-timeout-ms", "9", "--modes", modes, "--sidecars", "1", "--plan-state", "p").
+		want(t, 64, "--plan-state does nothing with --sidecar alone", "--sidecar alone does nothing without --front-door spliced --front-local", "--sidecar-bin does nothing with --sidecar alone",
 			"--sidecar-socket does nothing with", "--hop does nothing with", "--hop-timeout-ms does nothing with", "--modes does nothing with", "--sidecars does nothing with")
 	serve("--sidecar", "attach", "--sidecar-socket", "s", "--otlp", "127.0.0.1:4317").
 		want(t, 64, `--otlp "127.0.0.1:4317": must be a URL, such as http://127.0.0.1:4317`)

@@ -215,7 +215,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	}
 	defer side.Close()
 	if c.sidecar.run != shim.Off {
-		admin.show(side, log)
+		admin.show(side, c.sidecar.planState, log)
 	}
 	if c.adminSocket != "" {
 		if err := admin.listenUnix(c.adminSocket); err != nil {

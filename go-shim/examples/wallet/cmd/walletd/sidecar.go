@@ -31,9 +31,9 @@ const modesVariable = "HOTPATH_MODES"
 
 // sidecarConfig is what the command line says about the sidecar.
 type sidecarConfig struct {
-	who, bin, socket, modes, kill, how, through, evidence, otlp string
-	hopTimeoutMS, sidecars                                      *int64
-	local, keepForwarding, upgradeOnChange                      bool
+	who, bin, socket, modes, kill, how, through, evidence, planState, otlp string
+	hopTimeoutMS, sidecars                                                 *int64
+	local, keepForwarding, upgradeOnChange                                 bool
 	// run is the parsed who, hop the parsed how, and frontDoor the parsed through.
 	run       shim.Run
 	hop       experiment.Hop
@@ -64,6 +64,7 @@ func (c *sidecarConfig) flags(f *flags) {
 		"folder for hot reads that the sidecar answered otherwise than Go, in modes that compare; made if need be. hotpathctl explain prints them")
 	f.BoolVar(&c.keepForwarding, "keep-forwarding", false,
 		"leave the modes as they are when the sidecar answers otherwise than Go; by default one such answer has Go answer that method")
+	f.StringVar(&c.planState, "plan-state", "", "the file of hotpathctl plan --state, which need not be there yet: /hotpath/ then shows the plan")
 	f.StringVar(&c.kill, "kill-file", "", "while this file exists, walletd answers all hot reads itself, whatever --modes says")
 	f.StringVar(&c.otlp, "otlp", "", "URL of an OpenTelemetry collector (OTLP by gRPC) for spans of the hops whose callers trace")
 }
@@ -84,7 +85,7 @@ func (c *sidecarConfig) check(f *flags) {
 	}
 	if !f.given("sidecar") {
 		for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "upgrade-on-change", "hop", "hop-timeout-ms", "front-door", "front-local", "modes", "kill-file", "evidence",
-			"keep-forwarding", "otlp"} {
+			"keep-forwarding", "plan-state", "otlp"} {
 			if f.given(name) {
 				f.mistake("--%s does nothing without --sidecar supervise or --sidecar attach", name)
 			}
@@ -141,7 +142,7 @@ func (c *sidecarConfig) checkAlone(f *flags) {
 		f.mistake("--sidecar alone does nothing without --front-door spliced --front-local")
 	}
 	for _, name := range []string{"sidecar-bin", "sidecar-socket", "sidecars", "hop", "hop-timeout-ms", "modes", "kill-file", "evidence",
-		"keep-forwarding", "otlp"} {
+		"keep-forwarding", "plan-state", "otlp"} {
 		if f.given(name) {
 			f.mistake("--%s does nothing with --sidecar alone", name)
 		}
