@@ -1,5 +1,5 @@
-// Command hotpathctl changes who answers hot methods, and upgrades sidecars. For all but an upgrade it needs the files that
-// the service was told to obey, and nothing else: no running sidecar, and no address of the service.
+// Command hotpathctl changes who answers hot methods, and upgrades sidecars. For all but an upgrade it needs the files
+// that the service was told to obey, and nothing else: no running sidecar, and no address of the service.
 package main
 
 import (
@@ -26,7 +26,7 @@ const usage = `usage: hotpathctl COMMAND [flags]
   plan      STAGES --modes FILE --metrics URL[,URL...] --state FILE [flags]
             --plan FILE --state FILE            raise the share of the sidecar stage by stage, while all gates hold
             --state FILE --resume | --status    go on with a plan that was interrupted or stopped, or look at it
-  upgrade   --admin URL|unix:PATH               the service runs the sidecar's program as it is on disk now, without a gap
+  upgrade   --admin URL|unix:PATH               have the sidecar replaced by its program on disk, without a gap
 
 FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file), FOLDER what it
 has as Config.Comparison.Folder (walletd: --evidence). docs/rollout.md of hotpath explains the modes.
@@ -54,7 +54,7 @@ stage passes after --hold, if enough requests were compared and no gate failed. 
 The kill file, and a method that the service itself has taken from the sidecar, end a plan as well. A plan that somebody
 interrupts leaves the methods in their stage.
 
-upgrade waits until the service has replaced its sidecars, or has given that up; an upgrade goes on if hotpathctl ends. The
+upgrade waits until the service has replaced its sidecars, or has given that up; it goes on if hotpathctl ends. The
 address is that of the service's admin pages (walletd: --admin, or unix: and the path of --admin-socket).
 
 Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan or an upgrade failed, 66 a file cannot be read or
