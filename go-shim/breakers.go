@@ -4,12 +4,29 @@ import (
 	"log/slog"
 
 	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/budget"
 )
 
 func (c *sidecar) newBreakers() *breaker.Breakers {
 	cfg := &c.side.cfg
 	return breaker.New(breaker.Config{Methods: cfg.Methods, Failures: cfg.Breaker.Failures,
 		MinBackoff: cfg.Breaker.MinBackoff, MaxBackoff: cfg.Breaker.MaxBackoff, Changed: c.breakerChanged})
+}
+
+func (c *sidecar) newBudgets() []*budget.Budget {
+	budgets := make([]*budget.Budget, len(c.side.cfg.Methods))
+	for i := range budgets {
+		budgets[i] = budget.New(max(0, c.side.cfg.Breaker.Budget))
+	}
+	return budgets
+}
+
+// greeted forgets what another session did.
+func (c *sidecar) greeted() {
+	c.breaker.Reset("a new session")
+	for _, b := range c.budgets {
+		b.Reset()
+	}
 }
 
 // breakerChanged counts each transition. It logs at most one of a kind per second, because a short backoff makes many.

@@ -14,6 +14,9 @@ const (
 	whyKey         = "why"
 )
 
+// reasonOverloaded is the reason for a request that the sidecar could not answer within the caller's time.
+const reasonOverloaded = "OVERLOADED"
+
 // whyDeclined returns the model's reason, or "" if the sidecar does not name it.
 func whyDeclined(err error) string {
 	for _, detail := range status.Convert(err).Details() {

@@ -41,6 +41,7 @@
 //	registrar.go                              Wrap, ServerOptions, Check
 //	sidecar.go, either.go                     one sidecar, or two; which one gets a request
 //	handler.go, forward.go                    the way of one request: budget, call, judgement, fallback, panics
+//	hedge.go                                  a request for both sides
 //	reason.go, decline.go, breakers.go        why Go answered, and when the sidecar is not asked
 //	comparison.go, compare.go, demote.go      answers of the two sides compared, and what follows from a difference
 //	local.go, foreign.go                      headers that would be lost; a codec that is not the shim's

@@ -225,7 +225,7 @@ func (d *door) begin(call *splice.Call, now time.Time) poster {
 		call.Owner = f
 	}
 	m := d.side.methods[call.Head.Method]
-	if d.state.Load() != doorOpen || !m.takes(call.Body) || d.side.reachable(m.index) != none ||
+	if d.state.Load() != doorOpen || m.hedge != nil || !m.takes(call.Body) || d.side.reachable(m.index) != none ||
 		call.Head.Extra && !d.side.forwardsAnyMetadata() {
 		// The handler counts these as it does behind the stock door.
 		f.leave(call)

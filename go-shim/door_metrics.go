@@ -18,6 +18,8 @@ func (d *door) whyHandedOver(call *splice.Call, n note) splice.Reason {
 		return splice.ForShut
 	case !m.takes(call.Body):
 		return splice.ForMode
+	case m.hedge != nil:
+		return splice.ForHedge
 	case d.side.reachable(m.index) != none:
 		return splice.ForNotReady
 	case call.Head.Extra && !d.side.forwardsAnyMetadata():

@@ -96,7 +96,8 @@ func (r *rig) counts(t testing.TB) map[string]float64 {
 		for _, m := range family.GetMetric() {
 			key := name
 			for _, label := range m.GetLabel() {
-				if label.GetName() != "method" {
+				// The class follows from the reason.
+				if label.GetName() != "method" && label.GetName() != "class" {
 					key += " " + label.GetValue()
 				}
 			}

@@ -38,6 +38,10 @@ func (m *method) reach(c *sidecar, h *hop) reason {
 	case h.request.Budget < minHop:
 		return deadlineShort
 	}
+	// Probes are the breaker's business.
+	if c.breaker.Clear(m.index) && !c.budgets[m.index].Allow() {
+		return overBudget
+	}
 	ticket, ok := c.breaker.Allow(m.index)
 	if !ok {
 		return breakerOpen
@@ -68,7 +72,7 @@ func (m *method) reachEither(first *sidecar, h *hop) reason {
 // lies in the request would only be tried in vain.
 func (r reason) mayDifferElsewhere() bool {
 	switch r {
-	case notReady, methodRefused, breakerOpen, busy, hopTimeout, unavailable, notReached:
+	case notReady, methodRefused, breakerOpen, overBudget, overloaded, busy, hopTimeout, unavailable, notReached:
 		return true
 	}
 	return false

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,6 +30,9 @@ type answer struct {
 	body             []byte
 	err              error
 	served, declined bool
+	// position is where it was computed, tell whether the caller wants to know.
+	position uint64
+	tell     bool
 	// compares is true if the mode leaves the request to the local handler, whose answer is to be compared.
 	compares bool
 }
@@ -103,11 +105,15 @@ func (m *method) forward(ctx context.Context, body []byte, into proto.Message) (
 		m.checkLater(context.WithoutCancel(ctx), &h, reply.Body, reply.Position, err)
 	}
 	m.endSpan(&h, tracing.Outcome{Answered: true, Position: reply.Position, Err: err})
-	if h.tell {
+	return answer{body: reply.Body, err: err, served: true, position: reply.Position, tell: h.tell}
+}
+
+// told tells the caller at which position an answer of the sidecar was computed, if it wants to know.
+func (a *answer) told(ctx context.Context) {
+	if a.tell {
 		// This fails only if an interceptor sent the header already. Then there is no place for the position.
-		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, strconv.FormatUint(reply.Position, 10)))
+		_ = grpc.SetHeader(ctx, metadata.Pairs(position.Key, position.Format(a.position)))
 	}
-	return answer{body: reply.Body, err: err, served: true}
 }
 
 // survive must be deferred. It makes a panic of the forwarding code cost this hop, not the process.
@@ -256,6 +262,10 @@ func judge(request *transport.Request, reply transport.Reply, err error) reason 
 		if position.Reason(err) == reasonDeclined {
 			return declined
 		}
+	case codes.ResourceExhausted:
+		if position.Reason(err) == reasonOverloaded {
+			return overloaded
+		}
 	}
 	return noPosition
 }
@@ -281,7 +291,15 @@ func (m *method) handBack(h *hop, o outcome, why reason) {
 		return
 	}
 	h.admitted = false
-	breaker := h.sidecar.breaker
+	breaker, budget := h.sidecar.breaker, h.sidecar.budgets[m.index]
+	switch {
+	case why == none && o == success:
+		budget.Success()
+	case o == methodFailure, o == sideFailure, why == overloaded:
+		budget.Vain()
+	case o == doubt:
+		budget.Doubt()
+	}
 	switch o {
 	case methodFailure:
 		breaker.Failure(h.ticket, why.String())
@@ -325,7 +343,7 @@ func (m *method) outcome(h *hop, why reason, err error) outcome {
 		if h.request.Budget < m.side.cfg.HopTimeout/10 {
 			return doubt
 		}
-	case notRetained:
+	case notRetained, overloaded:
 		return success
 	case noPosition:
 		switch status.Code(err) {

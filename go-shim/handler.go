@@ -104,6 +104,9 @@ func (h *handler) comparedTyped(ctx context.Context, request any, service grpc.U
 
 // raw forwards the request's bytes. If there is no answer, the local handler gets the same bytes.
 func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) {
+	if h.hedge != nil {
+		return h.hedged(ctx, in.Bytes, func(ctx context.Context) (any, error) { return h.localFrom(srv, ctx, in) })
+	}
 	answer := h.forward(ctx, in.Bytes, nil)
 	switch {
 	case answer.declined:
@@ -112,10 +115,17 @@ func (h *handler) raw(srv any, ctx context.Context, in *codec.Raw) (any, error) 
 		return h.comparedFrom(srv, ctx, in)
 	case !answer.served:
 		return h.watchedFrom(srv, ctx, in)
-	case answer.err != nil:
-		return nil, answer.err
 	}
-	return &codec.Raw{Bytes: answer.body}, nil
+	return answer.raw(ctx)
+}
+
+// raw is what grpc-go gets of an answer of the sidecar.
+func (a *answer) raw(ctx context.Context) (any, error) {
+	a.told(ctx)
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &codec.Raw{Bytes: a.body}, nil
 }
 
 // localFrom lets the local handler answer a request's bytes.
@@ -197,6 +207,9 @@ func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, int
 			if h.keptHere(ctx) {
 				return service(ctx, request)
 			}
+			if h.hedge != nil {
+				return h.hedgedTyped(ctx, request, service)
+			}
 			reply, answer := h.forwardDecoded(ctx, request)
 			switch {
 			case answer.declined:
@@ -205,7 +218,9 @@ func (h *handler) decoded(srv any, ctx context.Context, dec func(any) error, int
 				return h.comparedTyped(ctx, request, service)
 			case !answer.served:
 				return h.watched(ctx, func(ctx context.Context) (any, error) { return service(ctx, request) })
-			case answer.err != nil:
+			}
+			answer.told(ctx)
+			if answer.err != nil {
 				return nil, answer.err
 			}
 			return reply, nil

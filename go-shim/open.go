@@ -156,7 +156,7 @@ func (s *Side) keepFolder() error {
 }
 
 func (s *Side) newTelemetry() *telemetry.Set {
-	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: reasonNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
+	names := telemetry.Names{Methods: s.cfg.Methods, Fallbacks: fallbackNames(), LaneFailures: lane.Reasons(), FeedRefusals: feed.Reasons(),
 		DoorReasons: splice.Reasons(), DoorRules: splice.Rules(),
 		Modes: modes.Kinds(), Classes: shadow.Classes(), ComparisonDrops: shadow.Drops()}
 	gauges := telemetry.Gauges{
@@ -174,6 +174,7 @@ func (s *Side) newTelemetry() *telemetry.Set {
 	for _, c := range s.sidecars {
 		gauges.Sidecars = append(gauges.Sidecars, telemetry.SidecarGauges{
 			BreakerOpen: c.breaker.IsOpen,
+			BudgetSpent: func(i int) bool { return c.budgets[i].Spent() },
 			Ready:       func() bool { return c.link.Serving() != nil },
 			Position:    func() uint64 { return c.link.Position() },
 			Asked:       func() bool { return s.chooser.Asked() == c },

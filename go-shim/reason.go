@@ -1,5 +1,7 @@
 package shim
 
+import "hotpath.dev/go-shim/internal/telemetry"
+
 // reason says why the local handler answered a request of a method in mode sidecar.
 type reason uint8
 
@@ -24,6 +26,10 @@ const (
 	notForwardable
 	// declined: the sidecar's model leaves the request to the service.
 	declined
+	// overBudget: too large a share of the requests for this method is sent to the sidecar in vain.
+	overBudget
+	// overloaded: the sidecar has more work than it can do in time, and says so at once.
+	overloaded
 	// busy: all lanes are full.
 	busy
 	// hopTimeout: the sidecar didn't answer in time.
@@ -52,8 +58,33 @@ const (
 
 func reasonNames() []string {
 	return []string{"not_ready", "method_refused", "breaker_open", "deadline_short", "too_large", "bad_bounds",
-		"ahead_of_head", "unencodable", "not_forwardable", "declined", "busy", "hop_timeout", "unavailable", "not_reached",
+		"ahead_of_head", "unencodable", "not_forwardable", "declined", "over_budget", "overloaded", "busy", "hop_timeout", "unavailable", "not_reached",
 		"not_retained", "no_position", "wrong_position", "bad_reply", "panic", "foreign_codec"}
+}
+
+// class is what kind of reason it is, for metrics.
+func (r reason) class() string {
+	switch r {
+	case deadlineShort, tooLarge, badBounds, aheadOfHead, unencodable, notForwardable:
+		return "caller"
+	case overBudget, overloaded, busy, hopTimeout:
+		return "slow"
+	case notReached, notRetained:
+		return "stale"
+	case declined:
+		return "declined"
+	default:
+		return "down"
+	}
+}
+
+// fallbackNames returns the reasons with their classes.
+func fallbackNames() []telemetry.Fallback {
+	var all []telemetry.Fallback
+	for i, name := range reasonNames() {
+		all = append(all, telemetry.Fallback{Reason: name, Class: reason(i).class()})
+	}
+	return all
 }
 
 func (r reason) String() string {

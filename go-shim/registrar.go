@@ -48,6 +48,8 @@ type method struct {
 	// own is how the service's handler is called; nil until the service is registered.
 	own     atomic.Pointer[local]
 	metrics *telemetry.Method
+	// hedge is nil unless Config.Hedge names the method.
+	hedge *hedge
 	// told are the keys of response metadata that the log has named.
 	told once
 
@@ -68,6 +70,7 @@ func (s *Side) makeMethods(descriptors []protoreflect.MethodDescriptor) {
 		s.methods = append(s.methods, &method{
 			side: s, index: i, name: s.cfg.Methods[i], metrics: s.metrics.Method(i),
 			newRequest: maker(descriptor.Input()), newReply: maker(descriptor.Output()),
+			hedge: newHedge(slices.Contains(s.cfg.Hedge, s.cfg.Methods[i])),
 		})
 	}
 }

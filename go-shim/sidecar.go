@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"hotpath.dev/go-shim/internal/breaker"
+	"hotpath.dev/go-shim/internal/budget"
 	"hotpath.dev/go-shim/internal/experiment"
 	"hotpath.dev/go-shim/internal/link"
 	"hotpath.dev/go-shim/internal/ratelog"
@@ -41,6 +42,7 @@ type sidecar struct {
 	quiet      *ratelog.Limiter
 	metrics    *telemetry.Sidecar
 	breaker    *breaker.Breakers
+	budgets    []*budget.Budget // by method
 	link       *link.Link
 	supervisor *supervise.Supervisor // nil unless Run is Supervise
 	// wasReady is true once it could be asked.
@@ -56,6 +58,7 @@ func (s *Side) makeSidecars() {
 			c.quiet = ratelog.New(c.log, time.Second)
 		}
 		c.breaker = c.newBreakers()
+		c.budgets = c.newBudgets()
 		s.sidecars = append(s.sidecars, c)
 	}
 	if len(s.sidecars) == 2 {
@@ -165,7 +168,7 @@ func (c *sidecar) linkConfig(descriptors []protoreflect.MethodDescriptor) link.C
 		StaleAfter: s.cfg.StaleAfter, HungAfter: hungAfter, HeadEvery: headEvery, Log: c.log, Meanwhile: s.meanwhile(),
 		NewTransport: c.newTransport,
 		Events: link.Events{
-			Greeted:       func() { c.breaker.Reset("a new session") },
+			Greeted:       c.greeted,
 			ReadyChanged:  c.readyChanged,
 			MethodRefused: c.metrics.SetRefused,
 			Refused:       c.metrics.FeedRefused,

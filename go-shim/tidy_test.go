@@ -25,7 +25,7 @@ const (
 // them may use the root, which is "", but shimadmin, which is a user of it. Nothing here can use examples/, which is a module
 // of its own, because the shim does not know the messages that it carries.
 var layers = map[string][]string{
-	".": {"codec", "internal/backoff", "internal/breaker", "internal/evidence", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
+	".": {"codec", "internal/backoff", "internal/breaker", "internal/budget", "internal/evidence", "internal/experiment", "internal/feed", "internal/link", "internal/modes",
 		"internal/quiet", "internal/ratelog", "internal/rundir", "internal/schema", "internal/shadow", "internal/splice",
 		"internal/standby", "internal/supervise", "internal/telemetry", "internal/transport",
 		"internal/transport/lane", "internal/transport/unary", "internal/workers", "metrics", "position", "tracing"},
@@ -35,6 +35,7 @@ var layers = map[string][]string{
 	"frontdoor":                {"codec", "internal/ratelog", "metrics"},
 	"internal/backoff":         {},
 	"internal/breaker":         {"internal/backoff"},
+	"internal/budget":          {},
 	"internal/evidence":        {"internal/shadow"},
 	"internal/experiment":      {},
 	"internal/feed":            {generatedCode, "position"},
@@ -61,7 +62,7 @@ var layers = map[string][]string{
 	"shimadmin":                {""},
 	"shimotel":                 {"tracing"},
 	"shimprom":                 {"metrics"},
-	"shimtest":                 {"codec", generatedCode, "position"},
+	"shimtest":                 {"codec", generatedCode, "internal/evidence", "position"},
 	"tracing":                  {},
 }
 

@@ -60,6 +60,7 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	m.check(len(c.Socket) <= MaxSocketBytes, "Socket", fmt.Sprintf("must be at most %d bytes", MaxSocketBytes))
 	m.check(c.Connections >= 1 && c.Connections <= 64, "Connections", "must be 1-64")
 	m.check(c.Breaker.Failures >= 1, "Breaker.Failures", "must be at least 1")
+	m.check(c.Breaker.Budget <= 1, "Breaker.Budget", "must be at most 1")
 	m.check(c.Breaker.MinBackoff <= c.Breaker.MaxBackoff, "Breaker.MinBackoff", "must not be above MaxBackoff")
 	for _, d := range []struct {
 		field string
@@ -80,6 +81,9 @@ func (c *Config) validate(source Source) ([]protoreflect.MethodDescriptor, modes
 	for name, mode := range c.Modes {
 		m.check(slices.Contains(c.Methods, name), "Modes", name+" is not one of the Methods")
 		m.check(mode.Valid(), "Modes", name+" must have a mode that ParseMode returns")
+	}
+	for _, name := range c.Hedge {
+		m.check(slices.Contains(c.Methods, name), "Hedge", name+" is not one of the Methods")
 	}
 	table := c.table()
 	if c.ModesFile != "" {

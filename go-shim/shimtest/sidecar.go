@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
@@ -240,4 +241,13 @@ func (s *Sidecar) reply(stream grpc.ServerStream, call Call, answer Answer) erro
 		return answer.Err
 	}
 	return stream.SendMsg(&codec.Raw{Bytes: answer.Body})
+}
+
+// Overloaded is the error of a sidecar that has more work than it can do in time. Send it without a position.
+func Overloaded(message string) error {
+	st, err := status.New(codes.ResourceExhausted, message).WithDetails(&errdetails.ErrorInfo{Reason: "OVERLOADED", Domain: position.Domain})
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, message)
+	}
+	return st.Err()
 }

@@ -75,6 +75,8 @@ pub struct Spec {
     pub pair: bool,
     /// Whether the sidecar answers windows of long accounts by reading every entry, instead of from its index.
     pub scan: bool,
+    /// The mode of all hot methods; `sidecar` if there is none. It is for measuring what a mode costs callers.
+    pub mode: Option<&'static str>,
 }
 
 /// What servers are started from.
@@ -176,7 +178,11 @@ impl Spec {
         } else {
             ""
         };
-        format!("{what}{how}{scan}{copies}{pair}; {workers}")
+        let mode = match self.mode {
+            Some(mode) => format!(", in mode {mode}"),
+            None => String::new(),
+        };
+        format!("{what}{how}{scan}{copies}{pair}{mode}; {workers}")
     }
 }
 
@@ -266,6 +272,9 @@ impl Rig {
         if spec.scan {
             command.env("HOTPATHD_STATISTICS", "scan");
         }
+        if let Some(mode) = spec.mode {
+            command.env("HOTPATH_MODES", format!("default={mode}"));
+        }
         if spec.spliced && spec.kind.has_sidecar() {
             command.env("HOTPATHD_FRONT", "spliced");
         }
@@ -351,7 +360,8 @@ impl Server {
 /// Removes settings from the environment that the user made for another sidecar.
 fn own_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HOTPATHD_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("HOTPATHD_") || text == "HOTPATH_MODES" {
             command.env_remove(name);
         }
     }

@@ -214,6 +214,12 @@ impl<M: Model> Serve<M> {
         self.core.queued.load(Relaxed)
     }
 
+    /// Expensive requests refused because their turn would have come too late.
+    #[must_use]
+    pub fn shed(&self) -> u64 {
+        self.core.shed.load(Relaxed)
+    }
+
     /// Counts per method.
     #[must_use]
     pub fn meter(&self) -> &Meter {
@@ -331,10 +337,8 @@ impl<M: Model> Core<M> {
         self.moved.fetch_add(1, Relaxed);
         let (core, given_up) = (Arc::clone(self), Arc::new(AtomicBool::new(false)));
         let _give_up = GiveUp(Arc::clone(&given_up));
-        let left = call
-            .wants
-            .timeout
-            .map(|time| time.saturating_sub(call.arrived.elapsed()));
+        let left = call.asked(&WANTED).left();
+        self.in_time(left)?;
         let scanned = self.apart(move || {
             let mut reply = frame::start();
             let newest = core.view.newest();

@@ -155,8 +155,9 @@ func (p *Peer) Await(atMost time.Duration, good func(*Outcome) bool) bool {
 	}
 }
 
-// patience is how long a peer waits for what must come.
-const patience = 30 * time.Second
+// patience is how long a peer waits for what must come. It is reached only if something is stuck, and is long because the
+// gigabytes of a bomb take a busy machine a while.
+const patience = 3 * time.Minute
 
 // Must is Await for what the server owes: if it does not come, and the connection does not end either, the peer is stuck.
 func (p *Peer) Must(good func(*Outcome) bool) {

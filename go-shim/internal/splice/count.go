@@ -40,6 +40,8 @@ const (
 	ForNotReady
 	// ForFallback: the shim has counted a fallback.
 	ForFallback
+	// ForHedge: the method hedges, which the handler does.
+	ForHedge
 
 	reasonCount
 )
@@ -47,7 +49,7 @@ const (
 // Reasons returns the names of all reasons.
 func Reasons() []string {
 	return []string{"metadata", "unusual", "size", "incomplete", "settings", "draining", "unread", "shut", "mode", "not_ready",
-		"fallback"}
+		"fallback", "hedge"}
 }
 
 // The rules by which connections end. The first two are also what the client's GOAWAY says.

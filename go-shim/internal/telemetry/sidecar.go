@@ -12,6 +12,8 @@ import (
 type SidecarGauges struct {
 	// BreakerOpen says whether the i-th breaker is not closed. Breaker 0 is the side's; those of the methods follow.
 	BreakerOpen func(i int) bool
+	// BudgetSpent says whether most requests of the i-th method stay local.
+	BudgetSpent func(i int) bool
 	Ready       func() bool
 	Position    func() uint64
 	// Asked says whether this is the one that is asked.
@@ -82,8 +84,11 @@ func newSidecar(meter metrics.Meter, names Names, gauges SidecarGauges) *Sidecar
 	}
 	refused := metrics.Family{Name: "hotpath_shim_method_refused", Help: "1 if the sidecar refused the method in its last Hello.",
 		Labels: []string{"method"}}
+	spent := metrics.Family{Name: "hotpath_shim_budget_spent", Labels: []string{"method"},
+		Help: "1 while most requests stay local, because too many hops of the method ended without an answer."}
 	for i, name := range names.Methods {
 		meter.Gauge(refused, func() float64 { return truth(s.refused[i].Load()) }, name)
+		meter.Gauge(spent, func() float64 { return truth(gauges.BudgetSpent(i)) }, name)
 	}
 	s.makeBreakers(meter, names, gauges)
 	gauge(meter, "hotpath_shim_sidecar_given_up",
@@ -99,8 +104,8 @@ func (s *Sidecar) amongSeveral(meter metrics.Meter, names Names, gauges SidecarG
 	s.TakeOvers = counter(meter, "hotpath_shim_takeovers_total", "Times this sidecar began to be asked in place of the other.")
 	again := metrics.Family{Name: "hotpath_shim_asked_again_total", Labels: []string{"reason"},
 		Help: "Requests that the other sidecar was asked, because this one gave no answer, by reason."}
-	for _, reason := range names.Fallbacks {
-		s.askedAgain = append(s.askedAgain, meter.Counter(again, reason))
+	for _, f := range names.Fallbacks {
+		s.askedAgain = append(s.askedAgain, meter.Counter(again, f.Reason))
 	}
 }
 

@@ -15,9 +15,13 @@ type Names struct {
 	Methods, Modes []string
 	// Classes are what comparisons find, ComparisonDrops why requests are not compared.
 	Classes, ComparisonDrops []string
-	// Fallbacks, LaneFailures, FeedRefusals and DoorReasons are reasons, DoorRules are rules.
-	Fallbacks, LaneFailures, FeedRefusals, DoorReasons, DoorRules []string
+	Fallbacks                []Fallback
+	// LaneFailures, FeedRefusals and DoorReasons are reasons, DoorRules are rules.
+	LaneFailures, FeedRefusals, DoorReasons, DoorRules []string
 }
+
+// Fallback is why a local handler answers, and what kind of reason that is.
+type Fallback struct{ Reason, Class string }
 
 // Gauges holds functions that are called whenever the metrics are read.
 type Gauges struct {
@@ -58,6 +62,7 @@ type Method struct {
 	declines        *declines
 	localMetadata   metrics.Counter
 	splicedLocal    metrics.Counter
+	hedges          func(wonBy string) metrics.Counter
 
 	Compared *Comparisons
 }
@@ -83,7 +88,7 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 	served := metrics.Family{Name: "hotpath_shim_requests_total", Help: "Requests of hot methods by who answered them.",
 		Labels: []string{"method", "served_by"}}
 	fallbacks := metrics.Family{Name: "hotpath_shim_fallbacks_total",
-		Help: "Requests that the mode forwards and that the local handler answered, by reason.", Labels: []string{"method", "reason"}}
+		Help: "Requests that the mode forwards and that the local handler answered, by reason.", Labels: []string{"method", "reason", "class"}}
 	hop := metrics.Family{Name: "hotpath_shim_hop_seconds", Help: "Time from sending a request to the sidecar to its outcome.",
 		Labels: []string{"method"}}
 	bounds := []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, .1, .2, .5, 1}
@@ -99,16 +104,21 @@ func (s *Set) makeMethods(meter metrics.Meter, names Names, gauges Gauges) {
 		Help: "Percentage of requests that the method's mode has compared."}
 	demoted := metrics.Family{Name: "hotpath_shim_demoted", Labels: []string{"method"},
 		Help: "1 while Go answers the method because the sidecar has answered differently."}
+	hedges := metrics.Family{Name: "hotpath_shim_hedges_total", Labels: []string{"method", "won_by"},
+		Help: "Requests that the local handler got as well, because the sidecar took long, by whose answer came first."}
 	declines := newDeclines(meter)
 	for i, name := range names.Methods {
 		m := &s.methods[i]
 		m.name, m.declines, m.localMetadata = name, declines, meter.Counter(localMetadata, name)
+		m.hedges = func(wonBy string) metrics.Counter { return meter.Counter(hedges, name, wonBy) }
+		m.hedges("go")
+		m.hedges("sidecar")
 		m.Compared = newComparisons(meter, names, name, bounds)
 		m.splicedLocal = meter.Counter(splicedLocal, name)
 		m.servedBySidecar, m.servedByLegacy = meter.Counter(served, name, "sidecar"), meter.Counter(served, name, "legacy")
 		m.hop = meter.Histogram(hop, bounds, name)
-		for _, reason := range names.Fallbacks {
-			m.fallbacks = append(m.fallbacks, meter.Counter(fallbacks, name, reason))
+		for _, f := range names.Fallbacks {
+			m.fallbacks = append(m.fallbacks, meter.Counter(fallbacks, name, f.Reason, f.Class))
 		}
 		for _, one := range names.Modes {
 			meter.Gauge(mode, func() float64 { kind, _, _ := gauges.Mode(i); return truth(kind == one) }, name, one)
@@ -173,6 +183,9 @@ func (m *Method) SplicedLocal() { m.splicedLocal.Inc() }
 
 // LocalMetadata counts an answer of the local handler with headers or trailers.
 func (m *Method) LocalMetadata() { m.localMetadata.Inc() }
+
+// Hedged counts a request that both sides got, by who answered first: "go" or "sidecar".
+func (m *Method) Hedged(wonBy string) { m.hedges(wonBy).Inc() }
 
 // Hop records how long the sidecar took.
 func (m *Method) Hop(took time.Duration) { m.hop.Observe(took.Seconds()) }

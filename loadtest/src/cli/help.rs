@@ -40,7 +40,8 @@ Targets:
                grpc-go's transport
   sidecar      walletd and hotpathd; with :unary by a gRPC call for each request,
                or with :spliced through the spliced fronts of both, below grpc-go
-               and hyper
+               and hyper; with :legacy walletd answers as if there were no shim,
+               with :shadow it answers and compares with hotpathd afterwards
   direct       the same, hot reads straight to hotpathd; with :spliced to its
                spliced front, below hyper; both with :store if walletd is to have
                no read model of its own, with :pair if a second hotpathd is to

@@ -86,7 +86,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         return running(name, rest);
     }
     let mut parts = text.split(':');
-    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store, :pair or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
+    let known = "legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, :legacy or :shadow, sidecar and direct with :store, :pair or :scan, all but legacy and store with :spliced, or NAME=ADDRESS";
     let kind = parts.next().and_then(Kind::parse);
     let kind = kind.ok_or_else(|| format!("must be one of {known}"))?;
     let name = text.to_owned();
@@ -99,6 +99,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
         stored: false,
         pair: false,
         scan: false,
+        mode: None,
     };
     for suffix in parts {
         if let Some(number) = suffix.strip_prefix("workers=") {
@@ -113,6 +114,14 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             "unary" => return Err("unary is for sidecar only".to_owned()),
             "spliced" if !matches!(kind, Kind::Legacy | Kind::Store) => spec.spliced = true,
             "spliced" => return Err("spliced is not for legacy and store".to_owned()),
+            "legacy" | "shadow" if kind == Kind::Sidecar => {
+                spec.mode = Some(if suffix == "shadow" {
+                    "shadow"
+                } else {
+                    "legacy"
+                });
+            }
+            "legacy" | "shadow" => return Err(format!("{suffix} is for sidecar only")),
             "store" if kind.has_sidecar() => spec.stored = true,
             "pair" if kind.has_sidecar() => spec.pair = true,
             "scan" if kind.has_sidecar() => spec.scan = true,
@@ -121,7 +130,7 @@ fn one(text: &str, workers: bool) -> Result<Target, String> {
             }
             _ => {
                 return Err(format!(
-                    "{suffix} must be workers, workers=N, no-workers, unary, spliced, store, pair or scan"
+                    "{suffix} must be workers, workers=N, no-workers, unary, legacy, shadow, spliced, store, pair or scan"
                 ));
             }
         }

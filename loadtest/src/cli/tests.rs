@@ -42,7 +42,7 @@ fn all_mistakes_are_told_at_once() {
         "--qps and --from: a fixed rate is not searched for",
         "--qps and --refine: a fixed rate is not searched for",
         "--keep and --out: either says where the report goes",
-        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, sidecar and direct with :store, :pair or :scan, all but legacy and store with :spliced, or NAME=ADDRESS",
+        "--target \"nope\": must be one of legacy, store, best-go-scan, best-go, sidecar, direct, each with :workers, :workers=N or :no-workers if need be, sidecar with :unary, :legacy or :shadow, sidecar and direct with :store, :pair or :scan, all but legacy and store with :spliced, or NAME=ADDRESS",
     ];
     assert_eq!(found, expected);
 }
@@ -279,7 +279,7 @@ fn bad_targets_are_told_by_their_rule() {
     let rules = [
         (
             "sidecar:fast",
-            "fast must be workers, workers=N, no-workers, unary, spliced, store, pair or scan",
+            "fast must be workers, workers=N, no-workers, unary, legacy, shadow, spliced, store, pair or scan",
         ),
         (
             "legacy:workers=0",
@@ -298,6 +298,8 @@ fn bad_targets_are_told_by_their_rule() {
             "spliced is not for legacy and store",
         ),
         ("store:store", "store is for sidecar and direct only"),
+        ("direct:shadow", "shadow is for sidecar only"),
+        ("best-go:legacy", "legacy is for sidecar only"),
         ("best-go:pair", "pair is for sidecar and direct only"),
         ("best-go:scan", "scan is for sidecar and direct only"),
         ("sidecar:spliced=1", "spliced=1 must be workers"),

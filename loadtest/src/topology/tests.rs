@@ -80,6 +80,7 @@ fn spec(kind: Kind) -> Spec {
         stored: false,
         pair: false,
         scan: false,
+        mode: None,
     }
 }
 
@@ -351,6 +352,22 @@ fn the_sidecar_may_scan() {
         about.ends_with("to hotpathd, whose statistics scan; with 128 stream workers"),
         "{about}"
     );
+}
+
+#[test]
+fn a_mode_is_set_by_the_environment() {
+    let stand = Stand::new("");
+    let mut spec = spec(Kind::Sidecar);
+    let modes = |spec: &Spec| {
+        let command = stand.rig.command(spec, Path::new("l.db"), Path::new("f"));
+        let mut set = command.get_envs();
+        let found = set.find(|pair| pair.0 == "HOTPATH_MODES");
+        found.and_then(|pair| pair.1.map(|value| value.to_owned()))
+    };
+    assert_eq!(modes(&spec), None);
+    spec.mode = Some("shadow");
+    assert_eq!(modes(&spec), Some("default=shadow".into()));
+    assert!(spec.about().contains("to hotpathd, in mode shadow; with"));
 }
 
 #[test]

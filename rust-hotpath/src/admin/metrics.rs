@@ -141,6 +141,12 @@ impl<M: Model> Source<M> {
             "Expensive requests that wait for a thread at this moment: as many run as there are cores",
             size(self.status.serve.queued()),
         )?;
+        counter(
+            out,
+            "hotpathd_shed",
+            "Expensive requests refused because their turn would have come when nobody waits any longer",
+            self.status.serve.shed(),
+        )?;
         gauge(
             out,
             "hotpathd_buffered_bytes",

@@ -243,6 +243,9 @@ async fn answer<M: Model>(shared: Arc<Shared<M>>, owned: Owned, heavy: bool) -> 
 }
 
 async fn scan<M: Model>(shared: Arc<Shared<M>>, owned: Owned) -> Done {
+    if let Err(full) = shared.core.in_time(owned.asked().left()) {
+        return Done::new(&shared, owned, Turn::Done(Err(full)), Vec::new());
+    }
     shared.counts.offloaded.fetch_add(1, Relaxed);
     let id = owned.id;
     // This is dropped with the task, whether its lane or its caller has left.

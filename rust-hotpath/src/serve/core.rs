@@ -43,8 +43,13 @@ pub(crate) struct Core<M: Model> {
     /// Places for expensive answers. There are as many as cores, so that cheap requests still get their share of the
     /// cores.
     heavy: Arc<Semaphore>,
+    cores: usize,
     /// Requests that wait for such a place.
     pub(super) queued: AtomicUsize,
+    /// How long such an answer took of late: an average that moves by an eighth.
+    took_us: AtomicU64,
+    /// Requests refused because their turn would have come too late.
+    pub(super) shed: AtomicU64,
     /// Unary calls that moved to such a place.
     pub(super) moved: AtomicU64,
     /// Whether the log has named a reason that the model did not list.
@@ -101,6 +106,12 @@ pub(crate) enum Turn {
 }
 
 impl Asked<'_> {
+    /// How long the caller still waits.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let elapsed = self.arrived.elapsed();
+        self.timeout.map(|time| time.saturating_sub(elapsed))
+    }
+
     fn is_wanted(&self, now: Instant) -> Result<(), Error> {
         if self.timeout.is_some_and(|most| now >= self.arrived + most) {
             return Err(Error::new(Kind::TooLate, "the caller's time is up"));
@@ -131,6 +142,10 @@ impl Drop for GiveUp {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl Turn {
     /// The outcome of a request that has waited and that no cost limit stops.
     pub(crate) fn settled(self) -> Result<Answer, Error> {
@@ -148,7 +163,10 @@ impl<M: Model> Core<M> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             heavy: Arc::new(Semaphore::new(cores)),
+            cores,
             queued: AtomicUsize::new(0),
+            took_us: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             stray_decline: Once::new(),
             in_flight: Arc::new(Places::new(config.max_in_flight)),
@@ -246,12 +264,37 @@ impl<M: Model> Core<M> {
         // The semaphore is never closed. If it were, one place too many would be the lesser evil.
         let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
         drop(queued);
-        tokio::task::spawn_blocking(move || {
+        let (outcome, took) = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
             let outcome = long();
             drop(place);
-            outcome
+            (outcome, began.elapsed())
         })
-        .await
+        .await?;
+        // Threads that finish at once may lose a step of the average, which does not matter.
+        let (before, took) = (self.took_us.load(Relaxed), micros(took));
+        let after = before - before / 8 + took / 8;
+        self.took_us.store(after, Relaxed);
+        Ok(outcome)
+    }
+
+    /// Refuses an expensive request whose turn would come only when nobody waits any longer, so that whoever asks can
+    /// turn to somebody else at once. What waits ahead of it is taken to be as expensive as others were of late.
+    pub(crate) fn in_time(&self, left: Option<Duration>) -> Result<(), Error> {
+        let Some(left) = left else { return Ok(()) };
+        let ahead = self.queued.load(Relaxed);
+        if self.heavy.available_permits() > 0 || self.wait_of(ahead) <= left {
+            return Ok(());
+        }
+        self.shed.fetch_add(1, Relaxed);
+        let text = format!("{ahead} expensive requests wait already: ask somebody else");
+        Err(Error::new(Kind::Overloaded, text))
+    }
+
+    /// How long a request with so many ahead of it waits, beside those that run.
+    fn wait_of(&self, ahead: usize) -> Duration {
+        let rounds = u64::try_from(ahead / self.cores + 1).unwrap_or(u64::MAX);
+        Duration::from_micros(self.took_us.load(Relaxed).saturating_mul(rounds))
     }
 
     fn look(
@@ -394,4 +437,60 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
         let text = format!("the model panicked: {}", panic_text(&*panic));
         Error::new(Kind::Panicked, text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{counter::Counters, moody::Moody, readiness, view};
+
+    fn core() -> Core<Moody> {
+        let (mut publisher, view) = view::new::<Moody>(view::Config {
+            retain_versions: 1,
+            retain: Duration::ZERO,
+            retain_events: 1,
+        });
+        publisher.restart(1, Counters::default(), Instant::now());
+        let stale_after = Duration::from_secs(5);
+        let readiness = Arc::new(Readiness::new(readiness::Config { stale_after }));
+        let config = Config {
+            max_message_bytes: 1 << 20,
+            max_wait: Duration::ZERO,
+            max_in_flight: 1,
+            max_buffered_bytes: 1 << 20,
+        };
+        Core::new(config, view, readiness)
+    }
+
+    #[test]
+    fn what_would_come_too_late_is_refused_at_once() {
+        let (core, second) = (core(), Duration::from_secs(1));
+        core.took_us.store(micros(second), Relaxed);
+        assert!(
+            core.in_time(Some(Duration::ZERO)).is_ok(),
+            "a place is free"
+        );
+        let all = u32::try_from(core.cores).expect("few cores");
+        let _busy = core.heavy.try_acquire_many(all).expect("places");
+        assert!(core.in_time(None).is_ok(), "there is no deadline");
+        assert!(core.in_time(Some(second)).is_ok());
+        let refused = core.in_time(second.checked_sub(Duration::from_micros(1)));
+        assert_eq!(refused.expect_err("too late").kind(), Kind::Overloaded);
+        // Each core works off its share of those that wait.
+        core.queued.store(3 * core.cores, Relaxed);
+        assert!(core.in_time(Some(4 * second)).is_ok());
+        assert!(core.in_time(Some(3 * second)).is_err());
+        assert_eq!(core.shed.load(Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn the_time_that_answers_take_is_known() {
+        let core = core();
+        for _ in 0..100 {
+            let slept = core.apart(|| thread::sleep(Duration::from_millis(2))).await;
+            slept.expect("no panic");
+        }
+        let took = core.took_us.load(Relaxed);
+        assert!(took >= 1_900, "{took} µs");
+    }
 }
