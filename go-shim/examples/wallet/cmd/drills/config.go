@@ -32,10 +32,10 @@ const longestWait = 2 * time.Minute
 
 const usage = `usage: drills [NAME[,NAME...]] [flags]
 
-Breaks a walletd and its sidecar on purpose, one fault at a time, while callers post and read. A drill fails if a caller saw
-an error that Go alone would not have given or a wrong answer, if nothing showed the fault, or if it was not over in time.
-The table goes to report.txt, all of it to report.json, logs to a folder for each drill and front door. NAME picks drills;
---list prints them.
+Breaks a walletd and its sidecar on purpose, one fault at a time, while callers post and read. A drill fails if a caller
+saw an error that Go alone would not have given or a wrong answer, if nothing showed the fault, or if it was not over in
+time. The table goes to report.txt, all of it to report.json, logs to a folder for each drill and front door. NAME picks
+drills; --list prints them.
 
 flags:`
 
