@@ -31,7 +31,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	if !errors.Is(err, command.ErrUsage) {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"--walletd /no/walletd", "--faulty /no/faulty", `--door "back"`, "--seconds: must be from 1 to 3600",
+	for _, want := range []string{"--walletd /no/walletd", "--faulty /no/faulty", `--door "back"`, "--seconds: must be from 1 to 300",
 		`there is no drill "bogus"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
