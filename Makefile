@@ -36,7 +36,7 @@ GO_OLDEST := go1.25.10
 export GORACE ?= atexit_sleep_ms=50
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo soak clients attack bench stress burnd burn-sidecar break-even results check-results lengths ingest test test-rust test-go test-binaries test-oldest test-again container adopting \
+.PHONY: help build demo rollout soak drills clients attack bench stress burnd burn-sidecar break-even results check-results lengths ingest test test-rust test-go test-binaries test-oldest test-again container adopting \
 	fuzz data-test lint generate check-generated golden package deny clean
 
 help: ## What can be made
@@ -54,12 +54,29 @@ demo: build ## Run the whole thing behind both front doors, in two minutes, and 
 	@target/bin/demo --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/demo/one-copy \
 		--read-model store --sidecars 2 --accounts 20000 --transactions 100000
 
+# The ledger of uk_spending is made once.
+rollout: build ## A whole rollout on the ledger of uk_spending, a million answers compared (ROLLOUT_FLAGS="--compare N --db COPY")
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/rollout hotpath.dev/go-shim/cmd/hotpathctl
+	@mkdir -p target/rollout
+	@test -f target/rollout/uk.db || { $(BIN)/walletd import --db target/rollout/new.db --format uk \
+		$(HOTPATH_DATA)/uk_spending/normalised.csv.gz && mv target/rollout/new.db target/rollout/uk.db; }
+	@cp target/rollout/uk.db target/rollout/ledger.db && rm -f target/rollout/ledger.db-*
+	@target/bin/rollout --db target/rollout/ledger.db $(ROLLOUT_FLAGS)
+
 soak: ## Five minutes and more of load and faults behind both front doors, judged by metrics for leaks (SOAK_SECONDS lengthens it)
 	cargo build --release --locked --bin hotpathd
 	@mkdir -p $(BIN)
 	@ln -sf ../release/hotpathd $(BIN)/
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/soak
 	@target/bin/soak --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/soak $(SOAK_FLAGS)
+
+# faulty-sidecar is hotpathd with a fault, for the drills that need one.
+drills: ## Break the sidecar, files, feed and clock on purpose, under load, behind both front doors; no caller may notice (DRILLS="name,name", DRILLS_FLAGS="--list")
+	cargo build --release --locked --bin hotpathd --bin faulty-sidecar
+	@mkdir -p $(BIN)
+	@ln -sf ../release/hotpathd ../release/faulty-sidecar $(BIN)/
+	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/walletd ./wallet/cmd/drills hotpath.dev/go-shim/cmd/hotpathctl
+	@target/bin/drills $(DRILLS) --walletd target/bin/walletd --hotpathd target/bin/hotpathd --out target/drills $(DRILLS_FLAGS)
 
 clients: build ## Real clients (grpc-go, grpcio, grpc-java, tonic, ghz, h2load, h2spec) at every front door; installs them
 	cd go-shim/examples && go build -trimpath -o $(BIN)/ ./wallet/cmd/clients
@@ -112,7 +129,7 @@ test: test-rust test-go ## Every test of both languages, over real sockets and t
 
 # Programs and libraries of each language that the tests of the other need.
 test-binaries:
-	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar --lib --bins
+	cargo build --locked -p hotpath-wallet -p burner -p burn-sidecar -p interop-sidecar -p faulty-sidecar --lib --bins
 	cd go-shim/examples && go build -trimpath -o $(ROOT)/target/debug/walletd ./wallet/cmd/walletd
 	@rm -f target/debug/burnd
 	cd go-shim/examples && CGO_ENABLED=1 CGO_LDFLAGS="-L$(ROOT)/target/debug" \
@@ -128,6 +145,7 @@ test-rust: test-binaries
 test-go: test-binaries
 	prometheus=$$(.ci/prometheus) && browser=$$(.ci/browser) && cd go-shim/examples && PROMETHEUS_BIN="$$prometheus" BROWSER_BIN="$$browser" \
 		TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd TEST_INTEROP_SIDECAR=$(ROOT)/target/debug/interop-sidecar \
+		TEST_FAULTY_SIDECAR=$(ROOT)/target/debug/faulty-sidecar \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) $(GO_ALL)
 	cd go-shim/examples && TEST_FRONT_DOOR=spliced HOTPATHD_FRONT=spliced E2E_SEED=1 TEST_HOTPATHD=$(ROOT)/target/debug/hotpathd \
 		$(GO_TEST) -timeout 20m $(GO_TEST_FLAGS) hotpath.dev/go-shim ./wallet/e2e

@@ -16,15 +16,16 @@ const WALLET: &str = "wallet";
 const COUNTER: &str = "examples/counter";
 const BURN: &str = "examples/burn";
 const INTEROP: &str = "examples/interop";
+const FAULTY: &str = "examples/faulty";
 const LOADTEST: &str = "../loadtest";
 /// The properties of the fuzz targets are tests, so they may panic.
 const FUZZ: &str = "fuzz";
 const BURNER: &str = "burner";
 const CRATES: &[&str] = &[
-    ENGINE, WALLET, COUNTER, BURN, INTEROP, BURNER, FUZZ, LOADTEST,
+    ENGINE, WALLET, COUNTER, BURN, INTEROP, FAULTY, BURNER, FUZZ, LOADTEST,
 ];
 /// The crates with a model that the engine serves.
-const ADOPTERS: [&str; 4] = [WALLET, COUNTER, BURN, INTEROP];
+const ADOPTERS: [&str; 5] = [WALLET, COUNTER, BURN, INTEROP, FAULTY];
 /// The public API of the engine, as its documentation lists it. Adopters may use nothing else.
 const PUBLIC: [&str; 7] = [
     "allocator",

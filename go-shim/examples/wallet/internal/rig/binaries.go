@@ -12,12 +12,14 @@ import (
 const (
 	HotpathdVariable = "TEST_HOTPATHD"
 	WalletdVariable  = "TEST_WALLETD"
+	FaultyVariable   = "TEST_FAULTY_SIDECAR"
 )
 
-// These are the errors of Root and FindHotpathd.
+// These are the errors of Root, FindHotpathd and FindFaulty.
 var (
 	ErrNoRoot     = errors.New("not inside the repository: no directory above holds Cargo.toml and go-shim")
 	ErrNoHotpathd = errors.New("no hotpathd: run `cargo build --bin hotpathd`, or name a built one in " + HotpathdVariable)
+	ErrNoFaulty   = errors.New("no faulty-sidecar: run `cargo build -p faulty-sidecar`, or name a built one in " + FaultyVariable)
 )
 
 // Root returns the top folder of the repository that the working directory is in.
@@ -39,17 +41,22 @@ func Root() (string, error) {
 }
 
 // FindHotpathd returns the path of the sidecar to test: TEST_HOTPATHD if it is set, else the debug build.
-func FindHotpathd() (string, error) {
-	path := os.Getenv(HotpathdVariable)
+func FindHotpathd() (string, error) { return find(HotpathdVariable, "hotpathd", ErrNoHotpathd) }
+
+// FindFaulty returns the path of the sidecar with a fault: TEST_FAULTY_SIDECAR if it is set, else the debug build.
+func FindFaulty() (string, error) { return find(FaultyVariable, "faulty-sidecar", ErrNoFaulty) }
+
+func find(variable, name string, missing error) (string, error) {
+	path := os.Getenv(variable)
 	if path == "" {
 		root, err := Root()
 		if err != nil {
 			return "", err
 		}
-		path = filepath.Join(root, "target", "debug", "hotpathd")
+		path = filepath.Join(root, "target", "debug", name)
 	}
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return "", fmt.Errorf("%s: %w", path, ErrNoHotpathd)
+		return "", fmt.Errorf("%s: %w", path, missing)
 	}
 	return filepath.Abs(path)
 }
@@ -60,16 +67,23 @@ func FindWalletd(dir string, flags ...string) (string, error) {
 	if path := os.Getenv(WalletdVariable); path != "" {
 		return filepath.Abs(path)
 	}
+	return build(filepath.Join(dir, "walletd"), "./wallet/cmd/walletd", flags...)
+}
+
+// BuildHotpathctl builds hotpathctl into dir.
+func BuildHotpathctl(dir string) (string, error) {
+	return build(filepath.Join(dir, "hotpathctl"), "hotpath.dev/go-shim/cmd/hotpathctl")
+}
+
+func build(bin, target string, flags ...string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "walletd")
-	arguments := append([]string{"build", "-o", bin}, flags...)
-	build := exec.Command("go", append(arguments, "./wallet/cmd/walletd")...)
+	build := exec.Command("go", append(append([]string{"build", "-o", bin}, flags...), target)...)
 	build.Dir = filepath.Join(root, "go-shim", "examples")
 	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build walletd: %w\n%s", err, output)
+		return "", fmt.Errorf("build %s: %w\n%s", target, err, output)
 	}
 	return bin, nil
 }

@@ -165,6 +165,8 @@ type HotpathdSpec struct {
 	Socket string
 	// Args are further arguments.
 	Args []string
+	// Env is added to the environment.
+	Env []string
 }
 
 // Hotpathd is a running sidecar.
@@ -178,7 +180,7 @@ func StartHotpathd(spec HotpathdSpec) (*Hotpathd, error) {
 	ready := filepath.Join(spec.Dir, "hotpathd.ready.json")
 	h := &Hotpathd{}
 	process, err := startReady(proc.Spec{
-		Name: "hotpathd", Bin: spec.Bin, Log: filepath.Join(spec.Dir, "hotpathd.log"), Lifeline: true,
+		Name: "hotpathd", Bin: spec.Bin, Log: filepath.Join(spec.Dir, "hotpathd.log"), Lifeline: true, Env: spec.Env,
 		Args: append([]string{
 			"--socket", spec.Socket, "--listen", "127.0.0.1:0", "--ready-file", ready, "--lifeline",
 		}, spec.Args...),

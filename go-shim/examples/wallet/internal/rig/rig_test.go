@@ -103,7 +103,9 @@ hotpath_shim_spliced_connections_ended_total{rule="stalled"} 1
 			Answered: 12, HandedOver: map[string]uint64{"metadata": 3}, Connections: 4, Unread: 70,
 			Ended: map[string]uint64{"stalled": 1},
 		},
+		Compared: map[string]uint64{}, Uncompared: map[string]uint64{},
 	}
+	text += "# TYPE hotpath_shim_mode gauge\n"
 	for i, method := range ask.Hot {
 		want.Modes[i] = SidecarMode
 		text += `hotpath_shim_mode{method="` + method + `",mode="sidecar"} 1` + "\n"
