@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The admin API, as package shimadmin has it. This program does not use that package, because it needs all that the shim needs.
+const (
+	readModelPath = "/hotpath/read-model"
+	whoHeader     = "X-Hotpath-Who"
+)
+
+const (
+	// lookEvery is how often a switch is looked at, and sayEvery how often its progress is printed.
+	lookEvery = 100 * time.Millisecond
+	sayEvery  = time.Second
+	// answerTimeout bounds one request to the admin API.
+	answerTimeout = 30 * time.Second
+)
+
+// readModel is what the service answers. See shimadmin.ReadModel.
+type readModel struct {
+	Models    []string `json:"models"`
+	InForce   string   `json:"in_force"`
+	Switching bool     `json:"switching"`
+	To        string   `json:"to"`
+	By        string   `json:"by"`
+	Done      uint64   `json:"done"`
+	Total     uint64   `json:"total"`
+	Error     string   `json:"error"`
+}
+
+// switcher has a service switch to another read model.
+type switcher struct {
+	out    io.Writer
+	client *http.Client
+	url    string
+	within time.Duration
+	force  bool
+}
+
+func runReadModel(ctx context.Context, args []string, out io.Writer) error {
+	s := &switcher{out: out}
+	var admin string
+	f := flag.NewFlagSet("read-model", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&admin, "admin", "", "")
+	f.DurationVar(&s.within, "within", time.Hour, "")
+	f.BoolVar(&s.force, "force", false, "")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, usage)
+		return err
+	case err != nil:
+		return mistake("%w", err)
+	case s.within <= 0 || s.within > 24*time.Hour:
+		return mistake("--within %v: must be above 0 and at most 24h", s.within)
+	case f.NArg() > 1:
+		return mistake("unexpected argument %q; flags come before arguments", f.Arg(1))
+	}
+	if err := need("--admin", admin); err != nil {
+		return err
+	}
+	if err := s.reach(admin); err != nil {
+		return err
+	}
+	if f.NArg() == 0 {
+		return s.show(ctx)
+	}
+	return s.change(ctx, f.Arg(0))
+}
+
+// reach makes the client for an address of the admin API.
+func (s *switcher) reach(admin string) error {
+	s.client = &http.Client{Timeout: answerTimeout}
+	if socket, isSocket := strings.CutPrefix(admin, "unix:"); isSocket {
+		if socket == "" {
+			return mistake("--admin %s: unix: needs the path of a socket", admin)
+		}
+		s.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}
+		s.url = "http://localhost" + readModelPath
+		return nil
+	}
+	u, err := url.Parse(admin)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return mistake("--admin %s: must be unix:PATH, or an address such as http://127.0.0.1:7451", admin)
+	}
+	s.url = u.Scheme + "://" + u.Host + readModelPath
+	return nil
+}
+
+// ask sends a request. A refusal is an error with what the service says.
+func (s *switcher) ask(ctx context.Context, method string, body []byte) (now readModel, code int, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.url, bytes.NewReader(body))
+	if err != nil {
+		return now, 0, err
+	}
+	if method == http.MethodPost {
+		request.Header.Set(whoHeader, whoami())
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return now, 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return now, 0, err
+	}
+	err = json.Unmarshal(text, &now)
+	switch {
+	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed:
+		err = errors.New("it offers no choice of read models there, or only to look at it")
+	case response.StatusCode != http.StatusOK && now.Error != "":
+		err = errors.New(now.Error)
+	case response.StatusCode != http.StatusOK:
+		err = fmt.Errorf("HTTP status %s", response.Status)
+	case err == nil && now.InForce == "":
+		err = errors.New("its answer is not that of a service with read models")
+	}
+	return now, response.StatusCode, err
+}
+
+func (s *switcher) show(ctx context.Context) error {
+	now, _, err := s.ask(ctx, http.MethodGet, nil)
+	if err != nil {
+		return failure{exitNotSeen, fmt.Errorf("%s: %w", s.url, err)}
+	}
+	for _, name := range now.Models {
+		note := ""
+		switch {
+		case name == now.InForce:
+			note = "in force"
+		case name == now.To && now.Switching:
+			note = fmt.Sprintf("on the way, asked for by %s: %s", now.By, progressOf(now))
+		case name == now.To && now.Error != "":
+			note = fmt.Sprintf("asked for by %s, and failed: %s", now.By, now.Error)
+		}
+		fmt.Fprintln(s.out, strings.TrimRight(fmt.Sprintf("%-12s %s", name, note), " "))
+	}
+	return nil
+}
+
+func progressOf(now readModel) string {
+	if now.Total == 0 {
+		return "at 0"
+	}
+	return fmt.Sprintf("%d%% (%d of %d)", 100*min(now.Done, now.Total)/now.Total, now.Done, now.Total)
+}
+
+// change asks for a model, and waits until it is in force.
+func (s *switcher) change(ctx context.Context, model string) error {
+	order, err := json.Marshal(map[string]any{"model": model, "force": s.force})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	now, code, err := s.ask(ctx, http.MethodPost, order)
+	switch {
+	case err != nil && code == http.StatusConflict && now.Switching && now.To == model:
+		fmt.Fprintf(s.out, "%s has asked for %s already\n", now.By, model)
+	case err != nil && code == 0:
+		return failure{exitNotSeen, fmt.Errorf("%s cannot be asked: %w", s.url, err)}
+	case err != nil && code == http.StatusBadRequest:
+		return mistake("%w", err)
+	case err != nil:
+		return failure{exitGate, fmt.Errorf("%s refuses: %w", s.url, err)}
+	}
+	if now, err = s.await(ctx, now, model); err != nil {
+		return err
+	}
+	if now.InForce != model {
+		why := now.Error
+		if why == "" {
+			why = "it has been restarted, or somebody asked for another one since"
+		}
+		return failure{exitGate, fmt.Errorf("the service stays with %s: %s", now.InForce, why)}
+	}
+	fmt.Fprintf(s.out, "%s is in force, %.1f s later\n", model, time.Since(began).Seconds())
+	return nil
+}
+
+// await waits for the end of a switch. It bears with a service that does not answer for a while.
+func (s *switcher) await(ctx context.Context, now readModel, model string) (readModel, error) {
+	said := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	var last error
+	for now.Switching || last != nil {
+		select {
+		case <-ctx.Done():
+			why := "interrupted"
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				why = fmt.Sprintf("not within %v", s.within)
+			}
+			if last != nil {
+				why += ", and it cannot be asked: " + last.Error()
+			}
+			return now, failure{exitNotSeen, fmt.Errorf("%s: the service goes on: %s is at %s; ask for %s to give it up", why, model, progressOf(now), now.InForce)}
+		case <-time.After(lookEvery):
+		}
+		next, _, err := s.ask(ctx, http.MethodGet, nil)
+		if last = err; err == nil {
+			now = next
+		}
+		if time.Since(said) >= sayEvery {
+			said = time.Now()
+			fmt.Fprintf(s.out, "%s: %s\n", model, progressOf(now))
+		}
+	}
+	return now, nil
+}
