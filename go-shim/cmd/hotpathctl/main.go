@@ -54,14 +54,15 @@ stage passes after --hold, if enough requests were compared and no gate failed. 
 The kill file, and a method that the service itself has taken from the sidecar, end a plan as well. A plan that somebody
 interrupts leaves the methods in their stage.
 
-read-model store takes Go's copy of the ledger out of memory (walletd), and read-model legacy brings it back. It asks the
-service's admin API (package shimadmin; walletd: --admin and --admin-socket), prints the progress, and waits until the model
-is in force, for at most --within (default 1h); the service goes on when it stops waiting. A model with which Go could not
-stand in for the sidecar is refused unless the sidecar answers everything: --force takes it all the same. To give a change
-up, ask for the model that is in force. A restart begins with the model that the service's own settings say.
+read-model store takes Go's copy of the ledger out of memory (walletd), and read-model legacy brings it back. It asks
+the service's admin API (package shimadmin; walletd: --admin and --admin-socket), prints the progress, and waits until
+the model is in force, for at most --within (default 1h); the service goes on when it stops waiting. A model with which
+Go could not stand in for the sidecar is refused unless the sidecar answers everything: --force takes it all the same.
+To give a change up, ask for the model that is in force. A restart begins with the model of the service's own settings.
 
-Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan failed or the service stays with its read model, 66
-a file cannot be read or changed, 75 the service did not show in time that it has obeyed, or the command was interrupted.
+Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan failed or the service stays with its read model,
+66 a file cannot be read or changed, 75 the service did not show in time that it has obeyed, or the command was
+interrupted.
 `
 
 // Exit codes, as in sysexits.h.

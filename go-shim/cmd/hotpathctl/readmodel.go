@@ -103,62 +103,62 @@ func (s *switcher) reach(admin string) error {
 }
 
 // ask sends a request. A refusal is an error with what the service says.
-func (s *switcher) ask(ctx context.Context, method string, body []byte) (now readModel, code int, err error) {
+func (s *switcher) ask(ctx context.Context, method string, body []byte) (seen readModel, code int, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.url, bytes.NewReader(body))
 	if err != nil {
-		return now, 0, err
+		return seen, 0, err
 	}
 	if method == http.MethodPost {
 		request.Header.Set(whoHeader, whoami())
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return now, 0, err
+		return seen, 0, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return now, 0, err
+		return seen, 0, err
 	}
-	err = json.Unmarshal(text, &now)
+	err = json.Unmarshal(text, &seen)
 	switch {
 	case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed:
 		err = errors.New("it offers no choice of read models there, or only to look at it")
-	case response.StatusCode != http.StatusOK && now.Error != "":
-		err = errors.New(now.Error)
+	case response.StatusCode != http.StatusOK && seen.Error != "":
+		err = errors.New(seen.Error)
 	case response.StatusCode != http.StatusOK:
 		err = fmt.Errorf("HTTP status %s", response.Status)
-	case err == nil && now.InForce == "":
+	case err == nil && seen.InForce == "":
 		err = errors.New("its answer is not that of a service with read models")
 	}
-	return now, response.StatusCode, err
+	return seen, response.StatusCode, err
 }
 
 func (s *switcher) show(ctx context.Context) error {
-	now, _, err := s.ask(ctx, http.MethodGet, nil)
+	seen, _, err := s.ask(ctx, http.MethodGet, nil)
 	if err != nil {
 		return failure{exitNotSeen, fmt.Errorf("%s: %w", s.url, err)}
 	}
-	for _, name := range now.Models {
+	for _, name := range seen.Models {
 		note := ""
 		switch {
-		case name == now.InForce:
+		case name == seen.InForce:
 			note = "in force"
-		case name == now.To && now.Switching:
-			note = fmt.Sprintf("on the way, asked for by %s: %s", now.By, progressOf(now))
-		case name == now.To && now.Error != "":
-			note = fmt.Sprintf("asked for by %s, and failed: %s", now.By, now.Error)
+		case name == seen.To && seen.Switching:
+			note = fmt.Sprintf("on the way, asked for by %s: %s", seen.By, progressOf(seen))
+		case name == seen.To && seen.Error != "":
+			note = fmt.Sprintf("asked for by %s, and failed: %s", seen.By, seen.Error)
 		}
 		fmt.Fprintln(s.out, strings.TrimRight(fmt.Sprintf("%-12s %s", name, note), " "))
 	}
 	return nil
 }
 
-func progressOf(now readModel) string {
-	if now.Total == 0 {
+func progressOf(seen readModel) string {
+	if seen.Total == 0 {
 		return "at 0"
 	}
-	return fmt.Sprintf("%d%% (%d of %d)", 100*min(now.Done, now.Total)/now.Total, now.Done, now.Total)
+	return fmt.Sprintf("%d%% (%d of %d)", 100*min(seen.Done, seen.Total)/seen.Total, seen.Done, seen.Total)
 }
 
 // change asks for a model, and waits until it is in force.
@@ -168,10 +168,10 @@ func (s *switcher) change(ctx context.Context, model string) error {
 		return err
 	}
 	began := time.Now()
-	now, code, err := s.ask(ctx, http.MethodPost, order)
+	seen, code, err := s.ask(ctx, http.MethodPost, order)
 	switch {
-	case err != nil && code == http.StatusConflict && now.Switching && now.To == model:
-		fmt.Fprintf(s.out, "%s has asked for %s already\n", now.By, model)
+	case err != nil && code == http.StatusConflict && seen.Switching && seen.To == model:
+		fmt.Fprintf(s.out, "%s has asked for %s already\n", seen.By, model)
 	case err != nil && code == 0:
 		return failure{exitNotSeen, fmt.Errorf("%s cannot be asked: %w", s.url, err)}
 	case err != nil && code == http.StatusBadRequest:
@@ -179,27 +179,27 @@ func (s *switcher) change(ctx context.Context, model string) error {
 	case err != nil:
 		return failure{exitGate, fmt.Errorf("%s refuses: %w", s.url, err)}
 	}
-	if now, err = s.await(ctx, now, model); err != nil {
+	if seen, err = s.await(ctx, seen, model); err != nil {
 		return err
 	}
-	if now.InForce != model {
-		why := now.Error
+	if seen.InForce != model {
+		why := seen.Error
 		if why == "" {
 			why = "it has been restarted, or somebody asked for another one since"
 		}
-		return failure{exitGate, fmt.Errorf("the service stays with %s: %s", now.InForce, why)}
+		return failure{exitGate, fmt.Errorf("the service stays with %s: %s", seen.InForce, why)}
 	}
 	fmt.Fprintf(s.out, "%s is in force, %.1f s later\n", model, time.Since(began).Seconds())
 	return nil
 }
 
 // await waits for the end of a switch. It bears with a service that does not answer for a while.
-func (s *switcher) await(ctx context.Context, now readModel, model string) (readModel, error) {
+func (s *switcher) await(ctx context.Context, seen readModel, model string) (readModel, error) {
 	said := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
 	var last error
-	for now.Switching || last != nil {
+	for seen.Switching || last != nil {
 		select {
 		case <-ctx.Done():
 			why := "interrupted"
@@ -209,17 +209,17 @@ func (s *switcher) await(ctx context.Context, now readModel, model string) (read
 			if last != nil {
 				why += ", and it cannot be asked: " + last.Error()
 			}
-			return now, failure{exitNotSeen, fmt.Errorf("%s: the service goes on: %s is at %s; ask for %s to give it up", why, model, progressOf(now), now.InForce)}
+			return seen, failure{exitNotSeen, fmt.Errorf("%s: the service goes on: %s is at %s; ask for %s to give it up", why, model, progressOf(seen), seen.InForce)}
 		case <-time.After(lookEvery):
 		}
 		next, _, err := s.ask(ctx, http.MethodGet, nil)
 		if last = err; err == nil {
-			now = next
+			seen = next
 		}
 		if time.Since(said) >= sayEvery {
 			said = time.Now()
-			fmt.Fprintf(s.out, "%s: %s\n", model, progressOf(now))
+			fmt.Fprintf(s.out, "%s: %s\n", model, progressOf(seen))
 		}
 	}
-	return now, nil
+	return seen, nil
 }
