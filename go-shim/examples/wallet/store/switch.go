@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	walletv1 "hotpath.dev/go-shim/examples/wallet/gen/wallet/v1"
 )
 
-// lastStep is how many transactions a switch may leave for the committer to catch up at once, while posts wait.
-const lastStep = 2 * loadChunk
+const (
+	// A model in memory leaves at most lastApplied transactions to the committer, while posts wait.
+	lastApplied = 2 * loadChunk
+	// The committer writes so many transactions to the read tables between two commits that it takes about stepTime.
+	firstStep, leastStep = 256, 64
+	stepTime             = 10 * time.Millisecond
+)
 
 // Switch replaces the read model while posts and reads go on. A model that is a [TableReader] gets the read tables, which
 // are caught up in the background and from then on kept; any other must be empty, and gets all transactions. Once it has
@@ -67,7 +73,7 @@ func (s *Store) onCommitter(ctx context.Context, f func() error) error {
 func (s *Store) switchToMemory(ctx context.Context, to Applier, swap func() error, progress func(done, total uint64)) error {
 	at := uint64(0)
 	// To apply a transaction takes a fraction of what its commit takes, so this comes near to the head.
-	for head := s.Head(); head-at > lastStep; head = s.Head() {
+	for head := s.Head(); head-at > lastApplied; head = s.Head() {
 		next, err := s.replay(ctx, to, at, min(head, at+loadChunk))
 		if err != nil {
 			return err
@@ -172,7 +178,7 @@ func (s *Store) keepTables(ctx context.Context, progress func(done, total uint64
 	if err := s.hasRoom(ctx, marks); err != nil {
 		return err
 	}
-	k := &keeping{s: s, steps: loadChunk}
+	k := &keeping{s: s, size: firstStep}
 	if err := s.onCommitter(ctx, func() error { return k.begin(ctx, marks, found) }); err != nil {
 		return err
 	}
@@ -181,6 +187,7 @@ func (s *Store) keepTables(ctx context.Context, progress func(done, total uint64
 			return errors.Join(err, k.tables.close())
 		}
 		progress(k.tables.committed.position, s.Head())
+		k.giveWay(ctx)
 	}
 	return nil
 }
@@ -189,11 +196,12 @@ func (s *Store) keepTables(ctx context.Context, progress func(done, total uint64
 type keeping struct {
 	s      *Store
 	tables *tableWriter
-	// steps is how many transactions a step takes.
-	steps uint64
-	// head is the head at the step before.
-	head uint64
-	done bool
+	// size is how many transactions the next step takes, and took how long the committer was busy with the last one.
+	size uint64
+	took time.Duration
+	// head is the head at the beginning of the last step, and posted how many transactions came during the one before.
+	head, posted uint64
+	done         bool
 }
 
 func (k *keeping) begin(ctx context.Context, marks tableMarks, found bool) (err error) {
@@ -214,19 +222,20 @@ func (k *keeping) begin(ctx context.Context, marks tableMarks, found bool) (err 
 // step writes some transactions. The last step writes all that are left, and hands the tables to the writer.
 func (k *keeping) step(ctx context.Context) error {
 	head, at := k.s.Head(), k.tables.committed.position
-	// Steps are short, so that posts hardly wait. But each takes more than was posted during the one before, or it might
-	// never end.
-	k.steps = min(max(k.steps, 2*(head-k.head)), catchUpTransactions)
-	k.head = head
-	txs, err := k.read(ctx, at, min(head, at+k.steps))
+	k.posted, k.head = head-k.head, head
+	// Each step takes more than was posted during the one before, or it might never end.
+	k.size = min(max(k.size, 2*k.posted), catchUpTransactions)
+	txs, err := k.read(ctx, at, min(head, at+k.size))
 	if err != nil {
 		return err
 	}
 	return k.s.onCommitter(ctx, func() error {
+		began := time.Now()
 		if err := k.write(ctx, txs); err != nil {
 			return err
 		}
-		for k.s.Head()-k.tables.committed.position <= lastStep {
+		k.took = time.Since(began)
+		for k.s.Head()-k.tables.committed.position <= k.size {
 			at := k.tables.committed.position
 			if at == k.s.Head() {
 				k.s.w.tables, k.done = k.tables, true
@@ -242,6 +251,24 @@ func (k *keeping) step(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// giveWay makes the next step longer or shorter, so that posts wait for about stepTime. If there are posts, it leaves the
+// committer to them for as long as the last step took, unless they come faster than the steps go.
+func (k *keeping) giveWay(ctx context.Context) {
+	switch {
+	case k.took > stepTime:
+		k.size = max(k.size/2, leastStep)
+	case k.took < stepTime/2:
+		k.size = min(2*k.size, catchUpTransactions)
+	}
+	if k.done || k.posted == 0 || k.posted >= k.size {
+		return
+	}
+	select {
+	case <-time.After(k.took):
+	case <-ctx.Done():
+	}
 }
 
 func (k *keeping) read(ctx context.Context, after, last uint64) ([]*walletv1.Transaction, error) {
