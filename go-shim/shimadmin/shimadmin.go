@@ -11,8 +11,10 @@
 //	POST /hotpath/resume           removes it
 //	POST /hotpath/lift             {"method": "/a.B/C"}: takes a demotion back
 //	POST /hotpath/upgrade          upgrades the supervised sidecars, and answers when that is over
+//	GET  /hotpath/read-model       what Go answers from, with Config.ReadModels: see ReadModel
+//	POST /hotpath/read-model       {"model": "store", "force": false}: begins to switch, and answers as the GET does
 //
-// A POST needs the header X-Hotpath-Who, which names who asks, and answers {} or {"error": "..."}.
+// A POST needs the header X-Hotpath-Who, which names who asks, and answers {}, unless said otherwise, or {"error": "..."}.
 //
 // Whoever reaches the handler may do all of it: serve it on loopback or on a Unix socket only. Against web pages that a browser
 // on the same machine shows, there are two rules. The Host of a request must be an IP address, localhost, or one of
@@ -66,6 +68,8 @@ type Config struct {
 	MetricsPath string
 	// PlanState is the path of the file in which `hotpathctl plan --state` remembers how far it is. The page then shows the plan.
 	PlanState string
+	// ReadModels, if set, lets operators change what Go answers from.
+	ReadModels ReadModels
 	// Logger hears of each change that was asked for; by default slog.Default().
 	Logger *slog.Logger
 }
@@ -90,6 +94,12 @@ func New(side Side, cfg Config) http.Handler {
 	mux.HandleFunc("GET "+Prefix+"{$}", h.page)
 	mux.HandleFunc("GET "+Prefix+"icon.svg", h.icon)
 	mux.HandleFunc("GET "+Prefix+"status", h.status)
+	if cfg.ReadModels != nil {
+		mux.HandleFunc("GET "+Prefix+"read-model", h.readModel)
+	}
+	if cfg.ReadModels != nil && !cfg.ReadOnly {
+		mux.HandleFunc("POST "+Prefix+"read-model", h.switchModel)
+	}
 	if !cfg.ReadOnly {
 		mux.HandleFunc("POST "+Prefix+"mode", h.change(h.mode))
 		mux.HandleFunc("POST "+Prefix+"rollback", h.change(func(_ order, who string) error { return side.Rollback(who) }))
@@ -161,16 +171,9 @@ func (h *handler) mode(o order, who string) error {
 // change makes a handler of something that changes something.
 func (h *handler) change(do func(order, string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		who := r.Header.Get(WhoHeader)
-		if !named(who) {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("the header %s must name who asks, in 1-%d printable characters", WhoHeader, mostWho))
-			return
-		}
 		var o order
-		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBodyBytes))
-		body.DisallowUnknownFields()
-		if err := body.Decode(&o); err != nil && r.ContentLength != 0 {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with the strings method and mode: %w", err))
+		who, ok := orderOf(w, r, &o, "the strings method and mode")
+		if !ok {
 			return
 		}
 		err := do(o, who)
@@ -181,6 +184,22 @@ func (h *handler) change(do func(order, string) error) http.HandlerFunc {
 		}
 		write(w, http.StatusOK, struct{}{})
 	}
+}
+
+// orderOf reads who asks, and what for. If it cannot, it answers, and returns false. form tells what the body must have.
+func orderOf(w http.ResponseWriter, r *http.Request, into any, form string) (who string, ok bool) {
+	who = r.Header.Get(WhoHeader)
+	if !named(who) {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("the header %s must name who asks, in 1-%d printable characters", WhoHeader, mostWho))
+		return who, false
+	}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBodyBytes))
+	body.DisallowUnknownFields()
+	if err := body.Decode(into); err != nil && r.ContentLength != 0 {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("the body must be a JSON object with %s: %w", form, err))
+		return who, false
+	}
+	return who, true
 }
 
 func named(who string) bool {

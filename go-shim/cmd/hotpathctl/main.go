@@ -1,5 +1,6 @@
-// Command hotpathctl changes who answers hot methods, and upgrades sidecars. For all but an upgrade it needs the files
-// that the service was told to obey, and nothing else: no running sidecar, and no address of the service.
+// Command hotpathctl changes who answers hot methods, and upgrades sidecars. It needs the files that the service was told to
+// obey, and nothing else: no running sidecar, and no address of the service. Only upgrade and read-model, which change no
+// file, ask the service itself.
 package main
 
 import (
@@ -27,6 +28,7 @@ const usage = `usage: hotpathctl COMMAND [flags]
             --plan FILE --state FILE            raise the share of the sidecar stage by stage, while all gates hold
             --state FILE --resume | --status    go on with a plan that was interrupted or stopped, or look at it
   upgrade   --admin URL|unix:PATH               have the sidecar replaced by its program on disk, without a gap
+  read-model  --admin URL|unix:PATH [MODEL]     change what Go answers from, while the service serves, or print it
 
 FILE is what the service has as Config.ModesFile and Config.KillFile (walletd: --modes and --kill-file), FOLDER what it
 has as Config.Comparison.Folder (walletd: --evidence). docs/rollout.md of hotpath explains the modes.
@@ -57,8 +59,15 @@ interrupts leaves the methods in their stage.
 upgrade waits until the service has replaced its sidecars, or has given that up; it goes on if hotpathctl ends. The
 address is that of the service's admin pages (walletd: --admin, or unix: and the path of --admin-socket).
 
-Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan or an upgrade failed, 66 a file cannot be read or
-changed, 75 the service did not answer, or did not show in time that it has obeyed, or the plan was interrupted.
+read-model store takes Go's copy of the ledger out of memory (walletd), and read-model legacy brings it back. It asks
+the service's admin API (package shimadmin; walletd: --admin and --admin-socket), prints the progress, and waits until
+the model is in force, for at most --within (default 1h); the service goes on when it stops waiting. A model with which
+Go could not stand in for the sidecar is refused unless the sidecar answers everything: --force takes it all the same.
+To give a change up, ask for the model that is in force. A restart begins with the model of the service's own settings.
+
+Exit codes: 0 done, 64 a mistake in the command, 65 a gate of the plan or an upgrade failed, or the service stays with
+its read model, 66 a file cannot be read or changed, 75 the service did not answer, or did not show in time that it has
+obeyed, or the command was interrupted.
 `
 
 // Exit codes, as in sysexits.h.
@@ -118,6 +127,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if name == "plan" {
 		return newPlanner(out).run(ctx, args[1:])
+	}
+	if name == "read-model" {
+		return runReadModel(ctx, args[1:], out)
 	}
 	commands := map[string]func(*command, context.Context) error{
 		"show": (*command).show, "set": (*command).set, "rollback": (*command).rollback, "resume": (*command).resume,

@@ -56,7 +56,7 @@ func TestUpgradeAsksTheService(t *testing.T) {
 		{bad.URL + "/hotpath/", exitGate, "not upgraded: an upgrade is under way"},
 		{gone.URL, exitNotSeen, "refused"},
 		{"unix:" + socket + ".not", exitNotSeen, "no such file"},
-		{"127.0.0.1:1", exitUsage, "must be a URL"},
+		{"127.0.0.1:1", exitUsage, "must be unix:PATH, or an address"},
 		{"", exitUsage, "--admin is required"},
 	} {
 		out, code, err := call(t, "upgrade", "--admin", c.admin)

@@ -43,8 +43,8 @@ func (m Stored) ReadsTables() {}
 // Apply implements [ReadModel]. There is nothing to do: the transaction is in the tables already.
 func (m Stored) Apply(*walletv1.Transaction) {}
 
-// Position implements [ReadModel].
-func (m Stored) Position() uint64 { return m.ledger.Head() }
+// Position implements [ReadModel]. It stands still once another model has taken the place of this one.
+func (m Stored) Position() uint64 { return m.ledger.TablePosition() }
 
 // Size implements [ReadModel].
 func (m Stored) Size() Size {

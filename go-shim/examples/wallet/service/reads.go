@@ -49,18 +49,17 @@ func answer[Req, Resp any](
 ) (*Resp, error) {
 	want, badWant := position.FromIncoming(ctx)
 	if err := check(req); err != nil {
-		position.Report(ctx, want, s.model.Position())
+		position.Report(ctx, want, s.model().Position())
 		return nil, statusOf(err)
 	}
 	if badWant != nil {
-		position.Report(ctx, want, s.model.Position())
+		position.Report(ctx, want, s.model().Position())
 		return nil, status.Error(codes.InvalidArgument, badWant.Error())
 	}
-	at, err := s.reach(ctx, want)
+	model, at, err := s.reach(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	model := s.model
 	if bounded, ok := model.(readmodel.Bounded); ok {
 		model = bounded.Within(ctx)
 	}
@@ -75,26 +74,29 @@ func answer[Req, Resp any](
 	return resp, nil
 }
 
-// reach waits until the ledger has the position that the caller wants, and returns the position to read at.
-func (s *Service) reach(ctx context.Context, want position.Want) (at uint64, err error) {
+// reach waits until the ledger has the position that the caller wants. It returns the read model, which has that
+// position, and the position to read at. A model that was taken before the wait may have been replaced meanwhile, and then
+// stands still.
+func (s *Service) reach(ctx context.Context, want position.Want) (model readmodel.ReadModel, at uint64, err error) {
+	model = s.model()
 	at, bound := readmodel.Newest, want.Min
 	if want.HasAt {
 		at, bound = want.At, want.At
 	}
-	if bound == 0 || bound <= s.model.Position() {
-		return at, nil
+	if bound == 0 || bound <= model.Position() {
+		return model, at, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, s.budget(ctx))
 	defer cancel()
 	switch err := s.ledger.WaitHead(waiting, bound); {
 	case err == nil:
-		return at, nil
+		return s.model(), at, nil
 	case ctx.Err() != nil:
-		return 0, status.FromContextError(ctx.Err()).Err()
+		return nil, 0, status.FromContextError(ctx.Err()).Err()
 	case waiting.Err() != nil:
-		return 0, position.NotReached(bound, s.ledger.Head())
+		return nil, 0, position.NotReached(bound, s.ledger.Head())
 	default:
-		return 0, statusOf(err)
+		return nil, 0, statusOf(err)
 	}
 }
 

@@ -5,6 +5,7 @@ package service
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -36,14 +37,22 @@ const DefaultMaxWait = 5 * time.Second
 type Service struct {
 	walletv1.UnimplementedWalletServiceServer
 	ledger  Ledger
-	model   readmodel.ReadModel
+	inForce atomic.Pointer[readmodel.ReadModel]
 	maxWait time.Duration
 }
 
 // New returns a service. ledger must apply what it commits to model.
 func New(ledger Ledger, model readmodel.ReadModel) *Service {
-	return &Service{ledger: ledger, model: model, maxWait: DefaultMaxWait}
+	s := &Service{ledger: ledger, maxWait: DefaultMaxWait}
+	s.Use(model)
+	return s
 }
+
+// Use replaces the read model. The ledger must apply what it commits to the new one from now on, which must have
+// everything that the old one has: see [store.Store.Switch]. Reads that have begun end with the old one.
+func (s *Service) Use(model readmodel.ReadModel) { s.inForce.Store(&model) }
+
+func (s *Service) model() readmodel.ReadModel { return *s.inForce.Load() }
 
 // PostTransaction implements the RPC.
 func (s *Service) PostTransaction(ctx context.Context, req *walletv1.PostTransactionRequest) (*walletv1.PostTransactionResponse, error) {

@@ -52,7 +52,7 @@ type Rejection struct {
 // transaction and posts those before it. mark, if not nil, returns the mark to write; its argument is the number of
 // transactions before the first refused one.
 func (s *Store) AppendBatch(ctx context.Context, txs []*walletv1.Transaction, keepGoing bool, mark func(accepted int) Mark) (Appended, error) {
-	if s.model != nil {
+	if s.begun {
 		return Appended{}, fmt.Errorf("%w: append after Load", ErrUse)
 	}
 	if s.w == nil {

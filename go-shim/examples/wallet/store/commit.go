@@ -26,7 +26,7 @@ func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position ui
 	if err := ledger.Validate(tx); err != nil {
 		return 0, false, err
 	}
-	if s.model == nil {
+	if !s.begun {
 		return 0, false, fmt.Errorf("%w: post before Load", ErrUse)
 	}
 	if s.w == nil {
@@ -56,13 +56,16 @@ func (s *Store) Post(ctx context.Context, tx *walletv1.Transaction) (position ui
 }
 
 // commitLoop is the committer. While one batch waits for the disk, posts for the next collect in the queue. So the size
-// of batches follows the load, and no post waits for others to join its batch.
+// of batches follows the load, and no post waits for others to join its batch. Between batches it runs the tasks of a
+// switch, which it takes in turn with posts.
 func (s *Store) commitLoop() {
 	defer close(s.stopped)
 	for {
 		select {
 		case p := <-s.queue:
 			s.commit(p)
+		case task := <-s.tasks:
+			task()
 		case <-s.closing:
 			s.commitRest()
 			return

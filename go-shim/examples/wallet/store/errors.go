@@ -47,6 +47,8 @@ var (
 	ErrBehind = errors.New("the read tables are not up to date and cannot be written: mend that, or serve with another --read-model")
 	// ErrBusy means that as many reads as may run at once did so until the caller's time was nearly over.
 	ErrBusy = errors.New("too many reads of the ledger's file at once: ask again later, or raise --store-reads")
+	// ErrSwitching means that a switch to another read model is under way.
+	ErrSwitching = errors.New("another switch of the read model is under way")
 	// ErrUse means that the program uses the store wrongly, for example posts before Load.
 	ErrUse = errors.New("store used out of order")
 )

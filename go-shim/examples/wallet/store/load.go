@@ -14,7 +14,7 @@ const loadChunk = 1024
 // posts and answers reads. progress, if not nil, is called after each chunk of transactions. A [TableReader] gets the
 // read tables instead.
 func (s *Store) Load(ctx context.Context, model Applier, progress func(done, total uint64)) error {
-	if s.model != nil {
+	if s.begun {
 		return fmt.Errorf("%w: loaded twice", ErrUse)
 	}
 	total := s.loaded
@@ -30,7 +30,7 @@ func (s *Store) Load(ctx context.Context, model Applier, progress func(done, tot
 	if err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	s.model = model
+	s.model, s.begun = model, true
 	s.feed.start(total)
 	go s.commitLoop()
 	go s.keepTrim()

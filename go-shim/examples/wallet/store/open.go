@@ -18,10 +18,13 @@ import (
 // while readers use it.
 const logLimit = 16 << 20
 
+// commitCache is how large the committer's page cache may be, in KiB, unless the read tables are kept.
+const commitCache = 64 << 10
+
 // writing holds the settings of the connection that commits. A checkpoint is due at 4,096 pages, which are logLimit
 // bytes.
 var writing = []string{
-	"synchronous = FULL", "cache_size = -65536", "wal_autocheckpoint = 4096", fmt.Sprintf("journal_size_limit = %d", logLimit),
+	"synchronous = FULL", cacheSize(commitCache), "wal_autocheckpoint = 4096", fmt.Sprintf("journal_size_limit = %d", logLimit),
 }
 
 // querier answers the store's reads.
@@ -43,6 +46,7 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	s := &Store{
 		options:    options,
 		queue:      make(chan *posting, queueLength),
+		tasks:      make(chan func()),
 		closing:    make(chan struct{}),
 		stopped:    make(chan struct{}),
 		trimmed:    make(chan struct{}),

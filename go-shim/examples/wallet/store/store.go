@@ -6,7 +6,8 @@
 //
 //	Post ──> queue ──> commitLoop: batch ──> writer: SQLite ──> model.Apply ──> feed: Head, Read ──> Post returns
 //
-// If the model is a [TableReader], the writer also keeps the read tables, and [Store.View] reads them.
+// If the model is a [TableReader], the writer also keeps the read tables, and [Store.View] reads them. [Store.Switch]
+// replaces the model while posts and reads go on.
 //
 // Before Load there is no committer, and an import writes through AppendBatch. The writer uses SQLite's write-ahead
 // log, which comments here call the log; keepTrim shortens it.
@@ -46,6 +47,8 @@ type Options struct {
 	looks <-chan time.Time
 	// pauseAt, if set, replaces logPaused in tests.
 	pauseAt int64
+	// free, if set, replaces freeBytes in tests.
+	free func(path string) uint64
 }
 
 // Commit describes one group commit.
@@ -84,13 +87,20 @@ type Store struct {
 	options Options
 	feed    feed
 
-	// views holds nil unless the model is a TableReader.
+	// views holds nil until the model is a TableReader for the first time.
 	views atomic.Pointer[viewPool]
 	// tableMarks is what the read tables hold.
 	tableMarks atomic.Pointer[tableMarks]
 
-	model   Applier
-	queue   chan *posting
+	// begun is true once Load has given the store a model. From then on only the committer uses model.
+	begun bool
+	model Applier
+	queue chan *posting
+	// tasks run on the committer, between commits.
+	tasks chan func()
+	// switching is locked while a switch is under way, and for good once the store is closed.
+	switching sync.Mutex
+
 	closing chan struct{}
 	stopped chan struct{}
 	// trimmed is closed when keepTrim has ended.
@@ -119,7 +129,8 @@ func (s *Store) Close() error {
 	var err error
 	s.close.Do(func() {
 		close(s.closing)
-		if s.model != nil {
+		if s.begun {
+			s.switching.Lock()
 			<-s.stopped
 			<-s.trimmed
 		}

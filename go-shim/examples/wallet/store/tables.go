@@ -14,7 +14,7 @@ import (
 const tablesVersion = 1
 
 // The read tables hold the ledger in the shape of the CPU-heavy reads, for a service that keeps no read model in
-// memory. They can be derived from the events, and only [Store.Load] with a [TableReader] makes and keeps them:
+// memory. They can be derived from the events, and only a model that is a [TableReader] has them made and kept:
 //
 //	no tables ──> behind ──> up to date, kept with every commit
 //	                 ^                │
@@ -57,8 +57,18 @@ type tableMarks struct {
 	entries, accounts uint64
 	// holdings and counterparties are the highest numbers given out.
 	holdings, counterparties int64
-	// checked is false until checkTables has approved of the first build.
+	// checked is false until auditTables has approved of the first build.
 	checked bool
+}
+
+// TablePosition returns the last position that both the read tables and Head have. It stands still while no model reads
+// the tables, and is 0 if none ever did.
+func (s *Store) TablePosition() uint64 {
+	marks := s.tableMarks.Load()
+	if marks == nil {
+		return 0
+	}
+	return min(s.Head(), marks.position)
 }
 
 // TableSize returns how many accounts and entries the read tables hold.

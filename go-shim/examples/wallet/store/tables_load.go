@@ -56,15 +56,21 @@ func (s *Store) loadTables(ctx context.Context, total uint64, progress func(done
 		}
 	}
 	if s.w != nil {
-		// Both are about memory only, so it does no harm if they fail.
-		_, _ = s.w.conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA cache_size = -%d`, keptCache))
-		_, _ = s.w.conn.ExecContext(ctx, `PRAGMA shrink_memory`)
+		s.w.setCache(ctx, keptCache)
 	} else {
 		s.tableMarks.Store(&marks)
 	}
 	views, err := s.openViews()
 	s.views.Store(views)
 	return err
+}
+
+func cacheSize(kib int) string { return fmt.Sprintf("cache_size = -%d", kib) }
+
+// setCache sets how large the page cache may be, in KiB. It does no harm if this fails.
+func (w *writer) setCache(ctx context.Context, kib int) {
+	_, _ = w.conn.ExecContext(ctx, "PRAGMA "+cacheSize(kib))
+	_, _ = w.conn.ExecContext(ctx, `PRAGMA shrink_memory`)
 }
 
 // makeTables makes empty read tables, in the place of any others.
@@ -119,7 +125,18 @@ func (s *Store) catchUp(ctx context.Context, total uint64, progress func(done, t
 	if t.committed.checked {
 		return nil
 	}
-	return s.w.inTransaction(func() error { return s.w.checkTables(ctx) })
+	return s.w.inTransaction(func() error {
+		if err := auditTables(ctx, s.w.conn, &t.committed); err != nil {
+			return err
+		}
+		return s.w.approve(ctx)
+	})
+}
+
+// approve says in read_marks that auditTables has found nothing.
+func (w *writer) approve(ctx context.Context) error {
+	_, err := w.conn.ExecContext(ctx, `UPDATE read_marks SET checked = 1`)
+	return err
 }
 
 // decodeAll decodes events that must be at consecutive positions.
@@ -139,11 +156,11 @@ func decodeAll(events [][]byte, from uint64) ([]*walletv1.Transaction, error) {
 	return txs, nil
 }
 
-// checkTables compares the tables with their marks, and with the counters of holds, which the committer keeps by other
-// means. If they agree, it says so in read_marks.
-func (w *writer) checkTables(ctx context.Context) error {
+// auditTables compares the tables with their marks, and with the counters of holds, which the committer keeps by other
+// means.
+func auditTables(ctx context.Context, from querier, m *tableMarks) error {
 	var holdings, counted, held, names, rows, pending int64
-	err := w.conn.QueryRowContext(ctx, `SELECT
+	err := from.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM balances), (SELECT coalesce(sum(entry_count), 0) FROM balances),
 		(SELECT coalesce(sum((credits_pending <> 0) + (debits_pending <> 0)), 0) FROM balances),
 		(SELECT count(*) FROM counterparties), (SELECT count(*) FROM entries), (SELECT count(*) FROM pending)`).
@@ -151,20 +168,15 @@ func (w *writer) checkTables(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := &w.tables.committed
 	if holdings != m.holdings || names != m.counterparties || uint64(counted) != m.entries || uint64(rows) != m.entries || held != pending {
 		return fmt.Errorf("%w: its read tables have %d holdings, %d counterparties, %d and %d entries, %d holds, and not %d, %d, %d, %d",
 			ErrCorrupt, holdings, names, counted, rows, held, m.holdings, m.counterparties, m.entries, pending)
 	}
-	if err := w.checkHolds(ctx); err != nil {
-		return err
-	}
-	_, err = w.conn.ExecContext(ctx, `UPDATE read_marks SET checked = 1`)
-	return err
+	return checkHolds(ctx, from)
 }
 
-func (w *writer) checkHolds(ctx context.Context) error {
-	rows, err := w.conn.QueryContext(ctx, `
+func checkHolds(ctx context.Context, from querier) error {
+	rows, err := from.QueryContext(ctx, `
 		SELECT p.account_id, p.asset, p.debit, p.amount, CASE WHEN p.debit THEN b.debits_pending ELSE b.credits_pending END
 		FROM pending p LEFT JOIN balances b USING (account_id, asset)`)
 	if err != nil {

@@ -37,14 +37,14 @@ func (s *Store) keepTrim() {
 	if s.options.pauseAt != 0 {
 		pauseAt = s.options.pauseAt
 	}
-	views, paused := s.views.Load(), 0
+	paused := 0
 	for last, look := s.Head(), 1; ; look++ {
 		select {
 		case <-looks:
 		case <-ctx.Done():
 			return
 		}
-		if views != nil && s.writeBlocked == nil && logSize(s.path) > pauseAt && look-paused >= pauseEvery {
+		if views := s.views.Load(); views != nil && s.writeBlocked == nil && logSize(s.path) > pauseAt && look-paused >= pauseEvery {
 			paused = look
 			views.pause(ctx, func() { _ = s.trim(ctx) })
 		}

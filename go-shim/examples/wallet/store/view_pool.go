@@ -33,6 +33,9 @@ type viewPool struct {
 	slots   chan *viewConn
 	closing <-chan struct{}
 
+	// resting is true while the model is another one. Then no connection is kept.
+	resting atomic.Bool
+
 	waiting atomic.Int64
 	refused atomic.Uint64
 }
@@ -155,7 +158,25 @@ func patience(ctx context.Context) time.Duration {
 	return min(longestWait, left-left/10)
 }
 
-func (p *viewPool) put(c *viewConn) { p.slots <- c }
+func (p *viewPool) put(c *viewConn) {
+	if c != nil && p.resting.Load() {
+		_ = c.close(p)
+		c = nil
+	}
+	p.slots <- c
+}
+
+// rest gives up the connections, because the model is another one. Reads that began before may still open views.
+func (p *viewPool) rest() {
+	p.resting.Store(true)
+	for range cap(p.slots) {
+		select {
+		case c := <-p.slots:
+			p.put(c)
+		default:
+		}
+	}
+}
 
 // pause runs f while no view is open, unless views stay open for too long.
 func (p *viewPool) pause(ctx context.Context, f func()) {

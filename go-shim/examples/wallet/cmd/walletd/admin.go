@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	shim "hotpath.dev/go-shim"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
 	"hotpath.dev/go-shim/shimadmin"
 )
 
@@ -47,10 +48,23 @@ func startAdmin(address string, t *telemetry) (*admin, error) {
 // metricsPath is where both listeners show the metrics.
 const metricsPath = "/metrics"
 
-// show adds the status page of the shim. Beyond loopback it changes nothing.
-func (a *admin) show(side *shim.Side, planState string, log *slog.Logger) {
+// offer adds what there is only with a sidecar, and listens on the user's socket.
+func (a *admin) offer(c serveConfig, side *shim.Side, models *readmodel.Switcher, log *slog.Logger) error {
+	if c.sidecar.run != shim.Off {
+		a.show(side, models, c.sidecar.planState, log)
+	}
+	if c.adminSocket == "" {
+		return nil
+	}
+	return a.listenUnix(c.adminSocket)
+}
+
+// show adds the status page of the shim, and the choice of read models. Beyond loopback it changes nothing.
+func (a *admin) show(side *shim.Side, models *readmodel.Switcher, planState string, log *slog.Logger) {
 	local, _ := a.address().(*net.TCPAddr)
-	cfg := shimadmin.Config{MetricsPath: metricsPath, PlanState: planState, Logger: log, ReadOnly: local == nil || !local.IP.IsLoopback()}
+	cfg := shimadmin.Config{
+		MetricsPath: metricsPath, ReadModels: readModels{models}, PlanState: planState, Logger: log, ReadOnly: local == nil || !local.IP.IsLoopback(),
+	}
 	a.mux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))
 	cfg.ReadOnly = false
 	a.userMux.Handle(shimadmin.Prefix, shimadmin.New(side, cfg))

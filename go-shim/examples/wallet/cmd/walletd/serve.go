@@ -75,6 +75,9 @@ by the latter, too:
              balances are one row each; the rest is scanned. --store-reads answers are made at once, and more wait within
              the caller's time and are then RESOURCE_EXHAUSTED. The first start builds the tables for it, which takes
              about half as much room as the ledger; later ones add what was posted without them
+With a sidecar, it is changed while walletd serves, either way, by hotpathctl (docs/rollout.md, "Decommission"):
+  hotpathctl read-model --admin http://127.0.0.1:7451 store
+Reads and posts go on meanwhile. A restart begins with --read-model again.
 
 examples:
   walletd serve --db wallet.db
@@ -129,15 +132,15 @@ func parseServe(args []string, out streams) (serveConfig, error) {
 	if !slices.Contains(models, c.readModel) {
 		f.mistake("--read-model %q: must be one of %s", c.readModel, strings.Join(models, ", "))
 	}
-	if f.given("store-reads") && c.readModel != readmodel.NameStore {
-		f.mistake("--store-reads does nothing without --read-model store")
-	}
 	f.address("listen", c.listen)
 	f.address("admin", c.admin)
 	if f.given("admin-socket") && len(c.adminSocket) > shim.MaxSocketBytes {
 		f.mistake("--admin-socket: must be at most %d bytes: choose a shorter path", shim.MaxSocketBytes)
 	}
 	c.sidecar.check(f)
+	if f.given("store-reads") && c.readModel != readmodel.NameStore && c.sidecar.run == shim.Off {
+		f.mistake("--store-reads does nothing without --read-model store, or a sidecar, with which the model can change")
+	}
 	c.drain, c.maxMessageBytes = time.Duration(*drainMS)*time.Millisecond, int(*maxMessage)
 	c.streamWorkers, c.storeReads = uint32(*workers), int(*storeReads)
 	c.door = frontdoor.Limits{Connections: int(*connections), Streams: uint32(*calls), Running: int(*running), UnreadBytes: *unread}
@@ -189,7 +192,9 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 	if err != nil {
 		return err
 	}
-	telemetry.watch(ledger, model)
+	wallet := service.New(ledger, model)
+	models := readmodel.NewSwitcher(ledger, c.readModel, model, wallet.Use, log)
+	telemetry.watch(ledger, models)
 	listener, err := listen("listen", c.listen)
 	if err != nil {
 		return err
@@ -214,17 +219,13 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	defer side.Close()
-	if c.sidecar.run != shim.Off {
-		admin.show(side, c.sidecar.planState, log)
-	}
-	if c.adminSocket != "" {
-		if err := admin.listenUnix(c.adminSocket); err != nil {
-			return err
-		}
+	defer models.Close()
+	if err := admin.offer(c, side, models, log); err != nil {
+		return err
 	}
 	c.door.Logger, c.door.Metrics = log, shimprom.New(telemetry.registry)
 	door := frontdoor.New(c.door)
-	server := newServer(service.New(ledger, model), side, door, serverOptions(c, telemetry, log)...)
+	server := newServer(wallet, side, door, serverOptions(c, telemetry, log)...)
 	healthpb.RegisterHealthServer(door.Wrap(server), checks)
 	reflection.Register(server)
 	failed := make(chan error, 1)
@@ -235,6 +236,7 @@ func serve(ctx context.Context, c serveConfig, ledger *store.Store, telemetry *t
 		return err
 	}
 	close(loaded)
+	models.Loaded()
 	telemetry.loaded.Store(true)
 	telemetry.ready.Store(true)
 	setHealth(checks, healthpb.HealthCheckResponse_SERVING)

@@ -320,9 +320,10 @@ func TestReadModelsTakeTurnsOnALedger(t *testing.T) {
 		}
 		s.posted(t, n+1)
 		page := s.page(t, "/metrics")
-		for _, want := range []string{"walletd_store_reads_running 0\n", "walletd_store_reads_waiting 0\n", "walletd_store_reads_refused_total 0\n"} {
-			if strings.Contains(page, want) != (model == "store") {
-				t.Errorf("%s: %s on /metrics", model, want)
+		for _, want := range []string{"walletd_store_reads_running 0\n", "walletd_store_reads_waiting 0\n", "walletd_store_reads_refused_total 0\n",
+			"walletd_read_model{model=\"" + model + "\"} 1\n", "walletd_read_model_switching 0\n"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: %s is not on /metrics", model, want)
 			}
 		}
 		s.stop(t)

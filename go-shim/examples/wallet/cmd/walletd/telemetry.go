@@ -79,20 +79,41 @@ func (t *telemetry) committed(c store.Commit) {
 }
 
 // watch adds metrics that are read from the ledger and the model at each scrape.
-func (t *telemetry) watch(ledger *store.Store, model readmodel.ReadModel) {
+func (t *telemetry) watch(ledger *store.Store, models *readmodel.Switcher) {
 	gauge := func(name, help string, value func() uint64) {
 		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
 			func() float64 { return float64(value()) }))
 	}
 	gauge("walletd_position", "The last durable position that reads show.", ledger.Head)
-	gauge("walletd_accounts", "Accounts with entries.", func() uint64 { return model.Size().Accounts })
-	gauge("walletd_entries", "Entries in the read model.", func() uint64 { return model.Size().Entries })
-	if _, fromTables := model.(store.TableReader); !fromTables {
-		return
+	size := func() readmodel.Size {
+		_, model := models.InForce()
+		return model.Size()
+	}
+	gauge("walletd_accounts", "Accounts with entries.", func() uint64 { return size().Accounts })
+	gauge("walletd_entries", "Entries in the read model, be it in memory or in the database.", func() uint64 { return size().Entries })
+	gauge("walletd_entries_in_memory", "Entries that read models hold in memory, those included that were replaced and are not freed yet.",
+		func() uint64 { return models.InMemory().Entries })
+	gauge("walletd_read_model_switching", "1 while the read model is being changed.", func() uint64 { return flag01(models.Change().UnderWay) })
+	gauge("walletd_read_model_switch_position", "How far the model has come that is to take over, or has; walletd_position is where it has to be.",
+		func() uint64 { return models.Change().Done })
+	for _, name := range readmodel.AllNames() {
+		t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "walletd_read_model", Help: "1 for the read model in force.", ConstLabels: prometheus.Labels{"model": name},
+		}, func() float64 {
+			inForce, _ := models.InForce()
+			return float64(flag01(inForce == name))
+		}))
 	}
 	gauge("walletd_store_reads_running", "Reads of the database that run.", func() uint64 { return uint64(ledger.ViewLoad().Open) })
 	gauge("walletd_store_reads_waiting", "Reads of the database that wait for their turn.", func() uint64 { return uint64(ledger.ViewLoad().Waiting) })
 	t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "walletd_store_reads_refused_total", Help: "Reads of the database that were RESOURCE_EXHAUSTED.",
 	}, func() float64 { return float64(ledger.ViewLoad().Refused) }))
+}
+
+func flag01(on bool) uint64 {
+	if on {
+		return 1
+	}
+	return 0
 }
