@@ -69,6 +69,7 @@ impl<M: Model> Collector for Source<M> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Written {
         let out = &mut encoder;
         self.requests(out)?;
+        self.expensive(out)?;
         self.declines(out)?;
         self.lanes(out)?;
         self.data(out)?;
@@ -111,12 +112,6 @@ impl<M: Model> Source<M> {
             let labels = [("method", **method)];
             histogram_row(&mut family.encode_family(&labels)?, &counts.durations)?;
         }
-        counter(
-            out,
-            "hotpathd_requests_offloaded",
-            "Unary requests moved off their connection's thread because they would have held up others",
-            self.status.serve.moved(),
-        )?;
         gauge(
             out,
             "hotpathd_in_flight",
@@ -137,6 +132,22 @@ impl<M: Model> Source<M> {
         )?;
         gauge(
             out,
+            "hotpathd_buffered_bytes",
+            "Bytes of requests and replies over 8 KiB held at this moment",
+            size(self.status.serve.buffered_bytes()),
+        )
+    }
+
+    /// Requests that get a thread of their own.
+    fn expensive(&self, out: &mut DescriptorEncoder<'_>) -> Written {
+        counter(
+            out,
+            "hotpathd_requests_offloaded",
+            "Unary requests moved off their connection's thread because they would have held up others",
+            self.status.serve.moved(),
+        )?;
+        gauge(
+            out,
             "hotpathd_queued",
             "Expensive requests that wait for a thread at this moment: as many run as there are cores",
             size(self.status.serve.queued()),
@@ -152,12 +163,6 @@ impl<M: Model> Source<M> {
             "hotpathd_shed",
             "Expensive requests refused because their turn would have come when nobody waits any longer",
             self.status.serve.shed(),
-        )?;
-        gauge(
-            out,
-            "hotpathd_buffered_bytes",
-            "Bytes of requests and replies over 8 KiB held at this moment",
-            size(self.status.serve.buffered_bytes()),
         )
     }
 
