@@ -15,6 +15,7 @@ mod core;
 mod frame;
 mod gzip;
 mod head;
+mod heavy;
 mod inline;
 mod meter;
 mod places;
@@ -34,6 +35,7 @@ pub(crate) use wants::{POSITION, duration, timeout_of};
 
 use crate::{
     error::{Error, Kind},
+    histogram::Durations,
     limits,
     model::Model,
     readiness::Readiness,
@@ -211,13 +213,19 @@ impl<M: Model> Serve<M> {
     /// Expensive requests that wait for a thread at this moment.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.core.queued.load(Relaxed)
+        self.core.heavy.queued()
+    }
+
+    /// How long expensive requests waited for a thread.
+    #[must_use]
+    pub fn waited(&self) -> Durations {
+        self.core.heavy.waited()
     }
 
     /// Expensive requests refused because their turn would have come too late.
     #[must_use]
     pub fn shed(&self) -> u64 {
-        self.core.shed.load(Relaxed)
+        self.core.heavy.shed()
     }
 
     /// Counts per method.

@@ -188,6 +188,13 @@ impl<M: Model> View<M> {
         self.shared.position.subscribe()
     }
 
+    /// How long ago the newest version was published.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        let newest = &self.shared.current.load().newest;
+        now.saturating_duration_since(newest.published)
+    }
+
     /// The newest version.
     #[must_use]
     pub fn newest(&self) -> Resolved<M> {

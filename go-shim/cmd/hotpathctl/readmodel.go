@@ -17,7 +17,7 @@ const (
 	readModelPath = "/hotpath/read-model"
 	// lookEvery is how often a switch is looked at, and sayEvery how often its progress is printed.
 	lookEvery = 100 * time.Millisecond
-	sayEvery  = time.Second
+	sayEvery  = 10 * time.Second
 	// answerTimeout bounds one request to the admin API.
 	answerTimeout = 30 * time.Second
 )

@@ -16,7 +16,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 use tonic::Code;
 
 /// The registry of one process.
@@ -141,6 +141,12 @@ impl<M: Model> Source<M> {
             "Expensive requests that wait for a thread at this moment: as many run as there are cores",
             size(self.status.serve.queued()),
         )?;
+        let (name, help) = (
+            "hotpathd_queue_wait_seconds",
+            "Time that expensive requests waited for a thread",
+        );
+        let mut row = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        histogram_row(&mut row, &self.status.serve.waited())?;
         counter(
             out,
             "hotpathd_shed",
@@ -226,6 +232,14 @@ impl<M: Model> Source<M> {
             "Newest published position",
             position,
         )?;
+        let age = status.view.age(Instant::now());
+        let row = out.encode_descriptor(
+            "hotpathd_view_age_seconds",
+            "Time since the newest version was published, which is no lag while nothing happens",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(age.as_secs_f64()).encode(row)?;
         gauge(
             out,
             "hotpathd_ready",

@@ -7,6 +7,7 @@ use super::{
     Config,
     arrivals::Arrivals,
     budget::{Budget, Share},
+    heavy::Heavy,
     meter::{Meter, OTHER},
     places::{Permit, Places},
     wants::{Bounds, wait_budget},
@@ -23,12 +24,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Once,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
 };
-use tokio::{sync::Semaphore, task::JoinError};
+use tokio::task::JoinError;
 use tonic::Code;
 
 /// State that all requests of a process share.
@@ -40,17 +41,9 @@ pub(crate) struct Core<M: Model> {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) budget: Arc<Budget>,
     pub(crate) meter: Meter,
-    /// Places for expensive answers. There are as many as cores, so that cheap requests still get their share of the
-    /// cores.
-    heavy: Arc<Semaphore>,
-    cores: usize,
-    /// Requests that wait for such a place.
-    pub(super) queued: AtomicUsize,
-    /// How long such an answer took of late: an average that moves by an eighth.
-    took_us: AtomicU64,
-    /// Requests refused because their turn would have come too late.
-    pub(super) shed: AtomicU64,
-    /// Unary calls that moved to such a place.
+    /// Where expensive answers are computed.
+    pub(super) heavy: Heavy,
+    /// Unary calls that moved there.
     pub(super) moved: AtomicU64,
     /// Whether the log has named a reason that the model did not list.
     stray_decline: Once,
@@ -75,9 +68,6 @@ pub(crate) static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Tells the reading thread, on drop, that nobody waits any longer.
 pub(crate) struct GiveUp(pub(crate) Arc<AtomicBool>);
-
-/// Counts one waiting request until it is dropped.
-struct Queued<'a>(&'a AtomicUsize);
 
 /// What the model decided at one position.
 #[derive(Debug)]
@@ -123,27 +113,10 @@ impl Asked<'_> {
     }
 }
 
-impl<'a> Queued<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Drop for GiveUp {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Turn {
@@ -162,11 +135,7 @@ impl<M: Model> Core<M> {
     pub(super) fn new(config: Config, view: View<M>, readiness: Arc<Readiness>) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
-            heavy: Arc::new(Semaphore::new(cores)),
-            cores,
-            queued: AtomicUsize::new(0),
-            took_us: AtomicU64::new(0),
-            shed: AtomicU64::new(0),
+            heavy: Heavy::new(cores),
             moved: AtomicU64::new(0),
             stray_decline: Once::new(),
             in_flight: Arc::new(Places::new(config.max_in_flight)),
@@ -260,41 +229,13 @@ impl<M: Model> Core<M> {
         &self,
         long: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        let queued = Queued::new(&self.queued);
-        // The semaphore is never closed. If it were, one place too many would be the lesser evil.
-        let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
-        drop(queued);
-        let (outcome, took) = tokio::task::spawn_blocking(move || {
-            let began = Instant::now();
-            let outcome = long();
-            drop(place);
-            (outcome, began.elapsed())
-        })
-        .await?;
-        // Threads that finish at once may lose a step of the average, which does not matter.
-        let (before, took) = (self.took_us.load(Relaxed), micros(took));
-        let after = before - before / 8 + took / 8;
-        self.took_us.store(after, Relaxed);
-        Ok(outcome)
+        self.heavy.run(long).await
     }
 
     /// Refuses an expensive request whose turn would come only when nobody waits any longer, so that whoever asks can
-    /// turn to somebody else at once. What waits ahead of it is taken to be as expensive as others were of late.
+    /// turn to somebody else at once.
     pub(crate) fn in_time(&self, left: Option<Duration>) -> Result<(), Error> {
-        let Some(left) = left else { return Ok(()) };
-        let ahead = self.queued.load(Relaxed);
-        if self.heavy.available_permits() > 0 || self.wait_of(ahead) <= left {
-            return Ok(());
-        }
-        self.shed.fetch_add(1, Relaxed);
-        let text = format!("{ahead} expensive requests wait already: ask somebody else");
-        Err(Error::new(Kind::Overloaded, text))
-    }
-
-    /// How long a request with so many ahead of it waits, beside those that run.
-    fn wait_of(&self, ahead: usize) -> Duration {
-        let rounds = u64::try_from(ahead / self.cores + 1).unwrap_or(u64::MAX);
-        Duration::from_micros(self.took_us.load(Relaxed).saturating_mul(rounds))
+        self.heavy.in_time(left)
     }
 
     fn look(
@@ -437,60 +378,4 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
         let text = format!("the model panicked: {}", panic_text(&*panic));
         Error::new(Kind::Panicked, text)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{counter::Counters, moody::Moody, readiness, view};
-
-    fn core() -> Core<Moody> {
-        let (mut publisher, view) = view::new::<Moody>(view::Config {
-            retain_versions: 1,
-            retain: Duration::ZERO,
-            retain_events: 1,
-        });
-        publisher.restart(1, Counters::default(), Instant::now());
-        let stale_after = Duration::from_secs(5);
-        let readiness = Arc::new(Readiness::new(readiness::Config { stale_after }));
-        let config = Config {
-            max_message_bytes: 1 << 20,
-            max_wait: Duration::ZERO,
-            max_in_flight: 1,
-            max_buffered_bytes: 1 << 20,
-        };
-        Core::new(config, view, readiness)
-    }
-
-    #[test]
-    fn what_would_come_too_late_is_refused_at_once() {
-        let (core, second) = (core(), Duration::from_secs(1));
-        core.took_us.store(micros(second), Relaxed);
-        assert!(
-            core.in_time(Some(Duration::ZERO)).is_ok(),
-            "a place is free"
-        );
-        let all = u32::try_from(core.cores).expect("few cores");
-        let _busy = core.heavy.try_acquire_many(all).expect("places");
-        assert!(core.in_time(None).is_ok(), "there is no deadline");
-        assert!(core.in_time(Some(second)).is_ok());
-        let refused = core.in_time(second.checked_sub(Duration::from_micros(1)));
-        assert_eq!(refused.expect_err("too late").kind(), Kind::Overloaded);
-        // Each core works off its share of those that wait.
-        core.queued.store(3 * core.cores, Relaxed);
-        assert!(core.in_time(Some(4 * second)).is_ok());
-        assert!(core.in_time(Some(3 * second)).is_err());
-        assert_eq!(core.shed.load(Relaxed), 2);
-    }
-
-    #[tokio::test]
-    async fn the_time_that_answers_take_is_known() {
-        let core = core();
-        for _ in 0..100 {
-            let slept = core.apart(|| thread::sleep(Duration::from_millis(2))).await;
-            slept.expect("no panic");
-        }
-        let took = core.took_us.load(Relaxed);
-        assert!(took >= 1_900, "{took} µs");
-    }
 }

@@ -24,8 +24,10 @@ const (
 
 // callers ask all the time, one question after another each, while somebody posts.
 type callers struct {
-	mix    *mix.Mix
-	asked  atomic.Int64
+	mix   *mix.Mix
+	asked atomic.Int64
+	// rest is how long each caller waits before its next question, in nanoseconds.
+	rest   atomic.Int64
 	failed failures.Failures
 	poster poster.Poster
 	group  sync.WaitGroup
@@ -64,6 +66,7 @@ func (c *callers) start(ctx context.Context, target string, head uint64, askers 
 				if !answer.Decided() {
 					c.failed.Add("%s: %s", ask.Name(question.Method), answer)
 				}
+				time.Sleep(time.Duration(c.rest.Load()))
 			}
 			_ = conn.Close()
 		})

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"hotpath.dev/go-shim/examples/wallet/internal/ask"
 	"hotpath.dev/go-shim/examples/wallet/internal/console"
 	"hotpath.dev/go-shim/examples/wallet/internal/rig"
+	"hotpath.dev/go-shim/examples/wallet/readmodel"
 )
 
 // legacy is how every rollout begins.
@@ -18,13 +21,13 @@ func (w *walk) legacy(ctx context.Context) error {
 	return w.tell(ctx)
 }
 
-// compare finds the noise floor, and then compares most of what is to be compared.
+// compare finds the noise floor, and then compares a part of what is to be compared.
 func (w *walk) compare(ctx context.Context) error {
-	for mode, n := range []int{w.config.compare / 20, w.config.compare} {
-		if err := w.set(ctx, []string{"aa", "shadow"}[mode]); err != nil {
+	for i, mode := range []string{"aa", "shadow"} {
+		if err := w.set(ctx, mode); err != nil {
 			return err
 		}
-		if err := w.compared(ctx, n); err != nil {
+		if err := w.compared(ctx, w.config.compare*(i+1)/200); err != nil {
 			return err
 		}
 		if err := w.tell(ctx); err != nil {
@@ -34,18 +37,35 @@ func (w *walk) compare(ctx context.Context) error {
 	return nil
 }
 
-// promote walks the stages by a plan, and then forwards all without comparing.
+// promote walks the stages by two plans. Go answers a balance in microseconds, which no hop can: the default gate is for the
+// others.
 func (w *walk) promote(ctx context.Context) error {
-	err := w.control(ctx, "plan", "--modes", w.path("modes.toml"), "--metrics", w.metrics(), "--state", w.path("plan.json"),
-		"--hold", fmt.Sprint(time.Duration(w.config.hold)*time.Second), "--max-mismatch", "0", "--max-p99-ratio", "20", "5,25,50,90,100")
-	if err != nil {
-		return err
+	w.callers.rest.Store(int64(time.Second) * int64(w.config.askers) / int64(w.config.rate))
+	defer w.callers.rest.Store(0)
+	for _, plan := range []struct {
+		methods []string
+		ratio   string
+	}{{ask.Hot[2:], "1.1"}, {ask.Hot[:2], "100"}} {
+		state := w.path("plan.json")
+		if err := os.RemoveAll(state); err != nil {
+			return err
+		}
+		err := w.control(ctx, "plan", "--modes", w.path("modes.toml"), "--metrics", w.metrics(), "--state", state, "--methods", strings.Join(plan.methods, ","),
+			"--hold", fmt.Sprint(time.Duration(w.config.hold)*time.Second), "--min-compared", "200", "--check", "50", "--max-p99-ratio", plan.ratio, "5,25,50,90,100")
+		if err != nil {
+			return err
+		}
+		if err := w.tell(ctx); err != nil {
+			return err
+		}
 	}
-	if err := w.tell(ctx); err != nil {
-		return err
-	}
+	return w.all(ctx, "sidecar")
+}
+
+// all puts each method into a mode, and lets callers ask.
+func (w *walk) all(ctx context.Context, mode string) error {
 	for _, method := range ask.Hot {
-		if err := w.control(ctx, "set", "--modes", w.path("modes.toml"), "--metrics", w.metrics(), method, "sidecar"); err != nil {
+		if err := w.control(ctx, "set", "--modes", w.path("modes.toml"), "--metrics", w.metrics(), method, mode); err != nil {
 			return err
 		}
 	}
@@ -55,9 +75,9 @@ func (w *walk) promote(ctx context.Context) error {
 	return w.tell(ctx)
 }
 
-// decommission switches Go's read model off and on again, while callers ask.
+// decommission takes Go's copy of the ledger out of memory, and brings a better one back, while callers ask.
 func (w *walk) decommission(ctx context.Context) error {
-	for _, model := range []string{"store", w.config.readModel} {
+	for _, model := range []string{readmodel.NameStore, readmodel.NameBest} {
 		if err := w.control(ctx, "read-model", "--admin", "unix:"+w.path("admin.sock"), model); err != nil {
 			return err
 		}
@@ -69,6 +89,20 @@ func (w *walk) decommission(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// check has the sidecar answer, and Go checks all of it.
+func (w *walk) check(ctx context.Context) error {
+	if err := w.all(ctx, "reverse-shadow 100%"); err != nil {
+		return err
+	}
+	if err := w.compared(ctx, w.config.compare); err != nil {
+		return err
+	}
+	if err := w.tell(ctx); err != nil {
+		return err
+	}
+	return w.all(ctx, "sidecar")
 }
 
 // rollback takes all back, and forwards again.

@@ -52,7 +52,7 @@ func (w *walk) run(ctx context.Context) (bool, error) {
 			w.walletd.Stop(time.Minute)
 		}
 	}()
-	steps := []func(context.Context) error{w.serve, w.legacy, w.compare, w.promote, w.decommission, w.rollback}
+	steps := []func(context.Context) error{w.serve, w.legacy, w.compare, w.promote, w.decommission, w.check, w.rollback}
 	var err error
 	for _, step := range steps {
 		if err = errors.Join(step(ctx), ctx.Err()); err != nil {
@@ -76,7 +76,7 @@ func (w *walk) prepare() error {
 }
 
 func (w *walk) serve(ctx context.Context) error {
-	args := []string{"--read-model", w.config.readModel, "--kill-file", w.path("kill"), "--evidence", w.path("evidence"), "--admin-socket", w.path("admin.sock")}
+	args := []string{"--kill-file", w.path("kill"), "--evidence", w.path("evidence"), "--admin-socket", w.path("admin.sock")}
 	var err error
 	w.walletd, err = rig.StartWalletd(rig.WalletdSpec{
 		Bin: w.config.walletd, Dir: w.config.out, DB: w.config.db, Sidecar: rig.Supervise, SidecarBin: w.config.hotpathd,
@@ -95,8 +95,8 @@ func (w *walk) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.print("$ walletd serve --db %s --sidecar supervise --read-model %s --front-door %s \\\n    --modes modes.toml --kill-file kill --evidence evidence --admin-socket admin.sock",
-		filepath.Base(w.config.db), w.config.readModel, w.config.door)
+	w.print("$ walletd serve --db %s --sidecar supervise --front-door %s \\\n    --modes modes.toml --kill-file kill --evidence evidence --admin-socket admin.sock",
+		filepath.Base(w.config.db), w.config.door)
 	w.print("# %s accounts, %s entries, position %s; %d callers ask from here on, and %d transactions are posted a second\n", console.Count(accounts),
 		console.Count(entries), console.Count(ready.Head), w.config.askers, time.Second/postEvery)
 	w.before = ready
