@@ -48,6 +48,8 @@ type setup struct {
 	mode rig.Mode
 	// proxied puts a proxy between walletd and an attached sidecar.
 	proxied bool
+	// replaceable has walletd supervise a program in the drill's folder, which release puts there.
+	replaceable bool
 	// args are further flags of walletd, sidecarArgs those of an attached sidecar.
 	args, sidecarArgs []string
 	// env is added to the environment of walletd and of a sidecar.
@@ -110,7 +112,7 @@ func steps(several ...step) step {
 
 // drills returns all drills, in the order in which they are done.
 func drills() []drill {
-	return slices.Concat(processDrills(), slowDrills(), sidecarDrills(), fileDrills(), goDrills())
+	return slices.Concat(processDrills(), slowDrills(), sidecarDrills(), fileDrills(), goDrills(), upgradeDrills())
 }
 
 // listed is what --list prints.

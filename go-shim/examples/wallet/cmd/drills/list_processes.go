@@ -31,9 +31,14 @@ func processDrills() []drill {
 			back: metrics(func(before, now view) bool { return restarted(1)(before, now) && wellAgain(before, now) }),
 		},
 		{
-			name: "crash-loop", fault: "the sidecar aborts at each start", shows: "hotpath_shim_sidecar_restarts_total, three times",
-			short: true, setup: setup{sidecar: rig.Supervise, faulty: "crash"}, strike: turnOn, seen: metrics(restarted(3)),
-			mend: turnOff, back: metrics(wellAgain),
+			name: "crash-loop", fault: "the sidecar aborts at each start, until a mended release is put in its place",
+			shows: "hotpath_shim_sidecar_crash_looping is 1", short: true,
+			setup: setup{
+				sidecar: rig.Supervise, replaceable: true, prepare: release(true),
+				env: func(s *stage) ([]string, error) { return s.faultEnv("crash"), nil },
+			},
+			strike: turnOn, mend: release(false), back: metrics(wellAgain),
+			seen: metrics(func(_, now view) bool { return now.value("hotpath_shim_sidecar_crash_looping", nil) == 1 }),
 		},
 		{
 			name: "pair", fault: "SIGKILL to the one of two sidecars that is asked, each in turn",

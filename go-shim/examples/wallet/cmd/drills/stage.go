@@ -255,8 +255,11 @@ func (s *stage) mode() rig.Mode {
 }
 
 func (s *stage) bin() string {
-	if s.drill.setup.faulty != "" {
+	switch {
+	case s.drill.setup.faulty != "":
 		return s.config.faulty
+	case s.drill.setup.replaceable:
+		return s.program()
 	}
 	return s.config.Hotpathd
 }
