@@ -19,6 +19,7 @@ BREAK_EVEN_RESULTS ?= loadtest/results/2026-11-27-linux-2-cores/break-even
 # The reports of other scenarios in README.md, and those of docs/front-door.md.
 SCENARIO_RESULTS ?= $(addprefix loadtest/results/,$(addprefix 2026-11-27-linux-2-cores/,statistics live large) 2026-11-28-linux-2-cores/pair)
 HOP_RESULTS ?= $(addprefix loadtest/results/2026-11-27-linux-2-cores/hop-,closed-128 closed-8 closed-1 2000)
+MODE_RESULTS ?= loadtest/results/2026-11-28-linux-2-cores/modes
 TARGETS := $(addprefix --target ,legacy best-go best-go:spliced sidecar sidecar:spliced direct)
 # Those that tell algorithm, language, hop and copies apart.
 BENCH_TARGETS := $(addprefix --target ,legacy store best-go-scan best-go best-go:spliced sidecar:scan sidecar sidecar:spliced \
@@ -113,17 +114,19 @@ break-even: burnd burn-sidecar ## From which handler on a sidecar pays, in 4 min
 	@ln -sf ../release/loadtest $(BIN)/
 	target/bin/loadtest break-even --budget $(BREAK_EVEN_SECONDS) $(if $(KEEP),--keep) $(BREAK_EVEN_FLAGS)
 
-results: build ## Rewrite the tables of README.md and docs/front-door.md from RESULTS, SCENARIO_RESULTS, BREAK_EVEN_RESULTS and HOP_RESULTS
+results: build ## Rewrite the tables of README.md, docs/front-door.md and docs/rollout.md from the committed results
 	target/bin/loadtest report $(RESULTS) --readme README.md
 	target/bin/loadtest report $(SCENARIO_RESULTS) --readme README.md
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md
 	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md
+	target/bin/loadtest report $(MODE_RESULTS) --readme docs/rollout.md
 
 check-results: build ## Fail if those tables are not what those reports say
 	target/bin/loadtest report $(RESULTS) --readme README.md --check
 	target/bin/loadtest report $(SCENARIO_RESULTS) --readme README.md --check
 	target/bin/loadtest report $(BREAK_EVEN_RESULTS) --readme README.md --check
 	target/bin/loadtest report $(HOP_RESULTS) --readme docs/front-door.md --check
+	target/bin/loadtest report $(MODE_RESULTS) --readme docs/rollout.md --check
 
 test: test-rust test-go ## Every test of both languages, over real sockets and the real binaries
 

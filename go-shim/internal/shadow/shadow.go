@@ -132,7 +132,13 @@ type Job struct {
 	First   Answer
 	// Context holds what the handler found in the request's context. Its end has no effect.
 	Context context.Context
+
+	offered time.Time
 }
+
+// after is how long a job waits at least. The caller's reply leaves meanwhile: without a pause a worker would take the processor
+// just before grpc-go writes it, which was seen to cost the caller a quarter of its median latency.
+const after = time.Millisecond
 
 func (j *Job) bytes() int64 { return int64(len(j.Request) + len(j.First.Body)) }
 
@@ -205,6 +211,7 @@ func New(cfg Config) *Comparer {
 
 // Offer hands over a request, and never waits. The comparer keeps what the job refers to.
 func (c *Comparer) Offer(j Job) {
+	j.offered = time.Now()
 	if c.held.Add(j.bytes()) > c.cfg.QueueBytes {
 		c.held.Add(-j.bytes())
 		c.Drop(j.Method, QueueFull)
@@ -247,9 +254,17 @@ func (c *Comparer) work() {
 		case <-c.ctx.Done():
 			return
 		case j := <-c.queue:
+			c.pause(&j)
 			c.held.Add(-j.bytes())
 			c.compare(&j)
 		}
+	}
+}
+
+// pause waits until the caller has its reply. Jobs that have waited in the queue need no more of it.
+func (c *Comparer) pause(j *Job) {
+	if rest := after - time.Since(j.offered); rest > 0 {
+		time.Sleep(rest)
 	}
 }
 
