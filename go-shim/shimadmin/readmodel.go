@@ -19,7 +19,7 @@ var (
 	// ErrNotNow is 409: the service cannot switch at present.
 	ErrNotNow = errors.New("cannot switch now")
 	// ErrAlone is 409: Go might have to answer all that the sidecar does, which it could not. The order may say force.
-	ErrAlone = errors.New("Go could not stand in for the sidecar with this read model")
+	ErrAlone = errors.New("the service could not stand in for the sidecar with this read model")
 )
 
 // ReadModels is a service that can change, while it serves, what its own handlers of hot methods answer from.

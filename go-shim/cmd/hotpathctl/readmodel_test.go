@@ -109,7 +109,7 @@ func TestASwitchThatFailsHasAnExitCode(t *testing.T) {
 		want string
 	}{
 		{&fakeModels{fails: context.DeadlineExceeded}, []string{"disk"}, exitGate, "stays with memory: context deadline exceeded"},
-		{&fakeModels{refusal: shimadmin.ErrAlone}, []string{"disk"}, exitGate, "refuses: Go could not stand in"},
+		{&fakeModels{refusal: shimadmin.ErrAlone}, []string{"disk"}, exitGate, "refuses: the service could not stand in"},
 		{&fakeModels{refusal: shimadmin.ErrSwitching, progress: under, stuck: true}, []string{"memory"}, exitGate, "another switch is under way"},
 		{&fakeModels{}, []string{"tape"}, exitUsage, "choose from memory, disk"},
 		{&fakeModels{stuck: true}, []string{"--within", "300ms", "disk"}, exitNotSeen, "the service goes on: disk is at 0% (0 of 5); ask for memory to give it up"},
