@@ -26,6 +26,7 @@ func up(t *testing.T, socket string, change ...func(*Config)) (*Link, <-chan str
 	cfg := Config{
 		Socket: socket, Source: shimtest.NewLedger("l"), Lanes: 1, Connections: 1, StaleAfter: time.Second,
 		HungAfter: time.Millisecond, HeadEvery: time.Second, Log: slog.New(slog.DiscardHandler),
+		Meanwhile:    func() string { return "the tests go on" },
 		NewTransport: func(peer transport.Peer) transport.Transport { return unary.New(peer) },
 		Events: Events{
 			Greeted: func() {}, ReadyChanged: func() {}, MethodRefused: func(int, string) {}, Refused: func(*feed.Refusal) {}, FeedReopened: func() {},
