@@ -149,7 +149,7 @@ func newRig(t testing.TB, s setup) *rig {
 	}
 	r.config = shim.Config{
 		Run: shim.Attach, Methods: []string{unaryCall}, Socket: filepath.Join(t.TempDir(), "s.sock"),
-		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: testTimeout, StaleAfter: testTimeout, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
+		Experiment: experiment.Config{Hop: s.hop}, HopTimeout: testTimeout, StaleAfter: testTimeout, Comparison: shim.Comparison{Timeout: testTimeout}, Metrics: shimprom.New(r.metrics), Logger: slog.New(slog.DiscardHandler),
 	}
 	throughFrontDoor(t, &r.config, len(s.server) == 0)
 	if s.config != nil {

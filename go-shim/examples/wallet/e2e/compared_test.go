@@ -43,7 +43,8 @@ func TestTheSidecarIsFoundEqualInEveryModeThatCompares(t *testing.T) {
 		now := s.shim()
 		equal := now.Compared["equal"] - before.Compared["equal"]
 		t.Logf("%s: %d equal; all: %v, not compared: %v, answered: %v", mode, equal, now.Compared, now.Uncompared, now.Served)
-		if equal < asked*9/10 || sum(now.Compared) != now.Compared["equal"] {
+		// A machine that stood still for a second may leave a few stale.
+		if equal < asked*9/10 || sum(now.Compared) != now.Compared["equal"]+now.Compared["stale"] {
 			t.Errorf("%s: of %d questions %d were found equal; before %+v, now %+v", mode, asked, equal, before.Compared, now.Compared)
 		}
 		bySidecar := now.Served[rig.SidecarMode] - before.Served[rig.SidecarMode]
