@@ -301,7 +301,10 @@ func TestWhatCannotBeComparedIsCountedByReason(t *testing.T) {
 		t.Run(why, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, setup{config: func(config *shim.Config) {
-				config.DefaultMode, config.Comparison.Timeout = shim.Shadow(100), 100*time.Millisecond
+				config.DefaultMode = shim.Shadow(100)
+				if c.answer.Hang {
+					config.Comparison.Timeout = 100 * time.Millisecond
+				}
 			}})
 			r.local.answer = func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 				return response("x"), c.local
