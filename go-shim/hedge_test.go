@@ -3,7 +3,6 @@ package shim_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,7 +209,7 @@ func TestAnOverloadedSidecarIsNotBlamedButSpared(t *testing.T) {
 	if n := r.metric(t, "hotpath_shim_fallbacks_total", "class", "slow"); n != 50 {
 		t.Errorf("%v are in the class slow", n)
 	}
-	if !slices.ContainsFunc(r.sidecar.Calls(), func(shimtest.Call) bool { return true }) {
+	if len(r.sidecar.Calls()) == 0 {
 		t.Error("never asked")
 	}
 }

@@ -1,14 +1,13 @@
 package telemetry
 
 import (
-	"sync"
 	"time"
 
 	"hotpath.dev/go-shim/metrics"
 )
 
 const (
-	// maxFields bounds the distinct fields of a method, because each label costs memory for ever.
+	// maxFields bounds the distinct fields of a method.
 	maxFields   = 64
 	otherFields = "(other)"
 )
@@ -20,13 +19,11 @@ type Comparisons struct {
 	fromGo, fromSidecar metrics.Histogram
 	field               func(field string) metrics.Counter
 	demotions           metrics.Counter
-
-	mu    sync.Mutex
-	known map[string]bool
+	fields              *bounded
 }
 
 func newComparisons(meter metrics.Meter, names Names, method string, bounds []float64) *Comparisons {
-	c := &Comparisons{known: map[string]bool{}}
+	c := &Comparisons{fields: newBounded(maxFields, otherFields)}
 	compared := metrics.Family{Name: "hotpath_shim_compared_total", Labels: []string{"method", "class"},
 		Help: "Requests whose answers by Go and by the sidecar were compared, by what was found."}
 	for _, class := range names.Classes {
@@ -67,14 +64,4 @@ func (c *Comparisons) Dropped(reason string) { c.dropped(reason).Inc() }
 func (c *Comparisons) Demoted() { c.demotions.Inc() }
 
 // Field counts a place where answers differ.
-func (c *Comparisons) Field(field string) { c.field(c.label(field)).Inc() }
-
-func (c *Comparisons) label(field string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.known[field] && len(c.known) == maxFields {
-		return otherFields
-	}
-	c.known[field] = true
-	return field
-}
+func (c *Comparisons) Field(field string) { c.field(c.fields.label(field)).Inc() }

@@ -1,10 +1,6 @@
 package telemetry
 
-import (
-	"sync"
-
-	"hotpath.dev/go-shim/metrics"
-)
+import "hotpath.dev/go-shim/metrics"
 
 const (
 	// maxDeclines bounds the distinct reasons, because the sidecar sends them and each label costs memory for ever.
@@ -16,32 +12,24 @@ const (
 // declines counts requests that the sidecar's model left to the service, by the reasons that the model names.
 type declines struct {
 	counter func(method, reason string) metrics.Counter
-
-	mu    sync.Mutex
-	known map[string]bool
+	reasons *bounded
 }
 
 func newDeclines(meter metrics.Meter) *declines {
 	family := metrics.Family{Name: "hotpath_shim_declined_total", Labels: []string{"method", "reason"},
 		Help: "Requests that the sidecar's model left to the local handler, by its reason."}
 	counter := func(method, reason string) metrics.Counter { return meter.Counter(family, method, reason) }
-	return &declines{known: map[string]bool{}, counter: counter}
+	return &declines{counter: counter, reasons: newBounded(maxDeclines, otherReason)}
 }
 
 func (d *declines) count(method, reason string) { d.counter(method, d.label(reason)).Inc() }
 
 // label returns the reason if the metrics may show it, and otherReason if not.
 func (d *declines) label(reason string) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.known[reason] {
-		return reason
-	}
-	if len(d.known) == maxDeclines || !isReason(reason) {
+	if !isReason(reason) {
 		return otherReason
 	}
-	d.known[reason] = true
-	return reason
+	return d.reasons.label(reason)
 }
 
 // isReason applies the rule by which hotpathd checks a model's reasons: see proto/golden/decline-reasons.txt.

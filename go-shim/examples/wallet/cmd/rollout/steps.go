@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,8 +141,8 @@ func (w *walk) finish() bool {
 	for _, message := range append(w.callers.failed.Messages(), w.callers.poster.Failed.Messages()...) {
 		w.print("# failed: %s", message)
 	}
-	for reason, n := range now.Reasons {
-		w.say.Line("# fell back: %s %d", reason, n)
+	for _, reason := range slices.Sorted(maps.Keys(now.Reasons)) {
+		w.print("# fell back: %s %d", reason, now.Reasons[reason])
 	}
 	return compared >= uint64(w.config.compare) && compared == equal && w.callers.failed.Count()+w.callers.poster.Failed.Count() == 0 &&
 		now.Served[rig.SidecarMode] > 0
